@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Real sockets, real archives and child processes: two cores are easily kept busy.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // Threads would share process.umask, cwd and signal handlers with the tests.
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+});
