@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import { CacheError } from './errors.ts';
+
+/** The sha512 of a blob: 128 lower-case hex digits. */
+export type Digest = string & { readonly brand: unique symbol };
+
+const DIGEST = /^[0-9a-f]{128}$/;
+
+export function isDigest(text: unknown): text is Digest {
+  return typeof text === 'string' && DIGEST.test(text);
+}
+
+/** @throws CacheError `invalid-digest` */
+export function parseDigest(text: string): Digest {
+  if (isDigest(text)) return text;
+  throw new CacheError(
+    'invalid-digest',
+    `not a sha512: ${quoteBriefly(text)}; 128 lower-case hex digits are expected`,
+  );
+}
+
+/** The sha512 of bytes already in memory. */
+export function digestOf(data: Uint8Array | string): Digest {
+  return createHash('sha512').update(data).digest('hex') as Digest;
+}
+
+/** Computes a digest while bytes stream by. */
+export interface Hasher {
+  update(chunk: Uint8Array): void;
+  /** Ends the hasher; to be called once. */
+  digest(): Digest;
+}
+
+export function createHasher(): Hasher {
+  const hash = createHash('sha512');
+  return {
+    update: (chunk) => void hash.update(chunk),
+    digest: () => hash.digest('hex') as Digest,
+  };
+}
+
+/** Text from outside as it may stand in a message: quoted, control characters escaped, not longer than a line. */
+export function quoteBriefly(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
+}

@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+import { quoteBriefly } from './digest.ts';
+import { CacheError } from './errors.ts';
+
+/** What a client looks up: `md5(software URL)`, `file-urlmd5:…`, `pypi:NAME=VERSION` or `SCHEME:` of a site's own. */
+export type Key = string & { readonly brand: unique symbol };
+
+/** Longest key: with it in a name, a store still fits file systems whose names end at 255 bytes. */
+const KEY_LENGTH_LIMIT = 160;
+const MD5 = /^[0-9a-f]{32}$/;
+const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:./;
+const FILE_URL_KEY = /^file-urlmd5:/;
+/** What Python's http.client sends raw in a request line: printable ASCII without space. `/` would be a path. */
+const KEY_CHARACTERS = /^[!-.0-~]+$/;
+
+/** @throws CacheError `invalid-key` */
+export function parseKey(text: string): Key {
+  const fault = faultOfKey(text);
+  if (fault === undefined) return text as Key;
+  throw new CacheError('invalid-key', `not a key: ${quoteBriefly(text)}: ${fault}`);
+}
+
+export function isKey(text: string): text is Key {
+  return faultOfKey(text) === undefined;
+}
+
+function faultOfKey(text: string): string | undefined {
+  if (MD5.test(text)) return undefined;
+  if (text.length > KEY_LENGTH_LIMIT) return `longer than ${KEY_LENGTH_LIMIT} characters`;
+  if (!KEY_CHARACTERS.test(text)) return 'only printable ASCII characters without space and "/" are allowed';
+  if (text.includes('..')) return '".." is not allowed';
+  if (FILE_URL_KEY.test(text)) {
+    return MD5.test(text.slice('file-urlmd5:'.length)) ? undefined : '"file-urlmd5:" wants 32 lower-case hex digits';
+  }
+  if (!SCHEME.test(text)) return '32 lower-case hex digits (the md5 of a URL) or SCHEME:NAME is expected';
+  return undefined;
+}
+
+/** The key of a compiled software release: the md5 of the URL's exact bytes. */
+export function keyOfSoftwareUrl(url: string): Key {
+  return md5(url) as Key;
+}
+
+/** The key of a source file by its URL. */
+export function keyOfFileUrl(url: string): Key {
+  return `file-urlmd5:${md5(url)}` as Key;
+}
+
+function md5(text: string): string {
+  return createHash('md5').update(text, 'utf8').digest('hex');
+}
