@@ -30,7 +30,9 @@ function faultOfKey(text: string): string | undefined {
   if (!KEY_CHARACTERS.test(text)) return 'only printable ASCII characters without space and "/" are allowed';
   if (text.includes('..')) return '".." is not allowed';
   if (FILE_URL_KEY.test(text)) {
-    return MD5.test(text.slice('file-urlmd5:'.length)) ? undefined : '"file-urlmd5:" wants 32 lower-case hex digits';
+    return MD5.test(text.slice('file-urlmd5:'.length))
+      ? undefined
+      : '"file-urlmd5:" wants 32 lower-case hex digits';
   }
   if (!SCHEME.test(text)) return '32 lower-case hex digits (the md5 of a URL) or SCHEME:NAME is expected';
   return undefined;

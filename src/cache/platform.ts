@@ -12,7 +12,15 @@ export interface Platform {
 
 /** Codenames of the releases that SlapOS nodes run on; os-release of testing versions has a codename only. */
 const CODENAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  debian: { 8: 'jessie', 9: 'stretch', 10: 'buster', 11: 'bullseye', 12: 'bookworm', 13: 'trixie', 14: 'forky' },
+  debian: {
+    8: 'jessie',
+    9: 'stretch',
+    10: 'buster',
+    11: 'bullseye',
+    12: 'bookworm',
+    13: 'trixie',
+    14: 'forky',
+  },
   ubuntu: {
     '14.04': 'trusty',
     '16.04': 'xenial',
@@ -38,10 +46,15 @@ export function codenameOf(id: string, version: string): string {
  * @throws CacheError `usage`
  */
 export function parseOs(text: string): OsRelease {
-  const match = /^([A-Za-z][A-Za-z0-9_]*)[-, ]+([0-9][0-9A-Za-z.]*)(?:[-, ]+([A-Za-z][A-Za-z0-9]*))?$/.exec(text.trim());
+  const match = /^([A-Za-z][A-Za-z0-9_]*)[-, ]+([0-9][0-9A-Za-z.]*)(?:[-, ]+([A-Za-z][A-Za-z0-9]*))?$/.exec(
+    text.trim(),
+  );
   const [, id, version, codename] = match ?? [];
   if (id === undefined || version === undefined) {
-    throw new CacheError('usage', `not an operating system: "${text}"; write ID-VERSION, such as ubuntu-22.04 or debian-12`);
+    throw new CacheError(
+      'usage',
+      `not an operating system: "${text}"; write ID-VERSION, such as ubuntu-22.04 or debian-12`,
+    );
   }
   return [id.toLowerCase(), version, codename ?? codenameOf(id.toLowerCase(), version)];
 }
@@ -64,8 +77,11 @@ export function parseOsRelease(text: string): OsRelease {
 
 /** The text of a Python tuple, as old entries have it: `('ubuntu', '22.04', 'jammy')`. Undefined for anything else. */
 export function parseOsTuple(text: string): OsRelease | undefined {
-  const [, id, version, codename] = /^\(\s*'([^']*)'\s*,\s*'([^']*)'\s*,\s*'([^']*)'\s*\)$/.exec(text.trim()) ?? [];
-  return id === undefined || version === undefined || codename === undefined ? undefined : [id, version, codename];
+  const [, id, version, codename] =
+    /^\(\s*'([^']*)'\s*,\s*'([^']*)'\s*,\s*'([^']*)'\s*\)$/.exec(text.trim()) ?? [];
+  return id === undefined || version === undefined || codename === undefined
+    ? undefined
+    : [id, version, codename];
 }
 
 /** Whether a release built on `built` installs on `machine`: the rule of protocol.md, "Which entry a node installs". */

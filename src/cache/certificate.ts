@@ -1,0 +1,101 @@
+import { generateKeyPair, randomBytes, X509Certificate } from 'node:crypto';
+import type { asn1 } from 'node-forge';
+import { promisify } from 'node:util';
+import { CacheError } from './errors.ts';
+
+/** A private key and the certificate that belongs to it, both PEM. */
+export interface KeyPair {
+  readonly privateKey: string;
+  readonly certificate: string;
+}
+
+export interface CertificateRequest {
+  readonly commonName: string;
+  readonly days: number;
+  /** Size of the RSA key in bits; 3072 when left out. */
+  readonly bits?: number;
+  /** Present for a TLS server's certificate: the names and IP addresses that clients will call it by. */
+  readonly server?: { readonly dnsNames: readonly string[]; readonly ipAddresses: readonly string[] };
+}
+
+/**
+ * Makes an RSA key and a self-signed certificate for it (SHA-256).
+ *
+ * node:crypto makes the key: node-forge's own RSA takes half a minute for 4096 bits. node-forge makes the
+ * certificate, which node:crypto can't, and is loaded only here because most commands never need it.
+ */
+export async function createKeyPair({
+  commonName,
+  days,
+  bits = 3072,
+  server,
+}: CertificateRequest): Promise<KeyPair> {
+  const { privateKey, publicKey } = await promisify(generateKeyPair)('rsa', {
+    modulusLength: bits,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  const { default: forge } = await import('node-forge');
+  const { pki } = forge;
+  const certificate = pki.createCertificate();
+  certificate.publicKey = pki.publicKeyFromPem(publicKey);
+  // A serial number is a positive integer of at most 20 bytes (RFC 5280, 4.1.2.2): hence the leading 4.
+  certificate.serialNumber = `4${randomBytes(16).toString('hex').slice(1)}`;
+  // A day earlier, for machines whose clock is behind: offline sites have no time server.
+  certificate.validity.notBefore = new Date(Date.now() - 86_400_000);
+  certificate.validity.notAfter = new Date(Date.now() + days * 86_400_000);
+  // The types of node-forge take one of its enumerations for the other. Without this tag a name is PrintableString.
+  const utf8 = forge.asn1.Type.UTF8 as unknown as asn1.Class;
+  const subject = [{ name: 'commonName', value: commonName, valueTagClass: utf8 }];
+  certificate.setSubject(subject);
+  certificate.setIssuer(subject);
+  certificate.setExtensions([
+    { name: 'subjectKeyIdentifier' },
+    { name: 'basicConstraints', cA: server !== undefined, critical: true },
+    server === undefined
+      ? { name: 'keyUsage', digitalSignature: true, critical: true }
+      : {
+          name: 'keyUsage',
+          digitalSignature: true,
+          keyEncipherment: true,
+          keyCertSign: true,
+          critical: true,
+        },
+    ...(server === undefined
+      ? []
+      : [
+          { name: 'extKeyUsage', serverAuth: true },
+          {
+            name: 'subjectAltName',
+            altNames: [
+              ...server.dnsNames.map((value) => ({ type: 2, value })),
+              ...server.ipAddresses.map((ip) => ({ type: 7, ip })),
+            ],
+          },
+        ]),
+  ]);
+  certificate.sign(pki.privateKeyFromPem(privateKey), forge.md.sha256.create());
+  return { privateKey, certificate: pki.certificateToPem(certificate).replaceAll('\r\n', '\n') };
+}
+
+/**
+ * A certificate whose signatures SlapOS nodes can check: they know RSA only.
+ * @param where names the file or option in the message
+ * @throws CacheError `config`
+ */
+export function parseCertificate(pem: string, where: string): X509Certificate {
+  let certificate;
+  try {
+    certificate = new X509Certificate(pem);
+  } catch (error) {
+    throw new CacheError('config', `${where}: not a PEM certificate`, { cause: error });
+  }
+  const type = certificate.publicKey.asymmetricKeyType;
+  if (type !== 'rsa') {
+    throw new CacheError(
+      'config',
+      `${where}: the certificate has a key of type ${type ?? 'unknown'}; nodes verify RSA only`,
+    );
+  }
+  return certificate;
+}

@@ -1,0 +1,166 @@
+import { z } from 'zod';
+import type { Digest } from './digest.ts';
+import {
+  checkBinding,
+  ENTRY_SIZE_LIMIT,
+  parseEntry,
+  type UnverifiedEntry,
+  type VerifiedEntry,
+} from './entry.ts';
+import { CacheError } from './errors.ts';
+import type { Key } from './key.ts';
+import { DIRECTORY, entriesPrefix, parseEntryName } from './layout.ts';
+import type { ObjectStorage } from './object-storage.ts';
+
+/** ShaDir: which entries a key has. */
+export interface Directory {
+  /** All entries of the key, newest first; empty when there is none. */
+  entries(key: Key): Promise<readonly StoredEntry[]>;
+  /** One entry, read and checked; undefined when it isn't there. @throws CacheError `storage` when it is damaged */
+  entry(key: Key, digest: Digest): Promise<StoredEntry | undefined>;
+  /**
+   * Adds an entry to those of the key. The same pair again changes nothing.
+   * @returns whether it is new
+   * @throws CacheError `key-mismatch`
+   */
+  add(key: Key, entry: VerifiedEntry): Promise<boolean>;
+  /** Names of all entries, in no order, without reading them. */
+  list(): AsyncIterable<{ readonly key: Key; readonly digest: Digest }>;
+  remove(key: Key, digest: Digest): Promise<boolean>;
+}
+
+/** An entry as read from a store. A store may come from elsewhere: nobody has verified it since. */
+export interface StoredEntry extends UnverifiedEntry {
+  /** When this store received it. */
+  readonly received: Date;
+}
+
+/** The object of an entry: the pair, and when it came. Two stores merge by copying these. */
+const storedEntry = z.object({ received: z.iso.datetime(), entry: z.unknown() });
+
+export interface DirectoryOptions {
+  /** Told of every entry that can't be read; the others of its key are still served. */
+  readonly onDamage?: (key: Key, digest: Digest, error: CacheError) => void;
+  readonly now?: () => number;
+}
+
+export function createDirectory(
+  storage: ObjectStorage,
+  { onDamage = () => undefined, now = Date.now }: DirectoryOptions = {},
+): Directory {
+  const entry = async (key: Key, digest: Digest): Promise<StoredEntry | undefined> => {
+    const name = entriesPrefix(key) + digest;
+    const text = await readSmallObject(storage, name);
+    return text === undefined ? undefined : parseStoredEntry(text, key, digest, name);
+  };
+
+  const entries = async (key: Key): Promise<readonly StoredEntry[]> => {
+    const found: StoredEntry[] = [];
+    const damaged: CacheError[] = [];
+    for await (const name of storage.list(entriesPrefix(key))) {
+      const digest = parseEntryName(name)?.digest;
+      if (digest === undefined) continue;
+      try {
+        const stored = await entry(key, digest);
+        if (stored !== undefined) found.push(stored);
+      } catch (error) {
+        if (!(error instanceof DamagedEntry)) throw error;
+        onDamage(key, digest, error);
+        damaged.push(error);
+      }
+    }
+    // "There is none" would make a node compile for hours: with nothing but damage, the damage is the answer.
+    if (found.length === 0 && damaged[0] !== undefined) throw damaged[0];
+    return found.sort(newestFirst);
+  };
+
+  return {
+    entries,
+    entry,
+    async add(key, added) {
+      checkBinding(key, added);
+      const name = entriesPrefix(key) + added.digest;
+      if (await isIntact(entry(key, added.digest))) return false;
+      // Machines without network often have a wrong clock; the entry that came last is the newest all the same.
+      const [newest] = await entries(key).catch(ignoreDamage);
+      const received = new Date(Math.max(now(), newest === undefined ? 0 : newest.received.getTime() + 1));
+      const content = Buffer.from(`${JSON.stringify({ received, entry: added.pair })}\n`);
+      const writer = await storage.create(content.byteLength);
+      try {
+        await writer.write(content);
+        await writer.commit(name);
+      } finally {
+        await writer.abort();
+      }
+      return true;
+    },
+    async *list() {
+      for await (const name of storage.list(DIRECTORY)) {
+        const parsed = parseEntryName(name);
+        if (parsed !== undefined) yield parsed;
+      }
+    },
+    remove: (key, digest) => storage.remove(entriesPrefix(key) + digest),
+  };
+}
+
+/** An object where an entry should be, that holds something else. */
+class DamagedEntry extends CacheError {
+  constructor(name: string, what: string, cause?: unknown) {
+    super('storage', `the entry ${name} of the store is damaged: ${what}`, { cause });
+  }
+}
+
+function ignoreDamage(error: unknown): readonly StoredEntry[] {
+  if (error instanceof DamagedEntry) return [];
+  throw error;
+}
+
+async function isIntact(read: Promise<StoredEntry | undefined>): Promise<boolean> {
+  try {
+    return (await read) !== undefined;
+  } catch (error) {
+    if (error instanceof DamagedEntry) return false;
+    throw error;
+  }
+}
+
+function parseStoredEntry(text: string, key: Key, digest: Digest, name: string): StoredEntry {
+  let stored: StoredEntry;
+  try {
+    const { received, entry } = storedEntry.parse(JSON.parse(text));
+    stored = { ...parseEntry(entry), received: new Date(received) };
+    checkBinding(key, stored);
+  } catch (error) {
+    throw new DamagedEntry(
+      name,
+      error instanceof CacheError ? error.message : 'it is not what was written',
+      error,
+    );
+  }
+  if (stored.digest !== digest) throw new DamagedEntry(name, 'its content does not match its name');
+  return stored;
+}
+
+function newestFirst(a: StoredEntry, b: StoredEntry): number {
+  return b.received.getTime() - a.received.getTime() || (a.digest < b.digest ? -1 : 1);
+}
+
+/** @throws CacheError `storage` when it is larger than any entry can be */
+async function readSmallObject(storage: ObjectStorage, name: string): Promise<string | undefined> {
+  const object = await storage.open(name);
+  if (object === undefined) return undefined;
+  try {
+    if (object.size > ENTRY_SIZE_LIMIT + 1024) throw new DamagedEntry(name, `it has ${object.size} bytes`);
+    const content = Buffer.alloc(object.size);
+    let length = 0;
+    while (length < content.length) {
+      const count = await object.read(content.subarray(length), length);
+      if (count === 0) throw new DamagedEntry(name, 'it is cut off');
+      length += count;
+    }
+    return content.toString('utf8');
+  } finally {
+    await object.close();
+  }
+}

@@ -1,0 +1,159 @@
+import { z } from 'zod';
+import { digestOf, isDigest, type Digest } from './digest.ts';
+import { CacheError } from './errors.ts';
+import { keyOfFileUrl, keyOfSoftwareUrl, type Key } from './key.ts';
+import { parseOsTuple, type OsRelease, type Platform } from './platform.ts';
+
+/** What clients send and get: the JSON text that was signed, and its signature in base64 (`''` when unsigned). */
+export type EntryPair = readonly [json: string, signature: string];
+
+/** Largest entry that is accepted, in bytes of the JSON pair. Real ones have less than 1 KiB. */
+export const ENTRY_SIZE_LIMIT = 64 * 1024;
+
+/** An entry whose form is right. Nobody has looked at its signature yet. */
+export interface UnverifiedEntry {
+  /** Both texts exactly as they came: the signature covers the first one byte for byte. */
+  readonly pair: EntryPair;
+  /** sha512 of the pair as JSON: the entry's name in a store. */
+  readonly digest: Digest;
+  /** The blob. */
+  readonly sha512: Digest;
+  readonly softwareUrl: string | undefined;
+  /** The URL of a source file. */
+  readonly url: string | undefined;
+  readonly platform: Platform | undefined;
+  /** Size of the blob in bytes, where the entry tells. */
+  readonly size: number | undefined;
+  /** The file name that the archive had, where the entry tells. */
+  readonly file: string | undefined;
+}
+
+declare const verified: unique symbol;
+
+/** An entry that may be stored: a trusted certificate verified it, or the site accepts unsigned ones. */
+export interface VerifiedEntry extends UnverifiedEntry {
+  readonly [verified]: true;
+}
+
+const members = z.looseObject({
+  sha512: z.custom<Digest>(isDigest, 'must be 128 lower-case hex digits'),
+  software_url: z.string().optional(),
+  url: z.string().optional(),
+  // Other programs write other things into members that we merely show: what isn't understood is not shown.
+  multiarch: z.unknown(),
+  machine: z.unknown(),
+  os: z.unknown(),
+  size: z.unknown(),
+  file: z.unknown(),
+});
+
+/**
+ * The body of `PUT /bdir/<key>`: a JSON list of two strings.
+ * @throws CacheError `invalid-entry`, `too-large`
+ */
+export function parseEntryText(text: string): UnverifiedEntry {
+  return parseEntry(parseJson(text, 'the entry'));
+}
+
+/**
+ * A pair that was parsed from JSON already.
+ * @throws CacheError `invalid-entry`, `too-large`
+ */
+export function parseEntry(value: unknown): UnverifiedEntry {
+  const [json, signature, ...rest] = Array.isArray(value) ? (value as readonly unknown[]) : [];
+  if (typeof json !== 'string' || typeof signature !== 'string' || rest.length > 0) {
+    throw new CacheError('invalid-entry', 'an entry is a JSON list of two strings: [JSON, SIGNATURE]');
+  }
+  if (!json.isWellFormed() || !signature.isWellFormed()) {
+    // A lone surrogate has no UTF-8 form: what was signed could not be told.
+    throw new CacheError('invalid-entry', 'the entry holds characters that UTF-8 cannot express');
+  }
+  const pair: EntryPair = [json, signature];
+  const canonical = JSON.stringify(pair);
+  if (Buffer.byteLength(canonical) > ENTRY_SIZE_LIMIT) {
+    throw new CacheError('too-large', `the entry is larger than ${ENTRY_SIZE_LIMIT} bytes`);
+  }
+  const parsed = members.safeParse(parseJson(json, 'the first string of the entry'));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const where =
+      issue === undefined || issue.path.length === 0 ? 'the first string' : `"${issue.path.join('.')}"`;
+    const problem =
+      issue?.path[0] === 'sha512'
+        ? 'is missing or not 128 lower-case hex digits'
+        : (issue?.message ?? 'is wrong');
+    throw new CacheError(
+      'invalid-entry',
+      `the entry is not a JSON object with a sha512: ${where} ${problem}`,
+    );
+  }
+  const { data } = parsed;
+  return {
+    pair,
+    digest: digestOf(canonical),
+    sha512: data.sha512,
+    softwareUrl: data.software_url,
+    url: data.url,
+    platform: platformOf(data),
+    size:
+      typeof data.size === 'number' && Number.isSafeInteger(data.size) && data.size >= 0
+        ? data.size
+        : undefined,
+    file: typeof data.file === 'string' ? data.file : undefined,
+  };
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new CacheError('invalid-entry', `${what} is not JSON`, { cause: error });
+  }
+}
+
+/** Old entries have `machine` for `multiarch`, and `os` as the text of a Python tuple (protocol.md, "An entry"). */
+function platformOf(data: { multiarch?: unknown; machine?: unknown; os?: unknown }): Platform | undefined {
+  const multiarch =
+    typeof data.multiarch === 'string'
+      ? data.multiarch
+      : data.machine === 'x86_64'
+        ? 'x86_64-linux-gnu'
+        : undefined;
+  const os = typeof data.os === 'string' ? parseOsTuple(data.os) : osOfList(data.os);
+  return multiarch === undefined || os === undefined ? undefined : { multiarch, os };
+}
+
+function osOfList(value: unknown): OsRelease | undefined {
+  const [id, version, codename, ...rest] = Array.isArray(value) ? (value as readonly unknown[]) : [];
+  return typeof id === 'string' &&
+    typeof version === 'string' &&
+    typeof codename === 'string' &&
+    rest.length === 0
+    ? [id, version, codename]
+    : undefined;
+}
+
+/**
+ * Checks that `entry` belongs under `key`. The signature doesn't cover the key, so without this check a good
+ * entry could be replayed under another one (protocol.md, "An entry").
+ * @throws CacheError `key-mismatch`
+ */
+export function checkBinding(key: Key, entry: UnverifiedEntry): void {
+  const fault = faultOfBinding(key, entry);
+  if (fault !== undefined)
+    throw new CacheError('key-mismatch', `the entry does not belong under key ${key}: ${fault}`);
+}
+
+function faultOfBinding(key: Key, { softwareUrl, url }: UnverifiedEntry): string | undefined {
+  if (!key.includes(':')) {
+    if (softwareUrl === undefined) return 'it has no software_url';
+    const right = keyOfSoftwareUrl(softwareUrl);
+    return right === key ? undefined : `the md5 of its software_url ${softwareUrl} is ${right}`;
+  }
+  if (softwareUrl !== undefined) return 'an entry with a software_url belongs under the md5 of that URL';
+  // Entries for sources may have a basename instead of a URL; then nothing in them could be compared.
+  if (key.startsWith('file-urlmd5:') && url !== undefined && keyOfFileUrl(url) !== key) {
+    return `the key of its url ${url} is ${keyOfFileUrl(url)}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,129 @@
+/** What `nearest` keeps of a candidate, the smaller the nearer: first what it says, then its versions. */
+interface Ranked {
+  readonly candidate: string;
+  readonly edits: number;
+  readonly versionGap: number;
+  readonly isExact: boolean;
+}
+
+/** A text without its versions and its case, so that `…/1.0.344/…` and `…/1.0.349/…` say the same. */
+interface Outline {
+  readonly text: string;
+  readonly versions: readonly string[];
+}
+
+/** A git commit or a run of numbers: `3f2a…` of 40 digits, `1.0.344`, `22.04`. */
+const VERSION = /(?<![0-9a-z])[0-9a-f]{40}(?![0-9a-z])|\d+(?:\.\d+)*/g;
+/** Stands for a version in an outline; never typed by anybody. */
+const VERSION_MARK = '\0';
+/** Two texts of which a larger part than this would have to be retyped have nothing to do with each other. */
+const PLAUSIBLE_PART = 0.5;
+
+/**
+ * The candidates that `word` was probably meant to be, at most `limit`, the nearest first; none when nothing is alike.
+ * Nearness is the number of typing errors (a character too much, missing, wrong, or two swapped), versions and case
+ * left out; among equals the closest version counts, so that the same URL of another version comes first. Quick enough
+ * for 10 000 URLs: the candidates kept so far bound the work on the next one.
+ */
+export function nearest(
+  word: string,
+  candidates: Iterable<string>,
+  { limit }: { readonly limit: number },
+): readonly string[] {
+  const wanted = outlineOf(word);
+  const kept: Ranked[] = [];
+  for (const candidate of candidates) {
+    const found = outlineOf(candidate);
+    const plausible = Math.floor(Math.max(wanted.text.length, found.text.length) * PLAUSIBLE_PART);
+    const worst = kept.length < limit ? plausible : Math.min(plausible, kept.at(-1)?.edits ?? -1);
+    const edits = countEdits(wanted.text, found.text, worst);
+    if (edits === undefined) continue;
+    const ranked = {
+      candidate,
+      edits,
+      versionGap: versionGap(wanted.versions, found.versions),
+      isExact: candidate === word,
+    };
+    const place = kept.findIndex((other) => compare(ranked, other) < 0);
+    kept.splice(place === -1 ? kept.length : place, 0, ranked);
+    if (kept.length > limit) kept.pop();
+  }
+  return kept.map(({ candidate }) => candidate);
+}
+
+function compare(a: Ranked, b: Ranked): number {
+  return a.edits - b.edits || a.versionGap - b.versionGap || Number(b.isExact) - Number(a.isExact);
+}
+
+function outlineOf(text: string): Outline {
+  const versions: string[] = [];
+  const outline = text.toLowerCase().replace(VERSION, (version) => {
+    versions.push(version);
+    return VERSION_MARK;
+  });
+  return { text: outline, versions };
+}
+
+/** 0 for the same versions; a difference further right counts a thousandth of one further left. */
+function versionGap(wanted: readonly string[], found: readonly string[]): number {
+  let gap = Math.abs(wanted.length - found.length);
+  for (const [index, version] of wanted.entries()) gap += gapBetween(version, found[index] ?? version);
+  return gap;
+}
+
+function gapBetween(wanted: string, found: string): number {
+  if (wanted === found) return 0;
+  const a = wanted.split('.').map(Number);
+  const b = found.split('.').map(Number);
+  let weight = 1;
+  for (let index = 0; index < Math.max(a.length, b.length); index += 1) {
+    // A part that isn't there comes before 0: 1.0 is nearer to 1.0.0 than to 1.0.7.
+    const difference = Math.abs((a[index] ?? -1) - (b[index] ?? -1));
+    if (Number.isNaN(difference)) return 1;
+    if (difference > 0) return weight * Math.min(difference, 999);
+    weight /= 1000;
+  }
+  return 0;
+}
+
+/** Typing errors between two texts, or undefined when there are more than `most`. */
+function countEdits(a: string, b: string, most: number): number | undefined {
+  if (Math.abs(a.length - b.length) > most) return undefined;
+  // URLs of one site begin and end alike: what is between is all that needs comparing.
+  let start = 0;
+  const shorter = Math.min(a.length, b.length);
+  while (start < shorter && a.charCodeAt(start) === b.charCodeAt(start)) start += 1;
+  let end = 0;
+  while (end < shorter - start && a.charCodeAt(a.length - 1 - end) === b.charCodeAt(b.length - 1 - end))
+    end += 1;
+  return countMiddleEdits(a.slice(start, a.length - end), b.slice(start, b.length - end), most);
+}
+
+/** Optimal string alignment by rows, given up as soon as a whole row is over `most`. */
+function countMiddleEdits(a: string, b: string, most: number): number | undefined {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row += 1) {
+    const current = [row];
+    let least = row;
+    let left = row;
+    const letter = a.charCodeAt(row - 1);
+    for (let column = 1; column <= b.length; column += 1) {
+      const other = b.charCodeAt(column - 1);
+      const replaced = (last[column - 1] ?? 0) + (letter === other ? 0 : 1);
+      let edits = Math.min(left + 1, (last[column] ?? 0) + 1, replaced);
+      if (row > 1 && column > 1 && letter === b.charCodeAt(column - 2) && a.charCodeAt(row - 2) === other) {
+        edits = Math.min(edits, (beforeLast[column - 2] ?? 0) + 1);
+      }
+      current.push(edits);
+      left = edits;
+      if (edits < least) least = edits;
+    }
+    // A swap reaches back two rows, hence one edit of slack.
+    if (least > most + 1) return undefined;
+    beforeLast = last;
+    last = current;
+  }
+  const edits = last[b.length] ?? 0;
+  return edits > most ? undefined : edits;
+}

@@ -1,0 +1,103 @@
+import { createPrivateKey, sign, verify, type KeyObject, type X509Certificate } from 'node:crypto';
+import { parseCertificate } from './certificate.ts';
+import { parseEntry, type UnverifiedEntry, type VerifiedEntry } from './entry.ts';
+import { CacheError } from './errors.ts';
+
+/** What `slapos.libnetworkcache` verifies: RSA PKCS#1 v1.5 with SHA-1 over the UTF-8 bytes (protocol.md, "An entry"). */
+const ALGORITHM = 'sha1';
+
+/** Makes signatures; only importers hold one, a server never does. */
+export interface Signer {
+  /** The certificate in PEM that verifies what this signer signs. */
+  readonly certificate: string;
+  /** Size of the key in bits. */
+  readonly bits: number;
+  /** Signs the text exactly as given. */
+  sign(json: string): VerifiedEntry;
+}
+
+/**
+ * @param files names of the two files, for messages
+ * @throws CacheError `config` when a PEM can't be read or the two don't belong together
+ */
+export function createSigner(
+  { privateKey, certificate }: { privateKey: string; certificate: string },
+  files: { privateKey: string; certificate: string },
+): Signer {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(privateKey);
+  } catch (error) {
+    throw new CacheError('config', `${files.privateKey}: not an unencrypted private key in PEM`, {
+      cause: error,
+    });
+  }
+  const x509 = parseCertificate(certificate, files.certificate);
+  if (!x509.checkPrivateKey(key)) {
+    throw new CacheError(
+      'config',
+      `${files.privateKey} and ${files.certificate} do not belong together; give the certificate of this key, or move both away to get a new pair`,
+    );
+  }
+  return {
+    certificate: x509.toString(),
+    bits: key.asymmetricKeyDetails?.modulusLength ?? 0,
+    sign: (json) =>
+      parseEntry([json, sign(ALGORITHM, Buffer.from(json, 'utf8'), key).toString('base64')]) as VerifiedEntry,
+  };
+}
+
+/** The `signature-certificate-list`: whose signatures count. Neither dates nor chains are looked at, as on the nodes. */
+export interface TrustedCertificates {
+  readonly certificates: readonly X509Certificate[];
+  /** The certificate that verifies the entry, the first in the list's order. */
+  signerOf(entry: UnverifiedEntry): X509Certificate | undefined;
+  /** @throws CacheError `untrusted` */
+  verify(entry: UnverifiedEntry): VerifiedEntry;
+}
+
+/**
+ * @param pems PEM certificates with the place each comes from, for messages
+ * @throws CacheError `config`
+ */
+export function createTrustedCertificates(
+  pems: readonly { readonly pem: string; readonly where: string }[],
+): TrustedCertificates {
+  const certificates = pems.map(({ pem, where }) => parseCertificate(pem, where));
+  const keys = certificates.map((certificate) => ({ certificate, key: certificate.publicKey }));
+  const signerOf = ({ pair: [json, signature] }: UnverifiedEntry): X509Certificate | undefined => {
+    const bytes = decodeSignature(signature);
+    if (bytes === undefined) return undefined;
+    const text = Buffer.from(json, 'utf8');
+    return keys.find(({ key }) => verify(ALGORITHM, text, key, bytes))?.certificate;
+  };
+  return {
+    certificates,
+    signerOf,
+    verify: (entry) => {
+      if (signerOf(entry) !== undefined) return entry as VerifiedEntry;
+      throw new CacheError(
+        'untrusted',
+        entry.pair[1] === ''
+          ? 'the entry is not signed'
+          : 'no trusted certificate verifies the signature; add the signer to signature-certificate-list if it is to be trusted',
+      );
+    },
+  };
+}
+
+/** For the rare site that sets `[upload] allow-unsigned`. An entry with a signature is never let through here. */
+export function acceptUnsigned(entry: UnverifiedEntry): VerifiedEntry {
+  if (entry.pair[1] !== '') throw new CacheError('untrusted', 'the entry has a signature that nobody trusts');
+  return entry as VerifiedEntry;
+}
+
+/**
+ * Python's decoder drops characters that are no base64 where Node's reads them as base64url: only what both
+ * understand alike counts. Old clients broke the text into lines.
+ */
+function decodeSignature(text: string): Buffer | undefined {
+  const joined = text.replace(/\s+/g, '');
+  const bytes = Buffer.from(joined, 'base64');
+  return bytes.length > 0 && bytes.toString('base64') === joined ? bytes : undefined;
+}

@@ -1,0 +1,60 @@
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import type { Context } from 'hono';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { CacheError, type ErrorCode } from '../cache/errors.ts';
+import type { RequestLog } from './access-log.ts';
+import type { HttpEnv } from './app.ts';
+
+/** The one place where an error becomes a status. */
+const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
+  'invalid-digest': 400,
+  'invalid-key': 400,
+  'invalid-entry': 400,
+  'invalid-archive': 400,
+  'unsupported-archive': 400,
+  'digest-mismatch': 400,
+  incomplete: 400,
+  'key-mismatch': 400,
+  unauthorized: 401,
+  untrusted: 403,
+  forbidden: 403,
+  'not-found': 404,
+  'blob-missing': 409,
+  'too-large': 413,
+  usage: 500,
+  config: 500,
+  storage: 500,
+  unavailable: 503,
+  'no-space': 507,
+};
+
+export function statusOf(error: unknown): ContentfulStatusCode {
+  return error instanceof CacheError ? STATUS[error.code] : 500;
+}
+
+/** Answers in plain text. What went wrong inside is for the log alone: it may name paths. */
+export function respondToError(error: unknown, c: Context<HttpEnv>, log: RequestLog): Response {
+  const status = statusOf(error);
+  const requestId = c.get('requestId');
+  if (status >= 500) log.failure(requestId, error);
+  const { outgoing } = c.env;
+  if (outgoing.headersSent) {
+    // The answer has begun: only a broken connection still tells the client that it isn't whole.
+    outgoing.destroy();
+    return RESPONSE_ALREADY_SENT;
+  }
+  return c.text(
+    status >= 500 ? `${publicText(status)} (request ${requestId})\n` : `${messageOf(error)}\n`,
+    status,
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function publicText(status: ContentfulStatusCode): string {
+  if (status === 503) return 'a service that is needed for this cannot be reached just now; try again later';
+  if (status === 507) return 'no room is left in the store';
+  return 'the cache failed; its log tells why';
+}

@@ -1,0 +1,36 @@
+import { CacheError, systemCode } from '../cache/errors.ts';
+
+/** A failed system call as a person can act on it. What is a CacheError already stays what it is. */
+export function storageError(error: unknown, doing: string): CacheError {
+  if (error instanceof CacheError) return error;
+  const code = systemCode(error);
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new CacheError(
+      'no-space',
+      `${doing}: no room is left on the disk (${code}); free some and try again`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return new CacheError('storage', `${doing}: ${reasonOf(code, error)}`, { cause: error });
+}
+
+function reasonOf(code: string | undefined, error: unknown): string {
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+      return `permission denied (${code})`;
+    case 'EROFS':
+      return 'the file system is mounted read-only (EROFS)';
+    case 'EIO':
+      return 'the disk fails (EIO); look at the kernel log';
+    case 'EMFILE':
+    case 'ENFILE':
+      return `too many open files (${code})`;
+    case undefined:
+      return error instanceof Error ? error.message : String(error);
+    default:
+      return code;
+  }
+}

@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+/**
+ * Temporary files carry in their name who writes them, so that whoever opens the store later can tell a file that a
+ * killed process left behind from one that another process is writing just now. There are no locks to go stale.
+ */
+
+/** A writer that can't be looked at from here (another host, another container) is given up after this time. */
+const UNSEEN_LIMIT_MS = 24 * 3600 * 1000;
+
+interface Owner {
+  readonly host: string;
+  readonly boot: string;
+  /** The pid namespace: the same number is another process in another container. */
+  readonly namespace: string;
+  readonly pid: number;
+  /** Start time of the process, because numbers are used again. */
+  readonly start: string;
+}
+
+/** `HOST-BOOT-NAMESPACE-PID-START` of this process. */
+export function ownerTag(): string {
+  const { host, boot, namespace, pid, start } = thisProcess();
+  return `${host}-${boot}-${namespace}-${pid}-${start}`;
+}
+
+/**
+ * Whether the writer of a temporary file is gone.
+ * @param modified when the file was last written, milliseconds since 1970
+ */
+export function isLeftover(fileName: string, modified: number, now: number = Date.now()): boolean {
+  const owner = parseOwner(fileName);
+  const me = thisProcess();
+  if (owner?.host !== me.host) return now - modified > UNSEEN_LIMIT_MS;
+  if (owner.boot !== me.boot) return true;
+  if (owner.namespace !== me.namespace) return now - modified > UNSEEN_LIMIT_MS;
+  return startOf(owner.pid) !== owner.start;
+}
+
+function parseOwner(fileName: string): Owner | undefined {
+  const [, host, boot, namespace, pid, start] = /^(\w+)-(\w+)-(\w+)-(\d+)-(\d+)\./.exec(fileName) ?? [];
+  if (!host || !boot || !namespace || !pid || !start) return undefined;
+  return { host, boot, namespace, pid: Number(pid), start };
+}
+
+function thisProcess(): Owner {
+  return {
+    host: shortHash(attempt(() => readFileSync('/etc/machine-id', 'utf8')) ?? hostname()),
+    boot: shortHash(attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')) ?? ''),
+    namespace: shortHash(attempt(() => readlinkSync('/proc/self/ns/pid')) ?? ''),
+    pid: process.pid,
+    start: startOf(process.pid) ?? '0',
+  };
+}
+
+/** Field 22 of /proc/PID/stat (proc(5)), counted after the command's name, which may hold anything. */
+function startOf(pid: number): string | undefined {
+  const text = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  if (text !== undefined) return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+  // Without /proc only whether the number is taken can be told.
+  return attempt(() => process.kill(pid, 0)) === undefined ? undefined : '0';
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined; // Not Linux, or /proc is hidden: the caller has another way.
+  }
+}
