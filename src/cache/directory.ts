@@ -36,7 +36,7 @@ export interface StoredEntry extends UnverifiedEntry {
 }
 
 /** The object of an entry: the pair, and when it came. Two stores merge by copying these. */
-const storedEntry = z.object({ received: z.iso.datetime(), entry: z.unknown() });
+const storedEntry = z.object({ received: z.iso.datetime(), entry: z.unknown().optional() });
 
 export interface DirectoryOptions {
   /** Told of every entry that can't be read; the others of its key are still served. */

@@ -26,6 +26,8 @@ export interface UnverifiedEntry {
   readonly size: number | undefined;
   /** The file name that the archive had, where the entry tells. */
   readonly file: string | undefined;
+  /** When the entry was made, as the entry tells it. */
+  readonly creationDate: string | undefined;
 }
 
 declare const verified: unique symbol;
@@ -40,11 +42,12 @@ const members = z.looseObject({
   software_url: z.string().optional(),
   url: z.string().optional(),
   // Other programs write other things into members that we merely show: what isn't understood is not shown.
-  multiarch: z.unknown(),
-  machine: z.unknown(),
-  os: z.unknown(),
-  size: z.unknown(),
-  file: z.unknown(),
+  multiarch: z.unknown().optional(),
+  machine: z.unknown().optional(),
+  os: z.unknown().optional(),
+  size: z.unknown().optional(),
+  file: z.unknown().optional(),
+  creation_date: z.unknown().optional(),
 });
 
 /**
@@ -100,6 +103,7 @@ export function parseEntry(value: unknown): UnverifiedEntry {
         ? data.size
         : undefined,
     file: typeof data.file === 'string' ? data.file : undefined,
+    creationDate: typeof data.creation_date === 'string' ? data.creation_date : undefined,
   };
 }
 

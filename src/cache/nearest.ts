@@ -94,9 +94,31 @@ function countEdits(a: string, b: string, most: number): number | undefined {
   const shorter = Math.min(a.length, b.length);
   while (start < shorter && a.charCodeAt(start) === b.charCodeAt(start)) start += 1;
   let end = 0;
-  while (end < shorter - start && a.charCodeAt(a.length - 1 - end) === b.charCodeAt(b.length - 1 - end))
+  while (end < shorter - start && a.charCodeAt(a.length - 1 - end) === b.charCodeAt(b.length - 1 - end)) {
     end += 1;
-  return countMiddleEdits(a.slice(start, a.length - end), b.slice(start, b.length - end), most);
+  }
+  const middleOfA = a.slice(start, a.length - end);
+  const middleOfB = b.slice(start, b.length - end);
+  if (countForeign(middleOfA, middleOfB) > most) return undefined;
+  return countMiddleEdits(middleOfA, middleOfB, most);
+}
+
+/** Characters of the one text that the other doesn't have: never more than the edits, and much quicker to count. */
+function countForeign(a: string, b: string): number {
+  const surplus = new Map<number, number>();
+  for (let index = 0; index < a.length; index += 1) {
+    const letter = a.charCodeAt(index);
+    surplus.set(letter, (surplus.get(letter) ?? 0) + 1);
+  }
+  let common = 0;
+  for (let index = 0; index < b.length; index += 1) {
+    const letter = b.charCodeAt(index);
+    const left = surplus.get(letter) ?? 0;
+    if (left === 0) continue;
+    common += 1;
+    surplus.set(letter, left - 1);
+  }
+  return Math.max(a.length, b.length) - common;
 }
 
 /** Optimal string alignment by rows, given up as soon as a whole row is over `most`. */

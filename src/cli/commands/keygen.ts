@@ -1,0 +1,26 @@
+import { ensureSigningKey } from '../../operations/make-medium.ts';
+import type { CommonOptions } from '../program.ts';
+import { readConfig } from '../site.ts';
+import { createTerminal } from '../terminal/terminal.ts';
+
+export interface KeygenOptions extends CommonOptions {
+  readonly commonName?: string;
+  readonly json?: boolean;
+}
+
+export async function keygen({
+  config: file,
+  commonName,
+  json,
+  quiet = false,
+}: KeygenOptions): Promise<void> {
+  const terminal = createTerminal({ quiet });
+  const { signature } = await readConfig(file);
+  const isNew = await ensureSigningKey(signature, commonName);
+  const { privateKeyFile, certificateFile } = signature;
+  if (json) terminal.print(JSON.stringify({ made: isNew, privateKeyFile, certificateFile }));
+  else {
+    terminal.print(`${isNew ? 'made' : 'kept'}  ${privateKeyFile}`);
+    terminal.print(`${isNew ? 'made' : 'kept'}  ${certificateFile}`);
+  }
+}

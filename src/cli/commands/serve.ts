@@ -1,0 +1,130 @@
+import { CacheError, systemCode } from '../../cache/errors.ts';
+import { STORE_FILE } from '../../cache/layout.ts';
+import type { Config } from '../../config/config.ts';
+import { parseListen, type ListenAddress } from '../../config/listen-address.ts';
+import { createApp } from '../../http/app.ts';
+import { createListener, type Listener } from '../../http/listener.ts';
+import { urlsOf } from '../addresses.ts';
+import { EXIT } from '../exit-code.ts';
+import type { CommonOptions } from '../program.ts';
+import { createServerLog, type ServerLog } from '../request-log.ts';
+import { openStore, readConfig, type Store } from '../site.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { printResults, runImport } from './import.ts';
+import { networkcacheSection } from './slapos-cfg.ts';
+
+export interface ServeOptions extends CommonOptions {
+  /** True when the option stands without a path: then there is nothing to import. */
+  readonly import?: readonly string[] | true;
+  readonly listen?: readonly string[];
+}
+
+/** Running downloads may take this long to finish when the server is told to stop. */
+const STOP_LIMIT_MS = 30_000;
+
+export async function serve(options: ServeOptions, version: string): Promise<void> {
+  const { quiet = false } = options;
+  const terminal = createTerminal({ quiet });
+  const config = await readConfig(options.config);
+  const addresses =
+    options.listen === undefined
+      ? config.server.listen
+      : parseListen(options.listen.join(' '), { tls: config.server.tls.mode !== 'off' });
+  const store = await openServedStore(config, terminal);
+  const log = createServerLog();
+  const app = createApp({
+    blobs: store.blobs,
+    directory: store.directory,
+    log,
+    version,
+    checkStore: async () => {
+      await store.storage.stat(STORE_FILE);
+    },
+  });
+  // Before the import, which may take long: a port in use should not be found out after it.
+  const listeners = await listenOnAll(app, addresses);
+  try {
+    if (Array.isArray(options.import)) {
+      printResults(
+        await runImport(options.import, config, { softwareRoot: '/opt/slapgrid', quiet }, terminal),
+        terminal,
+      );
+    }
+    if (!quiet) await printWelcome(listeners, config, terminal);
+    log.info(`serving ${config.store.path} on ${listeners.map(({ url }) => url).join(' ')}`);
+    await untilToldToStop();
+  } finally {
+    await stop(listeners, log);
+  }
+}
+
+/** A medium that is mounted read-only can still be served. */
+async function openServedStore(config: Config, terminal: Terminal): Promise<Store> {
+  try {
+    return await openStore(config, terminal, { write: true });
+  } catch (error) {
+    const code = error instanceof CacheError ? systemCode(error.cause) : undefined;
+    if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error;
+    const store = await openStore(config, terminal, { write: false });
+    terminal.tell(`the store ${config.store.path} can't be written to: it is only read`);
+    return store;
+  }
+}
+
+interface OpenListener extends Listener {
+  readonly address: ListenAddress;
+}
+
+async function listenOnAll(
+  app: Parameters<typeof createListener>[0],
+  addresses: readonly ListenAddress[],
+): Promise<readonly OpenListener[]> {
+  const listeners: OpenListener[] = [];
+  try {
+    for (const address of addresses) listeners.push({ ...(await createListener(app, address)), address });
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => listener.close(0)));
+    throw error;
+  }
+  return listeners;
+}
+
+async function printWelcome(
+  listeners: readonly OpenListener[],
+  config: Config,
+  terminal: Terminal,
+): Promise<void> {
+  const urls = listeners.flatMap(({ address, port }) => urlsOf({ ...address, port }));
+  const base = config.server.publicUrl ?? urls[0];
+  if (base === undefined) return;
+  terminal.print(`Serving ${config.store.path} on\n${urls.map((url) => `  ${url}`).join('\n')}\n`);
+  terminal.print(
+    'For /etc/opt/slapos/slapos.cfg of each node, in place of a [networkcache] section that is there:\n',
+  );
+  terminal.print(`${await networkcacheSection(config, base, terminal)}\n`);
+}
+
+function untilToldToStop(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        resolve();
+      });
+    }
+  });
+}
+
+/** A second signal ends at once. */
+async function stop(listeners: readonly Listener[], log: ServerLog): Promise<void> {
+  const endNow = (): void => {
+    log.flush();
+    process.exit(EXIT.incomplete);
+  };
+  process.once('SIGTERM', endNow).once('SIGINT', endNow);
+  const broken = await Promise.all(listeners.map((listener) => listener.close(STOP_LIMIT_MS)));
+  const count = broken.reduce((sum, number) => sum + number, 0);
+  if (count > 0)
+    log.warn(`stopped; ${count} connections were still busy after ${STOP_LIMIT_MS / 1000} s and were broken`);
+  log.flush();
+  process.off('SIGTERM', endNow).off('SIGINT', endNow);
+}

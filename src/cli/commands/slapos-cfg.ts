@@ -1,0 +1,59 @@
+import { CacheError } from '../../cache/errors.ts';
+import type { Config } from '../../config/config.ts';
+import { listReleases } from '../../operations/list-releases.ts';
+import { formatNetworkcacheSection } from '../../operations/slapos-cfg.ts';
+import { urlsOf } from '../addresses.ts';
+import type { CommonOptions } from '../program.ts';
+import { openStore, readConfig, readTrusted } from '../site.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+
+export interface SlaposCfgOptions extends CommonOptions {
+  readonly url?: string;
+  readonly forceBinary?: boolean;
+}
+
+export async function slaposCfg({
+  config: file,
+  url,
+  forceBinary = false,
+  quiet = false,
+}: SlaposCfgOptions): Promise<void> {
+  const terminal = createTerminal({ quiet });
+  const config = await readConfig(file);
+  if (url !== undefined && !/^https?:\/\/[^/]/i.test(url)) {
+    throw new CacheError('usage', `--url: not a URL: "${url}"; write http://HOST:PORT`);
+  }
+  const [address] = config.server.listen;
+  const base = url ?? config.server.publicUrl ?? (address === undefined ? '' : urlsOf(address)[0]) ?? '';
+  if (url === undefined && config.server.publicUrl === undefined) {
+    terminal.tell(
+      `cache: nodes are told ${base}, an address of this machine; give another with --url or [server] public-url`,
+    );
+  }
+  terminal.print(await networkcacheSection(config, base.replace(/\/+$/, ''), terminal, { forceBinary }));
+}
+
+/** The section for nodes that reach this cache at `base`. */
+export async function networkcacheSection(
+  config: Config,
+  base: string,
+  terminal: Terminal,
+  { forceBinary = false }: { readonly forceBinary?: boolean } = {},
+): Promise<string> {
+  const { certificates } = await readTrusted(config);
+  if (certificates.length === 0) {
+    terminal.warn(
+      `cache: there is no certificate that nodes could trust: ${config.signature.certificateFile} is missing; make a pair with: cache keygen`,
+    );
+  }
+  return formatNetworkcacheSection({
+    url: base,
+    certificates: certificates.map((certificate) => certificate.toString()),
+    ...(forceBinary ? { forceUrls: await servedUrls(config, terminal) } : {}),
+  }).trimEnd();
+}
+
+async function servedUrls(config: Config, terminal: Terminal): Promise<readonly string[]> {
+  const { directory, blobs } = await openStore(config, terminal, { write: false });
+  return (await listReleases(directory, blobs)).map(({ softwareUrl }) => softwareUrl);
+}

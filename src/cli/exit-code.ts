@@ -1,0 +1,41 @@
+import { CacheError, type ErrorCode } from '../cache/errors.ts';
+
+/** What every command ends with. */
+export const EXIT = {
+  done: 0,
+  /** Done in part, or what was asked for is not there. */
+  incomplete: 1,
+  /** Wrong usage or configuration. */
+  usage: 2,
+  /** The store failed. */
+  storage: 3,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** The one place where an error becomes an exit code. */
+const EXIT_CODES: Readonly<Record<ErrorCode, ExitCode>> = {
+  usage: EXIT.usage,
+  config: EXIT.usage,
+  'invalid-digest': EXIT.usage,
+  'invalid-key': EXIT.usage,
+  'invalid-entry': EXIT.incomplete,
+  'invalid-archive': EXIT.incomplete,
+  'unsupported-archive': EXIT.incomplete,
+  'digest-mismatch': EXIT.incomplete,
+  incomplete: EXIT.incomplete,
+  'too-large': EXIT.incomplete,
+  'not-found': EXIT.incomplete,
+  untrusted: EXIT.incomplete,
+  'key-mismatch': EXIT.incomplete,
+  'blob-missing': EXIT.incomplete,
+  unauthorized: EXIT.incomplete,
+  forbidden: EXIT.incomplete,
+  unavailable: EXIT.incomplete,
+  'no-space': EXIT.storage,
+  storage: EXIT.storage,
+};
+
+export function exitCodeOf(error: unknown): ExitCode {
+  return error instanceof CacheError ? EXIT_CODES[error.code] : EXIT.storage;
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+import { CommanderError } from 'commander';
+import { CacheError } from '../cache/errors.ts';
+import { EXIT, exitCodeOf } from './exit-code.ts';
+import { createProgram } from './program.ts';
+
+// `cache list | head` closes the pipe: the rest isn't wanted, and that is no failure.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.done);
+    throw error;
+  });
+}
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has written its message already.
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  } else {
+    process.exitCode = exitCodeOf(error);
+    const text = error instanceof CacheError ? error.message : faultOfOurs(error);
+    process.stderr.write(`cache: ${text}\n`);
+  }
+}
+
+/** Nobody foresaw this error: whoever reports it needs to tell us where it came from. */
+function faultOfOurs(error: unknown): string {
+  return `unexpected error; please report it:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+}

@@ -1,0 +1,58 @@
+import { pino, type DestinationStream } from 'pino';
+import type { RequestLine, RequestLog } from '../http/access-log.ts';
+
+/** The log of a server: JSON lines on stderr, or words where stderr is a terminal. */
+export interface ServerLog extends RequestLog {
+  info(message: string): void;
+  warn(message: string): void;
+  /** Writes what is still held back; to be called before the process ends. */
+  flush(): void;
+}
+
+/** Lines are held back for at most this long: writing each by itself costs more than answering a small request. */
+const FLUSH_MS = 500;
+
+export function createServerLog(): ServerLog {
+  if (process.stderr.isTTY) {
+    const log = pino({ base: null, timestamp: false }, wordsTo(process.stderr));
+    return logTo(log, () => undefined);
+  }
+  const destination = pino.destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: FLUSH_MS });
+  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  return logTo(log, () => {
+    destination.flushSync();
+  });
+}
+
+function logTo(log: pino.Logger, flush: () => void): ServerLog {
+  return {
+    request: (line) => {
+      log.info(line, 'request');
+    },
+    failure: (requestId, error) => {
+      log.error({ requestId, err: error }, 'failure');
+    },
+    info: (message) => {
+      log.info(message);
+    },
+    warn: (message) => {
+      log.warn(message);
+    },
+    flush,
+  };
+}
+
+/** Each line in words, for the person at the terminal. */
+function wordsTo(stream: NodeJS.WritableStream): DestinationStream {
+  return {
+    write: (json) => {
+      const line = JSON.parse(json) as Partial<RequestLine> & { msg: string; err?: { message: string } };
+      const time = new Date().toTimeString().slice(0, 8);
+      const text =
+        line.msg === 'request'
+          ? `${line.method ?? ''} ${line.path ?? ''}  ${line.status ?? ''}${line.aborted ? ' aborted' : ''}  ${line.bytes ?? ''} B  ${line.ms ?? ''} ms  ${line.remote ?? ''}  ${line.requestId ?? ''}`
+          : [line.msg, line.requestId, line.err?.message].filter((part) => part !== undefined).join('  ');
+      stream.write(`${time}  ${text}\n`);
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { nearest } from '../cache/nearest.ts';
+import { type IniDocument, configError } from './ini.ts';
+
+/** The keys of each section; undefined where any key may stand. */
+export type KnownNames = ReadonlyMap<string, readonly string[] | undefined>;
+
+/** Names that design.md fixes for what this version can't do: a setting must never be ignored in silence. */
+const RESERVED: ReadonlyMap<string, string> = new Map([
+  ...['url', 'endpoint', 'region', 'path-style', 'local-cache', 'local-cache-size'].map(
+    (key) =>
+      [`[store] ${key}`, 'this version keeps the store in a folder; write path = FOLDER instead'] as const,
+  ),
+  ['[store] scrub-interval', 'this version does not check the store by itself; remove the line'] as const,
+]);
+
+/**
+ * Refuses sections and keys that mean nothing, naming what was probably meant.
+ * @throws CacheError `config`
+ */
+export function verifyNames(document: IniDocument, known: KnownNames, file: string): void {
+  for (const [name, section] of document) {
+    if (!known.has(name)) {
+      throw configError(file, section.line, `unknown section [${name}]; ${adviseSection(name, known)}`);
+    }
+    const keys = known.get(name);
+    if (keys === undefined) continue;
+    for (const [key, { line }] of section.keys) {
+      if (keys.includes(key)) continue;
+      const reason = RESERVED.get(`[${name}] ${key}`) ?? `unknown key; ${adviseKey(key, keys, known)}`;
+      throw configError(file, line, `[${name}] ${key}: ${reason}`);
+    }
+  }
+}
+
+function adviseSection(name: string, known: KnownNames): string {
+  const [guess] = nearest(name, known.keys(), { limit: 1 });
+  if (guess !== undefined) return `did you mean [${guess}]?`;
+  return `known are ${[...known.keys()].map((section) => `[${section}]`).join(', ')}`;
+}
+
+function adviseKey(key: string, keys: readonly string[], known: KnownNames): string {
+  for (const [section, others] of known) if (others?.includes(key)) return `it belongs to [${section}]`;
+  const [guess] = nearest(key, keys, { limit: 1 });
+  return guess === undefined ? `known are ${keys.join(', ')}` : `did you mean ${guess}?`;
+}

@@ -1,0 +1,77 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { CacheError } from '../cache/errors.ts';
+import { createAccessSection, toAccessConfig } from './access-section.ts';
+import { parseCertificateList } from './certificate-list.ts';
+import { createServerSection, toServerConfig } from './server-section.ts';
+import { parseSize } from './size.ts';
+import { SoftwareTable } from './software-table.ts';
+import { textSchema } from './text-schema.ts';
+import { createUpstreamSection, toUpstreamConfig } from './upstream-section.ts';
+import { parseBoolean, parsePath, parseSoftwareUrl } from './value.ts';
+
+const GIBIBYTE = 1024 ** 3;
+
+/** The sections with fixed keys, each key from its text to its value. Paths are resolved against `folder`. */
+export function createSections(folder: string) {
+  const path = textSchema((text) => resolve(folder, parsePath(text)));
+  return {
+    server: createServerSection(path),
+    store: z.object({ path: path.prefault('./cache-store') }),
+    signature: z.object({
+      'private-key-file': path.prefault('./sign.key'),
+      'certificate-file': path.prefault('./sign.crt'),
+      'signature-certificate-list': textSchema(parseCertificateList).default([]),
+    }),
+    upload: z.object({
+      'max-blob-size': textSchema(parseLargestSize).default(20 * GIBIBYTE),
+      // Small enough for a small machine, large enough that the system on the same disk goes on working.
+      'min-free-space': textSchema(parseSize).default(GIBIBYTE / 4),
+      'allow-unsigned': textSchema(parseBoolean).default(false),
+    }),
+    access: createAccessSection(path),
+    upstream: createUpstreamSection(),
+  };
+}
+
+/** The whole file, from texts by section and key to what `Config` holds. */
+export function createConfigSchema(sections: ReturnType<typeof createSections>) {
+  return z
+    .object({
+      server: sections.server.transform(toServerConfig),
+      store: sections.store,
+      signature: sections.signature.transform((values) => ({
+        privateKeyFile: values['private-key-file'],
+        certificateFile: values['certificate-file'],
+        trustedCertificates: values['signature-certificate-list'],
+      })),
+      software: z.map(z.string(), textSchema(parseSoftwareUrl)).transform((urls) => new SoftwareTable(urls)),
+      upload: sections.upload.transform((values) => ({
+        maxBlobSize: values['max-blob-size'],
+        minFreeSpace: values['min-free-space'],
+        allowUnsigned: values['allow-unsigned'],
+      })),
+      access: sections.access.transform(toAccessConfig),
+      upstream: sections.upstream.transform(toUpstreamConfig),
+    })
+    .superRefine(({ server, access }, context) => {
+      if (access.clientCaFile !== undefined && server.tls.mode === 'off') {
+        context.addIssue({
+          code: 'custom',
+          path: ['access', 'client-ca-file'],
+          message:
+            'certificates of clients come only over TLS; set tls = auto in [server], or tls-certificate and tls-key',
+        });
+      }
+    });
+}
+
+function parseLargestSize(text: string): number {
+  const size = parseSize(text);
+  if (size === 0)
+    throw new CacheError(
+      'usage',
+      '0 would refuse every upload; write the largest size to accept, such as 20 GiB',
+    );
+  return size;
+}

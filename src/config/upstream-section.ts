@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { parseCertificateList } from './certificate-list.ts';
+import { addFault, textSchema } from './text-schema.ts';
+import { parseBaseUrl } from './value.ts';
+
+/** `[upstream]`: another cache that releases are fetched from. URLs are without `/` at their end. */
+export interface UpstreamConfig {
+  /** Of the blobs (ShaCache). */
+  readonly cacheUrl: string;
+  /** Of the directory (ShaDir). */
+  readonly dirUrl: string;
+  /** PEM texts; may be empty. */
+  readonly trustedCertificates: readonly string[];
+}
+
+export function createUpstreamSection() {
+  return z.object({
+    'download-binary-cache-url': textSchema(parseBaseUrl).optional(),
+    'download-binary-dir-url': textSchema(parseBaseUrl).optional(),
+    'signature-certificate-list': textSchema(parseCertificateList).default([]),
+  });
+}
+
+type UpstreamValues = z.output<ReturnType<typeof createUpstreamSection>>;
+
+/** Joins the keys of `[upstream]`; undefined when there is none. */
+export function toUpstreamConfig(
+  values: UpstreamValues,
+  context: z.RefinementCtx,
+): UpstreamConfig | undefined {
+  const cacheUrl = values['download-binary-cache-url'];
+  const dirUrl = values['download-binary-dir-url'];
+  const trustedCertificates = values['signature-certificate-list'];
+  if (cacheUrl !== undefined && dirUrl !== undefined) return { cacheUrl, dirUrl, trustedCertificates };
+  if (cacheUrl !== undefined) {
+    addFault(context, 'download-binary-cache-url', 'has no directory; give download-binary-dir-url too');
+  } else if (dirUrl !== undefined) {
+    addFault(context, 'download-binary-dir-url', 'has no blobs; give download-binary-cache-url too');
+  } else if (trustedCertificates.length > 0) {
+    addFault(
+      context,
+      'signature-certificate-list',
+      'has no upstream; give download-binary-cache-url and download-binary-dir-url too, or move it to [signature]',
+    );
+  }
+  return undefined;
+}

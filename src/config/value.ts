@@ -1,0 +1,114 @@
+import { isIP } from 'node:net';
+import { quoteBriefly } from '../cache/digest.ts';
+import { CacheError } from '../cache/errors.ts';
+
+/*
+ * Values as a person writes them, in a file or behind an option. Each parser throws CacheError `usage` with what is
+ * wrong and what to write instead; the caller adds where it stands.
+ */
+
+/** A value that is one piece of text. */
+export function parseLine(text: string): string {
+  const line = text.trim();
+  if (line === '') throw new CacheError('usage', 'has no value; write one or remove the line');
+  if (line.includes('\n')) {
+    throw new CacheError(
+      'usage',
+      `has more than one line: ${quoteBriefly(line)}; write the value on one line`,
+    );
+  }
+  if (/\s[#;]/.test(line)) {
+    throw new CacheError(
+      'usage',
+      `holds a comment: ${quoteBriefly(line)}; a comment needs a line of its own`,
+    );
+  }
+  return line;
+}
+
+/** Items separated by white space or commas, in double quotes where an item has these inside. May be empty. */
+export function parseList(text: string): readonly string[] {
+  const items = text.match(/"[^"\n]*"|[^\s,"]+|"/g) ?? [];
+  return items.map((item) => {
+    const bare = /^"(.+)"$/.exec(item)?.[1] ?? item;
+    if (bare.includes('"'))
+      throw new CacheError('usage', 'has a " without its partner; write "NAME WITH SPACES"');
+    if (/^[#;]/.test(bare)) {
+      throw new CacheError(
+        'usage',
+        `holds a comment: ${quoteBriefly(bare)}; a comment needs a line of its own`,
+      );
+    }
+    return bare;
+  });
+}
+
+/** What Python's ConfigParser takes for a boolean. */
+export function parseBoolean(text: string): boolean {
+  const word = text.trim().toLowerCase();
+  if (['1', 'yes', 'true', 'on'].includes(word)) return true;
+  if (['0', 'no', 'false', 'off'].includes(word)) return false;
+  throw new CacheError('usage', `neither yes nor no: ${quoteBriefly(text)}; write true or false`);
+}
+
+/** One of a few words, in any case. */
+export function parseChoice<const Choice extends string>(text: string, choices: readonly Choice[]): Choice {
+  const word = text.trim().toLowerCase();
+  const choice = choices.find((candidate) => candidate === word);
+  if (choice !== undefined) return choice;
+  const last = choices.at(-1) ?? '';
+  throw new CacheError(
+    'usage',
+    `not a known word: ${quoteBriefly(text)}; write ${choices.slice(0, -1).join(', ')} or ${last}`,
+  );
+}
+
+/** A path of the file system as written, not resolved. */
+export function parsePath(text: string): string {
+  const path = parseLine(text);
+  if (/^["']|["']$/.test(path))
+    throw new CacheError('usage', `is in quotes: ${path}; write the path without quotes`);
+  if (/^[~$]/.test(path)) {
+    throw new CacheError(
+      'usage',
+      `"~" and "$" mean nothing here: ${quoteBriefly(path)}; write the path out, relative to the configuration file or from /`,
+    );
+  }
+  return path;
+}
+
+/** Base of a service over HTTP or HTTPS, as written but without `/` at its end, so that `/PATH` can follow. */
+export function parseBaseUrl(text: string): string {
+  const url = parseLine(text);
+  if (!/^https?:\/\/[^\s/]/i.test(url) || !URL.canParse(url)) {
+    throw new CacheError(
+      'usage',
+      `not an HTTP URL: ${quoteBriefly(url)}; write http://HOST/… or https://HOST/…`,
+    );
+  }
+  if (/[?#]/.test(url)) {
+    throw new CacheError('usage', `has a "?" or "#": ${quoteBriefly(url)}; write the URL up to its path`);
+  }
+  return url.replace(/\/+$/, '');
+}
+
+/** The exact text of a software URL: its md5 is the key, so nothing is normalised. */
+export function parseSoftwareUrl(text: string): string {
+  const url = parseLine(text);
+  if (!/^[a-z][a-z0-9+.-]*:\/\/\S+$/i.test(url)) {
+    throw new CacheError(
+      'usage',
+      `not a software URL: ${quoteBriefly(url)}; write it as slapos supply gets it, https://…`,
+    );
+  }
+  return url;
+}
+
+/** A DNS name, or an IP address without brackets. */
+export function isHost(text: string): boolean {
+  if (isIP(text) !== 0) return true;
+  const labels = text.replace(/\.$/, '').split('.');
+  // A name that ends with a number is a mistyped IPv4 address.
+  if (text.length > 253 || /^\d+$/.test(labels.at(-1) ?? '')) return false;
+  return labels.every((label) => /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label));
+}

@@ -1,0 +1,158 @@
+import type { Blobs, BlobWriter } from '../cache/blobs.ts';
+import { createHasher, type Digest } from '../cache/digest.ts';
+import type { Directory } from '../cache/directory.ts';
+import { CacheError } from '../cache/errors.ts';
+import type { Signer, TrustedCertificates } from '../cache/signature.ts';
+import { createArchiveInspector, type ArchiveContents } from '../release/archive-inspection.ts';
+import { parseArchiveName } from '../release/archive-name.ts';
+import { fileNameOf, type ArchiveFile } from './find-archives.ts';
+import { readFilePieces } from './read-file.ts';
+import { identifyRelease, type ReleaseIdentity, type StatedIdentity } from './release-identity.ts';
+
+export interface ImportOptions extends StatedIdentity {
+  /** Where the releases were built and must be unpacked. */
+  readonly softwareRoot: string;
+  /** Where to; left out in a dry run, which writes nothing. */
+  readonly target?: ImportTarget;
+  /** Bytes that were read since the last call. */
+  readonly onProgress?: (archive: ArchiveFile, bytes: number) => void;
+  readonly now?: () => Date;
+}
+
+export interface ImportTarget {
+  readonly blobs: Blobs;
+  readonly directory: Directory;
+  readonly signer: Signer;
+  /** An entry that one of these verifies already needs no second one. */
+  readonly trusted: TrustedCertificates;
+}
+
+/** What became of one archive. */
+export type ImportResult = ImportedRelease | RefusedArchive;
+
+export interface ImportedRelease extends ReleaseIdentity {
+  readonly file: string;
+  /** `unchanged`: the same entry was there. `checked`: a dry run found nothing wrong. */
+  readonly outcome: 'imported' | 'unchanged' | 'checked';
+  readonly sha512: Digest;
+  /** Bytes of the archive. */
+  readonly size: number;
+  /** What a person should know although nothing is wrong. */
+  readonly warnings: readonly string[];
+}
+
+export interface RefusedArchive {
+  readonly file: string;
+  readonly outcome: 'refused';
+  readonly reason: string;
+}
+
+/**
+ * Brings archives into a store, each in one pass over its bytes. What is wrong with one archive doesn't stop the rest.
+ * @throws CacheError `storage`, `no-space`: the store itself failed, and what was not yielded was not imported
+ */
+export async function* importArchives(
+  archives: readonly ArchiveFile[],
+  options: ImportOptions,
+): AsyncGenerator<ImportResult> {
+  for (const archive of archives) {
+    const file = fileNameOf(archive);
+    try {
+      yield await importArchive(archive, file, options);
+    } catch (error) {
+      if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space')
+        throw error;
+      yield { file, outcome: 'refused', reason: error.message };
+    }
+  }
+}
+
+async function importArchive(
+  archive: ArchiveFile,
+  file: string,
+  options: ImportOptions,
+): Promise<ImportedRelease> {
+  const { target } = options;
+  const writer = target === undefined ? hashOnly() : await target.blobs.create({ size: archive.size });
+  try {
+    const contents = await readOnce(archive, writer, options.onProgress);
+    const identity = identifyRelease(contents, parseArchiveName(file), options);
+    // Nothing is visible before this: whatever the archive was refused for, the store knows nothing of it.
+    const { digest: sha512, size } = await writer.commit();
+    const release = { file, ...identity, sha512, size, warnings: warningsOf(contents) };
+    if (target === undefined) return { ...release, outcome: 'checked' };
+    const isNew = await addEntry(release, target, options);
+    return { ...release, outcome: isNew ? 'imported' : 'unchanged' };
+  } finally {
+    await writer.abort();
+  }
+}
+
+/** One pass over the archive's bytes: hashed, written, decompressed and walked. */
+async function readOnce(
+  archive: ArchiveFile,
+  writer: Pick<BlobWriter, 'write'>,
+  onProgress: ImportOptions['onProgress'],
+): Promise<ArchiveContents> {
+  const inspector = createArchiveInspector();
+  try {
+    for await (const piece of readFilePieces(archive.path)) {
+      await Promise.all([inspector.write(piece), writer.write(piece)]);
+      onProgress?.(archive, piece.byteLength);
+    }
+    return await inspector.end();
+  } finally {
+    inspector.abort();
+  }
+}
+
+/** A writer that writes nothing. */
+function hashOnly(): BlobWriter {
+  const hasher = createHasher();
+  let size = 0;
+  return {
+    write: (chunk) => {
+      size += chunk.byteLength;
+      hasher.update(chunk);
+      return Promise.resolve();
+    },
+    commit: () => Promise.resolve({ digest: hasher.digest(), size }),
+    abort: () => Promise.resolve(),
+  };
+}
+
+type Release = ReleaseIdentity & { readonly file: string; readonly sha512: Digest; readonly size: number };
+
+/** @returns whether there was none for this release yet */
+async function addEntry(
+  { file, softwareUrl, key, platform, sha512, size }: Release,
+  { directory, signer, trusted }: ImportTarget,
+  { softwareRoot, now = () => new Date() }: ImportOptions,
+): Promise<boolean> {
+  const present = await directory.entries(key);
+  const isThere = present.some(
+    (entry) =>
+      entry.sha512 === sha512 &&
+      entry.platform?.multiarch === platform.multiarch &&
+      entry.platform.os.join() === platform.os.join() &&
+      trusted.signerOf(entry) !== undefined,
+  );
+  if (isThere) return false;
+  const members = {
+    sha512,
+    software_url: softwareUrl,
+    software_root: softwareRoot,
+    multiarch: platform.multiarch,
+    os: platform.os,
+    file,
+    size,
+    creation_date: now().toISOString(),
+  };
+  return directory.add(key, signer.sign(JSON.stringify(members)));
+}
+
+function warningsOf({ markers }: ArchiveContents): readonly string[] {
+  return markers.shared
+    ? ['it was built with parts outside its folder (.shared): it runs only where those parts are, too']
+    : [];
+}

@@ -1,0 +1,96 @@
+import type { UnverifiedEntry } from '../cache/entry.ts';
+import { CacheError } from '../cache/errors.ts';
+import type { Digest } from '../cache/digest.ts';
+import type { Directory } from '../cache/directory.ts';
+import { isKey, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
+import { nearest } from '../cache/nearest.ts';
+import { isCompatible, type Platform } from '../cache/platform.ts';
+import type { TrustedCertificates } from '../cache/signature.ts';
+
+/** Whatever has entries: a store, or another cache over HTTP. */
+export interface EntrySource {
+  entries(key: Key): Promise<readonly (UnverifiedEntry & { readonly received?: Date })[]>;
+  /** Bytes of a blob, undefined when it isn't there. */
+  blobSize(digest: Digest): Promise<number | undefined>;
+}
+
+/** An entry as `slapos cache lookup` shows it. */
+export interface LookupRow {
+  readonly platform: Platform | undefined;
+  /** Whether this machine would install it. */
+  readonly compatible: boolean;
+  /** Whether a trusted certificate verifies it. */
+  readonly verified: boolean;
+  readonly sha512: Digest;
+  /** Bytes of the blob; undefined when it is not there. */
+  readonly size: number | undefined;
+  /** When the store received the entry, or when it was made; undefined when neither is told. */
+  readonly date: string | undefined;
+}
+
+/** A key as it is, or the key of a URL. */
+export function keyOf(urlOrKey: string): Key {
+  return isKey(urlOrKey) ? urlOrKey : keyOfSoftwareUrl(urlOrKey);
+}
+
+/** A row for each entry of the key, in the order in which a node tries them. */
+export async function lookUp(
+  key: Key,
+  source: EntrySource,
+  machine: Platform,
+  trusted: TrustedCertificates,
+): Promise<readonly LookupRow[]> {
+  const entries = await source.entries(key);
+  return Promise.all(
+    entries.map(async (entry) => ({
+      platform: entry.platform,
+      compatible: entry.platform !== undefined && isCompatible(entry.platform, machine),
+      verified: trusted.signerOf(entry) !== undefined,
+      sha512: entry.sha512,
+      size: await source.blobSize(entry.sha512),
+      date: entry.received?.toISOString() ?? entry.creationDate,
+    })),
+  );
+}
+
+/**
+ * The known URLs that are most like one that isn't: a URL that is not strictly identical is the commonest mistake.
+ */
+export async function nearestUrls(
+  url: string,
+  directory: Directory,
+  more: Iterable<string>,
+): Promise<readonly string[]> {
+  const known = new Set(more);
+  for await (const softwareUrl of knownUrls(directory)) known.add(softwareUrl);
+  return nearest(url, known, { limit: 3 });
+}
+
+/** The software URL of every release in the store. Reads one entry a key. */
+async function* knownUrls(directory: Directory): AsyncGenerator<string> {
+  const seen = new Set<Key>();
+  for await (const { key, digest } of directory.list()) {
+    if (seen.has(key)) continue;
+    seen.add(key);
+    try {
+      const softwareUrl = (await directory.entry(key, digest))?.softwareUrl;
+      if (softwareUrl !== undefined) yield softwareUrl;
+    } catch (error) {
+      // A damaged entry has no URL to suggest; `verify` is there to name it.
+      if (!(error instanceof CacheError)) throw error;
+    }
+  }
+}
+
+/** Branches that the shipped slapos.cfg keeps nodes from asking a cache for, and local paths (protocol.md). */
+const SHIPPED_BLACKLIST = [
+  'https://lab.nexedi.com/nexedi/slapos/raw/master',
+  'https://lab.nexedi.com/nexedi/slapos/raw/1.0/',
+  'https://lab.nexedi.com/nexedi/slapos/raw/erp5',
+  '/',
+];
+
+/** @returns the line of slapos.cfg's shipped `download-from-binary-cache-url-blacklist` that matches */
+export function blacklistedBy(url: string): string | undefined {
+  return SHIPPED_BLACKLIST.find((prefix) => url.startsWith(prefix));
+}

@@ -1,0 +1,154 @@
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { createKeyPair } from '../cache/certificate.ts';
+import { CacheError, systemCode } from '../cache/errors.ts';
+import { createSigner, type Signer } from '../cache/signature.ts';
+
+/** Ten years, as the guide has it. */
+const KEY_DAYS = 3653;
+/** The common name in the guide. */
+export const DEFAULT_COMMON_NAME = 'ShaCache Signing Cert';
+
+export interface KeyFiles {
+  readonly privateKeyFile: string;
+  readonly certificateFile: string;
+}
+
+/**
+ * Makes a signing key and its certificate; a pair that is there and fits together is kept.
+ * @returns whether it was made
+ * @throws CacheError `config` when only one of the files is there, or they don't fit
+ */
+export async function ensureSigningKey(
+  files: KeyFiles,
+  commonName: string = DEFAULT_COMMON_NAME,
+): Promise<boolean> {
+  if ((await readSigner(files)) !== undefined) return false;
+  const { privateKey, certificate } = await createKeyPair({ commonName, days: KEY_DAYS });
+  await writeNew(files.privateKeyFile, privateKey, 0o600);
+  await writeNew(files.certificateFile, certificate, 0o644);
+  return true;
+}
+
+/**
+ * The signer of the two files; undefined when neither is there.
+ * @throws CacheError `config` when only one of the files is there, or they don't fit
+ */
+export async function readSigner({ privateKeyFile, certificateFile }: KeyFiles): Promise<Signer | undefined> {
+  const [privateKey, certificate] = await Promise.all([
+    readIfThere(privateKeyFile),
+    readIfThere(certificateFile),
+  ]);
+  if (privateKey === undefined && certificate === undefined) return undefined;
+  if (privateKey === undefined || certificate === undefined) {
+    const [there, missing] =
+      privateKey === undefined ? [certificateFile, privateKeyFile] : [privateKeyFile, certificateFile];
+    throw new CacheError(
+      'config',
+      `${there} is there, but ${missing}, which belongs to it, is not; restore it, or move ${there} away to get a new pair`,
+    );
+  }
+  return createSigner(
+    { privateKey, certificate },
+    { privateKey: privateKeyFile, certificate: certificateFile },
+  );
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw new CacheError('config', `${path}: can't be read (${systemCode(error) ?? String(error)})`, {
+      cause: error,
+    });
+  }
+}
+
+/** What `cache init` found or made. */
+export interface Medium {
+  readonly made: readonly string[];
+  readonly kept: readonly string[];
+}
+
+/**
+ * Makes a medium in `folder`: folders for archives and packages, a store, a signing key and a config.ini whose paths
+ * are relative to it, so that it works wherever the medium is mounted. What is there is kept.
+ * @throws CacheError `config`, `storage`
+ */
+export async function makeMedium(folder: string, commonName?: string): Promise<Medium> {
+  const made: string[] = [];
+  const kept: string[] = [];
+  const note = (name: string, isNew: boolean): void => {
+    (isNew ? made : kept).push(join(folder, name));
+  };
+  for (const name of ['software', 'packages', 'miscellaneous', 'store']) {
+    note(name, await makeFolder(join(folder, name)));
+  }
+  const privateKeyFile = join(folder, 'miscellaneous', 'sign.key');
+  const certificateFile = join(folder, 'miscellaneous', 'sign.crt');
+  const isNew = await ensureSigningKey({ privateKeyFile, certificateFile }, commonName);
+  note('miscellaneous/sign.key', isNew);
+  note('miscellaneous/sign.crt', isNew);
+  const configFile = join(folder, 'config.ini');
+  const hasConfig = (await readIfThere(configFile)) !== undefined;
+  if (!hasConfig) await writeNew(configFile, MEDIUM_CONFIG, 0o644);
+  note('config.ini', !hasConfig);
+  return { made, kept };
+}
+
+const MEDIUM_CONFIG = `# Configuration of the cache on this medium; config.example.ini of the program tells every key.
+# Relative paths are relative to this file, so that it does not matter where the medium is mounted.
+
+[server]
+listen = [::]:5050
+
+[store]
+path = store
+
+[signature]
+private-key-file = miscellaneous/sign.key
+certificate-file = miscellaneous/sign.crt
+
+# The URL of each release whose archive does not tell it itself: the file's name without extension = URL
+[software]
+`;
+
+async function makeFolder(path: string): Promise<boolean> {
+  try {
+    if ((await stat(path)).isDirectory()) return false;
+    throw new CacheError('config', `${path} is there, but is not a folder; move it away`);
+  } catch (error) {
+    if (error instanceof CacheError) throw error;
+    if (systemCode(error) !== 'ENOENT') throw writeError(path, error);
+  }
+  try {
+    await mkdir(path, { recursive: true });
+    return true;
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+/** Never over a file that is there: two commands at once must not mix their keys. */
+async function writeNew(path: string, text: string, mode: number): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text, { flag: 'wx', mode, flush: true });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+function writeError(path: string, error: unknown): CacheError {
+  const code = systemCode(error);
+  if (code === 'EEXIST')
+    return new CacheError('config', `${path} is there already; it is never overwritten`, { cause: error });
+  return new CacheError(
+    code === 'ENOSPC' ? 'no-space' : 'storage',
+    `${path}: can't be written (${code ?? String(error)})`,
+    {
+      cause: error,
+    },
+  );
+}

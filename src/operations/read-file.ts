@@ -1,0 +1,40 @@
+import { open } from 'node:fs/promises';
+import { CacheError, systemCode } from '../cache/errors.ts';
+
+/** Large, because a USB disk answers each request after a pause. */
+const PIECE_SIZE = 1024 * 1024;
+
+/**
+ * The bytes of a file in order. While one piece is worked on, the next is read; a piece is valid until the next is
+ * asked for.
+ * @throws CacheError `invalid-archive`: the file can't be read, which concerns this one file only
+ */
+export async function* readFilePieces(path: string): AsyncGenerator<Uint8Array> {
+  const buffers = [Buffer.allocUnsafeSlow(PIECE_SIZE), Buffer.allocUnsafeSlow(PIECE_SIZE)] as const;
+  try {
+    const file = await open(path, 'r');
+    try {
+      let reading = file.read(buffers[0], 0, PIECE_SIZE);
+      for (let turn = 1; ; turn++) {
+        const { bytesRead, buffer } = await reading;
+        if (bytesRead === 0) return;
+        const next = file.read(buffers[turn % 2 === 0 ? 0 : 1], 0, PIECE_SIZE);
+        // The next piece may fail while this one is worked on; it's waited for in the next turn.
+        next.catch(() => undefined);
+        reading = next;
+        yield buffer.subarray(0, bytesRead);
+      }
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (error instanceof CacheError) throw error;
+    throw new CacheError(
+      'invalid-archive',
+      `can't be read (${systemCode(error) ?? String(error)}); is the medium all right?`,
+      {
+        cause: error,
+      },
+    );
+  }
+}

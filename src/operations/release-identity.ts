@@ -1,0 +1,93 @@
+import { CacheError } from '../cache/errors.ts';
+import { keyOfSoftwareUrl, type Key } from '../cache/key.ts';
+import type { OsRelease, Platform } from '../cache/platform.ts';
+import type { ArchiveContents } from '../release/archive-inspection.ts';
+import type { ArchiveName } from '../release/archive-name.ts';
+
+/** What a person said about the archives on the command line and in config.ini. */
+export interface StatedIdentity {
+  readonly url?: string | undefined;
+  readonly os?: OsRelease | undefined;
+  readonly multiarch?: string | undefined;
+  /** `[software]`: the URL of a release's name. */
+  readonly software: { get(name: string): string | undefined };
+}
+
+/** Which software release an archive is, and what it runs on. */
+export interface ReleaseIdentity {
+  readonly softwareUrl: string;
+  readonly key: Key;
+  readonly platform: Platform;
+}
+
+/** @throws CacheError `invalid-archive` when something stays unknown, or the archive contradicts what was said */
+export function identifyRelease(
+  contents: ArchiveContents,
+  name: ArchiveName,
+  stated: StatedIdentity,
+): ReleaseIdentity {
+  const softwareUrl = softwareUrlOf(contents, name, stated);
+  return {
+    softwareUrl,
+    key: keyOfSoftwareUrl(softwareUrl),
+    platform: { os: osOf(name, stated), multiarch: multiarchOf(contents, name, stated) },
+  };
+}
+
+function softwareUrlOf(
+  contents: ArchiveContents,
+  name: ArchiveName,
+  { url, software }: StatedIdentity,
+): string {
+  const sources = [
+    { url, source: 'by --url' },
+    { url: software.get(name.name) ?? software.get(name.base), source: `in [software] for ${name.base}` },
+    { url: contents.softwareUrl, source: 'in the buildout.cfg of the archive' },
+  ];
+  const told = sources.find((candidate) => candidate.url !== undefined);
+  if (told?.url === undefined) {
+    throw new CacheError(
+      'invalid-archive',
+      `its software URL is unknown: no buildout.cfg with an "extends" is inside; give it with --url, or in config.ini: [software] ${name.base} = URL`,
+    );
+  }
+  const key = keyOfSoftwareUrl(told.url);
+  if (key === contents.folder) return told.url;
+  const inside =
+    contents.softwareUrl !== undefined && keyOfSoftwareUrl(contents.softwareUrl) === contents.folder
+      ? `; the archive's own buildout.cfg names ${contents.softwareUrl}`
+      : '';
+  throw new CacheError(
+    'invalid-archive',
+    `the URL given ${told.source} is ${told.url}, whose md5 is ${key}, but the folder in the archive is ${contents.folder}${inside}`,
+  );
+}
+
+function osOf(name: ArchiveName, { os }: StatedIdentity): OsRelease {
+  const known = os ?? name.os;
+  if (known !== undefined) return known;
+  throw new CacheError(
+    'invalid-archive',
+    `the operating system is unknown: give it with --os ubuntu-22.04 (or what it is), or name the file ${name.base}-ubuntu-22.04.tar.gz`,
+  );
+}
+
+function multiarchOf(contents: ArchiveContents, name: ArchiveName, { multiarch }: StatedIdentity): string {
+  if (multiarch !== undefined) return multiarch;
+  if (
+    name.multiarch !== undefined &&
+    contents.multiarch !== undefined &&
+    name.multiarch !== contents.multiarch
+  ) {
+    throw new CacheError(
+      'invalid-archive',
+      `its name says ${name.multiarch}, but the programs inside are for ${contents.multiarch}; correct the name or give --multiarch`,
+    );
+  }
+  const known = name.multiarch ?? contents.multiarch;
+  if (known !== undefined) return known;
+  throw new CacheError(
+    'invalid-archive',
+    'the machine is unknown: no program is inside; give it with --multiarch x86_64-linux-gnu (or what it is)',
+  );
+}

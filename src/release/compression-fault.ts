@@ -1,0 +1,32 @@
+import { CacheError } from '../cache/errors.ts';
+import type { Compression } from './compression.ts';
+
+export function cutOffCompression(compression: Compression, cause?: unknown): CacheError {
+  return new CacheError('invalid-archive', `cut off: its ${compression} data ends too early; copy it again`, {
+    cause,
+  });
+}
+
+export function corruptCompression(compression: Compression, cause?: unknown): CacheError {
+  const detail = cause instanceof Error ? ` (${cause.message})` : '';
+  return new CacheError(
+    'invalid-archive',
+    `corrupt: its ${compression} data is damaged${detail}; copy it again`,
+    {
+      cause,
+    },
+  );
+}
+
+export function garbageAfterCompression(compression: Compression, cause?: unknown): CacheError {
+  return new CacheError(
+    'invalid-archive',
+    `garbage follows the end of its ${compression} data; copy it again, or pack it anew`,
+    { cause },
+  );
+}
+
+/** What is pending when somebody loses interest. */
+export function inspectionStopped(): CacheError {
+  return new CacheError('incomplete', 'the inspection was stopped');
+}

@@ -1,0 +1,69 @@
+/** What an ELF header tells of a program (elf(5)). */
+export interface ElfHeader {
+  /** What `gcc -dumpmachine` prints on the machine it is for; undefined for a machine that isn't known here. */
+  readonly multiarch: string | undefined;
+  /** A program or shared object, not a relocatable object or a core dump. */
+  readonly linked: boolean;
+}
+
+/** Bytes of a file's start that hold the whole ELF header of any class. */
+export const ELF_HEADER_SIZE = 64;
+
+const ET_EXEC = 2;
+const ET_DYN = 3;
+const EF_ARM_ABI_FLOAT_SOFT = 0x200;
+const EF_ARM_ABI_FLOAT_HARD = 0x400;
+const EF_MIPS_ABI2 = 0x20;
+const EM_MIPS = 8;
+const EM_ARM = 40;
+
+/** `EM_…`, the class in bits, the byte order: the multiarch. */
+const MULTIARCHS: Readonly<Record<string, string>> = {
+  '3 32 little': 'i686-linux-gnu',
+  '8 32 big': 'mips-linux-gnu',
+  '8 32 little': 'mipsel-linux-gnu',
+  '8 64 little': 'mips64el-linux-gnuabi64',
+  '20 32 big': 'powerpc-linux-gnu',
+  '21 64 big': 'powerpc64-linux-gnu',
+  '21 64 little': 'powerpc64le-linux-gnu',
+  '22 32 big': 's390-linux-gnu',
+  '22 64 big': 's390x-linux-gnu',
+  '43 64 big': 'sparc64-linux-gnu',
+  '62 32 little': 'x86_64-linux-gnux32',
+  '62 64 little': 'x86_64-linux-gnu',
+  '183 64 big': 'aarch64_be-linux-gnu',
+  '183 64 little': 'aarch64-linux-gnu',
+  '243 32 little': 'riscv32-linux-gnu',
+  '243 64 little': 'riscv64-linux-gnu',
+  '258 64 little': 'loongarch64-linux-gnu',
+};
+
+/** The ELF header at the start of a file, undefined when there is none. */
+export function parseElfHeader(start: Buffer): ElfHeader | undefined {
+  if (start.length < ELF_HEADER_SIZE || start.toString('latin1', 0, 4) !== '\x7fELF') return undefined;
+  const bits = start[4] === 1 ? 32 : start[4] === 2 ? 64 : undefined;
+  const order = start[5] === 1 ? 'little' : start[5] === 2 ? 'big' : undefined;
+  // System V or Linux: a program for FreeBSD says nothing about where this runs.
+  if (bits === undefined || order === undefined || (start[7] !== 0 && start[7] !== 3)) return undefined;
+  const uint16 = (offset: number): number =>
+    order === 'little' ? start.readUInt16LE(offset) : start.readUInt16BE(offset);
+  const flagsAt = bits === 32 ? 0x24 : 0x30;
+  const flags = order === 'little' ? start.readUInt32LE(flagsAt) : start.readUInt32BE(flagsAt);
+  const type = uint16(16);
+  const machine = uint16(18);
+  return { multiarch: multiarchOf(machine, bits, order, flags), linked: type === ET_EXEC || type === ET_DYN };
+}
+
+function multiarchOf(
+  machine: number,
+  bits: 32 | 64,
+  order: 'little' | 'big',
+  flags: number,
+): string | undefined {
+  if (machine === EM_ARM && order === 'little') {
+    if (flags & EF_ARM_ABI_FLOAT_HARD) return 'arm-linux-gnueabihf';
+    return flags & EF_ARM_ABI_FLOAT_SOFT ? 'arm-linux-gnueabi' : undefined;
+  }
+  if (machine === EM_MIPS && flags & EF_MIPS_ABI2) return undefined;
+  return MULTIARCHS[`${machine} ${bits} ${order}`];
+}

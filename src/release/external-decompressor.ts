@@ -1,0 +1,115 @@
+import { spawn } from 'node:child_process';
+import { CacheError, systemCode } from '../cache/errors.ts';
+import {
+  corruptCompression,
+  cutOffCompression,
+  garbageAfterCompression,
+  inspectionStopped,
+} from './compression-fault.ts';
+import type { Decompressor, Sink } from './decompressor.ts';
+
+/** Debian's package of each program that is run. */
+const PACKAGES = { bzip2: 'bzip2', xz: 'xz-utils' } as const;
+
+/** More of what a program says on its standard error is of no interest. */
+const COMPLAINT_LENGTH_LIMIT = 4096;
+
+/**
+ * Decompresses through a child process, `bzip2 -dc` or `xz -dc`, since node has neither. The child is gone when
+ * `end()` settles, when `write()` rejects, and soon after `abort()`.
+ */
+export function createExternalDecompressor(program: keyof typeof PACKAGES, sink: Sink): Decompressor {
+  // Their settings could ask for a memory limit or for silence.
+  const settings = { LC_ALL: 'C', XZ_OPT: '', XZ_DEFAULTS: '', BZIP: '', BZIP2: '' };
+  const child = spawn(program, ['-dc'], { stdio: 'pipe', env: { ...process.env, ...settings } });
+  let complaint = '';
+  let ending = false;
+  let fault: CacheError | undefined;
+  let finished = false;
+  let settle: (() => void) | undefined;
+
+  const finish = (reason: CacheError | undefined): void => {
+    if (finished) return;
+    finished = true;
+    fault = reason;
+    settle?.();
+  };
+  child.stdout.on('data', sink);
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint = (complaint + text).slice(0, COMPLAINT_LENGTH_LIMIT);
+  });
+  // EPIPE: the child stopped reading. Its exit, which follows, tells why.
+  child.stdin.on('error', () => undefined);
+  child.on('error', (error) => {
+    finish(spawnFault(program, error));
+  });
+  // 'close' rather than 'exit': all output has been read by then.
+  child.on('close', (code, signal) => {
+    finish(
+      exitFault(program, code, signal, complaint) ?? (ending ? undefined : garbageAfterCompression(program)),
+    );
+  });
+
+  /** Waits for one step, or the child's end, whichever is first. */
+  function step(run: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      settle = () => {
+        if (fault === undefined) resolve();
+        else reject(fault);
+      };
+      if (finished) settle();
+      else run(resolve);
+    });
+  }
+
+  return {
+    write: (bytes) =>
+      step((done) => {
+        child.stdin.write(bytes, (error) => {
+          if (!error) done();
+        });
+      }),
+    end: () =>
+      step(() => {
+        ending = true;
+        child.stdin.end();
+      }),
+    abort() {
+      finish(inspectionStopped());
+      child.stdout.off('data', sink);
+      child.kill('SIGKILL');
+      child.stdin.destroy();
+      child.stdout.destroy();
+      child.stderr.destroy();
+    },
+  };
+}
+
+function spawnFault(program: keyof typeof PACKAGES, cause: Error): CacheError {
+  const reason =
+    systemCode(cause) === 'ENOENT'
+      ? `the program "${program}" is not installed here; \`apt install ${PACKAGES[program]}\` brings it`
+      : `the program "${program}" can't be run (${cause.message})`;
+  return new CacheError('unsupported-archive', `compressed with ${program}, but ${reason}`, { cause });
+}
+
+/** What the end of a child means; undefined when it did its work. */
+function exitFault(
+  program: keyof typeof PACKAGES,
+  code: number | null,
+  signal: string | null,
+  complaint: string,
+): CacheError | undefined {
+  const cause = new Error(
+    complaint.trim().split('\n')[0]?.trim() || `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`,
+  );
+  // bzip2 ignores what follows and only mentions it; xz takes it for the header of one more stream.
+  if (/trailing garbage|format not recognized/.test(complaint))
+    return garbageAfterCompression(program, cause);
+  if (code === 0) return undefined;
+  if (/Unexpected end of input|ends unexpectedly/.test(complaint)) return cutOffCompression(program, cause);
+  if (/corrupt|integrity error|not a bzip2 file/i.test(complaint)) return corruptCompression(program, cause);
+  return new CacheError('unsupported-archive', `"${program}" could not decompress it (${cause.message})`, {
+    cause,
+  });
+}

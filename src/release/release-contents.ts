@@ -1,0 +1,83 @@
+import { keyOfSoftwareUrl } from '../cache/key.ts';
+import { isSoftwareUrl, readExtends } from './buildout-config.ts';
+import { componentsOf, createMemberRules } from './member-rules.ts';
+import { createMultiarchVote, VOTE_SIZE } from './multiarch-vote.ts';
+import type { TarMember, TarVisitor } from './tar-walker.ts';
+
+/** What the members of an archive tell of the software release in it. */
+export interface ReleaseContents {
+  /** The one top-level folder, md5(software URL) in a good archive. */
+  readonly folder: string;
+  /** `[buildout] extends` of the folder's buildout.cfg. */
+  readonly softwareUrl: string | undefined;
+  /** From the ELF headers of the programs. */
+  readonly multiarch: string | undefined;
+  readonly members: number;
+  /** Bytes of file contents. */
+  readonly unpackedSize: number;
+  /** Which marker files slapgrid left in the folder (protocol.md, "What else decides on the node"). */
+  readonly markers: Readonly<{ completed: boolean; shared: boolean }>;
+}
+
+/** Gathers a release's contents while a tar is walked. */
+export interface ReleaseReader extends TarVisitor {
+  /** To be called once the tar has ended. @throws CacheError `invalid-archive` */
+  result(): ReleaseContents;
+}
+
+/** Slapgrid writes less than 1 KiB into a buildout.cfg. */
+const BUILDOUT_CONFIG_SIZE_LIMIT = 1024 * 1024;
+
+/** `enter` throws CacheError `invalid-archive` for a member that can't be, or shouldn't be, unpacked. */
+export function createReleaseReader(): ReleaseReader {
+  const rules = createMemberRules();
+  const vote = createMultiarchVote();
+  let buildoutConfig = '';
+  let members = 0;
+  let unpackedSize = 0;
+  const markers = { completed: false, shared: false };
+
+  function enter(member: TarMember): number {
+    const [, ...inside] = rules.check(member);
+    members += 1;
+    if (member.kind !== 'file') return 0;
+    unpackedSize += member.size;
+    return inside.length === 1 && inside[0] === 'buildout.cfg' ? BUILDOUT_CONFIG_SIZE_LIMIT : VOTE_SIZE;
+  }
+
+  function leave(member: TarMember, content: Buffer): void {
+    if (member.kind !== 'file') return;
+    const [, first = '', ...deeper] = componentsOf(member.path);
+    if (deeper.length > 0) {
+      vote.add(first, content);
+    } else if (first === 'buildout.cfg') {
+      buildoutConfig = content.toString('utf8');
+    } else {
+      markers.completed ||= first === '.completed';
+      markers.shared ||= first === '.shared';
+    }
+  }
+
+  return {
+    enter,
+    leave,
+    result() {
+      const folder = rules.folder();
+      const softwareUrl = softwareUrlOf(buildoutConfig, folder);
+      return {
+        folder,
+        softwareUrl,
+        multiarch: vote.result(),
+        members,
+        unpackedSize,
+        markers: { ...markers },
+      };
+    },
+  };
+}
+
+/** Of several the one that the folder is named by; it may stand beside profiles of the site. */
+function softwareUrlOf(buildoutConfig: string, folder: string): string | undefined {
+  const urls = readExtends(buildoutConfig).filter(isSoftwareUrl);
+  return urls.find((url) => keyOfSoftwareUrl(url) === folder) ?? urls[0];
+}

@@ -1,0 +1,70 @@
+import { CacheError } from '../cache/errors.ts';
+import { unsupportedKind, type TarExtension } from './tar-header.ts';
+
+/**
+ * Adds what one extended header's content says. Of several for one member the first counts, as in Python's tarfile.
+ *
+ * The bytes are taken whole: node-tar's own Parser decodes them chunk by chunk, breaks a character that lies across
+ * two, and then falls back on the cut-off name of the old header without a word.
+ * @throws CacheError `invalid-archive`, `unsupported-archive`
+ */
+export function extend(
+  known: TarExtension,
+  kind: 'pax' | 'long-path' | 'long-link',
+  content: Buffer,
+): TarExtension {
+  if (kind === 'long-path') return { path: untilNul(content), ...known };
+  if (kind === 'long-link') return { linkTarget: untilNul(content), ...known };
+  return { ...paxExtension(content), ...known };
+}
+
+/**
+ * Checks a header that is about all members that follow: `git archive` leaves a comment in one. A name or size for
+ * all of them makes no sense.
+ * @throws CacheError `invalid-archive`, `unsupported-archive`
+ */
+export function checkGlobalExtension(content: Buffer): void {
+  if (Object.keys(paxExtension(content)).length > 0) throw corruptExtension();
+}
+
+function untilNul(content: Buffer): string {
+  const end = content.indexOf(0);
+  return content.toString('utf8', 0, end === -1 ? content.length : end);
+}
+
+function paxExtension(content: Buffer): TarExtension {
+  let extension: TarExtension = {};
+  for (const [keyword, value] of paxRecords(content)) {
+    if (keyword === 'path') extension = { ...extension, path: value };
+    else if (keyword === 'linkpath') extension = { ...extension, linkTarget: value };
+    else if (keyword === 'size') extension = { ...extension, size: parseSize(value) };
+    else if (keyword.startsWith('GNU.sparse.')) throw unsupportedKind(extension.path ?? '', 'S');
+  }
+  return extension;
+}
+
+function parseSize(value: string): number {
+  const size = Number(value);
+  if (!/^[0-9]+$/.test(value) || !Number.isSafeInteger(size)) throw corruptExtension();
+  return size;
+}
+
+/** The records `LENGTH KEYWORD=VALUE\n` of POSIX.1-2017, pax, "Extended Header"; LENGTH counts the whole record, in bytes. */
+function* paxRecords(content: Buffer): Generator<readonly [keyword: string, value: string]> {
+  for (let start = 0; start < content.length;) {
+    const [digits] = /^[0-9]{1,8}(?= )/.exec(content.toString('latin1', start, start + 9)) ?? [];
+    const end = start + Number(digits);
+    const assignment = content.indexOf('=', start);
+    // Written so that NaN, from missing digits, is refused as well.
+    if (!(assignment < end && assignment !== -1 && end <= content.length) || content[end - 1] !== 0x0a) {
+      throw corruptExtension();
+    }
+    const keyword = content.toString('utf8', start + (digits?.length ?? 0) + 1, assignment);
+    yield [keyword, content.toString('utf8', assignment + 1, end - 1)];
+    start = end;
+  }
+}
+
+function corruptExtension(): CacheError {
+  return new CacheError('invalid-archive', 'corrupt: an extended tar header holds no valid records');
+}

@@ -1,0 +1,132 @@
+import { Header } from 'tar';
+import { quoteBriefly } from '../cache/digest.ts';
+import { CacheError } from '../cache/errors.ts';
+
+/** A tar is a row of blocks of this many bytes. */
+export const BLOCK_SIZE = 512;
+
+/** What a header stands for: a member, or a word about the member that follows it. */
+export type HeaderKind =
+  | 'file'
+  | 'directory'
+  | 'hard-link'
+  | 'symlink'
+  | 'device'
+  | 'fifo'
+  | 'pax'
+  | 'pax-global'
+  | 'long-path'
+  | 'long-link';
+
+/** What extended headers say of the member that follows, in place of its own header. */
+export interface TarExtension {
+  readonly path?: string;
+  readonly linkTarget?: string;
+  /** Bytes. */
+  readonly size?: number;
+}
+
+/** One header block, with what extended headers before it said. */
+export interface TarHeader {
+  readonly kind: HeaderKind;
+  readonly path: string;
+  /** `''` for what is no link. */
+  readonly linkTarget: string;
+  /** Bytes of content as recorded; always 0 for a directory. */
+  readonly size: number;
+}
+
+/**
+ * The type flags that GNU tar, node-tar and Python's tarfile take for the same thing. Others are refused: GNU's
+ * sparse files, volume labels and incremental dumps are content to one of these readers and not to another.
+ */
+const KINDS: Readonly<Record<string, HeaderKind>> = {
+  File: 'file',
+  OldFile: 'file',
+  ContiguousFile: 'file',
+  Directory: 'directory',
+  Link: 'hard-link',
+  SymbolicLink: 'symlink',
+  CharacterDevice: 'device',
+  BlockDevice: 'device',
+  FIFO: 'fifo',
+  ExtendedHeader: 'pax',
+  OldExtendedHeader: 'pax',
+  GlobalExtendedHeader: 'pax-global',
+  NextFileHasLongPath: 'long-path',
+  NextFileHasLongLinkpath: 'long-link',
+};
+
+/** Whether a file that starts so can be a tar: a good header, one that calls itself `ustar`, or the zeros of an empty tar. */
+export function isTarBlock(head: Uint8Array): boolean {
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
+  if (bytes.toString('latin1', 257, 262) === 'ustar') return true;
+  if (bytes.length < BLOCK_SIZE) return false;
+  return isZero(bytes.subarray(0, BLOCK_SIZE)) || decode(bytes, {})?.cksumValid === true;
+}
+
+export function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/**
+ * Reads a header block that isn't all zeros. Names are put together as Python's tarfile does it.
+ * @param position where in the tar it stands, in bytes; for the message
+ * @param extension what extended headers before it said; it goes unheeded by another extended header
+ * @throws CacheError `invalid-archive`, `unsupported-archive` for a kind of member that only some programs read
+ */
+export function parseTarHeader(block: Buffer, position: number, extension: TarExtension): TarHeader {
+  const header = decode(block, extension);
+  if (header?.cksumValid !== true || header.size === undefined) throw corruptHeader(position);
+  const kind = KINDS[header.type];
+  const flag = String.fromCharCode(block[156] ?? 0);
+  const path = extension.path ?? recordedPath(block);
+  if (kind === undefined) throw unsupportedKind(path, flag);
+  // A file whose name ends with "/": tar's Header makes it a directory without content, Python keeps it a file.
+  if (kind === 'directory' && flag === '0') throw corruptHeader(position);
+  return { kind, path, linkTarget: extension.linkTarget ?? text(block, 157, 100), size: header.size };
+}
+
+function recordedPath(block: Buffer): string {
+  const name = text(block, 0, 100);
+  const prefix = text(block, 345, 155);
+  return prefix === '' ? name : `${prefix}/${name}`;
+}
+
+export function corruptHeader(position: number): CacheError {
+  return new CacheError(
+    'invalid-archive',
+    `corrupt: no valid tar header at byte ${position} of the unpacked tar`,
+  );
+}
+
+export function unsupportedKind(path: string, flag: string): CacheError {
+  const kind = flag === 'S' ? 'a sparse file' : `of the unusual kind ${quoteBriefly(flag)}`;
+  return new CacheError(
+    'unsupported-archive',
+    `member ${quoteBriefly(path)} is ${kind}, which not every program unpacks alike; pack it again with plain "tar -czf"`,
+  );
+}
+
+/**
+ * Undefined for a number out of range, which makes tar's Header throw. It has to know the extended path: by the
+ * header's own, cut off after 100 bytes and perhaps right behind a "/", it would take a file for a directory.
+ */
+function decode(block: Buffer, { path, linkTarget, size }: TarExtension): Header | undefined {
+  try {
+    return new Header(block, 0, {
+      ...(path !== undefined && { path }),
+      ...(linkTarget !== undefined && { linkpath: linkTarget }),
+      ...(size !== undefined && { size }),
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/** A field of a header, up to its first NUL. */
+function text(block: Buffer, start: number, length: number): string {
+  const field = block.subarray(start, start + length);
+  const end = field.indexOf(0);
+  return field.toString('utf8', 0, end === -1 ? length : end);
+}

@@ -1,0 +1,96 @@
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { findConfigFile, loadConfig } from '../../src/config/config-file.ts';
+
+let folder: string;
+let systemFile: string;
+
+beforeEach(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), 'config-')));
+  systemFile = join(folder, 'etc', 'config.ini');
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+async function put(name: string, content: string | Uint8Array = ''): Promise<string> {
+  const file = join(folder, name);
+  await mkdir(join(file, '..'), { recursive: true });
+  await writeFile(file, content);
+  return file;
+}
+
+describe('findConfigFile', () => {
+  it('takes -c before $SHACACHE_CONFIG before ./config.ini before that of the system', async () => {
+    const search = { option: 'a.ini', env: { SHACACHE_CONFIG: 'b.ini' }, cwd: folder, systemFile };
+    const files = [
+      await put('a.ini'),
+      await put('b.ini'),
+      await put('config.ini'),
+      await put('etc/config.ini'),
+    ];
+    expect(await findConfigFile(search)).toBe(files[0]);
+    expect(await findConfigFile({ ...search, option: undefined })).toBe(files[1]);
+    expect(await findConfigFile({ env: { SHACACHE_CONFIG: '' }, cwd: folder, systemFile })).toBe(files[2]);
+    expect(await findConfigFile({ env: {}, cwd: join(folder, 'etc', 'none'), systemFile })).toBe(files[3]);
+  });
+
+  it('finds none where none is', async () => {
+    expect(await findConfigFile({ env: {}, cwd: folder, systemFile })).toBeUndefined();
+  });
+
+  it('refuses a named file that is missing, though another is there', async () => {
+    await put('config.ini');
+    const missing = join(folder, 'x.ini');
+    await expect(findConfigFile({ option: 'x.ini', env: {}, cwd: folder })).rejects.toMatchObject({
+      code: 'config',
+      message: `${missing}: no such configuration file, named by -c; correct the path or create the file`,
+    });
+    await expect(findConfigFile({ env: { SHACACHE_CONFIG: missing }, cwd: folder })).rejects.toMatchObject({
+      code: 'config',
+      message: `${missing}: no such configuration file, named by $SHACACHE_CONFIG; correct the path or create the file`,
+    });
+    await expect(findConfigFile({ option: '', env: {}, cwd: folder })).rejects.toMatchObject({
+      code: 'config',
+      message: 'no configuration file named by -c; write its path',
+    });
+  });
+
+  it('takes no other file when one is there that it can not look at', async () => {
+    await symlink('config.ini', join(folder, 'config.ini'));
+    await expect(findConfigFile({ env: {}, cwd: folder, systemFile })).rejects.toMatchObject({
+      code: 'config',
+      message: `${join(folder, 'config.ini')}: can't be read (ELOOP); check that it is a file and its permissions`,
+    });
+  });
+});
+
+describe('loadConfig', () => {
+  it('reads the file that is found', async () => {
+    const file = await put('conf/c.ini', '\uFEFF[store]\r\npath = größer\r\n');
+    const config = await loadConfig({ option: 'conf/c.ini', env: {}, cwd: folder });
+    expect(config.file).toBe(file);
+    expect(config.store.path).toBe(join(folder, 'conf', 'größer'));
+  });
+
+  it('gives the defaults where there is no file', async () => {
+    const config = await loadConfig({ env: {}, cwd: folder, systemFile });
+    expect(config.file).toBeUndefined();
+    expect(config.store.path).toBe(join(folder, 'cache-store'));
+  });
+
+  it('refuses a folder, and bytes that are no text', async () => {
+    await expect(loadConfig({ option: '.', env: {}, cwd: folder })).rejects.toMatchObject({
+      code: 'config',
+      message: `${folder}: can't be read (EISDIR); check that it is a file and its permissions`,
+    });
+    const file = await put('latin1.ini', Buffer.from('[store]\npath = gr\xf6\xdfer\n', 'latin1'));
+    await expect(loadConfig({ option: file, env: {}, cwd: folder })).rejects.toMatchObject({
+      code: 'config',
+      message: `${file}: not UTF-8 text; save it as UTF-8`,
+    });
+  });
+});

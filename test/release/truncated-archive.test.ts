@@ -1,0 +1,96 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
+import { faultOf, inspect } from './inspection.ts';
+
+const URL = 'https://lab.example.com/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
+const COMPRESSED = ['gzip', 'bzip2', 'xz'] as const;
+
+let root: string;
+let tiny: string;
+let small: string;
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'truncated-'));
+  tiny = join(root, 'tiny');
+  mkdirSync(tiny);
+  writeFileSync(join(tiny, 'buildout.cfg'), `[buildout]\nextends = ${URL}\n`);
+  small = await makeSoftwareRelease(root, URL, { payload: 200_000 });
+});
+
+afterAll(() => {
+  rmSync(root, { recursive: true });
+});
+
+async function packed(folder: string, compression: 'none' | (typeof COMPRESSED)[number]): Promise<Buffer> {
+  const file = join(root, `archive-${compression}`);
+  await packRelease(folder, file, { compression });
+  return readFile(file);
+}
+
+describe.each(COMPRESSED)('%s', (compression) => {
+  it('refuses an archive cut off at any offset', async () => {
+    const archive = await packed(tiny, compression);
+    expect((await inspect(archive)).members).toBe(2);
+    for (let length = 0; length < archive.length; length++) {
+      const fault = await faultOf(archive.subarray(0, length));
+      expect(fault.code).toBe('invalid-archive');
+      if (length === 0) expect(fault.message).toBe('the file is empty');
+      // The magic bytes of xz are 6, the longest.
+      else if (length >= 6)
+        expect(fault.message).toBe(`cut off: its ${compression} data ends too early; copy it again`);
+      else expect(fault.message).toMatch(/^(cut off|no archive)/);
+    }
+  });
+
+  it('refuses a larger archive cut off at 200 offsets', async () => {
+    const archive = await packed(small, compression);
+    const step = archive.length / 200;
+    for (let cut = 0; cut < 200; cut++) {
+      const fault = await faultOf(archive.subarray(0, Math.floor(10 + cut * step * 0.999)));
+      expect(fault.message).toBe(`cut off: its ${compression} data ends too early; copy it again`);
+    }
+  });
+});
+
+describe('a plain tar', () => {
+  it('refuses an archive cut off at any offset before its end', async () => {
+    const archive = await packed(tiny, 'none');
+    // A header for the folder, a header and a block for the file, two blocks of zeros; the rest is padding.
+    const needed = 5 * 512;
+    for (let length = 1; length < needed; length++) {
+      const fault = await faultOf(archive.subarray(0, length));
+      expect(fault.code).toBe('invalid-archive');
+      const expected =
+        length < 262
+          ? /^no archive/
+          : length < 1024 || (length % 512 !== 0 && length < 1536)
+            ? /^cut-off tar: it ends inside of a header|zeros at its end/
+            : length < 1536
+              ? /^cut-off tar: it ends inside of "tiny\/buildout.cfg"/
+              : /^cut-off tar/;
+      if (length !== 1024)
+        expect(fault.message).toMatch(
+          length > 1024 && length < 1536 ? /^cut-off tar: it ends inside of "tiny/ : expected,
+        );
+    }
+    expect((await inspect(archive.subarray(0, needed))).members).toBe(2);
+  });
+
+  it('refuses an archive cut off exactly between two members, compressed or not', async () => {
+    const archive = await packed(small, 'none');
+    let boundaries = 0;
+    for (let offset = 512; offset < archive.length - 1024; offset += 512) {
+      if (archive.toString('latin1', offset + 257, offset + 262) !== 'ustar') continue;
+      boundaries += 1;
+      const fault = await faultOf(archive.subarray(0, offset));
+      expect(fault.message).toBe(
+        'cut-off tar: the blocks of zeros at its end are missing; copy or pack it again',
+      );
+    }
+    expect(boundaries).toBeGreaterThan(30);
+  });
+});
