@@ -4,6 +4,8 @@ import type { HttpEnv } from './app.ts';
 
 export interface RequestVariables {
   requestId: string;
+  /** Who asked, where they proved it. */
+  user?: string;
 }
 
 /** One line a request. */
@@ -19,6 +21,7 @@ export interface RequestLine {
   /** Milliseconds from the request's head to the answer's last byte. */
   readonly ms: number;
   readonly remote: string;
+  readonly user?: string;
   /** The client went away before it had everything. */
   readonly aborted: boolean;
 }
@@ -43,6 +46,7 @@ export function logRequests(log: RequestLog): MiddlewareHandler<HttpEnv> {
     const written = socket.bytesWritten;
     const remote = socket.remoteAddress ?? '';
     outgoing.once('close', () => {
+      const user = c.get('user');
       log.request({
         requestId,
         method: incoming.method ?? '',
@@ -51,6 +55,7 @@ export function logRequests(log: RequestLog): MiddlewareHandler<HttpEnv> {
         bytes: socket.bytesWritten - written,
         ms: Math.round((performance.now() - begin) * 100) / 100,
         remote,
+        ...(user === undefined ? {} : { user }),
         aborted: !outgoing.writableFinished,
       });
     });

@@ -2,6 +2,8 @@ import type { HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Blobs } from '../cache/blobs.ts';
 import type { Directory } from '../cache/directory.ts';
+import type { TrustedCertificates } from '../cache/signature.ts';
+import type { AccessControl } from './access-control.ts';
 import { logRequests, type RequestLog, type RequestVariables } from './access-log.ts';
 import { createBlobRoutes } from './bcache.ts';
 import { createDirectoryRoutes } from './bdir.ts';
@@ -22,10 +24,27 @@ export interface AppParts {
   readonly version: string;
   /** Rejects while the store can't be used. */
   readonly checkStore: () => Promise<void>;
+  readonly access: AccessControl;
+  /** Whose entries may be uploaded. */
+  readonly trusted: TrustedCertificates;
+  readonly upload: {
+    /** Bytes. */
+    readonly maxBlobSize: number;
+    readonly allowUnsigned: boolean;
+  };
 }
 
 /** The whole service (protocol.md, "Two services"). It needs node's request and response: see `createListener`. */
-export function createApp({ blobs, directory, log, version, checkStore }: AppParts): Hono<HttpEnv> {
+export function createApp({
+  blobs,
+  directory,
+  log,
+  version,
+  checkStore,
+  access,
+  trusted,
+  upload,
+}: AppParts): Hono<HttpEnv> {
   // The path as it came: a URL object would resolve ".." before anybody could refuse it.
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => requestPath(options?.env) });
   app.use(logRequests(log));
@@ -33,8 +52,11 @@ export function createApp({ blobs, directory, log, version, checkStore }: AppPar
   app.notFound((c) =>
     c.text('not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health\n', 404),
   );
-  app.route('/bcache', createBlobRoutes(blobs));
-  app.route('/bdir', createDirectoryRoutes(directory));
+  app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize }));
+  app.route(
+    '/bdir',
+    createDirectoryRoutes(directory, { access, blobs, trusted, allowUnsigned: upload.allowUnsigned }),
+  );
   app.get('/health', async (c) => {
     await checkStore();
     return c.json({ status: 'ok', version });

@@ -1,26 +1,33 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono, type Context } from 'hono';
-import parseRange from 'range-parser';
 import type { Blobs } from '../cache/blobs.ts';
 import { parseDigest, type Digest } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
-import type { OpenObject } from '../cache/object-storage.ts';
+import { requireRole, type AccessControl } from './access-control.ts';
 import type { HttpEnv } from './app.ts';
+import { answerFor } from './blob-answer.ts';
 import { createBlobPump } from './blob-pump.ts';
-import { matchesEtag } from './etag.ts';
+import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
 
+export interface BlobRoutesOptions {
+  readonly access: AccessControl;
+  /** Bytes. */
+  readonly maxBlobSize: number;
+}
+
 /** ShaCache: `/bcache/<sha512>` (protocol.md, "Requests as they really arrive"). */
-export function createBlobRoutes(blobs: Blobs): Hono<HttpEnv> {
+export function createBlobRoutes(blobs: Blobs, { access, maxBlobSize }: BlobRoutesOptions): Hono<HttpEnv> {
   const pump = createBlobPump();
 
+  /** Straight from the disk to the socket: a web stream in between would halve the speed. */
   const download = async (c: Context<HttpEnv>): Promise<Response> => {
-    const digest = parseDigest(decodePathSegment(c.req.path, '/bcache/', 'invalid-digest'));
+    const digest = digestOfPath(c);
     const { incoming, outgoing } = c.env;
     const object = await blobs.open(digest);
     if (object === undefined) throw new CacheError('not-found', `no such blob: ${digest}`);
     try {
-      const answer = answerFor(digest, object, {
+      const answer = answerFor(digest, object.size, {
         ifNoneMatch: incoming.headers['if-none-match'],
         // Ranges are defined for GET alone (RFC 9110, 14.2).
         range: incoming.method === 'GET' ? incoming.headers.range : undefined,
@@ -35,63 +42,33 @@ export function createBlobRoutes(blobs: Blobs): Hono<HttpEnv> {
     return RESPONSE_ALREADY_SENT;
   };
 
+  /** Hashed while it streams to the store; visible only when it is whole and right. */
+  const upload = async (c: Context<HttpEnv>, announced: Digest | undefined): Promise<Response> => {
+    const { incoming, outgoing } = c.env;
+    const size = announcedLength(incoming, maxBlobSize);
+    const writer = await blobs.create({ digest: announced, size });
+    try {
+      for await (const chunk of receiveBody(incoming, outgoing, maxBlobSize)) await writer.write(chunk);
+      // The disk may need longer to have it all for good than a connection may otherwise be silent.
+      incoming.socket.setTimeout(0);
+      const { digest } = await writer.commit();
+      return c.body(digest, 201, { 'Content-Type': 'text/plain' });
+    } finally {
+      await writer.abort();
+    }
+  };
+
   const routes = new Hono<HttpEnv>();
-  routes.get('/*', download);
-  routes.all('/*', (c) => c.text('only GET and HEAD are known here\n', 405, { Allow: 'GET, HEAD' }));
+  routes.get('/*', requireRole(access, 'read'), download);
+  for (const path of ['', '/']) routes.post(path, requireRole(access, 'upload'), (c) => upload(c, undefined));
+  routes.put('/*', requireRole(access, 'upload'), (c) => upload(c, digestOfPath(c)));
+  routes.all('/*', (c) => {
+    const allowed = /^\/bcache\/?$/.test(c.req.path) ? 'POST' : 'GET, HEAD, PUT';
+    return c.text(`only ${allowed} is known here\n`, 405, { Allow: allowed });
+  });
   return routes;
 }
 
-interface Conditions {
-  readonly ifNoneMatch: string | undefined;
-  readonly range: string | undefined;
-  readonly ifRange: string | string[] | undefined;
-}
-
-interface BlobAnswer {
-  readonly status: 200 | 206 | 304 | 416;
-  readonly headers: Record<string, string | number>;
-  /** The bytes to send, both ends included; undefined where there is no body. */
-  readonly part?: { readonly start: number; readonly end: number };
-}
-
-function answerFor(
-  digest: Digest,
-  { size }: OpenObject,
-  { ifNoneMatch, range, ifRange }: Conditions,
-): BlobAnswer {
-  const etag = `"${digest}"`;
-  const headers = {
-    'Content-Type': 'application/octet-stream',
-    'Accept-Ranges': 'bytes',
-    ETag: etag,
-    // A digest names the same bytes for ever.
-    'Cache-Control': 'public, max-age=31536000, immutable',
-  };
-  if (matchesEtag(ifNoneMatch, etag)) return { status: 304, headers };
-  const whole: BlobAnswer = {
-    status: 200,
-    headers: { ...headers, 'Content-Length': size },
-    part: { start: 0, end: size - 1 },
-  };
-  if (range === undefined || (ifRange !== undefined && ifRange !== etag)) return whole;
-  const ranges = parseRange(size, range);
-  if (ranges === -1) {
-    return {
-      status: 416,
-      headers: { ...headers, 'Content-Range': `bytes */${size}`, 'Content-Length': 0 },
-    };
-  }
-  // What isn't understood, and several ranges, may be answered with everything (RFC 9110, 14.2).
-  if (ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1 || ranges[0] === undefined)
-    return whole;
-  const [{ start, end }] = ranges;
-  return {
-    status: 206,
-    headers: {
-      ...headers,
-      'Content-Range': `bytes ${start}-${end}/${size}`,
-      'Content-Length': end - start + 1,
-    },
-    part: { start, end },
-  };
+function digestOfPath(c: Context<HttpEnv>): Digest {
+  return parseDigest(decodePathSegment(c.req.path, '/bcache/', 'invalid-digest'));
 }

@@ -1,16 +1,38 @@
 import { Hono, type Context } from 'hono';
 import { createHash } from 'node:crypto';
+import type { Blobs } from '../cache/blobs.ts';
 import type { Directory } from '../cache/directory.ts';
+import {
+  ENTRY_SIZE_LIMIT,
+  parseEntryText,
+  type UnverifiedEntry,
+  type VerifiedEntry,
+} from '../cache/entry.ts';
 import { CacheError } from '../cache/errors.ts';
-import { parseKey } from '../cache/key.ts';
+import { parseKey, type Key } from '../cache/key.ts';
+import { acceptUnsigned, type TrustedCertificates } from '../cache/signature.ts';
+import { requireRole, type AccessControl } from './access-control.ts';
 import type { HttpEnv } from './app.ts';
 import { matchesEtag } from './etag.ts';
+import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
 
+export interface DirectoryRoutesOptions {
+  readonly access: AccessControl;
+  /** Asked for blobs that uploaded entries name. */
+  readonly blobs: Blobs;
+  /** Whose entries may be uploaded. */
+  readonly trusted: TrustedCertificates;
+  readonly allowUnsigned: boolean;
+}
+
 /** ShaDir: `/bdir/<key>` (protocol.md, "Requests as they really arrive"). */
-export function createDirectoryRoutes(directory: Directory): Hono<HttpEnv> {
+export function createDirectoryRoutes(
+  directory: Directory,
+  { access, blobs, trusted, allowUnsigned }: DirectoryRoutesOptions,
+): Hono<HttpEnv> {
   const lookUp = async (c: Context<HttpEnv>): Promise<Response> => {
-    const key = parseKey(decodePathSegment(c.req.path, '/bdir/', 'invalid-key'));
+    const key = keyOfPath(c);
     const entries = await directory.entries(key);
     if (entries.length === 0) throw new CacheError('not-found', `no entry for key ${key}`);
     const body = Buffer.from(JSON.stringify(entries.map(({ pair }) => pair)));
@@ -20,8 +42,43 @@ export function createDirectoryRoutes(directory: Directory): Hono<HttpEnv> {
     return c.body(body, 200, { ...headers, 'Content-Type': 'application/json' });
   };
 
+  const add = async (c: Context<HttpEnv>): Promise<Response> => {
+    const key = keyOfPath(c);
+    const entry = verify(parseEntryText(await readText(c)));
+    if ((await blobs.stat(entry.sha512)) === undefined) {
+      throw new CacheError(
+        'blob-missing',
+        `the blob ${entry.sha512} is not here; upload it to /bcache before the entry`,
+      );
+    }
+    await directory.add(key, entry);
+    return c.body(null, 201, { 'Content-Length': '0' });
+  };
+
+  const verify = (entry: UnverifiedEntry): VerifiedEntry =>
+    allowUnsigned && entry.pair[1] === '' ? acceptUnsigned(entry) : trusted.verify(entry);
+
   const routes = new Hono<HttpEnv>();
-  routes.get('/*', lookUp);
-  routes.all('/*', (c) => c.text('only GET and HEAD are known here\n', 405, { Allow: 'GET, HEAD' }));
+  routes.get('/*', requireRole(access, 'read'), lookUp);
+  routes.put('/*', requireRole(access, 'upload'), add);
+  routes.all('/*', (c) =>
+    c.text('only GET, HEAD and PUT are known here\n', 405, { Allow: 'GET, HEAD, PUT' }),
+  );
   return routes;
+}
+
+function keyOfPath(c: Context<HttpEnv>): Key {
+  return parseKey(decodePathSegment(c.req.path, '/bdir/', 'invalid-key'));
+}
+
+/** @throws CacheError `too-large`, `invalid-entry` */
+async function readText({ env: { incoming, outgoing } }: Context<HttpEnv>): Promise<string> {
+  announcedLength(incoming, ENTRY_SIZE_LIMIT);
+  const chunks: Buffer[] = [];
+  for await (const chunk of receiveBody(incoming, outgoing, ENTRY_SIZE_LIMIT)) chunks.push(chunk);
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
+  } catch (error) {
+    throw new CacheError('invalid-entry', 'the entry is not UTF-8', { cause: error });
+  }
 }

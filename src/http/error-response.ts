@@ -4,6 +4,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { CacheError, type ErrorCode } from '../cache/errors.ts';
 import type { RequestLog } from './access-log.ts';
 import type { HttpEnv } from './app.ts';
+import { answerAndLinger, hasUnreadBody } from './request-body.ts';
 
 /** The one place where an error becomes a status. */
 const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
@@ -37,16 +38,18 @@ export function respondToError(error: unknown, c: Context<HttpEnv>, log: Request
   const status = statusOf(error);
   const requestId = c.get('requestId');
   if (status >= 500) log.failure(requestId, error);
-  const { outgoing } = c.env;
-  if (outgoing.headersSent) {
+  const { incoming, outgoing } = c.env;
+  if (outgoing.destroyed || outgoing.headersSent) {
     // The answer has begun: only a broken connection still tells the client that it isn't whole.
     outgoing.destroy();
     return RESPONSE_ALREADY_SENT;
   }
-  return c.text(
-    status >= 500 ? `${publicText(status)} (request ${requestId})\n` : `${messageOf(error)}\n`,
-    status,
-  );
+  const text = `${status >= 500 ? `${publicText(status)} (request ${requestId})` : messageOf(error)}\n`;
+  const headers: Record<string, string> = { 'Content-Type': 'text/plain; charset=UTF-8' };
+  if (status === 401) headers['WWW-Authenticate'] = 'Basic realm="shacache", charset="UTF-8"';
+  if (!hasUnreadBody(incoming)) return c.body(text, status, headers);
+  answerAndLinger(incoming, outgoing, status, headers, text);
+  return RESPONSE_ALREADY_SENT;
 }
 
 function messageOf(error: unknown): string {

@@ -43,6 +43,8 @@ export async function createListener(app: Hono<HttpEnv>, { host, port }: ListenA
     (incoming, outgoing) => void answer(incoming, outgoing),
   );
   server.timeout = IDLE_LIMIT_MS;
+  // A client that waits to be asked for its body is asked by the route, after access and size are checked.
+  server.on('checkContinue', (incoming, outgoing) => void answer(incoming, outgoing));
   await listen(server, host, port);
   const address = server.address() as AddressInfo;
   return {

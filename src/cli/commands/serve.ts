@@ -8,7 +8,8 @@ import { urlsOf } from '../addresses.ts';
 import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../program.ts';
 import { createServerLog, type ServerLog } from '../request-log.ts';
-import { openStore, readConfig, type Store } from '../site.ts';
+import { createAccess } from '../access.ts';
+import { openStore, readConfig, readTrusted, type Store } from '../site.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { printResults, runImport } from './import.ts';
 import { networkcacheSection } from './slapos-cfg.ts';
@@ -37,6 +38,9 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
     directory: store.directory,
     log,
     version,
+    access: createAccess(config),
+    trusted: await readTrusted(config),
+    upload: config.upload,
     checkStore: async () => {
       await store.storage.stat(STORE_FILE);
     },

@@ -1,0 +1,89 @@
+import type { MiddlewareHandler } from 'hono';
+import { TLSSocket } from 'node:tls';
+import { CacheError } from '../cache/errors.ts';
+import type { HttpEnv } from './app.ts';
+
+/** What somebody may do; each includes the ones before it. */
+export type Role = 'read' | 'upload' | 'admin';
+
+/** Somebody who proved who they are. */
+export interface Identity {
+  readonly name: string;
+  readonly role: Role;
+}
+
+/** Who may do what, without any knowledge of HTTP. */
+export interface AccessControl {
+  /** What is allowed without a name; undefined: nothing. */
+  readonly anonymous: Role | undefined;
+  /**
+   * Left out where nobody has a password.
+   * @returns undefined when name or password is wrong
+   * @throws CacheError `unavailable` when it can't be told just now
+   */
+  readonly withPassword?: (name: string, password: string, remote: string) => Promise<Identity | undefined>;
+  /** Left out where no client certificates are asked for. */
+  readonly withCertificate?: (commonName: string) => Identity;
+}
+
+const RANK: Readonly<Record<Role, number>> = { read: 1, upload: 2, admin: 3 };
+
+/** Lets those through who have the role; the others get 401 when a name and password may help, and 403 otherwise. */
+export function requireRole(access: AccessControl, role: Role): MiddlewareHandler<HttpEnv> {
+  const isEnough = (given: Role | undefined): boolean => given !== undefined && RANK[given] >= RANK[role];
+
+  return (c, next) => {
+    const { socket, headers } = c.env.incoming;
+    const authorization = access.withPassword === undefined ? undefined : headers.authorization;
+    // Nearly every request: nothing to find out, nothing to wait for.
+    if (authorization === undefined && isEnough(access.anonymous)) return next();
+    return identify().then((identity) => {
+      if (identity !== undefined) c.set('user', identity.name);
+      if (isEnough(identity?.role) || isEnough(access.anonymous)) return next();
+      throw identity === undefined ? refusalOfUnknown() : refusalOfKnown(identity);
+    });
+
+    async function identify(): Promise<Identity | undefined> {
+      const commonName = socket instanceof TLSSocket ? commonNameOf(socket) : undefined;
+      if (commonName !== undefined && access.withCertificate !== undefined)
+        return access.withCertificate(commonName);
+      if (authorization === undefined || access.withPassword === undefined) return undefined;
+      const [name, password] = parseBasic(authorization);
+      const identity = await access.withPassword(name, password, socket.remoteAddress ?? '');
+      if (identity === undefined) throw new CacheError('unauthorized', 'wrong user name or password');
+      return identity;
+    }
+
+    function refusalOfUnknown(): CacheError {
+      if (access.withPassword !== undefined)
+        return new CacheError('unauthorized', 'a user name and password are needed');
+      if (access.withCertificate !== undefined)
+        return new CacheError('forbidden', 'a client certificate is needed');
+      return new CacheError(
+        'forbidden',
+        'uploads are switched off here; in config.ini, [access] anonymous = upload allows them to everybody, upload-users with htpasswd-file, client-ca-file or ldap-url to some',
+      );
+    }
+
+    function refusalOfKnown({ name }: Identity): CacheError {
+      return new CacheError('forbidden', `${name} may not do this; the role "${role}" is needed`);
+    }
+  };
+}
+
+/** The subject's name in a client certificate that `client-ca-file` verifies. */
+function commonNameOf(socket: TLSSocket): string | undefined {
+  if (!socket.authorized) return undefined;
+  const name: unknown = socket.getPeerCertificate().subject.CN;
+  return typeof name === 'string' && name !== '' ? name : undefined;
+}
+
+/** @throws CacheError `unauthorized` */
+function parseBasic(authorization: string): readonly [name: string, password: string] {
+  const [, encoded] = /^basic +([A-Za-z0-9+/=_-]+) *$/i.exec(authorization) ?? [];
+  const text = encoded === undefined ? '' : Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = text.indexOf(':');
+  if (colon < 1)
+    throw new CacheError('unauthorized', 'only HTTP Basic authentication is known here (RFC 7617)');
+  return [text.slice(0, colon), text.slice(colon + 1)];
+}

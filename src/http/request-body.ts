@@ -1,0 +1,94 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { CacheError, systemCode } from '../cache/errors.ts';
+
+/**
+ * The length that the request announces; undefined when it comes in chunks.
+ * @throws CacheError `too-large` before anything is read
+ */
+export function announcedLength({ headers }: IncomingMessage, limit: number): number | undefined {
+  // node's parser has refused everything but digits.
+  const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
+  if (length !== undefined && length > limit) throw tooLarge(limit);
+  if (length === undefined && headers['transfer-encoding'] === undefined) return 0;
+  return length;
+}
+
+/**
+ * The bytes of a request. A client that waits to be asked (`Expect: 100-continue`) is asked now: to be called when
+ * everything that the head tells was found right.
+ * @throws CacheError `too-large`; `incomplete` when the client goes away
+ */
+export async function* receiveBody(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  limit: number,
+): AsyncGenerator<Buffer> {
+  if (waitsToBeAsked(incoming)) outgoing.writeContinue();
+  let size = 0;
+  try {
+    // Not destroyed with the loop: a refusal needs the connection for its answer.
+    for await (const chunk of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > limit) throw tooLarge(limit);
+      yield chunk;
+    }
+  } catch (error) {
+    if (error instanceof CacheError) throw error;
+    const reason = systemCode(error) ?? String(error);
+    throw new CacheError('incomplete', `the connection broke after ${size} bytes (${reason})`, {
+      cause: error,
+    });
+  }
+}
+
+/** Whether the client may still be sending. */
+export function hasUnreadBody({ complete, headers }: IncomingMessage): boolean {
+  return (
+    !complete && (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0')
+  );
+}
+
+function tooLarge(limit: number): CacheError {
+  return new CacheError('too-large', `larger than ${limit} bytes, which is the limit here`);
+}
+
+function waitsToBeAsked({ headers }: IncomingMessage): boolean {
+  return headers.expect?.toLowerCase() === '100-continue';
+}
+
+/** As nginx does it (lingering_time): whoever sends more than this after a refusal isn't listening. */
+const LINGER_MS = 30_000;
+
+/**
+ * Answers a request whose body was not read to its end. Clients send all of it before they look at the answer; a
+ * connection closed before that would show them a broken pipe in place of the answer. So the answer goes out at once,
+ * and what still comes is thrown away for a while.
+ */
+export function answerAndLinger(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  text: string,
+): void {
+  const body = Buffer.from(text);
+  outgoing.writeHead(status, { ...headers, 'Content-Length': body.length, Connection: 'close' });
+  outgoing.write(body);
+  if (waitsToBeAsked(incoming) && incoming.readableLength === 0) {
+    // It was not asked and won't send.
+    outgoing.end();
+    return;
+  }
+  const giveUp = setTimeout(() => {
+    incoming.destroy();
+  }, LINGER_MS);
+  incoming.once('close', () => {
+    clearTimeout(giveUp);
+    outgoing.end();
+  });
+  incoming.once('end', () => {
+    outgoing.end();
+  });
+  incoming.on('error', () => undefined);
+  incoming.resume();
+}
