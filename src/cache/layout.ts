@@ -1,5 +1,5 @@
 import { parseDigest, type Digest } from './digest.ts';
-import { parseKey, type Key } from './key.ts';
+import { folderNameOf, parseKey, type Key } from './key.ts';
 
 /** Where a blob is kept. */
 export function blobName(digest: Digest): string {
@@ -8,7 +8,7 @@ export function blobName(digest: Digest): string {
 
 /** Where all entries of a key are kept; ends in `/`. */
 export function entriesPrefix(key: Key): string {
-  return `${DIRECTORY}${encodeKey(key)}/`;
+  return `${DIRECTORY}${folderNameOf(key)}/`;
 }
 
 export const BLOBS = 'bcache/';
@@ -24,9 +24,11 @@ export function digestOfBlobName(name: string): Digest | undefined {
 
 /** @returns undefined for a name that is no entry's */
 export function parseEntryName(name: string): { key: Key; digest: Digest } | undefined {
-  const [encoded, digest, ...rest] = name.slice(DIRECTORY.length).split('/');
-  if (encoded === undefined || digest === undefined || rest.length > 0) return undefined;
-  return attempt(() => ({ key: parseKey(decodeURIComponent(encoded)), digest: parseDigest(digest) }));
+  const [folder, digest, ...rest] = name.slice(DIRECTORY.length).split('/');
+  if (folder === undefined || digest === undefined || rest.length > 0) return undefined;
+  const parsed = attempt(() => ({ key: parseKey(decodeURIComponent(folder)), digest: parseDigest(digest) }));
+  // Another spelling of a key's folder is a stray, too: the key's entries are sought in the one place.
+  return parsed !== undefined && folderNameOf(parsed.key) === folder ? parsed : undefined;
 }
 
 function attempt<T>(parse: () => T): T | undefined {
@@ -35,12 +37,4 @@ function attempt<T>(parse: () => T): T | undefined {
   } catch {
     return undefined; // A stray file: whoever lists names it, nobody serves it.
   }
-}
-
-/**
- * A key as a folder's name that FAT and exFAT take too (a store travels on USB disks): no `:`, and nothing that
- * differs by upper and lower case alone, no dot at the end.
- */
-function encodeKey(key: Key): string {
-  return key.replace(/[^a-z0-9._=+-]|\.$/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
 }

@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { createBlobs, type Blobs } from '../cache/blobs.ts';
 import { createDirectory, type Directory } from '../cache/directory.ts';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError } from '../cache/errors.ts';
 import { multiarchOfNode, parseOsRelease, type Platform } from '../cache/platform.ts';
 import { createTrustedCertificates, type Signer, type TrustedCertificates } from '../cache/signature.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { loadConfig } from '../config/config-file.ts';
 import type { Config } from '../config/config.ts';
+import { readIfThere } from '../operations/files.ts';
 import { ensureSigningKey, readSigner } from '../operations/make-medium.ts';
 import { openFilesystemStorage } from '../storage/filesystem.ts';
 import type { Terminal } from './terminal/terminal.ts';
@@ -42,7 +43,7 @@ export async function openStore(
 
 /** The certificates whose signatures count here: those of the configuration, and the site's own. */
 export async function readTrusted({ file, signature }: Config): Promise<TrustedCertificates> {
-  const own = await readOwnCertificate(signature.certificateFile);
+  const own = await readIfThere(signature.certificateFile);
   return createTrustedCertificates([
     ...(own === undefined ? [] : [{ pem: own, where: signature.certificateFile }]),
     ...signature.trustedCertificates.map((pem, index) => ({
@@ -50,17 +51,6 @@ export async function readTrusted({ file, signature }: Config): Promise<TrustedC
       where: `${file ?? 'configuration'}: [signature] signature-certificate-list, certificate ${index + 1}`,
     })),
   ]);
-}
-
-async function readOwnCertificate(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw new CacheError('config', `${path}: can't be read (${systemCode(error) ?? String(error)})`, {
-      cause: error,
-    });
-  }
 }
 
 /** Shorter keys are still used, because sites have them, but not without a word. */

@@ -1,6 +1,11 @@
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import {
+  createServer as createTlsServer,
+  Server as TlsServer,
+  type ServerOptions as TlsServerOptions,
+} from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import type { HttpEnv } from './app.ts';
@@ -12,11 +17,21 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** What makes it HTTPS, in PEM. */
+export interface TlsOptions {
+  readonly certificate: string;
+  readonly privateKey: string;
+  /** Whose client certificates count; undefined: none is asked for. */
+  readonly clientCa: string | undefined;
+}
+
 /** A server that listens. */
 export interface Listener {
-  /** `http://HOST:PORT` as it really is. */
+  /** `http://HOST:PORT` or `https://HOST:PORT` as it really is. */
   readonly url: string;
   readonly port: number;
+  /** Uses another certificate for connections from now on; those that are there go on. */
+  renew(tls: TlsOptions): void;
   /**
    * Takes no more connections, lets running answers finish, and breaks those that still run after `limit` ms.
    * @returns how many were broken
@@ -27,32 +42,55 @@ export interface Listener {
 /** A connection on which nothing moves for this long is given up; uploads and downloads may take all the time they want. */
 const IDLE_LIMIT_MS = 120_000;
 
-/** @throws CacheError `usage` when the address can't be listened on */
-export async function createListener(app: Hono<HttpEnv>, { host, port }: ListenAddress): Promise<Listener> {
+/**
+ * @param tls left out for plain HTTP
+ * @throws CacheError `usage` when the address can't be listened on
+ */
+export async function createListener(
+  app: Hono<HttpEnv>,
+  { host, port }: ListenAddress,
+  tls?: TlsOptions,
+): Promise<Listener> {
   const answer = getRequestListener(app.fetch, {
+    // What comes before the routes can fail only by a request that is none.
     errorHandler: () => new Response('bad request\n', { status: 400 }),
   });
-  const server = createServer(
-    {
-      // The limit on a whole request would cut off a long upload. The one on its head stays (60 s).
-      requestTimeout: 0,
-      keepAliveTimeout: 30_000,
-      noDelay: true,
-    },
-    // What comes before the routes can fail only by a request that is none.
-    (incoming, outgoing) => void answer(incoming, outgoing),
-  );
+  // The limit on a whole request would cut off a long upload. The one on its head stays (60 s).
+  const options = { requestTimeout: 0, keepAliveTimeout: 30_000, noDelay: true };
+  const onRequest: RequestListener = (incoming, outgoing) => void answer(incoming, outgoing);
+  const server =
+    tls === undefined
+      ? createServer(options, onRequest)
+      : createTlsServer({ ...options, ...secureContextOf(tls) }, onRequest);
   server.timeout = IDLE_LIMIT_MS;
   // A client that waits to be asked for its body is asked by the route, after access and size are checked.
-  server.on('checkContinue', (incoming, outgoing) => void answer(incoming, outgoing));
+  server.on('checkContinue', onRequest);
   await listen(server, host, port);
   const address = server.address() as AddressInfo;
   return {
-    url: `http://${formatHost(address.address)}:${address.port}`,
+    url: `${tls === undefined ? 'http' : 'https'}://${formatHost(address.address)}:${address.port}`,
     port: address.port,
+    renew: (renewed) => {
+      if (server instanceof TlsServer) server.setSecureContext(secureContextOf(renewed));
+    },
     close: (limit) => close(server, limit),
   };
 }
+
+function secureContextOf({ certificate, privateKey, clientCa }: TlsOptions): SecureOptions {
+  return {
+    cert: certificate,
+    key: privateKey,
+    minVersion: 'TLSv1.2',
+    // Asked for, but not demanded: who comes without one may still read, or have a password.
+    ...(clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false }),
+  };
+}
+
+type SecureOptions = Pick<
+  TlsServerOptions,
+  'cert' | 'key' | 'minVersion' | 'ca' | 'requestCert' | 'rejectUnauthorized'
+>;
 
 /** An IPv6 address in brackets, as URLs want it (RFC 3986, 3.2.2). */
 export function formatHost(host: string): string {

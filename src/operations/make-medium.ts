@@ -1,8 +1,9 @@
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createKeyPair } from '../cache/certificate.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { createSigner, type Signer } from '../cache/signature.ts';
+import { readIfThere, writeError, writeNew } from './files.ts';
 
 /** Ten years, as the guide has it. */
 const KEY_DAYS = 3653;
@@ -52,17 +53,6 @@ export async function readSigner({ privateKeyFile, certificateFile }: KeyFiles):
     { privateKey, certificate },
     { privateKey: privateKeyFile, certificate: certificateFile },
   );
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw new CacheError('config', `${path}: can't be read (${systemCode(error) ?? String(error)})`, {
-      cause: error,
-    });
-  }
 }
 
 /** What `cache init` found or made. */
@@ -128,27 +118,4 @@ async function makeFolder(path: string): Promise<boolean> {
   } catch (error) {
     throw writeError(path, error);
   }
-}
-
-/** Never over a file that is there: two commands at once must not mix their keys. */
-async function writeNew(path: string, text: string, mode: number): Promise<void> {
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, text, { flag: 'wx', mode, flush: true });
-  } catch (error) {
-    throw writeError(path, error);
-  }
-}
-
-function writeError(path: string, error: unknown): CacheError {
-  const code = systemCode(error);
-  if (code === 'EEXIST')
-    return new CacheError('config', `${path} is there already; it is never overwritten`, { cause: error });
-  return new CacheError(
-    code === 'ENOSPC' ? 'no-space' : 'storage',
-    `${path}: can't be written (${code ?? String(error)})`,
-    {
-      cause: error,
-    },
-  );
 }

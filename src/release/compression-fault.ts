@@ -9,9 +9,11 @@ export function cutOffCompression(compression: Compression, cause?: unknown): Ca
 
 export function corruptCompression(compression: Compression, cause?: unknown): CacheError {
   const detail = cause instanceof Error ? ` (${cause.message})` : '';
+  // xz takes whatever follows for one more stream, and a damaged one.
+  const what = compression === 'xz' ? 'is damaged, or something follows its end' : 'is damaged';
   return new CacheError(
     'invalid-archive',
-    `corrupt: its ${compression} data is damaged${detail}; copy it again`,
+    `corrupt: its ${compression} data ${what}${detail}; copy it again`,
     {
       cause,
     },

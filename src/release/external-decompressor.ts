@@ -103,11 +103,12 @@ function exitFault(
   const cause = new Error(
     complaint.trim().split('\n')[0]?.trim() || `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`,
   );
-  // bzip2 ignores what follows and only mentions it; xz takes it for the header of one more stream.
-  if (/trailing garbage|format not recognized/.test(complaint))
-    return garbageAfterCompression(program, cause);
+  // bzip2 ignores what follows and only mentions it.
+  if (/trailing garbage/.test(complaint)) return garbageAfterCompression(program, cause);
   if (code === 0) return undefined;
-  if (/Unexpected end of input|ends unexpectedly/.test(complaint)) return cutOffCompression(program, cause);
+  // The magic bytes were seen before, so a format that xz doesn't recognize is half a header.
+  if (/Unexpected end of input|ends unexpectedly|format not recognized/.test(complaint))
+    return cutOffCompression(program, cause);
   if (/corrupt|integrity error|not a bzip2 file/i.test(complaint)) return corruptCompression(program, cause);
   return new CacheError('unsupported-archive', `"${program}" could not decompress it (${cause.message})`, {
     cause,

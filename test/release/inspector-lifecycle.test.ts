@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createArchiveInspector } from '../../src/release/archive-inspection.ts';
 import { createGzipDecompressor } from '../../src/release/gunzip.ts';
 import { incompressible } from '../fixtures/software-release.ts';
@@ -30,6 +30,8 @@ async function expectNoChildren(): Promise<void> {
 }
 
 describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
+  afterEach(expectNoChildren);
+
   const archive = compress(program);
 
   it('runs while bytes come, and is gone with the result', async () => {
@@ -38,7 +40,6 @@ describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
     expect(children()).toBe(1);
     await inspector.write(archive.subarray(2000));
     expect((await inspector.end()).members).toBe(3);
-    expect(children()).toBe(0);
   });
 
   it('is gone after abort(), also in the middle of a write', async () => {
@@ -48,7 +49,6 @@ describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
     inspector.abort();
     await expect(pending).rejects.toMatchObject({ code: 'incomplete' });
     inspector.abort();
-    await expectNoChildren();
     await expect(inspector.write(archive)).rejects.toMatchObject({ code: 'incomplete' });
     await expect(inspector.end()).rejects.toMatchObject({ code: 'incomplete' });
   });
@@ -67,7 +67,6 @@ describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
     await expect(inspector.write(damaged)).rejects.toMatchObject(expected);
     await expect(inspector.end()).rejects.toMatchObject(expected);
     inspector.abort();
-    await expectNoChildren();
   });
 
   it('is missed with the name of its package', async () => {
@@ -92,11 +91,7 @@ describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
     vi.stubEnv('BZIP2', '-q');
     try {
       expect((await inspect(archive)).members).toBe(3);
-      await expectRefused(
-        Buffer.concat([archive, Buffer.alloc(512, 'x')]),
-        'invalid-archive',
-        /garbage follows/,
-      );
+      await expectRefused(Buffer.concat([archive, Buffer.alloc(512, 'x')]), 'invalid-archive', /follows/);
     } finally {
       vi.unstubAllEnvs();
     }

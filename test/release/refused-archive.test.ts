@@ -64,13 +64,12 @@ describe('garbage after the end', () => {
 
   it.each(['gzip', 'bzip2', 'xz'])('refuses it behind %s data', async (program) => {
     const archive = compress(program, craftTar(GOOD));
-    const message = new RegExp(`garbage follows the end of its ${program} data`);
+    // xz itself can't tell the one from the other.
+    const reason =
+      program === 'xz' ? 'data is damaged, or something follows its end' : 'garbage follows the end of its';
     for (const rest of [[garbage], [Buffer.alloc(100), garbage], [garbage, Buffer.alloc(1000)]]) {
       const bytes = Buffer.concat([archive, ...rest]);
-      const fault = await faultOf(bytes);
-      expect(fault.code).toBe('invalid-archive');
-      // xz wants zeros in fours and takes others, with what follows, for damage.
-      expect(fault.message).toMatch(program === 'xz' ? /garbage follows|is damaged/ : message);
+      await expectRefused(bytes, 'invalid-archive', new RegExp(reason));
       expect((await faultOf(bytes, archive.length)).code).toBe('invalid-archive');
     }
     for (const size of [1, 2, 3, 11]) {

@@ -4,12 +4,14 @@ import type { Config } from '../../config/config.ts';
 import { parseListen, type ListenAddress } from '../../config/listen-address.ts';
 import { createApp } from '../../http/app.ts';
 import { createListener, type Listener } from '../../http/listener.ts';
+import type { TlsMaterial } from '../../operations/tls-certificate.ts';
 import { urlsOf } from '../addresses.ts';
 import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../program.ts';
 import { createServerLog, type ServerLog } from '../request-log.ts';
 import { createAccess } from '../access.ts';
 import { openStore, readConfig, readTrusted, type Store } from '../site.ts';
+import { prepareTls, tlsFilesOf, watchTls, type TlsWatch } from '../tls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { printResults, runImport } from './import.ts';
 import { networkcacheSection } from './slapos-cfg.ts';
@@ -45,8 +47,10 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
       await store.storage.stat(STORE_FILE);
     },
   });
+  const tls = await prepareTls(config, terminal);
   // Before the import, which may take long: a port in use should not be found out after it.
-  const listeners = await listenOnAll(app, addresses);
+  const listeners = await listenOnAll(app, addresses, tls);
+  const watch = watchCertificates(config, listeners, log);
   try {
     if (Array.isArray(options.import)) {
       printResults(
@@ -58,6 +62,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
     log.info(`serving ${config.store.path} on ${listeners.map(({ url }) => url).join(' ')}`);
     await untilToldToStop();
   } finally {
+    watch.stop();
     await stop(listeners, log);
   }
 }
@@ -82,15 +87,38 @@ interface OpenListener extends Listener {
 async function listenOnAll(
   app: Parameters<typeof createListener>[0],
   addresses: readonly ListenAddress[],
+  tls: TlsMaterial | undefined,
 ): Promise<readonly OpenListener[]> {
   const listeners: OpenListener[] = [];
   try {
-    for (const address of addresses) listeners.push({ ...(await createListener(app, address)), address });
+    for (const address of addresses) {
+      const listener = await createListener(app, address, address.scheme === 'https' ? tls : undefined);
+      listeners.push({ ...listener, address });
+    }
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close(0)));
     throw error;
   }
   return listeners;
+}
+
+/** Also takes SIGHUP where there is nothing to renew: it must never end the server. */
+function watchCertificates(config: Config, listeners: readonly Listener[], log: ServerLog): TlsWatch {
+  const files = tlsFilesOf(config);
+  if (files === undefined) {
+    const ignore = (): void => undefined;
+    process.on('SIGHUP', ignore);
+    return { stop: () => process.off('SIGHUP', ignore) };
+  }
+  return watchTls(files, {
+    onRenewed: (material) => {
+      for (const listener of listeners) listener.renew(material);
+      log.info(`using the certificate ${files.certificateFile} as it is now`);
+    },
+    onFault: (message) => {
+      log.warn(`the old certificate stays: ${message}`);
+    },
+  });
 }
 
 async function printWelcome(

@@ -2,9 +2,12 @@ import { CacheError } from '../../cache/errors.ts';
 import type { Config } from '../../config/config.ts';
 import { listReleases } from '../../operations/list-releases.ts';
 import { formatNetworkcacheSection } from '../../operations/slapos-cfg.ts';
+import { readIfThere } from '../../operations/files.ts';
+import { isSelfSigned } from '../../operations/tls-certificate.ts';
 import { urlsOf } from '../addresses.ts';
 import type { CommonOptions } from '../program.ts';
 import { openStore, readConfig, readTrusted } from '../site.ts';
+import { tlsFilesOf } from '../tls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
 export interface SlaposCfgOptions extends CommonOptions {
@@ -46,11 +49,30 @@ export async function networkcacheSection(
       `cache: there is no certificate that nodes could trust: ${config.signature.certificateFile} is missing; make a pair with: cache keygen`,
     );
   }
+  const caFile = base.startsWith('https:') ? await caFileOf(config, terminal) : undefined;
   return formatNetworkcacheSection({
     url: base,
+    ...(caFile === undefined ? {} : { caFile }),
     certificates: certificates.map((certificate) => certificate.toString()),
     ...(forceBinary ? { forceUrls: await servedUrls(config, terminal) } : {}),
   }).trimEnd();
+}
+
+/** The file that lets a node trust this server; a certificate that somebody else signed isn't enough for that. */
+async function caFileOf(config: Config, terminal: Terminal): Promise<string | undefined> {
+  const files = tlsFilesOf(config);
+  if (files === undefined) return undefined; // TLS is spoken by something in front of this server.
+  const certificate = await readIfThere(files.certificateFile);
+  const isOwnCa =
+    config.server.tls.mode === 'auto' || (certificate !== undefined && isSelfSigned(certificate));
+  if (isOwnCa) {
+    terminal.tell(`cache: copy ${files.certificateFile} to the same place on each node`);
+    return files.certificateFile;
+  }
+  terminal.tell(
+    'cache: if the nodes do not know the CA of the TLS certificate, add shacache-ca-file and shadir-ca-file with its file to the section',
+  );
+  return undefined;
 }
 
 async function servedUrls(config: Config, terminal: Terminal): Promise<readonly string[]> {

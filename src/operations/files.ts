@@ -1,0 +1,39 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { CacheError, systemCode } from '../cache/errors.ts';
+
+/** The text of a file, undefined when it isn't there. @throws CacheError `config` when it can't be read */
+export async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw new CacheError('config', `${path}: can't be read (${systemCode(error) ?? String(error)})`, {
+      cause: error,
+    });
+  }
+}
+
+/** Never over a file that is there: two commands at once must not mix their keys. */
+export async function writeNew(path: string, text: string, mode: number): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text, { flag: 'wx', mode, flush: true });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+/** A failed system call as a person can act on it. */
+export function writeError(path: string, error: unknown): CacheError {
+  const code = systemCode(error);
+  if (code === 'EEXIST')
+    return new CacheError('config', `${path} is there already; it is never overwritten`, { cause: error });
+  return new CacheError(
+    code === 'ENOSPC' ? 'no-space' : 'storage',
+    `${path}: can't be written (${code ?? String(error)})`,
+    {
+      cause: error,
+    },
+  );
+}
