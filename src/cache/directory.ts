@@ -16,6 +16,8 @@ import type { ObjectStorage } from './object-storage.ts';
 export interface Directory {
   /** All entries of the key, newest first; empty when there is none. */
   entries(key: Key): Promise<readonly StoredEntry[]>;
+  /** The digests of the key's entries, in no order, without reading them. */
+  digests(key: Key): Promise<readonly Digest[]>;
   /** One entry, read and checked; undefined when it isn't there. @throws CacheError `storage` when it is damaged */
   entry(key: Key, digest: Digest): Promise<StoredEntry | undefined>;
   /**
@@ -54,12 +56,19 @@ export function createDirectory(
     return text === undefined ? undefined : parseStoredEntry(text, key, digest, name);
   };
 
+  const digests = async (key: Key): Promise<readonly Digest[]> => {
+    const found: Digest[] = [];
+    for await (const name of storage.list(entriesPrefix(key))) {
+      const digest = parseEntryName(name)?.digest;
+      if (digest !== undefined) found.push(digest);
+    }
+    return found;
+  };
+
   const entries = async (key: Key): Promise<readonly StoredEntry[]> => {
     const found: StoredEntry[] = [];
     const damaged: CacheError[] = [];
-    for await (const name of storage.list(entriesPrefix(key))) {
-      const digest = parseEntryName(name)?.digest;
-      if (digest === undefined) continue;
+    for (const digest of await digests(key)) {
       try {
         const stored = await entry(key, digest);
         if (stored !== undefined) found.push(stored);
@@ -76,6 +85,7 @@ export function createDirectory(
 
   return {
     entries,
+    digests,
     entry,
     async add(key, added) {
       checkBinding(key, added);

@@ -11,33 +11,30 @@ export interface Platform {
 }
 
 /** Codenames of the releases that SlapOS nodes run on; os-release of testing versions has a codename only. */
-const CODENAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  debian: {
-    8: 'jessie',
-    9: 'stretch',
-    10: 'buster',
-    11: 'bullseye',
-    12: 'bookworm',
-    13: 'trixie',
-    14: 'forky',
-  },
-  ubuntu: {
-    '14.04': 'trusty',
-    '16.04': 'xenial',
-    '18.04': 'bionic',
-    '20.04': 'focal',
-    '22.04': 'jammy',
-    '24.04': 'noble',
-    '25.04': 'plucky',
-    '25.10': 'questing',
-    '26.04': 'resolute',
-  },
-};
+const CODENAMES: ReadonlyMap<string, string> = new Map([
+  ['debian 8', 'jessie'],
+  ['debian 9', 'stretch'],
+  ['debian 10', 'buster'],
+  ['debian 11', 'bullseye'],
+  ['debian 12', 'bookworm'],
+  ['debian 13', 'trixie'],
+  ['debian 14', 'forky'],
+  ['ubuntu 14.04', 'trusty'],
+  ['ubuntu 16.04', 'xenial'],
+  ['ubuntu 18.04', 'bionic'],
+  ['ubuntu 20.04', 'focal'],
+  ['ubuntu 22.04', 'jammy'],
+  ['ubuntu 24.04', 'noble'],
+  ['ubuntu 25.04', 'plucky'],
+  ['ubuntu 25.10', 'questing'],
+  ['ubuntu 26.04', 'resolute'],
+]);
 
 /** The codename of a distribution's version, `''` where it has none that we know. */
 export function codenameOf(id: string, version: string): string {
-  const versions = CODENAMES[id === 'raspbian' ? 'debian' : id];
-  return versions?.[version] ?? versions?.[version.split('.')[0] ?? ''] ?? '';
+  const name = id === 'raspbian' ? 'debian' : id;
+  const [major = ''] = version.split('.');
+  return CODENAMES.get(`${name} ${version}`) ?? CODENAMES.get(`${name} ${major}`) ?? '';
 }
 
 /**
@@ -46,7 +43,7 @@ export function codenameOf(id: string, version: string): string {
  * @throws CacheError `usage`
  */
 export function parseOs(text: string): OsRelease {
-  const match = /^([A-Za-z][A-Za-z0-9_]*)[-, ]+([0-9][0-9A-Za-z.]*)(?:[-, ]+([A-Za-z][A-Za-z0-9]*))?$/.exec(
+  const match = /^([A-Za-z][A-Za-z0-9_-]*?)[-, ]+([0-9][0-9A-Za-z.]*)(?:[-, ]+([A-Za-z][A-Za-z0-9]*))?$/.exec(
     text.trim(),
   );
   const [, id, version, codename] = match ?? [];

@@ -1,5 +1,4 @@
 import { Hono, type Context } from 'hono';
-import { createHash } from 'node:crypto';
 import type { Blobs } from '../cache/blobs.ts';
 import type { Directory } from '../cache/directory.ts';
 import {
@@ -13,6 +12,7 @@ import { parseKey, type Key } from '../cache/key.ts';
 import { acceptUnsigned, type TrustedCertificates } from '../cache/signature.ts';
 import { requireRole, type AccessControl } from './access-control.ts';
 import type { HttpEnv } from './app.ts';
+import { createEntryLists, type EntryList } from './entry-lists.ts';
 import { matchesEtag } from './etag.ts';
 import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
@@ -31,15 +31,25 @@ export function createDirectoryRoutes(
   directory: Directory,
   { access, blobs, trusted, allowUnsigned }: DirectoryRoutesOptions,
 ): Hono<HttpEnv> {
-  const lookUp = async (c: Context<HttpEnv>): Promise<Response> => {
+  const lists = createEntryLists(directory);
+
+  const lookUp = (c: Context<HttpEnv>): Response | Promise<Response> => {
     const key = keyOfPath(c);
-    const entries = await directory.entries(key);
-    if (entries.length === 0) throw new CacheError('not-found', `no entry for key ${key}`);
-    const body = Buffer.from(JSON.stringify(entries.map(({ pair }) => pair)));
-    const etag = `"${createHash('sha256').update(body).digest('hex')}"`;
-    const headers = { ETag: etag, 'Cache-Control': 'no-cache' };
-    if (matchesEtag(c.env.incoming.headers['if-none-match'], etag)) return c.body(null, 304, headers);
-    return c.body(body, 200, { ...headers, 'Content-Type': 'application/json' });
+    const list = lists.get(key);
+    return list instanceof Promise ? list.then((found) => answer(c, key, found)) : answer(c, key, list);
+  };
+
+  const answer = (c: Context<HttpEnv>, key: Key, list: EntryList | undefined): Response => {
+    if (list === undefined) throw new CacheError('not-found', `no entry for key ${key}`);
+    const { body, etag } = list;
+    if (matchesEtag(c.env.incoming.headers['if-none-match'], etag)) {
+      return c.body(null, 304, { ETag: etag, 'Cache-Control': 'no-cache' });
+    }
+    return c.body(body as Uint8Array<ArrayBuffer>, 200, {
+      ETag: etag,
+      'Cache-Control': 'no-cache',
+      'Content-Type': 'application/json',
+    });
   };
 
   const add = async (c: Context<HttpEnv>): Promise<Response> => {
@@ -52,6 +62,7 @@ export function createDirectoryRoutes(
       );
     }
     await directory.add(key, entry);
+    lists.forget(key);
     return c.body(null, 201, { 'Content-Length': '0' });
   };
 

@@ -21,7 +21,10 @@ describe('an entry', () => {
       const body = JSON.stringify([json, 'c2lnbmF0dXJl']);
       expect(parseEntryText(body).pair).toEqual([json, 'c2lnbmF0dXJl']);
       // Escapes of the pair's own JSON are undone, those of the text inside are kept.
-      expect(parseEntryText(` ${body.replace('"c2l', '"\\u0063\\u0032l')}\n`).pair).toEqual([json, 'c2lnbmF0dXJl']);
+      expect(parseEntryText(` ${body.replace('"c2l', '"\\u0063\\u0032l')}\n`).pair).toEqual([
+        json,
+        'c2lnbmF0dXJl',
+      ]);
     }
   });
 
@@ -33,7 +36,11 @@ describe('an entry', () => {
   });
 
   it('is what slapos node software writes', () => {
-    const members = membersOf(RAPID_CDN, { file: 'a.tar.gz', size: 12, creation_date: '2026-01-01T00:00:00Z' });
+    const members = membersOf(RAPID_CDN, {
+      file: 'a.tar.gz',
+      size: 12,
+      creation_date: '2026-01-01T00:00:00Z',
+    });
     expect(parseEntry([JSON.stringify(members), ''])).toMatchObject({
       sha512: members['sha512'],
       softwareUrl: RAPID_CDN,
@@ -51,7 +58,10 @@ describe('an entry', () => {
     expect(parseEntry([JSON.stringify(old), '']).platform).toEqual(platform);
     expect(parseEntry([JSON.stringify({ ...old, machine: 'aarch64' }), '']).platform).toBeUndefined();
     const both = { ...old, machine: 'x86_64', multiarch: 'aarch64-linux-gnu' };
-    expect(parseEntry([JSON.stringify(both), '']).platform).toEqual({ ...platform, multiarch: 'aarch64-linux-gnu' });
+    expect(parseEntry([JSON.stringify(both), '']).platform).toEqual({
+      ...platform,
+      multiarch: 'aarch64-linux-gnu',
+    });
   });
 
   it.each([
@@ -86,7 +96,11 @@ describe('an entry', () => {
     ['null for the signature', [`{"sha512":"${SHA512}"}`, null]],
   ])('is not %s', async (_what, value) => {
     await expectCacheError(() => parseEntry(value), 'invalid-entry', /list of two strings/);
-    await expectCacheError(() => parseEntryText(JSON.stringify(value)), 'invalid-entry', /list of two strings/);
+    await expectCacheError(
+      () => parseEntryText(JSON.stringify(value)),
+      'invalid-entry',
+      /list of two strings/,
+    );
   });
 
   it.each([
@@ -128,7 +142,10 @@ describe('an entry', () => {
     expect(parseEntry(pairOf('a'.repeat(room))).sha512).toBe(SHA512);
     await expectCacheError(() => parseEntry(pairOf('a'.repeat(room + 1))), 'too-large', /65536 bytes/);
     await expectCacheError(() => parseEntry(pairOf('é'.repeat(room / 2 + 1))), 'too-large');
-    await expectCacheError(() => parseEntry([`{"sha512":"${SHA512}"}`, 'A'.repeat(ENTRY_SIZE_LIMIT)]), 'too-large');
+    await expectCacheError(
+      () => parseEntry([`{"sha512":"${SHA512}"}`, 'A'.repeat(ENTRY_SIZE_LIMIT)]),
+      'too-large',
+    );
   });
 
   it('parses any text or refuses it with a code of its own', () => {
@@ -136,9 +153,9 @@ describe('an entry', () => {
       fc.json().map((json) => JSON.stringify([json, ''])),
       fc.json(),
       fc.string({ unit: 'binary' }),
-      fc.dictionary(fc.constantFrom('sha512', '__proto__', 'os', 'url', 'multiarch'), fc.jsonValue()).map((members) =>
-        JSON.stringify([JSON.stringify({ sha512: SHA512, ...members }), '']),
-      ),
+      fc
+        .dictionary(fc.constantFrom('sha512', '__proto__', 'os', 'url', 'multiarch'), fc.jsonValue())
+        .map((members) => JSON.stringify([JSON.stringify({ sha512: SHA512, ...members }), ''])),
     );
     fc.assert(
       fc.property(text, (candidate) => {
@@ -161,22 +178,44 @@ describe('the key of an entry', () => {
     const good = unsignedEntry(membersOf(RAPID_CDN));
     checkBinding(keyOfSoftwareUrl(RAPID_CDN), good);
     const other = keyOfSoftwareUrl(RAPID_CDN.replace('1.0.344', '1.0.345'));
-    await expectCacheError(() => { checkBinding(other, good); }, 'key-mismatch', new RegExp(RAPID_CDN));
+    await expectCacheError(
+      () => {
+        checkBinding(other, good);
+      },
+      'key-mismatch',
+      new RegExp(RAPID_CDN),
+    );
     for (const key of [`file-urlmd5:${keyOfSoftwareUrl(RAPID_CDN)}`, 'pypi:a=1', 'file-private:firmware']) {
-      await expectCacheError(() => { checkBinding(parseKey(key), good); }, 'key-mismatch', /software_url/);
+      await expectCacheError(
+        () => {
+          checkBinding(parseKey(key), good);
+        },
+        'key-mismatch',
+        /software_url/,
+      );
     }
   });
 
   it('of a compiled release needs a software_url', async () => {
     const entry = unsignedEntry({ sha512: SHA512, url: RAPID_CDN });
-    await expectCacheError(() => { checkBinding(keyOfSoftwareUrl(RAPID_CDN), entry); }, 'key-mismatch', /no software_url/);
+    await expectCacheError(
+      () => {
+        checkBinding(keyOfSoftwareUrl(RAPID_CDN), entry);
+      },
+      'key-mismatch',
+      /no software_url/,
+    );
   });
 
   it('of a source file is that of its url', async () => {
     const entry = unsignedEntry({ sha512: SHA512, url: source });
     checkBinding(keyOfFileUrl(source), entry);
-    await expectCacheError(() => { checkBinding(keyOfFileUrl(`${source}.asc`), entry); }, 'key-mismatch');
-    await expectCacheError(() => { checkBinding(keyOfSoftwareUrl(source), entry); }, 'key-mismatch');
+    await expectCacheError(() => {
+      checkBinding(keyOfFileUrl(`${source}.asc`), entry);
+    }, 'key-mismatch');
+    await expectCacheError(() => {
+      checkBinding(keyOfSoftwareUrl(source), entry);
+    }, 'key-mismatch');
   });
 
   it('cannot be told for entries with a basename alone, nor for the keys of a site', () => {
@@ -191,7 +230,10 @@ describe('the key of an entry', () => {
       fc.asyncProperty(fc.webUrl(), fc.webUrl(), async (a, b) => {
         const entry = unsignedEntry(membersOf(a));
         checkBinding(keyOfSoftwareUrl(a), entry);
-        if (a !== b) await expectCacheError(() => { checkBinding(keyOfSoftwareUrl(b), entry); }, 'key-mismatch');
+        if (a !== b)
+          await expectCacheError(() => {
+            checkBinding(keyOfSoftwareUrl(b), entry);
+          }, 'key-mismatch');
       }),
     );
   });

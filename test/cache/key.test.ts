@@ -33,7 +33,9 @@ const casedPair = fc.tuple(anyKey, anyKey, fc.boolean()).map(([a, b, same]) => {
 describe('key', () => {
   it('is what md5sum prints for the exact bytes of a software URL', () => {
     for (const url of [RAPID_CDN, 'https://example.com/naïve%20path/software.cfg', '']) {
-      expect(keyOfSoftwareUrl(url)).toBe(execFileSync('md5sum', { input: url, encoding: 'utf8' }).slice(0, 32));
+      expect(keyOfSoftwareUrl(url)).toBe(
+        execFileSync('md5sum', { input: url, encoding: 'utf8' }).slice(0, 32),
+      );
       expect(keyOfFileUrl(url)).toBe(`file-urlmd5:${keyOfSoftwareUrl(url)}`);
     }
   });
@@ -73,7 +75,10 @@ describe('key', () => {
   });
 
   it('parses any string or refuses it as an invalid key', () => {
-    const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 200 }), fc.stringMatching(/^[a-z:./%=]{0,170}$/));
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 200 }),
+      fc.stringMatching(/^[a-z:./%=]{0,170}$/),
+    );
     fc.assert(
       fc.property(text, (candidate) => {
         try {
@@ -121,7 +126,9 @@ describe('names in a store', () => {
       }),
       { numRuns: 2000 },
     );
-    const names = (['Pypi:a', 'pypi:a', 'pypi:A', 'pypi:a.', 'pypi:a%2e', 'pypi:%41'] as Key[]).map(entriesPrefix);
+    const names = (['Pypi:a', 'pypi:a', 'pypi:A', 'pypi:a.', 'pypi:a%2e', 'pypi:%41'] as Key[]).map(
+      entriesPrefix,
+    );
     expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(6);
   });
 
@@ -158,7 +165,12 @@ describe('names in a store', () => {
   });
 
   it('leave out files among the blobs that are none', () => {
-    for (const name of ['bcache/', 'bcache/.DS_Store', `bcache/${DIGEST}.part`, `bcache/${DIGEST.toUpperCase()}`]) {
+    for (const name of [
+      'bcache/',
+      'bcache/.DS_Store',
+      `bcache/${DIGEST}.part`,
+      `bcache/${DIGEST.toUpperCase()}`,
+    ]) {
       expect(digestOfBlobName(name)).toBeUndefined();
     }
   });

@@ -24,7 +24,11 @@ describe('the rule by which a node chooses', () => {
     ['the same system', on('ubuntu', '22.04', 'jammy'), on('ubuntu', '22.04', 'jammy')],
     ['an id in other case', on('Ubuntu', '22.04', 'jammy'), on('ubuntu', '22.04', 'jammy')],
     ['Debian of the same major version', on('debian', '12.1', 'bookworm'), on('debian', '12.9', 'bookworm')],
-    ['Debian with and without point release', on('debian', '12', 'bookworm'), on('debian', '12.9', 'bookworm')],
+    [
+      'Debian with and without point release',
+      on('debian', '12', 'bookworm'),
+      on('debian', '12.9', 'bookworm'),
+    ],
     ['Debian of another codename', on('debian', '12', 'bookworm'), on('debian', '12', '')],
     ['Raspbian for Debian', on('raspbian', '11', 'bullseye'), on('debian', '11.3', 'bullseye')],
     ['Debian for Raspbian', on('debian', '11', 'bullseye'), on('Raspbian', '11', 'bullseye')],
@@ -49,7 +53,17 @@ describe('the rule by which a node chooses', () => {
   });
 
   it('is the same in both directions, and holds for a platform and itself', () => {
-    const part = fc.constantFrom('debian', 'Debian', 'raspbian', 'ubuntu', '12', '12.1', '22.04', '', 'jammy');
+    const part = fc.constantFrom(
+      'debian',
+      'Debian',
+      'raspbian',
+      'ubuntu',
+      '12',
+      '12.1',
+      '22.04',
+      '',
+      'jammy',
+    );
     const platform = fc
       .tuple(part, part, part, fc.constantFrom('x86_64-linux-gnu', 'aarch64-linux-gnu'))
       .map((parts) => on(...parts));
@@ -135,12 +149,17 @@ describe('an operating system as a person writes it', () => {
     expect(parseOs(text)).toEqual(expected);
   });
 
-  it.each(['', 'ubuntu', '22.04', 'ubuntu-jammy', 'ubuntu-22.04-jammy-x86_64', '-ubuntu-22.04', 'ubuntu-22.04\nx'])(
-    'refuses %j',
-    async (text) => {
-      await expectCacheError(() => parseOs(text), 'usage', /write ID-VERSION/);
-    },
-  );
+  it.each([
+    '',
+    'ubuntu',
+    '22.04',
+    'ubuntu-jammy',
+    'ubuntu-22.04-jammy-x86_64',
+    '-ubuntu-22.04',
+    'ubuntu-22.04\nx',
+  ])('refuses %j', async (text) => {
+    await expectCacheError(() => parseOs(text), 'usage', /write ID-VERSION/);
+  });
 
   it('names the same system as the end of a file name does', () => {
     for (const system of ['ubuntu-22.04', 'debian-12', 'opensuse-leap-15.5', 'rocky-9.3', 'raspbian-11']) {

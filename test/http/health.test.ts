@@ -1,0 +1,37 @@
+import { rename } from 'node:fs/promises';
+import { expect, it, onTestFinished } from 'vitest';
+import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
+import { ask, headerOf } from './raw-connection.ts';
+
+async function start(): Promise<HttpServer> {
+  const server = await startHttpServer();
+  onTestFinished(async () => void (await server.stop()));
+  return server;
+}
+
+it('tells that all is well, and the version', async () => {
+  const response = await ask(await start(), '/health');
+  expect(response.status).toBe(200);
+  expect(headerOf(response, 'Content-Type')).toBe('application/json');
+  expect(JSON.parse(response.body.toString())).toEqual({ status: 'ok', version: '1.2.3' });
+});
+
+it('answers HEAD, as monitors ask it', async () => {
+  expect((await ask(await start(), '/health', { method: 'HEAD' })).status).toBe(200);
+});
+
+it('fails while the store is away, and is well again when it is back', async () => {
+  const server = await start();
+  await rename(server.root, `${server.root}.unplugged`);
+  const response = await ask(server, '/health');
+  expect(response.status).toBeGreaterThanOrEqual(500);
+  expect(response.body.toString()).not.toContain(server.root);
+  await rename(`${server.root}.unplugged`, server.root);
+  expect((await ask(server, '/health')).status).toBe(200);
+});
+
+it('answers 405 with Allow to other methods', async () => {
+  const response = await ask(await start(), '/health', { method: 'DELETE' });
+  expect(response.status).toBe(405);
+  expect(headerOf(response, 'Allow')).toMatch(/GET, HEAD/);
+});
