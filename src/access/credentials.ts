@@ -8,9 +8,9 @@ const NAME_LIMIT = 256;
 /** Bytes of UTF-8. */
 const PASSWORD_LIMIT = 1024;
 
-/** Whether somebody can have this name: no control characters (RFC 7617, 2 forbids them), no colon, not empty. */
+/** Whether somebody can have this name: no control characters (RFC 7617, 2 forbids them), not empty. */
 export function isName(name: string): boolean {
-  return name !== '' && name.length <= NAME_LIMIT && name.isWellFormed() && !/[\p{Cc}:]/u.test(name);
+  return name !== '' && name.length <= NAME_LIMIT && name.isWellFormed() && !/\p{Cc}/u.test(name);
 }
 
 /**

@@ -61,10 +61,10 @@ export async function openHtpasswdFile(
       const found = await readVersion(path);
       isConfirmed = found.version === version;
       version = found.version;
+      reported = undefined;
       if (found.bytes.equals(bytes)) return;
       bytes = found.bytes;
       take(parseHtpasswd(bytes, path));
-      reported = undefined;
     } catch (error) {
       const problem = error instanceof CacheError ? error : unreadable(path, error);
       if (problem.message === reported) return;

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { hash } from 'node:crypto';
 import { CacheError } from '../cache/errors.ts';
 import type { Clock } from './clock.ts';
 
@@ -35,7 +36,7 @@ const SLOWED_PLACES = 8;
 const HELD_LIMIT = 512;
 
 interface Failures {
-  /** Of the last failures. */
+  /** Of the last failures, shortened: a stranger chooses how long they are. */
   names: string[];
   /** Instead of a timer where there are too many already; on the clock. */
   lockedUntil: number;
@@ -76,13 +77,13 @@ export function createThrottle(clock: Clock): Throttle {
   const forgive = (network: string, name: string): void => {
     const record = failures.get(network);
     if (record === undefined) return;
-    record.names = record.names.filter((failed) => failed !== name);
+    record.names = record.names.filter((failed) => failed !== shorten(name));
     if (record.names.length === 0) failures.delete(network);
   };
 
   const punish = async (network: string, name: string): Promise<void> => {
     const record = failures.get(network) ?? { names: [], lockedUntil: 0 };
-    record.names = [...record.names, name].slice(-FAILURES_LIMIT);
+    record.names = [...record.names, shorten(name)].slice(-FAILURES_LIMIT);
     failures.set(network, record);
     const ms = delayAfter(record.names.length);
     if (ms === 0) return;
@@ -116,4 +117,8 @@ export function createThrottle(clock: Clock): Throttle {
 function delayAfter(count: number): number {
   if (count <= FREE_FAILURES) return 0;
   return Math.min(FIRST_DELAY_MS * 2 ** (count - FREE_FAILURES - 1), LONGEST_DELAY_MS);
+}
+
+function shorten(name: string): string {
+  return hash('sha256', name, 'base64').slice(0, 12);
 }

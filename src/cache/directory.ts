@@ -40,6 +40,9 @@ export interface StoredEntry extends UnverifiedEntry {
 /** The object of an entry: the pair, and when it came. Two stores merge by copying these. */
 const storedEntry = z.object({ received: z.iso.datetime(), entry: z.unknown().optional() });
 
+/** The last millisecond that is written with a year of four digits, which is all that `storedEntry` reads. */
+const LAST_DATE = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
 export interface DirectoryOptions {
   /** Told of every entry that can't be read; the others of its key are still served. */
   readonly onDamage?: (key: Key, digest: Digest, error: CacheError) => void;
@@ -93,7 +96,8 @@ export function createDirectory(
       if (await isIntact(entry(key, added.digest))) return false;
       // Machines without network often have a wrong clock; the entry that came last is the newest all the same.
       const [newest] = await entries(key).catch(ignoreDamage);
-      const received = new Date(Math.max(now(), newest === undefined ? 0 : newest.received.getTime() + 1));
+      const next = Math.max(now(), newest === undefined ? 0 : newest.received.getTime() + 1);
+      const received = new Date(Math.min(next, LAST_DATE));
       const content = Buffer.from(`${JSON.stringify({ received, entry: added.pair })}\n`);
       const writer = await storage.create(content.byteLength);
       try {

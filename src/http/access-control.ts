@@ -1,7 +1,6 @@
-import type { MiddlewareHandler } from 'hono';
 import { TLSSocket } from 'node:tls';
 import { CacheError } from '../cache/errors.ts';
-import type { HttpEnv } from './app.ts';
+import type { Handler } from './methods.ts';
 
 /** What somebody may do; each includes the ones before it. */
 export type Role = 'read' | 'upload' | 'admin';
@@ -28,18 +27,21 @@ export interface AccessControl {
 
 const RANK: Readonly<Record<Role, number>> = { read: 1, upload: 2, admin: 3 };
 
-/** Lets those through who have the role; the others get 401 when a name and password may help, and 403 otherwise. */
-export function requireRole(access: AccessControl, role: Role): MiddlewareHandler<HttpEnv> {
+/**
+ * A handler for those who have the role; the others get 401 when a name and password may help, and 403 otherwise.
+ */
+export function requireRole(access: AccessControl, role: Role, handler: Handler): Handler {
   const isEnough = (given: Role | undefined): boolean => given !== undefined && RANK[given] >= RANK[role];
 
-  return (c, next) => {
-    const { socket, headers } = c.env.incoming;
+  return (c) => {
+    const { incoming, record } = c.env;
+    const { socket, headers } = incoming;
     const authorization = access.withPassword === undefined ? undefined : headers.authorization;
     // Nearly every request: nothing to find out, nothing to wait for.
-    if (authorization === undefined && isEnough(access.anonymous)) return next();
+    if (authorization === undefined && isEnough(access.anonymous)) return handler(c);
     return identify().then((identity) => {
-      if (identity !== undefined) c.set('user', identity.name);
-      if (isEnough(identity?.role) || isEnough(access.anonymous)) return next();
+      if (identity !== undefined) record.user = identity.name;
+      if (isEnough(identity?.role) || isEnough(access.anonymous)) return handler(c);
       throw identity === undefined ? refusalOfUnknown() : refusalOfKnown(identity);
     });
 

@@ -1,9 +1,10 @@
-import type { MiddlewareHandler } from 'hono';
+import type { HttpBindings } from '@hono/node-server';
 import { randomBytes } from 'node:crypto';
-import type { HttpEnv } from './app.ts';
 
-export interface RequestVariables {
-  requestId: string;
+/** What is known of a request beside what the client said. */
+export interface RequestRecord {
+  /** Told to the client when something of ours fails. */
+  readonly id: string;
   /** Who asked, where they proved it. */
   user?: string;
 }
@@ -33,32 +34,29 @@ export interface RequestLog {
   failure(requestId: string, error: unknown): void;
 }
 
-/** Gives the request its id, and writes its line when the answer is out or the client gone. */
-export function logRequests(log: RequestLog): MiddlewareHandler<HttpEnv> {
+/** Gives requests their records, and writes the line of each when its answer is out or the client gone. */
+export function createRecorder(log: RequestLog): (bindings: HttpBindings) => RequestRecord {
   const run = randomBytes(3).toString('hex');
   let count = 0;
-  return (c, next) => {
-    const { incoming, outgoing } = c.env;
-    const requestId = `${run}-${(++count).toString(36)}`;
-    c.set('requestId', requestId);
+  return ({ incoming, outgoing }) => {
+    const record: RequestRecord = { id: `${run}-${(++count).toString(36)}` };
     const begin = performance.now();
     const { socket } = incoming;
     const written = socket.bytesWritten;
     const remote = socket.remoteAddress ?? '';
     outgoing.once('close', () => {
-      const user = c.get('user');
       log.request({
-        requestId,
+        requestId: record.id,
         method: incoming.method ?? '',
         path: incoming.url ?? '',
         status: outgoing.headersSent ? outgoing.statusCode : 0,
         bytes: socket.bytesWritten - written,
         ms: Math.round((performance.now() - begin) * 100) / 100,
         remote,
-        ...(user === undefined ? {} : { user }),
+        ...(record.user === undefined ? {} : { user: record.user }),
         aborted: !outgoing.writableFinished,
       });
     });
-    return next();
+    return record;
   };
 }

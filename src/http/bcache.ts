@@ -7,6 +7,7 @@ import { requireRole, type AccessControl } from './access-control.ts';
 import type { HttpEnv } from './app.ts';
 import { answerFor } from './blob-answer.ts';
 import { createBlobPump } from './blob-pump.ts';
+import { byMethod } from './methods.ts';
 import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
 
@@ -58,14 +59,13 @@ export function createBlobRoutes(blobs: Blobs, { access, maxBlobSize }: BlobRout
     }
   };
 
-  const routes = new Hono<HttpEnv>();
-  routes.get('/*', requireRole(access, 'read'), download);
-  for (const path of ['', '/']) routes.post(path, requireRole(access, 'upload'), (c) => upload(c, undefined));
-  routes.put('/*', requireRole(access, 'upload'), (c) => upload(c, digestOfPath(c)));
-  routes.all('/*', (c) => {
-    const allowed = /^\/bcache\/?$/.test(c.req.path) ? 'POST' : 'GET, HEAD, PUT';
-    return c.text(`only ${allowed} is known here\n`, 405, { Allow: allowed });
+  const collection = byMethod({ POST: requireRole(access, 'upload', (c) => upload(c, undefined)) });
+  const blob = byMethod({
+    GET: requireRole(access, 'read', download),
+    PUT: requireRole(access, 'upload', (c) => upload(c, digestOfPath(c))),
   });
+  const routes = new Hono<HttpEnv>();
+  routes.all('/*', (c) => (c.req.path.length <= '/bcache/'.length ? collection(c) : blob(c)));
   return routes;
 }
 

@@ -14,6 +14,7 @@ import { requireRole, type AccessControl } from './access-control.ts';
 import type { HttpEnv } from './app.ts';
 import { createEntryLists, type EntryList } from './entry-lists.ts';
 import { matchesEtag } from './etag.ts';
+import { byMethod } from './methods.ts';
 import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
 
@@ -70,10 +71,9 @@ export function createDirectoryRoutes(
     allowUnsigned && entry.pair[1] === '' ? acceptUnsigned(entry) : trusted.verify(entry);
 
   const routes = new Hono<HttpEnv>();
-  routes.get('/*', requireRole(access, 'read'), lookUp);
-  routes.put('/*', requireRole(access, 'upload'), add);
-  routes.all('/*', (c) =>
-    c.text('only GET, HEAD and PUT are known here\n', 405, { Allow: 'GET, HEAD, PUT' }),
+  routes.all(
+    '/*',
+    byMethod({ GET: requireRole(access, 'read', lookUp), PUT: requireRole(access, 'upload', add) }),
   );
   return routes;
 }

@@ -36,7 +36,7 @@ export function statusOf(error: unknown): ContentfulStatusCode {
 /** Answers in plain text. What went wrong inside is for the log alone: it may name paths. */
 export function respondToError(error: unknown, c: Context<HttpEnv>, log: RequestLog): Response {
   const status = statusOf(error);
-  const requestId = c.get('requestId');
+  const requestId = c.env.record.id;
   if (status >= 500) log.failure(requestId, error);
   const { incoming, outgoing } = c.env;
   if (outgoing.destroyed || outgoing.headersSent) {

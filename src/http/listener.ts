@@ -1,5 +1,4 @@
-import { getRequestListener } from '@hono/node-server';
-import type { Hono } from 'hono';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import {
   createServer as createTlsServer,
@@ -8,7 +7,7 @@ import {
 } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { CacheError, systemCode } from '../cache/errors.ts';
-import type { HttpEnv } from './app.ts';
+import type { App } from './app.ts';
 
 /** Where to listen. */
 export interface ListenAddress {
@@ -47,11 +46,11 @@ const IDLE_LIMIT_MS = 120_000;
  * @throws CacheError `usage` when the address can't be listened on
  */
 export async function createListener(
-  app: Hono<HttpEnv>,
+  app: App,
   { host, port }: ListenAddress,
   tls?: TlsOptions,
 ): Promise<Listener> {
-  const answer = getRequestListener(app.fetch, {
+  const answer = getRequestListener((request, bindings) => app.fetch(request, bindings as HttpBindings), {
     // What comes before the routes can fail only by a request that is none.
     errorHandler: () => new Response('bad request\n', { status: 400 }),
   });

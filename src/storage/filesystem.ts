@@ -77,7 +77,8 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
       const path = pathOf(name);
       let file: FileHandle;
       try {
-        file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+        // Without O_NONBLOCK, opening a pipe that somebody left in a blob's place would wait for ever.
+        file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       } catch (error) {
         throwUnlessAbsent(error, `can't open ${path}`);
         await checkIsStillThere(root);
@@ -108,7 +109,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
     async create(size) {
       if (size !== undefined) await checkRoom(root, size, minFreeSpace);
       const path = join(root, TEMPORARY, `${ownerTag()}.${randomBytes(9).toString('hex')}`);
-      return createWriter(root, path, await createTemporary(path), minFreeSpace, pathOf);
+      return createWriter(root, path, await createTemporary(root, path), minFreeSpace, pathOf);
     },
 
     async *list(prefix) {
@@ -124,6 +125,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
         await unlink(path);
       } catch (error) {
         throwUnlessAbsent(error, `can't remove ${path}`);
+        await checkIsStillThere(root);
         return false;
       }
       // A key's folder goes with its last entry.
@@ -227,6 +229,8 @@ async function moveInto(root: string, path: string, target: string): Promise<voi
   const folder = dirname(target);
   // Somebody who removes the last object of a folder removes the folder too: between the two calls, now and then.
   for (let attempt = 0; ; attempt++) {
+    // A folder made in an empty mount point would pass for a store, and everything in it for missing.
+    if (folder !== root) await checkIsStillThere(root);
     const firstMade = await mkdir(folder, { recursive: true });
     try {
       await rename(path, target);
@@ -257,12 +261,13 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function createTemporary(path: string): Promise<FileHandle> {
+async function createTemporary(root: string, path: string): Promise<FileHandle> {
   try {
     return await open(path, 'wx', 0o444);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't write ${path}`);
   }
+  await checkIsStillThere(root);
   try {
     await mkdir(dirname(path), { recursive: true });
     return await open(path, 'wx', 0o444);

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
 import { digestOf, type Digest } from '../../src/cache/digest.ts';
 import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { collect } from '../fixtures/collect.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
@@ -112,9 +113,9 @@ describe('a blob', () => {
     const other = await put(Buffer.from('another release'));
     await put(BYTES);
     await writeFile(join(root, 'bcache', 'Thumbs.db'), '');
-    expect(new Set(await Array.fromAsync(blobs.list()))).toEqual(new Set([DIGEST, other]));
+    expect(new Set(await collect(blobs.list()))).toEqual(new Set([DIGEST, other]));
     expect(await blobs.remove(DIGEST)).toBe(true);
     expect(await blobs.remove(DIGEST)).toBe(false);
-    expect(await Array.fromAsync(blobs.list())).toEqual([other]);
+    expect(await collect(blobs.list())).toEqual([other]);
   });
 });

@@ -42,7 +42,7 @@ describe.each(['blob', 'directory'] as const)('If-None-Match for a %s', (name) =
       const response = await ask(server, target, { method, headers });
       expect(response.status).toBe(304);
       expect(headerOf(response, 'ETag')).toBe(etag);
-      expect(headerOf(response, 'Cache-Control')).toBe(name === 'blob' ? expect.stringContaining('immutable') : 'no-cache');
+      expect(headerOf(response, 'Cache-Control')).toMatch(name === 'blob' ? /immutable/ : /^no-cache$/);
       expect(headerOf(response, 'Content-Length') ?? '0').not.toMatch(/[1-9]/);
     }
   });

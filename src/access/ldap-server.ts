@@ -1,0 +1,65 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
+import { CacheError, systemCode } from '../cache/errors.ts';
+
+export interface LdapServerOptions {
+  /** `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` */
+  readonly url: string;
+  /** Only with `ldap://`. */
+  readonly startTls: boolean;
+  /** PEM certificates that the server's must be signed by; undefined: those that the system trusts. */
+  readonly caFile: string | undefined;
+}
+
+/** Where an LDAP server is, and how it is talked to. */
+export interface LdapServer {
+  readonly host: string;
+  readonly port: number;
+  readonly security: 'none' | 'start-tls' | 'tls';
+  readonly secureContext: SecureContext;
+}
+
+/** @throws CacheError `config` when the CA file can't be read or holds no certificate */
+export async function openLdapServer({ url, startTls, caFile }: LdapServerOptions): Promise<LdapServer> {
+  const { protocol, hostname, port } = new URL(url);
+  const isTls = protocol === 'ldaps:';
+  const security = isTls ? 'tls' : startTls ? 'start-tls' : 'none';
+  const ca = security === 'none' ? [] : caFile === undefined ? await systemCa() : await readCa(caFile);
+  return {
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: port === '' ? (isTls ? 636 : 389) : Number(port),
+    security,
+    secureContext: createSecureContext({ ca, minVersion: 'TLSv1.2' }),
+  };
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+async function readCa(file: string): Promise<string[]> {
+  try {
+    const certificates = (await readFile(file, 'latin1')).match(CERTIFICATE) ?? [];
+    // Node ignores what it can't read in a list of CAs.
+    for (const certificate of certificates) new X509Certificate(certificate);
+    if (certificates.length === 0) throw new Error('no PEM certificate in it');
+    return certificates;
+  } catch (error) {
+    const reason = systemCode(error) ?? (error instanceof Error ? error.message : String(error));
+    throw new CacheError('config', `${file}: can't be used to check the LDAP server: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Debian and its like; Red Hat and its like. */
+const SYSTEM_CA_FILES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'];
+
+/** Node brings a list of its own, in which a site's CA can't be; where the system has one, that counts. */
+async function systemCa(): Promise<string[]> {
+  for (const file of SYSTEM_CA_FILES) {
+    const text = await readFile(file, 'latin1').catch(() => '');
+    const certificates = text.match(CERTIFICATE);
+    if (certificates !== null) return certificates;
+  }
+  return [...rootCertificates];
+}

@@ -1,0 +1,156 @@
+import { type Client, EqualityFilter, OrFilter, ResultCodeError } from 'ldapts';
+import { quoteBriefly } from '../cache/digest.ts';
+import { CacheError, systemCode } from '../cache/errors.ts';
+import { isName, isPassword } from './credentials.ts';
+import { withLdapConnection } from './ldap-connection.ts';
+import { bindDnOf } from './ldap-name.ts';
+import { type LdapServerOptions, openLdapServer } from './ldap-server.ts';
+import type { Role } from './roles.ts';
+
+/** The `ldap-…` keys of config.ini. */
+export interface LdapOptions extends LdapServerOptions {
+  /** Holds `{user}`. */
+  readonly bindDn: string;
+  /** Distinguished names. Members are found by `member` and `uniqueMember` (the bind DN) or `memberUid` (the name). */
+  readonly readGroup: string | undefined;
+  readonly uploadGroup: string | undefined;
+  readonly adminGroup: string | undefined;
+}
+
+/** People whose passwords an LDAP server knows. */
+export interface LdapPeople {
+  /**
+   * Binds with name and password, and looks for the person in the groups, each time over a connection of its own.
+   * @returns undefined when the server refuses them; else the strongest role of the groups, which may be none
+   * @throws CacheError `unavailable` when the server can't be asked, or answers nothing that decides
+   */
+  verify(name: string, password: string): Promise<{ readonly role: Role | undefined } | undefined>;
+}
+
+export interface LdapParts {
+  /** Is told once of each group that the people in it can't read. */
+  readonly report: (problem: CacheError) => void;
+  /** Milliseconds for one check, from connecting to the last group. */
+  readonly limit?: number | undefined;
+}
+
+const LIMIT_MS = 5000;
+
+/*
+ * Result codes (RFC 4511, appendix A).
+ */
+const NO_SUCH_OBJECT = 32;
+const INSUFFICIENT_ACCESS = 50;
+/** What servers answer to a bind that is refused because of the name or the password, and nothing else. */
+const REFUSALS: readonly number[] = [
+  19, // constraintViolation: 389 Directory Server after too many wrong passwords
+  NO_SUCH_OBJECT,
+  34, // invalidDNSyntax
+  48, // inappropriateAuthentication: the person has no password
+  49, // invalidCredentials
+];
+
+/** @throws CacheError `config` when the CA file can't be read or holds no certificate */
+export async function createLdapPeople(
+  options: LdapOptions,
+  { report, limit = LIMIT_MS }: LdapParts,
+): Promise<LdapPeople> {
+  const server = await openLdapServer(options);
+  const groups = groupsOf(options);
+  const unreadable = new Set<string>();
+
+  const isMember = async (client: Client, group: string, dn: string, name: string): Promise<boolean> => {
+    try {
+      const { searchEntries } = await client.search(group, {
+        scope: 'base',
+        // Built, not written: there is no text in which a name could end a value (RFC 4515, 3).
+        filter: new OrFilter({
+          filters: [
+            new EqualityFilter({ attribute: 'member', value: dn }),
+            new EqualityFilter({ attribute: 'uniqueMember', value: dn }),
+            new EqualityFilter({ attribute: 'memberUid', value: name }),
+          ],
+        }),
+        attributes: ['1.1'],
+      });
+      unreadable.delete(group);
+      return searchEntries.length > 0;
+    } catch (error) {
+      if (resultCode(error) !== NO_SUCH_OBJECT && resultCode(error) !== INSUFFICIENT_ACCESS) throw error;
+      if (!unreadable.has(group)) report(unreadableGroup(options.url, group, error));
+      unreadable.add(group);
+      return false;
+    }
+  };
+
+  return {
+    async verify(name, password) {
+      if (!isName(name) || !isPassword(password)) return undefined;
+      const dn = bindDnOf(options.bindDn, name);
+      if (dn === undefined) return undefined;
+      try {
+        return await withLdapConnection(server, limit, async (client) => {
+          if (!(await bind(client, dn, password))) return undefined;
+          for (const { role, group } of groups) {
+            if (group === undefined || (await isMember(client, group, dn, name))) return { role };
+          }
+          return { role: undefined };
+        });
+      } catch (error) {
+        throw new CacheError('unavailable', `${options.url}: ${reasonOf(error)}`, { cause: error });
+      }
+    },
+  };
+}
+
+interface RoleGroup {
+  readonly role: Role;
+  /** undefined: everybody has the role. */
+  readonly group: string | undefined;
+}
+
+/** From the strongest role down. */
+function groupsOf({ readGroup, uploadGroup, adminGroup }: LdapOptions): readonly RoleGroup[] {
+  const groups: RoleGroup[] = [];
+  if (adminGroup !== undefined) groups.push({ role: 'admin', group: adminGroup });
+  if (uploadGroup !== undefined) groups.push({ role: 'upload', group: uploadGroup });
+  return [...groups, { role: 'read', group: readGroup }];
+}
+
+async function bind(client: Client, dn: string, password: string): Promise<boolean> {
+  try {
+    await client.bind(dn, password);
+    return true;
+  } catch (error) {
+    const code = resultCode(error);
+    if (code !== undefined && REFUSALS.includes(code)) return false;
+    throw error;
+  }
+}
+
+function resultCode(error: unknown): number | undefined {
+  return error instanceof ResultCodeError ? error.code : undefined;
+}
+
+function reasonOf(error: unknown): string {
+  const code = resultCode(error);
+  if (code !== undefined && error instanceof Error) return `answers with result ${code}: ${error.message}`;
+  switch (systemCode(error)) {
+    case 'ECONNREFUSED':
+      return 'nothing listens there (ECONNREFUSED)';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'the name of the host is not known';
+    case undefined:
+    default:
+      return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function unreadableGroup(url: string, group: string, cause: unknown): CacheError {
+  return new CacheError(
+    'config',
+    `${url}: ${quoteBriefly(group)} is not there, or people may not read it; nobody counts as a member`,
+    { cause },
+  );
+}

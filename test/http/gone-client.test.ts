@@ -1,0 +1,79 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
+import { say } from './outside-programs.ts';
+import { RawConnection } from './raw-connection.ts';
+import { StorageObserver } from './storage-observer.ts';
+
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+
+async function start(): Promise<{ server: HttpServer; observer: StorageObserver; target: string }> {
+  const observer = new StorageObserver();
+  const server = await startHttpServer({ wrapStorage: observer.wrap });
+  onTestFinished(async () => void (await server.stop()));
+  return { server, observer, target: `/bcache/${await server.addSparseBlob(GIB)}` };
+}
+
+describe('a client that goes away', () => {
+  it('stops the reading at once when it only looked whether the blob is there', async () => {
+    const { server, observer, target } = await start();
+    let most = 0;
+    for (let round = 1; round <= 20; round++) {
+      observer.bytesRead = 0;
+      const connection = await RawConnection.open(server);
+      connection.request(target, { headers: { Connection: 'close' } });
+      expect((await connection.head()).status).toBe(200);
+      connection.destroy();
+      await expect.poll(() => [server.lines.length, observer.openObjects]).toEqual([round, 0]);
+      most = Math.max(most, observer.bytesRead);
+    }
+    say(`probe of a 1 GiB blob: at most ${(most / MIB).toFixed(2)} MiB read in 20 rounds`);
+    expect(most).toBeLessThan(8 * MIB);
+  });
+
+  it('is not read for beyond what the connection holds while it takes nothing', async () => {
+    const { server, observer, target } = await start();
+    const connection = await RawConnection.open(server);
+    connection.request(target);
+    await connection.discard(10 * MIB);
+    const taken = observer.bytesRead;
+    connection.destroy();
+    await expect.poll(() => [server.lines.length, observer.openObjects]).toEqual([1, 0]);
+    say(`download left after 10 MiB: ${(observer.bytesRead / MIB).toFixed(2)} MiB read`);
+    expect(observer.bytesRead).toBeLessThan(taken + 8 * MIB);
+    expect(observer.bytesRead).toBeLessThan(32 * MIB);
+  });
+
+  it('takes nothing away from the others', async () => {
+    const { server, observer, target } = await start();
+    const size = 32 * MIB;
+    const staying = await RawConnection.open(server);
+    staying.request(target, { headers: { Range: `bytes=0-${size - 1}`, Connection: 'close' } });
+    await staying.head();
+    for (let count = 0; count < 10; count++) {
+      const leaving = await RawConnection.open(server);
+      leaving.request(target);
+      await leaving.head();
+      await staying.discard(MIB);
+      leaving.destroy();
+    }
+    await staying.discard(size - 10 * MIB);
+    expect(await staying.rest()).toHaveLength(0);
+    await expect.poll(() => [server.lines.length, observer.openObjects]).toEqual([11, 0]);
+    expect(server.lines.filter(({ aborted }) => !aborted)).toHaveLength(1);
+  });
+
+  it('gets the bytes of its own blob only, also after buffers were used by others', async () => {
+    const { server, target } = await start();
+    const digest = await server.addBlob(Buffer.alloc(4 * MIB, 0xee));
+    for (let round = 0; round < 10; round++) {
+      const leaving = await RawConnection.open(server);
+      leaving.request(`/bcache/${digest}`);
+      await leaving.head();
+      leaving.destroy();
+      const zeros = await RawConnection.open(server);
+      zeros.request(target, { headers: { Range: `bytes=0-${2 * MIB - 1}`, Connection: 'close' } });
+      expect((await zeros.response()).body.equals(Buffer.alloc(2 * MIB))).toBe(true);
+    }
+  });
+});

@@ -1,0 +1,399 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type { ObjectStorage } from '../../src/cache/object-storage.ts';
+import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { cacheErrorOf, expectCacheError } from '../fixtures/expected-error.ts';
+import { collect } from '../fixtures/collect.ts';
+import { mountReadOnly, mountTmpfs, unmount } from '../fixtures/mounts.ts';
+import { asOrdinaryUser } from '../fixtures/ordinary-user.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { describeObjectStorage } from './object-storage-contract.ts';
+
+let root: string;
+
+beforeEach(async () => {
+  root = join(await temporaryFolder(), 'store');
+});
+
+const openToWrite = () => openFilesystemStorage(root, { write: true });
+const openToRead = () => openFilesystemStorage(root, { write: false });
+
+async function put(storage: ObjectStorage, name: string, content: string | Uint8Array): Promise<void> {
+  const writer = await storage.create();
+  try {
+    await writer.write(Buffer.from(content));
+    await writer.commit(name);
+  } finally {
+    await writer.abort();
+  }
+}
+
+describeObjectStorage('filesystem', async () => {
+  const storage = await openToWrite();
+  return { storage, unfinished: () => readdir(join(root, 'tmp')) };
+});
+
+describe('opening a store', () => {
+  it('makes one where it is to be written, and tells its format', async () => {
+    await openToWrite();
+    expect(JSON.parse(await readFile(join(root, 'store.json'), 'utf8'))).toEqual({ format: 1 });
+    await openToWrite();
+    await openToRead();
+  });
+
+  it('makes one in an empty folder, and leaves a folder with other things alone', async () => {
+    await mkdir(root);
+    await openToWrite();
+    const home = join(root, '..', 'home');
+    await mkdir(join(home, 'Documents'), { recursive: true });
+    await expectCacheError(
+      openFilesystemStorage(home, { write: true }),
+      'storage',
+      /not empty \(it holds Documents\)/,
+    );
+    await expectCacheError(openFilesystemStorage(home, { write: false }), 'storage', /is not a store/);
+  });
+
+  it('makes none where it is only to be read', async () => {
+    await expectCacheError(openToRead(), 'storage', /there is no store at .*cache import/);
+    await mkdir(root);
+    await expectCacheError(openToRead(), 'storage', /is not a store/);
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('takes what was put together by copying folders', async () => {
+    await put(await openToWrite(), 'bcache/a', 'x');
+    await rm(join(root, 'store.json'));
+    await rm(join(root, 'tmp'), { recursive: true });
+    expect(await (await openToRead()).stat('bcache/a')).toMatchObject({ size: 1 });
+    const storage = await openToWrite();
+    await put(storage, 'bcache/b', 'y');
+    expect((await readdir(root)).sort()).toEqual(['bcache', 'store.json', 'tmp']);
+  });
+
+  it('refuses the format of a newer program, and reads nothing of it', async () => {
+    await openToWrite();
+    await chmod(join(root, 'store.json'), 0o644);
+    await writeFile(join(root, 'store.json'), '{"format": 2, "shape": "other"}\n');
+    for (const open of [openToWrite, openToRead]) {
+      await expectCacheError(open, 'storage', /has format 2; this program knows 1: use a newer one/);
+    }
+  });
+
+  it.each(['', '{"format": 1', '[]', 'null', '"1"'])(
+    'refuses a store.json that holds %j',
+    async (content) => {
+      await openToWrite();
+      await chmod(join(root, 'store.json'), 0o644);
+      await writeFile(join(root, 'store.json'), content);
+      for (const open of [openToWrite, openToRead]) {
+        await expectCacheError(open, 'storage', /store\.json is damaged: .*restore it/);
+      }
+    },
+  );
+
+  it('refuses a file in the place of the store', async () => {
+    await writeFile(root, '');
+    for (const open of [openToWrite, openToRead]) await expectCacheError(open, 'storage', /ENOTDIR|EEXIST/);
+  });
+});
+
+describe('a store that vanishes', () => {
+  // What is left of a disk that was unplugged: its mount point, a folder on another disk.
+  async function vanish(): Promise<void> {
+    await rename(root, `${root}-elsewhere`);
+    await mkdir(root);
+  }
+
+  it.each(['an empty mount point', 'nothing'])('and leaves %s gives errors, never a miss', async (what) => {
+    const storage = await openToWrite();
+    await put(storage, 'bdir/key/a', 'x');
+    expect(await storage.stat('bdir/key/b')).toBeUndefined();
+    await vanish();
+    if (what === 'nothing') await rm(root, { recursive: true });
+    await expectCacheError(storage.stat('bdir/key/a'), 'storage', /no store/);
+    await expectCacheError(storage.open('bdir/key/a'), 'storage');
+    await expectCacheError(storage.remove('bdir/key/a'), 'storage');
+    await expectCacheError(collect(storage.list('bdir/key/')), 'storage');
+    await expectCacheError(collect(storage.list('bdir/')), 'storage');
+  });
+
+  it('is not written to: its place belongs to another disk', async () => {
+    const storage = await openToWrite();
+    await vanish();
+    await expectCacheError(storage.create(), 'storage');
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('while an object is written leaves the other disk alone', async () => {
+    const storage = await openToWrite();
+    const writer = await storage.create();
+    await writer.write(Buffer.from('x'));
+    await vanish();
+    await expectCacheError(writer.commit('bcache/a'), 'storage');
+    await writer.abort();
+    expect(await readdir(root)).toEqual([]);
+    await expectCacheError(storage.stat('bcache/a'), 'storage');
+  });
+
+  it('comes back as it was', async () => {
+    const storage = await openToWrite();
+    await put(storage, 'bcache/a', 'x');
+    await vanish();
+    await expectCacheError(storage.stat('bcache/a'), 'storage');
+    await rm(root, { recursive: true });
+    await rename(`${root}-elsewhere`, root);
+    expect(await storage.stat('bcache/a')).toMatchObject({ size: 1 });
+  });
+
+  it('with its real mount is an error', async (context) => {
+    await mountTmpfs(context, root, 1 << 20);
+    const storage = await openToWrite();
+    await put(storage, 'bcache/a', 'x');
+    await unmount(root);
+    await expectCacheError(storage.stat('bcache/a'), 'storage', /not a store/);
+    await expectCacheError(storage.create(1), 'storage');
+    expect(await readdir(root)).toEqual([]);
+  });
+});
+
+describe('something else in the place of an object', () => {
+  it('is never followed when it is a symbolic link', async () => {
+    const storage = await openToWrite();
+    await put(storage, 'bcache/a', 'x');
+    await writeFile(join(root, '..', 'secret'), 'secret');
+    await symlink('../../secret', join(root, 'bcache', 'link'));
+    await symlink('nowhere', join(root, 'bcache', 'dangling'));
+    for (const name of ['bcache/link', 'bcache/dangling']) {
+      await expectCacheError(storage.stat(name), 'storage', /is not a file/);
+      await expectCacheError(storage.open(name), 'storage');
+    }
+  });
+
+  it('is replaced, not written through, when it is a symbolic link', async () => {
+    const storage = await openToWrite();
+    await put(storage, 'bcache/a', 'x');
+    await writeFile(join(root, '..', 'secret'), 'secret');
+    await symlink('../../secret', join(root, 'bcache', 'link'));
+    await put(storage, 'bcache/link', 'blob');
+    expect(await readFile(join(root, '..', 'secret'), 'utf8')).toBe('secret');
+    expect(await storage.stat('bcache/link')).toMatchObject({ size: 4 });
+  });
+
+  it('is an error when it is a folder', async () => {
+    const storage = await openToWrite();
+    await mkdir(join(root, 'bcache', 'folder'), { recursive: true });
+    await expectCacheError(storage.stat('bcache/folder'), 'storage', /is not a file/);
+    await expectCacheError(storage.open('bcache/folder'), 'storage', /is not a file/);
+    await expectCacheError(put(storage, 'bcache/folder', 'x'), 'storage');
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
+  });
+
+  it('does not make a reader wait when it is a pipe', async () => {
+    const storage = await openToWrite();
+    await put(storage, 'bcache/a', 'x');
+    execFileSync('mkfifo', [join(root, 'bcache', 'pipe')]);
+    await expectCacheError(storage.stat('bcache/pipe'), 'storage', /is not a file/);
+    await expectCacheError(storage.open('bcache/pipe'), 'storage', /is not a file/);
+  });
+
+  it('is an error when it is a file in the place of a folder', async () => {
+    const storage = await openToWrite();
+    await writeFile(join(root, 'bdir'), '');
+    await expectCacheError(storage.stat('bdir/key/a'), 'storage', /ENOTDIR/);
+    await expectCacheError(storage.open('bdir/key/a'), 'storage', /ENOTDIR/);
+    await expectCacheError(storage.remove('bdir/key/a'), 'storage', /ENOTDIR/);
+    await expectCacheError(collect(storage.list('bdir/key/')), 'storage', /ENOTDIR/);
+  });
+});
+
+describe('files of a store', () => {
+  it('are read-only, and their folders go with the last of them', async () => {
+    const storage = await openToWrite();
+    await put(storage, 'bdir/key/a', 'x');
+    expect((await stat(join(root, 'bdir', 'key', 'a'))).mode & 0o222).toBe(0);
+    await storage.remove('bdir/key/a');
+    expect(await readdir(join(root, 'bdir'))).toEqual([]);
+  });
+
+  it('stay when a stray file keeps their folder', async () => {
+    const storage = await openToWrite();
+    await put(storage, 'bdir/key/a', 'x');
+    await writeFile(join(root, 'bdir', 'key', 'notes.txt'), '');
+    expect(await storage.remove('bdir/key/a')).toBe(true);
+    expect(await readdir(join(root, 'bdir', 'key'))).toEqual(['notes.txt']);
+  });
+});
+
+describe('permissions', () => {
+  it('that are missing are an error, never a miss', async () => {
+    const storage = await openToWrite();
+    await put(storage, 'bdir/key/a', 'x');
+    await put(storage, 'bcache/b', 'x');
+    await chmod(join(root, 'bcache', 'b'), 0);
+    await chmod(join(root, 'bdir', 'key'), 0o700);
+    await chmod(join(root, 'bdir'), process.geteuid?.() === 0 ? 0o700 : 0);
+    onTestFinished(() => chmod(join(root, 'bdir'), 0o755));
+    await asOrdinaryUser(async () => {
+      await expectCacheError(storage.stat('bdir/key/a'), 'storage', /permission denied \(EACCES\)/);
+      await expectCacheError(storage.open('bdir/key/a'), 'storage', /permission denied/);
+      await expectCacheError(storage.open('bcache/b'), 'storage', /permission denied/);
+      await expectCacheError(collect(storage.list('bdir/')), 'storage', /permission denied/);
+      await expectCacheError(collect(storage.list('bdir/key/')), 'storage', /permission denied/);
+    });
+  });
+
+  it("to write that are missing are an error that keeps the system's code", async () => {
+    await put(await openToWrite(), 'bcache/a', 'x');
+    await chmod(root, 0o555);
+    await chmod(join(root, 'tmp'), 0o555);
+    onTestFinished(async () => {
+      await chmod(root, 0o755);
+      await chmod(join(root, 'tmp'), 0o755);
+    });
+    await asOrdinaryUser(async () => {
+      const storage = await openToWrite();
+      const error = await cacheErrorOf(storage.create());
+      expect(error).toMatchObject({ code: 'storage', cause: { code: 'EACCES' } });
+      expect(error.message).toContain('permission denied');
+      expect(await storage.stat('bcache/a')).toMatchObject({ size: 1 });
+    });
+  });
+
+  it('of a file system that is mounted read-only: reading goes on', async (context) => {
+    await put(await openToWrite(), 'bcache/a', 'x');
+    const mounted = `${root}-mounted`;
+    await mountReadOnly(context, root, mounted);
+    const storage = await openFilesystemStorage(mounted, { write: false });
+    expect(await storage.stat('bcache/a')).toMatchObject({ size: 1 });
+    expect(await collect(storage.list('bcache/'))).toEqual(['bcache/a']);
+    await expectCacheError(storage.create(), 'storage', /read-only \(EROFS\)/);
+    await expectCacheError(storage.remove('bcache/a'), 'storage', /read-only/);
+  });
+});
+
+describe('a full disk', () => {
+  it('is found out before anything is written, with the reserve counted', async () => {
+    await expectCacheError((await openToWrite()).create(2 ** 60), 'no-space', /are free; free some/);
+    const careful = await openFilesystemStorage(root, { write: true, minFreeSpace: 2 ** 60 });
+    await expectCacheError(careful.create(1), 'no-space', /a reserve of \d+/);
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
+  });
+
+  it('is found out while writing: nothing is left, reading goes on, and freed room is used', async (context) => {
+    await mountTmpfs(context, root, 4 << 20);
+    const storage = await openToWrite();
+    await put(storage, 'bcache/a', Buffer.alloc(1 << 20));
+    const writer = await storage.create();
+    const writeAll = async () => {
+      for (let count = 0; count < 8; count++) await writer.write(Buffer.alloc(1 << 20));
+    };
+    await expectCacheError(writeAll, 'no-space', /ENOSPC/);
+    await writer.abort();
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
+    expect(await storage.stat('bcache/a')).toMatchObject({ size: 1 << 20 });
+    await expectCacheError(storage.create(4 << 20), 'no-space');
+    await storage.remove('bcache/a');
+    await put(storage, 'bcache/b', Buffer.alloc(3 << 20));
+    expect(await storage.stat('bcache/b')).toMatchObject({ size: 3 << 20 });
+  });
+});
+
+describe('what a killed process was writing', () => {
+  /** A process that has written half of an object; it waits to be killed. */
+  async function startWriter(): Promise<ChildProcess> {
+    const module = fileURLToPath(new URL('../../src/storage/filesystem.ts', import.meta.url));
+    const script = `
+      import { openFilesystemStorage } from ${JSON.stringify(module)};
+      const storage = await openFilesystemStorage(${JSON.stringify(root)}, { write: true });
+      const writer = await storage.create();
+      await writer.write(Buffer.alloc(1000));
+      process.stdout.write('written');
+      setInterval(() => undefined, 1000);
+    `;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const [text] = (await Promise.race([
+      once(child.stdout, 'data'),
+      once(child, 'exit').then(([code]) => {
+        throw new Error(`the writer ended with ${String(code)}`);
+      }),
+    ])) as [Buffer];
+    expect(text.toString()).toBe('written');
+    return child;
+  }
+
+  async function kill(child: ChildProcess): Promise<void> {
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  const temporaryFiles = () => readdir(join(root, 'tmp'));
+
+  it('goes when the store is opened to be written; what a live process writes stays', async () => {
+    await openToWrite();
+    const [killed, alive] = [await startWriter(), await startWriter()];
+    expect(await temporaryFiles()).toHaveLength(2);
+    await openToWrite();
+    expect(await temporaryFiles()).toHaveLength(2);
+    await kill(killed);
+    await openToRead();
+    expect(await temporaryFiles()).toHaveLength(2);
+    await openToWrite();
+    expect(await temporaryFiles()).toEqual([expect.stringContaining(`-${alive.pid ?? 0}-`)]);
+    await kill(alive);
+    await openToWrite();
+    expect(await temporaryFiles()).toEqual([]);
+  });
+
+  it('goes when its process number belongs to another process by now', async () => {
+    const storage = await openToWrite();
+    const writer = await storage.create();
+    const [name = ''] = await temporaryFiles();
+    // The same process, but for the time at which it started.
+    const reused = name.replace(/-(\d+)\./, (_match, start: string) => `-${Number(start) + 1}.`);
+    expect(reused).not.toBe(name);
+    await writeFile(join(root, 'tmp', reused), '');
+    await openToWrite();
+    expect(await temporaryFiles()).toEqual([name]);
+    await writer.abort();
+  });
+
+  it('stays for a day when its process cannot be looked at from here', async () => {
+    const storage = await openToWrite();
+    const writer = await storage.create();
+    const [name = ''] = await temporaryFiles();
+    const [host = ''] = name.split('-');
+    const elsewhere = name.replace(host, host === '00000000' ? '11111111' : '00000000');
+    const inContainer = name.replace(/^(\w+-\w+)-\w+/, '$1-00000000');
+    for (const file of [elsewhere, inContainer, 'unknown']) await writeFile(join(root, 'tmp', file), '');
+    await openToWrite();
+    expect((await temporaryFiles()).sort()).toEqual([name, elsewhere, inContainer, 'unknown'].sort());
+    const longAgo = new Date(Date.now() - 25 * 3600_000);
+    for (const file of [elsewhere, inContainer, 'unknown'])
+      await utimes(join(root, 'tmp', file), longAgo, longAgo);
+    // Its own process lives, however old it is.
+    await utimes(join(root, 'tmp', name), longAgo, longAgo);
+    await openToWrite();
+    expect(await temporaryFiles()).toEqual([name]);
+    await writer.abort();
+  });
+});
