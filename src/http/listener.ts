@@ -54,8 +54,8 @@ export async function createListener(
     // What comes before the routes can fail only by a request that is none.
     errorHandler: () => new Response('bad request\n', { status: 400 }),
   });
-  // The limit on a whole request would cut off a long upload. The one on its head stays (60 s).
-  const options = { requestTimeout: 0, keepAliveTimeout: 30_000, noDelay: true };
+  // The limit on a whole request would cut off a long upload. The one on its head would go with it if it weren't given.
+  const options = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 30_000, noDelay: true };
   const onRequest: RequestListener = (incoming, outgoing) => void answer(incoming, outgoing);
   const server =
     tls === undefined

@@ -52,8 +52,9 @@ function tooLarge(limit: number): CacheError {
   return new CacheError('too-large', `larger than ${limit} bytes, which is the limit here`);
 }
 
-function waitsToBeAsked({ headers }: IncomingMessage): boolean {
-  return headers.expect?.toLowerCase() === '100-continue';
+function waitsToBeAsked({ headers, httpVersion }: IncomingMessage): boolean {
+  // HTTP/1.0 has no interim answers: there it must be ignored (RFC 9110, 10.1.1).
+  return httpVersion !== '1.0' && headers.expect?.toLowerCase() === '100-continue';
 }
 
 /** As nginx does it (lingering_time): whoever sends more than this after a refusal isn't listening. */

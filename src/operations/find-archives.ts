@@ -35,7 +35,8 @@ async function archivesOf(path: string): Promise<readonly ArchiveFile[]> {
     if (code === 'ENOENT')
       throw new CacheError('usage', `${path}: no such file or folder; is the medium mounted?`);
     if (code === 'EACCES') throw new CacheError('usage', `${path}: permission denied`, { cause: error });
-    throw error;
+    if (code === undefined) throw error;
+    throw new CacheError('usage', `${path}: can't be read (${code})`, { cause: error });
   }
 }
 
@@ -53,8 +54,9 @@ async function archivesInFolder(folder: string): Promise<readonly ArchiveFile[] 
     // macOS leaves a "._NAME" beside each file that it copies to a FAT disk.
     if (!isArchiveName(name) || name.startsWith('.')) continue;
     const path = join(folder, name);
-    const stats = await stat(path);
-    if (stats.isFile()) archives.push({ path, size: stats.size });
+    // One that can't be looked at, such as a link to nowhere, doesn't stop the rest: reading it tells its own error.
+    const stats = await stat(path).catch(() => undefined);
+    if (stats?.isFile() ?? true) archives.push({ path, size: stats?.size ?? 0 });
   }
   return archives.length === 0 ? undefined : archives;
 }

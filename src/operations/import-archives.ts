@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Blobs, BlobWriter } from '../cache/blobs.ts';
 import { createHasher, type Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
@@ -48,41 +49,83 @@ export interface RefusedArchive {
 }
 
 /**
- * Brings archives into a store, each in one pass over its bytes. What is wrong with one archive doesn't stop the rest.
+ * Brings archives into a store, each in one pass over its bytes; several are read at once, as there are cores to
+ * decompress them. What is wrong with one archive doesn't stop the rest. Results come in the order of the archives,
+ * and entries are added in that order: the last of a release is its newest.
  * @throws CacheError `storage`, `no-space`: the store itself failed, and what was not yielded was not imported
  */
 export async function* importArchives(
   archives: readonly ArchiveFile[],
   options: ImportOptions,
 ): AsyncGenerator<ImportResult> {
-  for (const archive of archives) {
-    const file = fileNameOf(archive);
-    try {
-      yield await importArchive(archive, file, options);
-    } catch (error) {
-      if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space')
-        throw error;
-      yield { file, outcome: 'refused', reason: error.message };
+  const ahead: Promise<CheckedArchive | RefusedArchive>[] = [];
+  const waiting = [...archives];
+  try {
+    for (;;) {
+      while (ahead.length < availableParallelism()) {
+        const archive = waiting.shift();
+        if (archive === undefined) break;
+        const checking = checkArchive(archive, options);
+        // Its turn to be waited for comes later.
+        checking.catch(() => undefined);
+        ahead.push(checking);
+      }
+      const next = ahead.shift();
+      if (next === undefined) return;
+      const checked = await next;
+      yield 'reason' in checked ? checked : await finishImport(checked, options);
+    }
+  } finally {
+    for (const checking of await Promise.allSettled(ahead)) {
+      if (checking.status === 'fulfilled' && 'writer' in checking.value) await checking.value.writer.abort();
     }
   }
 }
 
-async function importArchive(
+/** An archive that was read and found good. Its bytes are written, but nothing is visible yet. */
+interface CheckedArchive extends ReleaseIdentity {
+  readonly file: string;
+  readonly warnings: readonly string[];
+  readonly writer: BlobWriter;
+}
+
+async function checkArchive(
   archive: ArchiveFile,
-  file: string,
   options: ImportOptions,
-): Promise<ImportedRelease> {
-  const { target } = options;
-  const writer = target === undefined ? hashOnly() : await target.blobs.create({ size: archive.size });
+): Promise<CheckedArchive | RefusedArchive> {
+  const file = fileNameOf(archive);
+  let writer: BlobWriter | undefined;
   try {
+    writer =
+      options.target === undefined ? hashOnly() : await options.target.blobs.create({ size: archive.size });
     const contents = await readOnce(archive, writer, options.onProgress);
     const identity = identifyRelease(contents, parseArchiveName(file), options);
-    // Nothing is visible before this: whatever the archive was refused for, the store knows nothing of it.
+    return { file, ...identity, warnings: warningsOf(contents), writer };
+  } catch (error) {
+    await writer?.abort();
+    return refusalOf(file, error);
+  }
+}
+
+/** What concerns one archive only; a store that fails concerns all. */
+function refusalOf(file: string, error: unknown): RefusedArchive {
+  if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space') throw error;
+  return { file, outcome: 'refused', reason: error.message };
+}
+
+/** First the blob, then the entry that names it. */
+async function finishImport(
+  { writer, ...checked }: CheckedArchive,
+  options: ImportOptions,
+): Promise<ImportResult> {
+  try {
     const { digest: sha512, size } = await writer.commit();
-    const release = { file, ...identity, sha512, size, warnings: warningsOf(contents) };
-    if (target === undefined) return { ...release, outcome: 'checked' };
-    const isNew = await addEntry(release, target, options);
+    const release = { ...checked, sha512, size };
+    if (options.target === undefined) return { ...release, outcome: 'checked' };
+    const isNew = await addEntry(release, options.target, options);
     return { ...release, outcome: isNew ? 'imported' : 'unchanged' };
+  } catch (error) {
+    return refusalOf(checked.file, error);
   } finally {
     await writer.abort();
   }

@@ -115,21 +115,22 @@ describe('a client that goes away', () => {
     const observer = new StorageObserver();
     const server = await start({ wrapStorage: observer.wrap });
     const digest = await server.addBlob('content');
-    const opening = Promise.withResolvers<undefined>();
-    const mayOpen = Promise.withResolvers<undefined>();
-    observer.beforeOpen = async () => {
-      opening.resolve(undefined);
-      await mayOpen.promise;
-    };
+    let openNow = (): void => undefined;
+    const opening = new Promise<void>((resolve) => {
+      observer.beforeOpen = () => {
+        resolve();
+        return new Promise((letIt) => (openNow = letIt));
+      };
+    });
     const connection = await RawConnection.open(server);
     connection.request(`/bcache/${digest}`);
-    await opening.promise;
+    await opening;
     connection.destroy();
     expect(await linesOf(server, 1)).toMatchObject([{ status: 0, bytes: 0, aborted: true }]);
-    mayOpen.resolve(undefined);
-    await expect.poll(() => observer.openObjects).toBe(0);
+    openNow();
     observer.beforeOpen = () => Promise.resolve();
     expect((await ask(server, `/bcache/${digest}`)).body.toString()).toBe('content');
+    await expect.poll(() => observer.openObjects).toBe(0);
     expect(server.failures).toEqual([]);
   });
 });

@@ -94,12 +94,15 @@ describe('GET /bdir/<key>', () => {
   });
 
   // Three bytes each in the name of a folder, which ends at 255.
-  it.each(['A', '*', ':', '%25'])('has no length of key that the file system fails at: of %s', async (character) => {
-    for (let length = 70; length <= 160; length++) {
-      const { status } = await ask(server, `/bdir/x:${character.repeat(length)}`);
-      expect([400, 404], `${length} times`).toContain(status);
-    }
-  });
+  it.each(['A', '*', ':', '%25'])(
+    'has no length of key that the file system fails at: of %s',
+    async (character) => {
+      for (let length = 70; length <= 160; length++) {
+        const { status } = await ask(server, `/bdir/x:${character.repeat(length)}`);
+        expect([400, 404], `${length} times`).toContain(status);
+      }
+    },
+  );
 
   it('ignores a body, and the next request on the connection works', async () => {
     const connection = await RawConnection.open(server);

@@ -3,7 +3,7 @@ import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import { membersOf, RAPID_CDN } from '../fixtures/entries.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
-import { ask, headerOf, RawConnection } from './raw-connection.ts';
+import { ask, headerOf, RawConnection, type RawResponse } from './raw-connection.ts';
 import { createTestSigner } from './test-signer.ts';
 
 const CONTENT = 'the content of a blob';
@@ -63,7 +63,9 @@ describe.each(['blob', 'directory'] as const)('If-None-Match for a %s', (name) =
   it('reads a list that is spread over two lines', async () => {
     const { target, etag } = served[name];
     const connection = await RawConnection.open(server);
-    connection.send(`GET ${target} HTTP/1.1\r\nHost: x\r\nIf-None-Match: "a"\r\nIf-None-Match: ${etag}\r\n\r\n`);
+    connection.send(
+      `GET ${target} HTTP/1.1\r\nHost: x\r\nIf-None-Match: "a"\r\nIf-None-Match: ${etag}\r\n\r\n`,
+    );
     expect((await connection.response()).status).toBe(304);
     connection.destroy();
   });
@@ -108,10 +110,10 @@ describe('the tag of a key', () => {
   it('is another after an entry was added, so that nobody keeps the old list', async () => {
     const { target, etag } = served.directory;
     await server.directory.add(KEY, signer.sign(JSON.stringify(membersOf(RAPID_CDN, { note: 'newer' }))));
-    const response = await ask(server, target, { headers: { 'If-None-Match': etag } });
-    expect(response.status).toBe(200);
-    expect(headerOf(response, 'ETag')).not.toBe(etag);
-    served.directory.etag = headerOf(response, 'ETag') ?? '';
+    const askAgain = (): Promise<RawResponse> => ask(server, target, { headers: { 'If-None-Match': etag } });
+    // The server may be a second behind what others do to the store.
+    await expect.poll(async () => (await askAgain()).status).toBe(200);
+    expect(headerOf(await askAgain(), 'ETag')).not.toBe(etag);
   });
 });
 

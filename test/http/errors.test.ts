@@ -174,7 +174,10 @@ describe('what is no HTTP', () => {
     ['a header without colon', 'GET /health HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n'],
     ['a header with a zero byte', 'GET /health HTTP/1.1\r\nHost: x\r\nA: \0\r\n\r\n'],
     ['two lengths', 'GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'],
-    ['a length and chunks', 'GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    [
+      'a length and chunks',
+      'GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
     ['a TLS greeting', '\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03'],
   ])('is answered 400 and the server goes on: %s', async (_what, bytes) => {
     expect((await askRaw(server, bytes)).status).toBe(400);

@@ -109,6 +109,16 @@ export class RawConnection {
     return this.#take(this.#buffer.length);
   }
 
+  /** Sends no more, and still listens. */
+  end(): void {
+    this.#socket.end();
+  }
+
+  /** Says that nothing more will be sent. */
+  end(): void {
+    this.#socket.end();
+  }
+
   /** Goes away without a word. */
   destroy(): void {
     this.#socket.destroy();
@@ -117,15 +127,32 @@ export class RawConnection {
   async #body(method: string, { status, headers }: Omit<RawResponse, 'body'>): Promise<Buffer> {
     if (method === 'HEAD' || status === 204 || status === 304) return Buffer.alloc(0);
     const head = { headers };
-    if (headerOf(head, 'transfer-encoding') !== undefined) throw new Error('a chunked answer');
+    if (headerOf(head, 'transfer-encoding') !== undefined) return this.#chunkedBody();
     const length = headerOf(head, 'content-length');
     if (length === undefined) return this.rest();
-    while (this.#buffer.length < Number(length)) {
+    return this.#exactly(Number(length));
+  }
+
+  async #chunkedBody(): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    for (;;) {
+      let end: number;
+      while ((end = this.#buffer.indexOf('\r\n')) === -1) await this.#exactly(0, this.#buffer.length + 1);
+      const size = Number.parseInt(this.#take(end + 2).toString('latin1'), 16);
+      chunks.push(await this.#exactly(size));
+      await this.#exactly(2);
+      if (size === 0) return Buffer.concat(chunks);
+    }
+  }
+
+  /** Takes `count` bytes, when `atLeast` are there. */
+  async #exactly(count: number, atLeast = count): Promise<Buffer> {
+    while (this.#buffer.length < atLeast) {
       if (!(await this.#readMore())) {
-        throw new Error(`the body ended after ${this.#buffer.length} of ${length} bytes`);
+        throw new Error(`the body ended after ${this.#buffer.length} of ${atLeast} bytes`);
       }
     }
-    return this.#take(Number(length));
+    return this.#take(count);
   }
 
   async #readMore(): Promise<boolean> {

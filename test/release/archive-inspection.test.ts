@@ -6,9 +6,16 @@ import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { multiarchOfNode } from '../../src/cache/platform.ts';
-import { makeSoftwareRelease, packRelease, type PackOptions } from '../fixtures/software-release.ts';
+import {
+  LONG_PATH,
+  LONGEST_PATH,
+  makeSoftwareRelease,
+  NON_ASCII_PATH,
+  packRelease,
+  type PackOptions,
+} from '../fixtures/software-release.ts';
 import { craftTar, FOLDER, GOOD } from './crafted-tar.ts';
-import { inspect, namesByPython } from './inspection.ts';
+import { faultOf, inspect, namesByPython } from './inspection.ts';
 
 const URL = 'https://lab.example.com/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
 const COMPRESSIONS = ['none', 'gzip', 'bzip2', 'xz'] as const;
@@ -37,6 +44,8 @@ describe.each(PACKERS)('an archive packed by %s', (packer) => {
     const file = await pack({ packer, compression });
     const contents = await inspect(await readFile(file));
     const names = await namesByPython(file);
+    const inside = [LONG_PATH, LONGEST_PATH, NON_ASCII_PATH].map((path) => `${basename(folder)}/${path}`);
+    expect(names).toEqual(expect.arrayContaining(inside));
     expect(contents).toEqual({
       compression,
       folder: basename(folder),
@@ -191,6 +200,19 @@ describe('harmless oddities', () => {
     expect(name.charAt(99)).toBe('/');
     const tar = craftTar([{ name, text: 'content' }], 'GNU_FORMAT');
     expect(await inspect(tar)).toMatchObject({ members: 1, unpackedSize: 7 });
+  });
+
+  it('takes the first of several extended headers for one member, as Python does', async () => {
+    // `LENGTH path=a/bb\n`, 13 bytes with LENGTH itself.
+    const header = (path: string): Buffer =>
+      craftTar([{ name: 'x', type: 'x', text: `13 path=${path}\n` }], 'USTAR_FORMAT').subarray(0, 1024);
+    const [good, evil] = [header('a/bb'), header('../b')];
+    const member = craftTar([{ name: 'plain', text: 'x' }], 'USTAR_FORMAT');
+    const tar = Buffer.concat([good, evil, member]);
+    await writeFile(join(root, 'twice.tar'), tar);
+    expect(await namesByPython(join(root, 'twice.tar'))).toEqual(['a/bb']);
+    expect((await inspect(tar)).folder).toBe('a');
+    expect((await faultOf(Buffer.concat([evil, good, member]))).message).toMatch(/leads out/);
   });
 
   it('reads the comment that "git archive" leaves', async () => {

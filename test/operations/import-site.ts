@@ -1,0 +1,84 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
+import { createKeyPair, type KeyPair } from '../../src/cache/certificate.ts';
+import { createDirectory, type Directory } from '../../src/cache/directory.ts';
+import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { createTrustedCertificates, type TrustedCertificates } from '../../src/cache/signature.ts';
+import { findArchives } from '../../src/operations/find-archives.ts';
+import {
+  importArchives,
+  type ImportOptions,
+  type ImportResult,
+} from '../../src/operations/import-archives.ts';
+import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { signerOf } from '../fixtures/signing-keys.ts';
+import {
+  makeSoftwareRelease,
+  packRelease,
+  type PackOptions,
+  type SoftwareReleaseOptions,
+} from '../fixtures/software-release.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+
+/** A store and a medium, as a person has them who imports. */
+export interface ImportSite {
+  readonly folder: string;
+  readonly store: string;
+  /** The folder of archives. */
+  readonly medium: string;
+  readonly blobs: Blobs;
+  readonly directory: Directory;
+  readonly trusted: TrustedCertificates;
+  readonly certificateFile: string;
+  import(paths: readonly string[], options?: Partial<ImportOptions>): Promise<readonly ImportResult[]>;
+}
+
+let keys: Promise<KeyPair> | undefined;
+
+export async function makeImportSite(minFreeSpace = 0): Promise<ImportSite> {
+  // One for the file of tests: what takes long is the key.
+  keys ??= createKeyPair({ commonName: 'ShaCache', days: 1, bits: 2048 });
+  const pair = await keys;
+  const folder = await temporaryFolder();
+  const store = join(folder, 'store');
+  const medium = join(folder, 'medium');
+  const certificateFile = join(folder, 'sign.crt');
+  await mkdir(medium);
+  await writeFile(certificateFile, pair.certificate);
+  const storage = await openFilesystemStorage(store, { write: true, minFreeSpace });
+  const blobs = createBlobs(storage);
+  const directory = createDirectory(storage);
+  const trusted = createTrustedCertificates([{ pem: pair.certificate, where: certificateFile }]);
+  const target = { blobs, directory, trusted, signer: signerOf(pair) };
+  return {
+    ...{ folder, store, medium, blobs, directory, trusted, certificateFile },
+    async import(paths, options = {}) {
+      const results: ImportResult[] = [];
+      const stated = {
+        software: new Map<string, string>(),
+        softwareRoot: '/opt/slapgrid',
+        target,
+        ...options,
+      };
+      for await (const result of importArchives(await findArchives(paths), stated)) results.push(result);
+      return results;
+    },
+  };
+}
+
+/** Makes an archive `file` of a small release in the medium. @returns its path */
+export async function makeArchive(
+  { folder, medium }: Pick<ImportSite, 'folder' | 'medium'>,
+  file: string,
+  url: string,
+  { packed = {}, ...release }: SoftwareReleaseOptions & { readonly packed?: PackOptions } = {},
+): Promise<string> {
+  const root = join(folder, `root of ${file}`);
+  const path = join(medium, file);
+  await packRelease(await makeSoftwareRelease(root, url, release), path, packed);
+  return path;
+}
+
+export const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
+export const KVM_KEY = keyOfSoftwareUrl(KVM);

@@ -1,0 +1,74 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { createKeyPair } from '../../src/cache/certificate.ts';
+import { formatNetworkcacheSection } from '../../src/operations/slapos-cfg.ts';
+
+/** The sections as Python's ConfigParser, which reads slapos.cfg on the nodes, has them. */
+function pythonReads(text: string, parser: string): Record<string, Record<string, string>> {
+  const script = `
+import configparser, json, sys
+parser = configparser.${parser}
+parser.read_string(sys.stdin.buffer.read().decode())
+print(json.dumps({section: dict(parser.items(section)) for section in parser.sections()}))
+`;
+  const output = execFileSync('python3', ['-c', script], { input: text, encoding: 'utf8' });
+  return JSON.parse(output) as Record<string, Record<string, string>>;
+}
+
+const PARSERS = ['RawConfigParser()', 'ConfigParser(interpolation=None)'];
+
+const SLAPOS_CFG = `[slapos]
+software_root = /opt/slapgrid
+master_url = https://slap.vifib.com/
+download-from-binary-cache-url-blacklist =
+  https://lab.nexedi.com/nexedi/slapos/raw/master
+  /
+
+[slapformat]
+interface_name = lo
+`;
+
+describe.each(PARSERS)('the [networkcache] section, read by %s', (parser) => {
+  it('comes through, appended to a slapos.cfg', async () => {
+    const certificates = await Promise.all(
+      ['one', 'two'].map(
+        async (commonName) => (await createKeyPair({ commonName, days: 1, bits: 1024 })).certificate,
+      ),
+    );
+    const section = formatNetworkcacheSection({
+      url: 'http://[2001:db8::1]:5050',
+      certificates: [certificates[0] ?? '', (certificates[1] ?? '').replaceAll('\n', '\r\n')],
+      forceUrls: ['https://example.com/a%20b/software.cfg', 'https://example.com/c#d;e/software.cfg'],
+      caFile: '/etc/ssl/cache.crt',
+    });
+    const read = pythonReads(SLAPOS_CFG + section, parser);
+    expect(Object.keys(read)).toEqual(['slapos', 'slapformat', 'networkcache']);
+    expect(read['slapos']?.['software_root']).toBe('/opt/slapgrid');
+    const { 'signature-certificate-list': list = '', ...others } = read['networkcache'] ?? {};
+    expect(list.trim()).toBe(certificates.map((pem) => pem.trim()).join('\n'));
+    expect(others).toEqual({
+      'download-binary-cache-url': 'http://[2001:db8::1]:5050/bcache',
+      'download-binary-dir-url': 'http://[2001:db8::1]:5050/bdir',
+      'shacache-ca-file': '/etc/ssl/cache.crt',
+      'shadir-ca-file': '/etc/ssl/cache.crt',
+      'download-from-binary-cache-force-url-list':
+        '\nhttps://example.com/a%20b/software.cfg\nhttps://example.com/c#d;e/software.cfg',
+    });
+  });
+
+  it('has only what there is', () => {
+    for (const forceUrls of [undefined, []]) {
+      const section = formatNetworkcacheSection({
+        url: 'http://cache:5050',
+        certificates: [],
+        ...(forceUrls === undefined ? {} : { forceUrls }),
+      });
+      expect(pythonReads(section, parser)).toEqual({
+        networkcache: {
+          'download-binary-cache-url': 'http://cache:5050/bcache',
+          'download-binary-dir-url': 'http://cache:5050/bdir',
+        },
+      });
+    }
+  });
+});
