@@ -35,7 +35,6 @@ export async function withLdapConnection<Result>(
     // Breaks whatever still waits, too.
     for (const socket of sockets) {
       ignoreErrors(socket);
-      socket.destroy();
     }
   }
 }

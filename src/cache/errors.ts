@@ -50,6 +50,6 @@ export class CacheError extends Error {
 
 /** The error code of a failed system call (`ENOENT`, …), or undefined when `error` is something else. */
 export function systemCode(error: unknown): string | undefined {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return undefined;
+  if (error instanceof CacheError || !(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
 }

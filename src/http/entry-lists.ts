@@ -48,7 +48,7 @@ export function createEntryLists(directory: Directory): EntryLists {
     const freshUntil = performance.now() + FRESH_MS;
     const names = namesOf(await directory.digests(key));
     if (remembered !== undefined && remembered.names === names && additions === additionsBefore) {
-      remembered.freshUntil = freshUntil;
+      remembered.freshUntil = Math.max(remembered.freshUntil, freshUntil);
       return remembered;
     }
     const entries = await directory.entries(key);
@@ -60,7 +60,10 @@ export function createEntryLists(directory: Directory): EntryLists {
     const etag = `"${createHash('sha256').update(body).digest('hex')}"`;
     // Only what was read whole is remembered: an entry may have come, or failed to be read, in between.
     const isWhole = namesOf(entries.map(({ digest }) => digest)) === names;
-    if (isWhole && additions === additionsBefore) lists.set(key, { body, etag, names, freshUntil });
+    // Who looked later may have seen more: what it found is not replaced by what this one found.
+    const isLatest = (lists.peek(key)?.freshUntil ?? 0) <= freshUntil;
+    if (isWhole && isLatest && additions === additionsBefore)
+      lists.set(key, { body, etag, names, freshUntil });
     return { body, etag };
   };
 

@@ -11,6 +11,7 @@ import { defaultConfig } from '../../src/config/config.ts';
 import { faultOf } from './fault.ts';
 import { createManualClock } from './manual-clock.ts';
 
+const SOON = { timeout: 20_000, interval: 5 };
 const A = '192.0.2.1';
 const B = '192.0.2.2';
 const ALICE = bcrypt.hashSync('one', 4);
@@ -53,7 +54,7 @@ async function openAuthenticator(options: Partial<AuthenticatorOptions> = {}) {
         running--;
         return result;
       },
-      ldapLimit: 150,
+      ldapLimit: 20_000,
     },
   );
   return {
@@ -201,7 +202,7 @@ describe('a storm of requests', () => {
     expect(answer?.name).toBe('builder');
     expect(compared.indexOf('two')).toBeLessThanOrEqual(2);
     const answers = Promise.all(flood);
-    await expect.poll(() => clock.delays.length).toBe(32 - 5);
+    await expect.poll(() => clock.delays.length, SOON).toBe(32 - 5);
     clock.advance(16_000);
     // 32 were checked, and 8 refused unchecked.
     expect((await answers).filter((each) => each !== undefined)).toHaveLength(8);
@@ -257,17 +258,17 @@ describe('a right password', () => {
       },
     );
     const early = authenticator.withPassword('alice', 'one', A);
-    await expect.poll(() => ends.length).toBe(1);
+    await expect.poll(() => ends.length, SOON).toBe(1);
     await writeFile(htpasswdFile, `builder:${BUILDER}\n`);
     clock.advance(1000);
     const late = authenticator.withPassword('alice', 'one', A);
     const other = authenticator.withPassword('builder', 'two', A);
     ends[0]?.();
     expect(await early).toBeDefined();
-    await expect.poll(() => ends.length).toBe(2);
+    await expect.poll(() => ends.length, SOON).toBe(2);
     ends[1]?.();
     expect(await late).toBeUndefined();
-    await expect.poll(() => ends.length).toBe(3);
+    await expect.poll(() => ends.length, SOON).toBe(3);
     ends[2]?.();
     expect(await other).toBeDefined();
     expect(await authenticator.withPassword('builder', 'two', A)).toBeDefined();
@@ -279,7 +280,7 @@ describe('a right password', () => {
     await authenticator.withPassword('alice', 'one', A);
     for (let round = 0; round < 12; round++) {
       const wrong = authenticator.withPassword('root', `guess ${round}`, A);
-      if (round >= 5) await expect.poll(() => clock.delays.length).toBe(1);
+      if (round >= 5) await expect.poll(() => clock.delays.length, SOON).toBe(1);
       clock.advance(16_000);
       await wrong;
     }
@@ -287,7 +288,7 @@ describe('a right password', () => {
     const held = Array.from({ length: 8 }, (_, index) =>
       authenticator.withPassword('root', `another guess ${index}`, A),
     );
-    await expect.poll(() => clock.delays.length).toBe(8);
+    await expect.poll(() => clock.delays.length, SOON).toBe(8);
     expect((await faultOf(() => authenticator.withPassword('alice', 'one', A))).code).toBe('unavailable');
     expect((await authenticator.withPassword('alice', 'one', B))?.name).toBe('alice');
     clock.advance(16_000);

@@ -44,7 +44,7 @@ describe('a fair queue', () => {
       add('other', 'o0'),
       add('modest', 'm1'),
     ];
-    for (const _ of all) await endFirst();
+    for (let times = 0; times < all.length; times++) await endFirst();
     await Promise.all(all);
     expect(started).toEqual(['g0', 'g1', 'm0', 'o0', 'g2', 'm1', 'g3', 'g4']);
   });

@@ -31,19 +31,17 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 afterEach(async () => {
   // Whatever happened, the client has closed its side.
-  await expect
-    .poll(
-      () =>
-        new Promise(
-          (resolve) =>
-            void server.getConnections((_error, count) => {
-              resolve(count);
-            }),
-        ),
-    )
-    .toBe(0);
+  await expect.poll(openConnections, { timeout: 20_000, interval: 5 }).toBe(0);
   server.close();
 });
+
+function openConnections(): Promise<number> {
+  return new Promise((resolve) => {
+    server.getConnections((_error, count) => {
+      resolve(count);
+    });
+  });
+}
 
 /** @param serve what a server does with a connection */
 async function openPeople(

@@ -103,7 +103,7 @@ describe.skipIf(!isInstalled)('people of a real slapd', () => {
   afterEach(async () => {
     problems = [];
     // Each socket of the test is closed by the end of it, or soon after.
-    await expect.poll(openSockets).toBe(0);
+    await expect.poll(openSockets, { timeout: 20_000, interval: 5 }).toBe(0);
   });
 
   const openPeople = (options: Partial<LdapOptions> = {}) =>

@@ -7,7 +7,9 @@ import { StorageObserver } from './storage-observer.ts';
 
 async function start(options?: HttpServerOptions): Promise<HttpServer> {
   const server = await startHttpServer(options);
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(async () => {
+    await server.stop();
+  });
   return server;
 }
 

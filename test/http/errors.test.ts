@@ -31,7 +31,6 @@ async function expectRefused(target: string, words: RegExp): Promise<void> {
 
 describe('what is no digest', () => {
   it.each([
-    ['nothing', ''],
     ['one digit less', HEX.slice(1)],
     ['one digit more', `${HEX}0`],
     ['upper case', HEX.toUpperCase()],
@@ -59,6 +58,12 @@ describe('what is no digest', () => {
   ])('is refused: %s', async (_what, text) => {
     await expectRefused(`/bcache/${text}`, /not a sha512/);
   });
+});
+
+it.each(['/bcache', '/bcache/', '/bcache?x'])('has nothing to read at %s itself', async (target) => {
+  const response = await ask(server, target);
+  expect([400, 404, 405]).toContain(response.status);
+  expect(headerOf(response, 'Content-Type')).toMatch(/^text\/plain/);
 });
 
 describe('what is no key', () => {

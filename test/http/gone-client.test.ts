@@ -10,7 +10,9 @@ const GIB = 1024 * MIB;
 async function start(): Promise<{ server: HttpServer; observer: StorageObserver; target: string }> {
   const observer = new StorageObserver();
   const server = await startHttpServer({ wrapStorage: observer.wrap });
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(async () => {
+    await server.stop();
+  });
   return { server, observer, target: `/bcache/${await server.addSparseBlob(GIB)}` };
 }
 

@@ -5,7 +5,9 @@ import { ask, headerOf } from './raw-connection.ts';
 
 async function start(): Promise<HttpServer> {
   const server = await startHttpServer();
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(async () => {
+    await server.stop();
+  });
   return server;
 }
 

@@ -9,18 +9,11 @@ import { makePairByOpenssl, signerOf } from '../fixtures/signing-keys.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';
-import { lacks, run, say, testedHosts } from './outside-programs.ts';
+import { lacks, say, testedHosts } from './outside-programs.ts';
+import { python } from './python-judge.ts';
 import { StorageObserver } from './storage-observer.ts';
 
-const SCRIPT = join(import.meta.dirname, '../judges/python_client.py');
 const MIB = 1024 * 1024;
-
-/** Runs the judge; its JSON, with the exit code beside it. */
-async function python(base: string, ...args: readonly string[]): Promise<Record<string, unknown>> {
-  const { code, stdout, stderr } = await run('python3', [SCRIPT, '--base', base, ...args]);
-  if (stdout === '') throw new Error(`no result: ${stderr}`);
-  return { code, ...(JSON.parse(stdout) as Record<string, unknown>) };
-}
 
 describe.skipIf(lacks('python3', 'openssl'))('a client with nothing but Python', () => {
   describe.each(testedHosts())('over %s', (host) => {

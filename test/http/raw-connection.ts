@@ -114,11 +114,6 @@ export class RawConnection {
     this.#socket.end();
   }
 
-  /** Says that nothing more will be sent. */
-  end(): void {
-    this.#socket.end();
-  }
-
   /** Goes away without a word. */
   destroy(): void {
     this.#socket.destroy();

@@ -14,7 +14,9 @@ const KEY = keyOfSoftwareUrl(RAPID_CDN);
 
 async function start(options?: HttpServerOptions): Promise<HttpServer> {
   const server = await startHttpServer(options);
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(async () => {
+    await server.stop();
+  });
   return server;
 }
 

@@ -62,7 +62,7 @@ describe('a URL that is not known', () => {
     await makeArchive(site, 'other-ubuntu-22.04.tar.gz', 'https://example.com/entirely/different');
     await site.import([site.medium]);
     await site.directory.add(parseKey('pypi:kvm=1'), unsignedEntry({ sha512: membersOf(KVM)['sha512'] }));
-    const configured = KVM.replace('1.0.344', '1.0.346');
+    const configured = KVM.replace('1.0.344', '1.0.347');
     expect(await nearestUrls(KVM.replace('1.0.344', '1.0.345'), site.directory, [configured])).toEqual([
       KVM,
       configured,

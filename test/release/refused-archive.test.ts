@@ -227,7 +227,7 @@ describe('tars that readers understand differently', () => {
   it('refuses sparse files, naming them', async () => {
     for (const format of ['gnu', 'pax']) {
       const script =
-        'cd "$(mktemp -d)" && mkdir a && truncate -s 1M a/holes && printf x >>a/holes && tar --format="$1" -Scf - a';
+        'd=$(mktemp -d) && trap "rm -r $d" EXIT && cd "$d" && mkdir a && truncate -s 1M a/holes && printf x >>a/holes && tar --format="$1" -Scf - a';
       const tar = execFileSync('sh', ['-c', script, 'sh', format]);
       await expectRefused(
         tar,
@@ -238,7 +238,10 @@ describe('tars that readers understand differently', () => {
   });
 
   it('refuses a volume label', async () => {
-    const tar = execFileSync('sh', ['-c', 'cd "$(mktemp -d)" && mkdir a && tar -V label -cf - a']);
+    const tar = execFileSync('sh', [
+      '-c',
+      'd=$(mktemp -d) && trap "rm -r $d" EXIT && cd "$d" && mkdir a && tar -V label -cf - a',
+    ]);
     await expectRefused(tar, 'unsupported-archive', /member "label" is of the unusual kind "V"/);
   });
 

@@ -1,0 +1,44 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+
+/** The command as it is installed; `npm run build` makes it. */
+export const CACHE = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+export interface CommandResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Nothing of the person's own configuration reaches a test. */
+export const ENVIRONMENT = { ...process.env, SHACACHE_CONFIG: '', NO_COLOR: '1' };
+
+export function startCache(cwd: string, args: readonly string[]): ChildProcess {
+  const child = spawn(process.execPath, [CACHE, ...args], {
+    cwd,
+    env: ENVIRONMENT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+  });
+  return child;
+}
+
+/** Runs `cache ARGS…` in the folder `cwd` to its end. */
+export function runCache(cwd: string, ...args: readonly string[]): Promise<CommandResult> {
+  return resultOf(startCache(cwd, args));
+}
+
+export function resultOf(child: ChildProcess): Promise<CommandResult> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject).once('close', (code) => {
+      resolve({ code, stdout, stderr });
+    });
+  });
+}

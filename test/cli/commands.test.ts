@@ -1,0 +1,374 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { contentsOf } from '../fixtures/folder-contents.ts';
+import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { CACHE, ENVIRONMENT, runCache, type CommandResult } from './command.ts';
+
+const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
+const FILE = 'kvm-1.0.344-ubuntu-22.04.tar.gz';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await temporaryFolder();
+});
+
+const cache = (...args: readonly string[]) => runCache(folder, ...args);
+
+async function makeArchive(file = FILE, url = KVM): Promise<string> {
+  const medium = join(folder, 'medium');
+  await mkdir(medium, { recursive: true });
+  await packRelease(await makeSoftwareRelease(join(folder, `root of ${file}`), url), join(medium, file));
+  return join(medium, file);
+}
+
+/** One line of error that a person can read, and this exit code. */
+function expectFailure({ code, stdout, stderr }: CommandResult, exitCode: number, message: RegExp): void {
+  expect(stderr).toMatch(message);
+  expect(stderr).not.toMatch(/^\s+at .*:\d+:\d+/m);
+  expect(stderr).not.toMatch(/unexpected error/);
+  expect(stdout).toBe('');
+  expect(code).toBe(exitCode);
+}
+
+const COMMANDS = ['init', 'keygen', 'import', 'serve', 'lookup', 'list', 'slapos-cfg'];
+
+describe('help', () => {
+  it('names every command and the exit codes', async () => {
+    const { code, stdout } = await cache('--help');
+    expect(code).toBe(0);
+    for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
+    expect(stdout).toContain('Exit codes: 0 done, 1 ');
+  });
+
+  it.each(COMMANDS)('of %s has an example, -c and -q, and writes nothing', async (command) => {
+    const { code, stdout, stderr } = await cache(command, '--help');
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(new RegExp(`Example:\\n {2}cache ${command}\\b`));
+    for (const option of ['-c, --config', '-q, --quiet']) expect(stdout).toContain(option);
+    expect(code).toBe(0);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('tells the version', async () => {
+    const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+    expect(await cache('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+});
+
+describe('wrong usage ends with 2', () => {
+  it.each([
+    [['--frobnicate'], /unknown option '--frobnicate'/],
+    [['frobnicate'], /unknown command 'frobnicate'/],
+    [['imporrt', 'x'], /Did you mean import\?/],
+    [['list', '--frobnicate'], /unknown option/],
+    [['list', 'more'], /too many arguments/],
+    [['import'], /missing required argument 'path'/],
+    [['init'], /missing required argument 'dir'/],
+    [['lookup'], /missing required argument/],
+    [['import', 'none.tar.gz'], /none\.tar\.gz: no such file or folder; is the medium mounted\?/],
+    [['import', '.', '--os', 'linux'], /not an operating system: "linux"/],
+    [['import', '.', '--url', KVM], /--url names one release, but there are 0 archives/],
+    [['slapos-cfg', '--url', 'cache:5050'], /--url: not a URL: "cache:5050"/],
+    [['lookup', KVM, '--server', 'cache:5050'], /--server: not a URL/],
+    [['serve', '--listen', 'nonsense'], /nonsense/],
+    [['list', '-c', 'none.ini'], /none\.ini: no such configuration file, named by -c/],
+  ])('%j', async (args, message) => {
+    expectFailure(await cache(...args), 2, message);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it.each(['keygen', 'import .', 'serve', `lookup ${KVM}`, 'list', 'slapos-cfg'])(
+    '%s with a broken configuration, naming file, line and the right word',
+    async (command) => {
+      await writeFile(join(folder, 'config.ini'), '[store]\npaht = x\n');
+      expectFailure(await cache(...command.split(' ')), 2, /config\.ini:2: .*paht.*path/);
+      expect(await readdir(folder)).toEqual(['config.ini']);
+    },
+  );
+
+  it('a configured key that is not there', async () => {
+    const archive = await makeArchive();
+    await writeFile(
+      join(folder, 'config.ini'),
+      '[signature]\nprivate-key-file = no.key\ncertificate-file = no.crt\n',
+    );
+    expectFailure(await cache('import', archive), 2, /there is no .*no\.key; make it with: cache keygen -c /);
+  });
+});
+
+describe('a failing store ends with 3', () => {
+  it('when it is not there', async () => {
+    expectFailure(
+      await cache('list'),
+      3,
+      /there is no store at .*cache-store; make one with: cache import FOLDER/,
+    );
+    expectFailure(await cache('lookup', KVM), 3, /there is no store/);
+  });
+
+  it('when it is of a newer format', async () => {
+    await mkdir(join(folder, 'cache-store'));
+    await writeFile(join(folder, 'cache-store', 'store.json'), '{"format": 7}');
+    for (const args of [
+      ['list'],
+      ['lookup', KVM],
+      ['serve', '--listen', '127.0.0.1:0'],
+      ['slapos-cfg', '--force-binary'],
+    ]) {
+      expectFailure(await cache(...args), 3, /has format 7/);
+    }
+  });
+
+  it('when it cannot be read', async () => {
+    await writeFile(join(folder, 'cache-store'), 'a file');
+    for (const args of [['list'], ['serve', '--listen', '127.0.0.1:0']]) {
+      expectFailure(await cache(...args), 3, /cache-store.*ENOTDIR/);
+    }
+  });
+
+  it('when it has no room', async () => {
+    const archive = await makeArchive();
+    await writeFile(join(folder, 'config.ini'), '[upload]\nmin-free-space = 1024T\n');
+    await cache('keygen');
+    const result = await cache('import', archive);
+    expect(result).toMatchObject({ code: 3, stdout: '' });
+    expect(result.stderr).toMatch(/no room/);
+  });
+
+  it('when its entries are damaged, and no release is left out in silence', async () => {
+    await cache('import', await makeArchive());
+    await makeArchive('other-ubuntu-22.04.tar.gz', 'https://example.com/software.cfg');
+    await cache('import', 'medium');
+    const entries = join(folder, 'cache-store', 'bdir', keyOfSoftwareUrl(KVM));
+    const [name = ''] = await readdir(entries);
+    await chmod(join(entries, name), 0o644);
+    await writeFile(join(entries, name), '');
+    const { code, stderr } = await cache('lookup', KVM);
+    expect(stderr).toMatch(/is damaged/);
+    expect(code).toBe(3);
+  });
+});
+
+describe('import', () => {
+  it('makes key and store on first use, and sums up in a table', async () => {
+    await makeArchive();
+    const { code, stdout, stderr } = await cache('import', 'medium');
+    expect(stdout).toMatch(/^ARCHIVE +RESULT +PLATFORM +SIZE +URL\n/);
+    expect(stdout).toMatch(
+      new RegExp(`^${FILE} +imported +ubuntu 22\\.04 x86_64-linux-gnu +[0-9.]+ KiB +${KVM}$`, 'm'),
+    );
+    expect(stderr).toMatch(/made a signing key: .*\n1 imported\n$/);
+    expect(code).toBe(0);
+    const again = await cache('import', 'medium');
+    expect(again.stderr).toBe('1 unchanged\n');
+    expect(again.code).toBe(0);
+  });
+
+  it('ends with 1 when an archive is refused, names file and reason, and imports the rest', async () => {
+    await makeArchive();
+    await writeFile(join(folder, 'medium', 'broken.tar.gz'), 'x'.repeat(1000));
+    const { code, stdout, stderr } = await cache('import', 'medium');
+    expect(stdout).toMatch(/^broken\.tar\.gz +REFUSED$/m);
+    expect(stdout).toMatch(new RegExp(`^${FILE} +imported`, 'm'));
+    expect(stderr).toMatch(/^cache: broken\.tar\.gz: ./m);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(stderr).toMatch(/1 imported, 1 refused\n$/);
+    expect(code).toBe(1);
+  });
+
+  it('ends with 1 when there is nothing to import', async () => {
+    const { code, stderr } = await cache('import', '.');
+    expect(stderr).toMatch(/^cache: no archives in \.$/m);
+    expect(code).toBe(1);
+  });
+
+  it('writes nothing in a dry run', async () => {
+    const archive = await makeArchive();
+    const before = await contentsOf(folder);
+    const { code, stdout } = await cache('import', '--dry-run', archive);
+    expect(stdout).toMatch(/checked/);
+    expect(code).toBe(0);
+    expect(await contentsOf(folder)).toEqual(before);
+  });
+
+  it('says nothing but results and errors with -q', async () => {
+    await makeArchive();
+    const { stdout, stderr } = await cache('import', '-q', 'medium');
+    expect(stdout).toMatch(/imported/);
+    expect(stderr).toBe('');
+  });
+
+  it('prints JSON that tells all with --json', async () => {
+    await makeArchive();
+    await writeFile(join(folder, 'medium', 'broken.tar.gz'), '');
+    const { code, stdout } = await cache('import', '--json', 'medium');
+    expect(JSON.parse(stdout)).toEqual([
+      { file: 'broken.tar.gz', outcome: 'refused', reason: expect.stringMatching(/empty/) as string },
+      expect.objectContaining({
+        file: FILE,
+        outcome: 'imported',
+        softwareUrl: KVM,
+        key: keyOfSoftwareUrl(KVM),
+      }),
+    ]);
+    expect(code).toBe(1);
+  });
+});
+
+describe('lookup', () => {
+  it('shows a row for each entry, the sha512 and what fits', async () => {
+    await cache('import', '-q', await makeArchive());
+    const fitting = ['--os', 'ubuntu-22.04', '--multiarch', 'x86_64-linux-gnu'];
+    const { code, stdout } = await cache('lookup', ...fitting, KVM);
+    expect(stdout).toMatch(
+      /^1 +x86_64-linux-gnu +ubuntu +22\.04 +jammy +yes +yes +[0-9.]+ KiB +\d{4}-\d\d-\d\d \d\d:\d\d$/m,
+    );
+    expect(stdout).toMatch(/^1 {2}sha512 [0-9a-f]{128}$/m);
+    expect(code).toBe(0);
+    const other = await cache('lookup', '--os', 'debian-12', '--multiarch', 'x86_64-linux-gnu', KVM);
+    expect(other.stdout).toMatch(/^1 .* jammy +no +yes /m);
+    const json = await cache('lookup', '--json', ...fitting, keyOfSoftwareUrl(KVM));
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      key: keyOfSoftwareUrl(KVM),
+      machine: { os: ['ubuntu', '22.04', 'jammy'] },
+      entries: [{ compatible: true, verified: true }],
+      suggestions: [],
+    });
+  });
+
+  it('that finds nothing ends with 1 and suggests the nearest URL', async () => {
+    await cache('import', '-q', await makeArchive());
+    const wrong = KVM.replace('1.0.344', '1.0.343');
+    expectFailure(await cache('lookup', wrong), 1, new RegExp(`did you mean ${KVM} \\?`));
+    const json = await cache('lookup', '--json', wrong);
+    expect(JSON.parse(json.stdout)).toMatchObject({ entries: [], suggestions: [KVM] });
+    expect(json.code).toBe(1);
+  });
+
+  it('warns of a URL that nodes never ask a cache for', async () => {
+    await cache('import', '-q', await makeArchive());
+    const { stderr } = await cache(
+      'lookup',
+      'https://lab.nexedi.com/nexedi/slapos/raw/master/software/kvm/software.cfg',
+    );
+    expect(stderr).toMatch(/nodes never ask a cache for this URL: .*raw\/master/);
+  });
+
+  it('of a server that is not there says so and ends with 1', async () => {
+    // Port 9 of this machine: nobody listens there.
+    expectFailure(
+      await cache('lookup', KVM, '--server', 'http://127.0.0.1:9'),
+      1,
+      /127\.0\.0\.1:9.*ECONNREFUSED/,
+    );
+  });
+});
+
+describe('list', () => {
+  it('shows releases with URL, platform, size and date', async () => {
+    await cache('import', '-q', await makeArchive());
+    const { code, stdout } = await cache('list');
+    expect(stdout).toMatch(
+      new RegExp(
+        `^ubuntu 22\\.04 x86_64-linux-gnu +[0-9.]+ KiB +\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d +${KVM}$`,
+        'm',
+      ),
+    );
+    expect(code).toBe(0);
+    const json = await cache('list', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { softwareUrl: KVM, builds: [{ platform: { multiarch: 'x86_64-linux-gnu' } }] },
+    ]);
+  });
+
+  it('whose reader goes away ends without an error', async () => {
+    await cache('import', '-q', await makeArchive());
+    const script = `set -o pipefail; "$0" "$1" list --json | true; echo "status \${PIPESTATUS[0]}"; "$0" "$1" --help | head -1`;
+    const { stdout, stderr } = await promisify(execFile)('bash', ['-c', script, process.execPath, CACHE], {
+      cwd: folder,
+      env: ENVIRONMENT,
+    });
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^status 0\nUsage: cache/);
+  });
+});
+
+describe('slapos-cfg', () => {
+  const SCRIPT = `
+import configparser, json, sys
+parser = configparser.RawConfigParser()
+parser.read(sys.argv[1])
+print(json.dumps(dict(parser['networkcache'])))
+`;
+
+  it('is appended to a slapos.cfg that Python then reads', async () => {
+    await cache('import', '-q', await makeArchive());
+    const args = ['slapos-cfg', '--force-binary', '--url', 'http://192.168.32.10:5050/'];
+    const { code, stdout, stderr } = await cache(...args);
+    expect([code, stderr]).toEqual([0, '']);
+    const file = join(folder, 'slapos.cfg');
+    await writeFile(file, `[slapos]\nsoftware_root = /opt/slapgrid\n${stdout}`);
+    const section = JSON.parse(execFileSync('python3', ['-c', SCRIPT, file], { encoding: 'utf8' })) as Record<
+      string,
+      string
+    >;
+    const certificate = await readFile(join(folder, 'sign.crt'), 'utf8').catch(() => undefined);
+    if (certificate !== undefined)
+      expect(section['signature-certificate-list']?.trim()).toBe(certificate.trim());
+    expect(section).toMatchObject({
+      'download-binary-cache-url': 'http://192.168.32.10:5050/bcache',
+      'download-binary-dir-url': 'http://192.168.32.10:5050/bdir',
+      'download-from-binary-cache-force-url-list': `\n${KVM}`,
+      'signature-certificate-list': expect.stringMatching(/^\n-----BEGIN CERTIFICATE-----\n/) as string,
+    });
+  });
+
+  it('without a certificate says what is missing', async () => {
+    const { stderr } = await cache('slapos-cfg', '--url', 'http://cache:5050');
+    expect(stderr).toMatch(/no certificate that nodes could trust.*cache keygen/);
+  });
+});
+
+describe('init and keygen', () => {
+  it('make a medium that import, list and lookup work with from anywhere', async () => {
+    const init = await cache('init', 'medium', '--common-name', 'Site A');
+    expect(init.code).toBe(0);
+    expect(init.stdout).toMatch(/^made {2}medium\/miscellaneous\/sign\.key$/m);
+    expect((await stat(join(folder, 'medium/miscellaneous/sign.key'))).mode & 0o777).toBe(0o600);
+    const archive = await makeArchive();
+    const config = join(folder, 'medium', 'config.ini');
+    expect((await runCache('/', 'import', '-c', config, archive)).code).toBe(0);
+    expect((await runCache('/', 'list', '-c', config)).stdout).toContain(KVM);
+    expect(await readdir(join(folder, 'medium', 'store', 'bcache'))).toHaveLength(1);
+    const again = await cache('init', 'medium');
+    expect(again.stdout).not.toContain('made');
+    expect(again.code).toBe(0);
+  });
+
+  it('print JSON with --json', async () => {
+    const init = JSON.parse((await cache('init', '--json', 'medium')).stdout) as {
+      made: string[];
+      kept: string[];
+    };
+    expect([init.made.length, init.kept.length]).toEqual([7, 0]);
+    const keygen = await cache('keygen', '--json', '-c', 'medium/config.ini');
+    expect(JSON.parse(keygen.stdout)).toMatchObject({ made: false });
+  });
+
+  it('refuse half a key pair with 2', async () => {
+    await cache('init', '-q', 'medium');
+    await rm(join(folder, 'medium/miscellaneous/sign.crt'));
+    expectFailure(
+      await cache('init', 'medium'),
+      2,
+      /sign\.key is there, but .*sign\.crt.*is not; restore it/,
+    );
+    expectFailure(await cache('keygen', '-c', 'medium/config.ini'), 2, /is not; restore it/);
+  });
+});
