@@ -35,6 +35,7 @@ export async function withLdapConnection<Result>(
     // Breaks whatever still waits, too.
     for (const socket of sockets) {
       ignoreErrors(socket);
+      socket.destroy();
     }
   }
 }
@@ -44,7 +45,11 @@ async function converse<Result>(
   own: <Kind extends Socket>(socket: Kind) => Kind,
   work: (client: Client) => Promise<Result>,
 ): Promise<Result> {
-  const socket = own(server.security === 'tls' ? connectTls(tlsOptions(server)) : connectTcp({ host: server.host, port: server.port }));
+  const socket = own(
+    server.security === 'tls'
+      ? connectTls(tlsOptions(server))
+      : connectTcp({ host: server.host, port: server.port }),
+  );
   await once(socket, server.security === 'tls' ? 'secureConnect' : 'connect');
   let isUsed = false;
   let refuseInjected = (): void => undefined;

@@ -11,6 +11,7 @@ import { CacheError } from './errors.ts';
 import type { Key } from './key.ts';
 import { DIRECTORY, entriesPrefix, parseEntryName } from './layout.ts';
 import type { ObjectStorage } from './object-storage.ts';
+import { DamagedObject, readSmallObject, writeSmallObject } from './small-object.ts';
 
 /** ShaDir: which entries a key has. */
 export interface Directory {
@@ -55,7 +56,7 @@ export function createDirectory(
 ): Directory {
   const entry = async (key: Key, digest: Digest): Promise<StoredEntry | undefined> => {
     const name = entriesPrefix(key) + digest;
-    const text = await readSmallObject(storage, name);
+    const text = await readSmallObject(storage, name, ENTRY_SIZE_LIMIT + 1024);
     return text === undefined ? undefined : parseStoredEntry(text, key, digest, name);
   };
 
@@ -76,7 +77,7 @@ export function createDirectory(
         const stored = await entry(key, digest);
         if (stored !== undefined) found.push(stored);
       } catch (error) {
-        if (!(error instanceof DamagedEntry)) throw error;
+        if (!(error instanceof DamagedObject)) throw error;
         onDamage(key, digest, error);
         damaged.push(error);
       }
@@ -98,14 +99,7 @@ export function createDirectory(
       const [newest] = await entries(key).catch(ignoreDamage);
       const next = Math.max(now(), newest === undefined ? 0 : newest.received.getTime() + 1);
       const received = new Date(Math.min(next, LAST_DATE));
-      const content = Buffer.from(`${JSON.stringify({ received, entry: added.pair })}\n`);
-      const writer = await storage.create(content.byteLength);
-      try {
-        await writer.write(content);
-        await writer.commit(name);
-      } finally {
-        await writer.abort();
-      }
+      await writeSmallObject(storage, name, JSON.stringify({ received, entry: added.pair }));
       return true;
     },
     async *list() {
@@ -118,15 +112,8 @@ export function createDirectory(
   };
 }
 
-/** An object where an entry should be, that holds something else. */
-class DamagedEntry extends CacheError {
-  constructor(name: string, what: string, cause?: unknown) {
-    super('storage', `the entry ${name} of the store is damaged: ${what}`, { cause });
-  }
-}
-
 function ignoreDamage(error: unknown): readonly StoredEntry[] {
-  if (error instanceof DamagedEntry) return [];
+  if (error instanceof DamagedObject) return [];
   throw error;
 }
 
@@ -134,7 +121,7 @@ async function isIntact(read: Promise<StoredEntry | undefined>): Promise<boolean
   try {
     return (await read) !== undefined;
   } catch (error) {
-    if (error instanceof DamagedEntry) return false;
+    if (error instanceof DamagedObject) return false;
     throw error;
   }
 }
@@ -146,35 +133,16 @@ function parseStoredEntry(text: string, key: Key, digest: Digest, name: string):
     stored = { ...parseEntry(entry), received: new Date(received) };
     checkBinding(key, stored);
   } catch (error) {
-    throw new DamagedEntry(
+    throw new DamagedObject(
       name,
       error instanceof CacheError ? error.message : 'it is not what was written',
       error,
     );
   }
-  if (stored.digest !== digest) throw new DamagedEntry(name, 'its content does not match its name');
+  if (stored.digest !== digest) throw new DamagedObject(name, 'its content does not match its name');
   return stored;
 }
 
 function newestFirst(a: StoredEntry, b: StoredEntry): number {
   return b.received.getTime() - a.received.getTime() || (a.digest < b.digest ? -1 : 1);
-}
-
-/** @throws CacheError `storage` when it is larger than any entry can be */
-async function readSmallObject(storage: ObjectStorage, name: string): Promise<string | undefined> {
-  const object = await storage.open(name);
-  if (object === undefined) return undefined;
-  try {
-    if (object.size > ENTRY_SIZE_LIMIT + 1024) throw new DamagedEntry(name, `it has ${object.size} bytes`);
-    const content = Buffer.alloc(object.size);
-    let length = 0;
-    while (length < content.length) {
-      const count = await object.read(content.subarray(length), length);
-      if (count === 0) throw new DamagedEntry(name, 'it is cut off');
-      length += count;
-    }
-    return content.toString('utf8');
-  } finally {
-    await object.close();
-  }
 }

@@ -11,6 +11,12 @@ export function entriesPrefix(key: Key): string {
   return `${DIRECTORY}${folderNameOf(key)}/`;
 }
 
+/** Where it is kept that an archive was imported. @param fingerprint of the archive and of what was said about it */
+export function importRecordName(fingerprint: Digest): string {
+  return `${IMPORTS}${fingerprint}`;
+}
+
+export const IMPORTS = 'imports/';
 export const BLOBS = 'bcache/';
 export const DIRECTORY = 'bdir/';
 /** Tells the version of this layout. */

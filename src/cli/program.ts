@@ -8,12 +8,6 @@ import type { LookupOptions } from './commands/lookup.ts';
 import type { ServeOptions } from './commands/serve.ts';
 import type { SlaposCfgOptions } from './commands/slapos-cfg.ts';
 
-/** Options that every command has. */
-export interface CommonOptions {
-  readonly config?: string;
-  readonly quiet?: boolean;
-}
-
 /**
  * The command line. It is known in full before any command's code is loaded: `--help` and wrong options answer at once.
  */
@@ -75,6 +69,8 @@ export function createProgram(): Command {
       'machine it was built for, such as x86_64-linux-gnu (default: told by the programs inside)',
     )
     .option('--software-root <folder>', 'where it was built and must be unpacked', '/opt/slapgrid')
+    .option('--quick', 'look into the archives only until URL and platform are known: damage may stay unseen')
+    .option('--recheck', 'read archives again that were imported before and have not changed since')
     .option('-n, --dry-run', 'check everything and write nothing')
     .option('--json', 'print the result as JSON')
     .action(async (paths: readonly string[], options: ImportOptions) =>

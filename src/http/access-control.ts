@@ -1,4 +1,4 @@
-import { TLSSocket } from 'node:tls';
+import { TLSSocket, type PeerCertificate } from 'node:tls';
 import { CacheError } from '../cache/errors.ts';
 import type { Handler } from './methods.ts';
 
@@ -76,7 +76,9 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
 /** The subject's name in a client certificate that `client-ca-file` verifies. */
 function commonNameOf(socket: TLSSocket): string | undefined {
   if (!socket.authorized) return undefined;
-  const name: unknown = socket.getPeerCertificate().subject.CN;
+  // A TLS 1.3 session taken up again is authorized even where no certificate was ever shown; then this is empty.
+  const { subject }: Partial<PeerCertificate> = socket.getPeerCertificate();
+  const name: unknown = subject?.CN;
   return typeof name === 'string' && name !== '' ? name : undefined;
 }
 

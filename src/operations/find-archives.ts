@@ -8,6 +8,8 @@ export interface ArchiveFile {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
+  /** When it was last written, milliseconds since 1970. */
+  readonly modified: number;
 }
 
 /**
@@ -26,7 +28,7 @@ export async function findArchives(paths: readonly string[]): Promise<readonly A
 async function archivesOf(path: string): Promise<readonly ArchiveFile[]> {
   try {
     const stats = await stat(path);
-    if (stats.isFile()) return [{ path, size: stats.size }];
+    if (stats.isFile()) return [{ path, size: stats.size, modified: stats.mtimeMs }];
     if (!stats.isDirectory()) throw new CacheError('usage', `${path} is neither a file nor a folder`);
     const inFolder = await archivesInFolder(path);
     return inFolder ?? (await archivesInFolder(join(path, 'software'))) ?? [];

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import type { Blobs, BlobWriter } from '../cache/blobs.ts';
 import { createHasher, type Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
@@ -6,15 +7,26 @@ import { CacheError } from '../cache/errors.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import { createArchiveInspector, type ArchiveContents } from '../release/archive-inspection.ts';
 import { parseArchiveName } from '../release/archive-name.ts';
+import type { ReleaseGlimpse } from '../release/release-contents.ts';
 import { fileNameOf, type ArchiveFile } from './find-archives.ts';
+import type { ImportRecords } from './import-records.ts';
 import { readFilePieces } from './read-file.ts';
-import { identifyRelease, type ReleaseIdentity, type StatedIdentity } from './release-identity.ts';
+import {
+  identifyRelease,
+  isIdentified,
+  type ReleaseIdentity,
+  type StatedIdentity,
+} from './release-identity.ts';
 
 export interface ImportOptions extends StatedIdentity {
   /** Where the releases were built and must be unpacked. */
   readonly softwareRoot: string;
   /** Where to; left out in a dry run, which writes nothing. */
   readonly target?: ImportTarget;
+  /** Reads archives that were imported before, too. */
+  readonly recheck?: boolean;
+  /** Looks into an archive only until its URL and platform are known; its digest is still that of all its bytes. */
+  readonly quick?: boolean;
   /** Bytes that were read since the last call. */
   readonly onProgress?: (archive: ArchiveFile, bytes: number) => void;
   readonly now?: () => Date;
@@ -24,6 +36,7 @@ export interface ImportTarget {
   readonly blobs: Blobs;
   readonly directory: Directory;
   readonly signer: Signer;
+  readonly records: ImportRecords;
   /** An entry that one of these verifies already needs no second one. */
   readonly trusted: TrustedCertificates;
 }
@@ -58,7 +71,7 @@ export async function* importArchives(
   archives: readonly ArchiveFile[],
   options: ImportOptions,
 ): AsyncGenerator<ImportResult> {
-  const ahead: Promise<CheckedArchive | RefusedArchive>[] = [];
+  const ahead: Promise<CheckedArchive | ImportResult>[] = [];
   const waiting = [...archives];
   try {
     for (;;) {
@@ -73,7 +86,7 @@ export async function* importArchives(
       const next = ahead.shift();
       if (next === undefined) return;
       const checked = await next;
-      yield 'reason' in checked ? checked : await finishImport(checked, options);
+      yield 'writer' in checked ? await finishImport(checked, options) : checked;
     }
   } finally {
     for (const checking of await Promise.allSettled(ahead)) {
@@ -84,6 +97,7 @@ export async function* importArchives(
 
 /** An archive that was read and found good. Its bytes are written, but nothing is visible yet. */
 interface CheckedArchive extends ReleaseIdentity {
+  readonly fingerprint: readonly unknown[];
   readonly file: string;
   readonly warnings: readonly string[];
   readonly writer: BlobWriter;
@@ -92,19 +106,53 @@ interface CheckedArchive extends ReleaseIdentity {
 async function checkArchive(
   archive: ArchiveFile,
   options: ImportOptions,
-): Promise<CheckedArchive | RefusedArchive> {
+): Promise<CheckedArchive | ImportResult> {
   const file = fileNameOf(archive);
   let writer: BlobWriter | undefined;
   try {
+    const fingerprint = fingerprintOf(archive, file, options);
+    const known = await findImported(fingerprint, archive, file, options);
+    if (known !== undefined) {
+      options.onProgress?.(archive, archive.size);
+      return known;
+    }
     writer =
       options.target === undefined ? hashOnly() : await options.target.blobs.create({ size: archive.size });
-    const contents = await readOnce(archive, writer, options.onProgress);
+    const { warnings, ...contents } = await readOnce(archive, writer, options);
     const identity = identifyRelease(contents, parseArchiveName(file), options);
-    return { file, ...identity, warnings: warningsOf(contents), writer };
+    return { file, ...identity, fingerprint, warnings, writer };
   } catch (error) {
     await writer?.abort();
     return refusalOf(file, error);
   }
+}
+
+/** Everything that decides on the outcome: when all of it is as before, the outcome is, too. */
+function fingerprintOf(archive: ArchiveFile, file: string, options: ImportOptions): readonly unknown[] {
+  const { url, os, multiarch, software, softwareRoot, quick = false, target } = options;
+  const { name, base } = parseArchiveName(file);
+  return [
+    ...[resolve(archive.path), archive.size, archive.modified],
+    ...[url ?? null, os ?? null, multiarch ?? null, software.get(name) ?? null, software.get(base) ?? null],
+    ...[softwareRoot, quick, target?.signer.certificate ?? null],
+  ];
+}
+
+/** What an earlier import of the same archive put into the store, if all of it is still there. */
+async function findImported(
+  fingerprint: readonly unknown[],
+  { size }: ArchiveFile,
+  file: string,
+  { target, recheck = false }: ImportOptions,
+): Promise<ImportedRelease | undefined> {
+  if (target === undefined || recheck) return undefined;
+  const record = await target.records.find(fingerprint);
+  if (record === undefined) return undefined;
+  const { entry, ...release } = record;
+  const isThere =
+    (await target.blobs.stat(release.sha512))?.size === size &&
+    (await target.directory.digests(release.key)).includes(entry);
+  return isThere ? { file, ...release, size, outcome: 'unchanged' } : undefined;
 }
 
 /** What concerns one archive only; a store that fails concerns all. */
@@ -115,14 +163,16 @@ function refusalOf(file: string, error: unknown): RefusedArchive {
 
 /** First the blob, then the entry that names it. */
 async function finishImport(
-  { writer, ...checked }: CheckedArchive,
+  { writer, fingerprint, ...checked }: CheckedArchive,
   options: ImportOptions,
 ): Promise<ImportResult> {
   try {
     const { digest: sha512, size } = await writer.commit();
     const release = { ...checked, sha512, size };
     if (options.target === undefined) return { ...release, outcome: 'checked' };
-    const isNew = await addEntry(release, options.target, options);
+    const { entry, isNew } = await addEntry(release, options.target, options);
+    const { softwareUrl, key, platform, warnings } = release;
+    await options.target.records.add(fingerprint, { softwareUrl, key, platform, sha512, entry, warnings });
     return { ...release, outcome: isNew ? 'imported' : 'unchanged' };
   } catch (error) {
     return refusalOf(checked.file, error);
@@ -135,15 +185,23 @@ async function finishImport(
 async function readOnce(
   archive: ArchiveFile,
   writer: Pick<BlobWriter, 'write'>,
-  onProgress: ImportOptions['onProgress'],
-): Promise<ArchiveContents> {
+  options: ImportOptions,
+): Promise<ReleaseGlimpse & { readonly warnings: readonly string[] }> {
+  const name = parseArchiveName(fileNameOf(archive));
   const inspector = createArchiveInspector();
+  let glimpse: ReleaseGlimpse | undefined;
   try {
     for await (const piece of readFilePieces(archive.path)) {
-      await Promise.all([inspector.write(piece), writer.write(piece)]);
-      onProgress?.(archive, piece.byteLength);
+      await Promise.all([glimpse === undefined ? inspector.write(piece) : undefined, writer.write(piece)]);
+      options.onProgress?.(archive, piece.byteLength);
+      if (options.quick && glimpse === undefined && isIdentified(inspector.glimpse(), name, options)) {
+        glimpse = inspector.glimpse();
+        inspector.abort();
+      }
     }
-    return await inspector.end();
+    if (glimpse !== undefined) return { ...glimpse, warnings: [] };
+    const contents = await inspector.end();
+    return { ...contents, warnings: warningsOf(contents) };
   } finally {
     inspector.abort();
   }
@@ -166,21 +224,21 @@ function hashOnly(): BlobWriter {
 
 type Release = ReleaseIdentity & { readonly file: string; readonly sha512: Digest; readonly size: number };
 
-/** @returns whether there was none for this release yet */
+/** @returns the release's entry, and whether there was none yet */
 async function addEntry(
   { file, softwareUrl, key, platform, sha512, size }: Release,
   { directory, signer, trusted }: ImportTarget,
   { softwareRoot, now = () => new Date() }: ImportOptions,
-): Promise<boolean> {
+): Promise<{ readonly entry: Digest; readonly isNew: boolean }> {
   const present = await directory.entries(key);
-  const isThere = present.some(
+  const known = present.find(
     (entry) =>
       entry.sha512 === sha512 &&
       entry.platform?.multiarch === platform.multiarch &&
       entry.platform.os.join() === platform.os.join() &&
       trusted.signerOf(entry) !== undefined,
   );
-  if (isThere) return false;
+  if (known !== undefined) return { entry: known.digest, isNew: false };
   const members = {
     sha512,
     software_url: softwareUrl,
@@ -191,7 +249,8 @@ async function addEntry(
     size,
     creation_date: now().toISOString(),
   };
-  return directory.add(key, signer.sign(JSON.stringify(members)));
+  const entry = signer.sign(JSON.stringify(members));
+  return { entry: entry.digest, isNew: await directory.add(key, entry) };
 }
 
 function warningsOf({ markers }: ArchiveContents): readonly string[] {

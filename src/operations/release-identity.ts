@@ -1,8 +1,8 @@
 import { CacheError } from '../cache/errors.ts';
 import { keyOfSoftwareUrl, type Key } from '../cache/key.ts';
 import type { OsRelease, Platform } from '../cache/platform.ts';
-import type { ArchiveContents } from '../release/archive-inspection.ts';
 import type { ArchiveName } from '../release/archive-name.ts';
+import type { ReleaseGlimpse } from '../release/release-contents.ts';
 
 /** What a person said about the archives on the command line and in config.ini. */
 export interface StatedIdentity {
@@ -20,9 +20,20 @@ export interface ReleaseIdentity {
   readonly platform: Platform;
 }
 
+/** Whether nothing more has to be known of an archive to identify it, be it right or wrong. */
+export function isIdentified(contents: ReleaseGlimpse, name: ArchiveName, stated: StatedIdentity): boolean {
+  const url =
+    stated.url ?? stated.software.get(name.name) ?? stated.software.get(name.base) ?? contents.softwareUrl;
+  return (
+    contents.folder !== undefined &&
+    url !== undefined &&
+    (stated.multiarch ?? contents.multiarch) !== undefined
+  );
+}
+
 /** @throws CacheError `invalid-archive` when something stays unknown, or the archive contradicts what was said */
 export function identifyRelease(
-  contents: ArchiveContents,
+  contents: ReleaseGlimpse,
   name: ArchiveName,
   stated: StatedIdentity,
 ): ReleaseIdentity {
@@ -35,7 +46,7 @@ export function identifyRelease(
 }
 
 function softwareUrlOf(
-  contents: ArchiveContents,
+  contents: ReleaseGlimpse,
   name: ArchiveName,
   { url, software }: StatedIdentity,
 ): string {
@@ -52,6 +63,7 @@ function softwareUrlOf(
     );
   }
   const key = keyOfSoftwareUrl(told.url);
+  if (contents.folder === undefined) throw new CacheError('invalid-archive', 'it holds no folder');
   if (key === contents.folder) return told.url;
   const inside =
     contents.softwareUrl !== undefined && keyOfSoftwareUrl(contents.softwareUrl) === contents.folder
@@ -72,7 +84,7 @@ function osOf(name: ArchiveName, { os }: StatedIdentity): OsRelease {
   );
 }
 
-function multiarchOf(contents: ArchiveContents, name: ArchiveName, { multiarch }: StatedIdentity): string {
+function multiarchOf(contents: ReleaseGlimpse, name: ArchiveName, { multiarch }: StatedIdentity): string {
   if (multiarch !== undefined) return multiarch;
   if (
     name.multiarch !== undefined &&

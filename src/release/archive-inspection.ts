@@ -3,7 +3,7 @@ import { inspectionStopped } from './compression-fault.ts';
 import type { Decompressor, Sink } from './decompressor.ts';
 import { createExternalDecompressor } from './external-decompressor.ts';
 import { createGzipDecompressor } from './gunzip.ts';
-import { createReleaseReader, type ReleaseContents } from './release-contents.ts';
+import { createReleaseReader, type ReleaseContents, type ReleaseGlimpse } from './release-contents.ts';
 import { createTarWalker } from './tar-walker.ts';
 import { ownZerosOfBzip2, ownZerosOfXz, withoutTrailingZeros } from './trailing-zeros.ts';
 
@@ -19,6 +19,8 @@ export interface ArchiveInspector {
    * that nothing is left to release, and every further call throws the same. `incomplete` after `abort()`.
    */
   write(chunk: Uint8Array): Promise<void>;
+  /** What the bytes up to now tell; for those who don't want to look at all of them. */
+  glimpse(): ReleaseGlimpse;
   /** To be called after the last byte. @throws CacheError as `write` does */
   end(): Promise<ArchiveContents>;
   /** Releases everything without a result. Safe to call always, repeatedly, after errors. */
@@ -91,6 +93,7 @@ export function createArchiveInspector(): ArchiveInspector {
 
   return {
     write: (chunk) => guard(() => take(chunk)),
+    glimpse: () => release.glimpse(),
     end: () => guard(finish),
     abort: () => {
       stop(inspectionStopped());

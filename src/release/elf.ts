@@ -4,10 +4,18 @@ export interface ElfHeader {
   readonly multiarch: string | undefined;
   /** A program or shared object, not a relocatable object or a core dump. */
   readonly linked: boolean;
+  /**
+   * Linked to be loaded together with shared libraries, as what runs on this system is; firmware for other machines,
+   * which a virtual machine's software brings along, is not.
+   */
+  readonly dynamic: boolean;
 }
 
-/** Bytes of a file's start that hold the whole ELF header of any class. */
-export const ELF_HEADER_SIZE = 64;
+/** The ELF header of any class. */
+const ELF_HEADER_SIZE = 64;
+/** Bytes of a file's start that hold the ELF header and the program headers of usual programs behind it. */
+export const ELF_START_SIZE = 1024;
+const PT_DYNAMIC = 2;
 
 const ET_EXEC = 2;
 const ET_DYN = 3;
@@ -47,11 +55,36 @@ export function parseElfHeader(start: Buffer): ElfHeader | undefined {
   if (bits === undefined || order === undefined || (start[7] !== 0 && start[7] !== 3)) return undefined;
   const uint16 = (offset: number): number =>
     order === 'little' ? start.readUInt16LE(offset) : start.readUInt16BE(offset);
-  const flagsAt = bits === 32 ? 0x24 : 0x30;
-  const flags = order === 'little' ? start.readUInt32LE(flagsAt) : start.readUInt32BE(flagsAt);
+  const uint32 = (offset: number): number =>
+    order === 'little' ? start.readUInt32LE(offset) : start.readUInt32BE(offset);
+  const flags = uint32(bits === 32 ? 0x24 : 0x30);
   const type = uint16(16);
   const machine = uint16(18);
-  return { multiarch: multiarchOf(machine, bits, order, flags), linked: type === ET_EXEC || type === ET_DYN };
+  return {
+    multiarch: multiarchOf(machine, bits, order, flags),
+    linked: type === ET_EXEC || type === ET_DYN,
+    dynamic: hasDynamicSegment(start, bits, uint16, uint32),
+  };
+}
+
+/** Looks through the program headers as far as the start of the file holds them. */
+function hasDynamicSegment(
+  start: Buffer,
+  bits: 32 | 64,
+  uint16: (offset: number) => number,
+  uint32: (offset: number) => number,
+): boolean {
+  // The upper half of a 64 bit offset is 0 where the headers are near.
+  const littleEndian = start[5] === 1;
+  const offset = bits === 32 ? uint32(0x1c) : uint32(littleEndian ? 0x20 : 0x24);
+  const size = uint16(bits === 32 ? 0x2a : 0x36);
+  const count = uint16(bits === 32 ? 0x2c : 0x38);
+  for (let index = 0; index < count; index++) {
+    const at = offset + index * size;
+    if (at + 4 > start.length) return false;
+    if (uint32(at) === PT_DYNAMIC) return true;
+  }
+  return false;
 }
 
 function multiarchOf(

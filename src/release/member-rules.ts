@@ -14,6 +14,8 @@ export interface MemberRules {
    * @throws CacheError `invalid-archive` when there is none, or anything beside it
    */
   folder(): string;
+  /** The top-level folder of the members checked up to now, if there is one. */
+  firstFolder(): string | undefined;
 }
 
 /** With more top-level members than this, nothing is gained by reading on. */
@@ -85,7 +87,11 @@ export function createMemberRules(): MemberRules {
     return only?.[0] ?? '';
   }
 
-  return { check, folder };
+  function firstFolder(): string | undefined {
+    return [...top].find(([, kind]) => kind === 'folder')?.[0];
+  }
+
+  return { check, folder, firstFolder };
 }
 
 const EXPECTATION = 'one folder named by the md5 of the software URL is expected, with everything inside';

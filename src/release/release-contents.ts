@@ -19,10 +19,19 @@ export interface ReleaseContents {
   readonly markers: Readonly<{ completed: boolean; shared: boolean }>;
 }
 
+/** What is known of a release before its archive was read to the end. */
+export interface ReleaseGlimpse {
+  readonly folder: string | undefined;
+  readonly softwareUrl: string | undefined;
+  readonly multiarch: string | undefined;
+}
+
 /** Gathers a release's contents while a tar is walked. */
 export interface ReleaseReader extends TarVisitor {
   /** To be called once the tar has ended. @throws CacheError `invalid-archive` */
   result(): ReleaseContents;
+  /** May be called at any time. */
+  glimpse(): ReleaseGlimpse;
 }
 
 /** Slapgrid writes less than 1 KiB into a buildout.cfg. */
@@ -72,6 +81,11 @@ export function createReleaseReader(): ReleaseReader {
         unpackedSize,
         markers: { ...markers },
       };
+    },
+    glimpse() {
+      const folder = rules.firstFolder();
+      const softwareUrl = folder === undefined ? undefined : softwareUrlOf(buildoutConfig, folder);
+      return { folder, softwareUrl, multiarch: vote.early() };
     },
   };
 }

@@ -14,7 +14,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
-import { BLOBS, DIRECTORY, STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
+import { BLOBS, DIRECTORY, IMPORTS, STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage, ObjectWriter } from '../cache/object-storage.ts';
 import { checkRoom, ROOM_CHECK_INTERVAL } from './free-space.ts';
 import { storageError } from './storage-error.ts';
@@ -307,7 +307,9 @@ async function readFormat(root: string): Promise<unknown> {
 async function initialise(root: string, storage: ObjectStorage): Promise<void> {
   try {
     await mkdir(join(root, TEMPORARY), { recursive: true });
-    const others = (await readdir(root)).filter((name) => ![TEMPORARY, ...STORE_FOLDERS].includes(name));
+    const others = (await readdir(root)).filter(
+      (name) => ![TEMPORARY, IMPORTS.slice(0, -1), ...STORE_FOLDERS].includes(name),
+    );
     if (others.length > 0) {
       throw new CacheError(
         'storage',

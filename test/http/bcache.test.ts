@@ -100,11 +100,9 @@ describe('HEAD /bcache/<sha512>', () => {
 
   it('is no fault that the server has to tell of', async () => {
     const told = vi.spyOn(console, 'error').mockImplementation(() => undefined);
-    const lines = server.lines.length;
-    await ask(server, `/bcache/${digest}`, { method: 'HEAD' });
-    // The line is written last of all.
-    await expect.poll(() => server.lines.length).toBe(lines + 1);
-    expect(server.lines.at(-1)).toMatchObject({ method: 'HEAD', status: 200, aborted: false });
+    for (let round = 0; round < 5; round++) await ask(server, `/bcache/${digest}`, { method: 'HEAD' });
+    // What is told of the last one is told by the time that another request was answered.
+    await ask(server, '/health');
     expect(told).not.toHaveBeenCalled();
     told.mockRestore();
   });

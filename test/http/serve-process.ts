@@ -10,6 +10,8 @@ const REPOSITORY = join(import.meta.dirname, '../..');
 const MAIN = join(REPOSITORY, 'dist/cli/main.js');
 
 export interface ServeOptions {
+  /** A folder that is there, from an earlier start; a new one unless told. */
+  readonly folder?: string;
   /** What `--listen` is told; `127.0.0.1:0`, a free port, unless told. */
   readonly listen?: string;
   /** More lines for config.ini. */
@@ -35,12 +37,13 @@ export class ServeProcess {
 
   /** Starts it; the test's end is its end. */
   static async start({
+    folder: given,
     listen = '127.0.0.1:0',
     config = '',
     prepare,
   }: ServeOptions = {}): Promise<ServeProcess> {
     failWhenStale();
-    const folder = await temporaryFolder();
+    const folder = given ?? (await temporaryFolder());
     const root = join(folder, 'store');
     await mkdir(join(root, 'bcache'), { recursive: true });
     await writeFile(join(folder, 'config.ini'), `[store]\npath = store\n${config}`);
@@ -74,9 +77,16 @@ export class ServeProcess {
 
   /** The port that it listens on, as soon as it does. */
   async port(): Promise<number> {
+    return Number(new URL((await this.urls())[0] ?? '').port);
+  }
+
+  /** What it tells of where it listens, as soon as it does; one for each address of `listen`. */
+  async urls(): Promise<readonly string[]> {
     for (;;) {
-      const [, port] = /^ {2}http:\/\/\S+:(\d+)$/m.exec(this.stdout) ?? [];
-      if (port !== undefined) return Number(port);
+      // An empty line ends the list.
+      const [list] = /^Serving [^]*?\n\n/m.exec(this.stdout) ?? [];
+      if (list !== undefined)
+        return [...list.matchAll(/^ {2}(https?:\/\/\S+)$/gm)].map(([, url]) => url ?? '');
       const next = new Promise<'more'>((resolve) => {
         this.#child.stdout.once('data', () => {
           resolve('more');
@@ -86,7 +96,7 @@ export class ServeProcess {
     }
   }
 
-  signal(name: 'SIGTERM' | 'SIGINT'): void {
+  signal(name: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGKILL'): void {
     process.kill(this.pid, name);
   }
 

@@ -16,7 +16,6 @@ import argparse
 import base64
 import hashlib
 import http.client
-import itertools
 import json
 import os
 import ssl
@@ -236,13 +235,18 @@ def digest_of(path):
     return digest.hexdigest()
 
 
+def chunks_of(file):
+    for piece in iter(lambda: file.read(PIECE), b''):
+        yield b'%x\r\n%s\r\n' % (len(piece), piece)
+    yield b'0\r\n\r\n'
+
+
 def send(service, method, path, content_type, body, length):
     """Sends all of the body before the answer is looked at, and wants a 201."""
     headers = [('Content-Type', content_type)]
     if length is None:
         headers.append(('Transfer-Encoding', 'chunked'))
-        body = (b'%x\r\n%s\r\n' % (len(piece), piece) for piece in iter(lambda: body.read(PIECE), b''))
-        body = itertools.chain(body, [b'0\r\n\r\n'])
+        body = chunks_of(body)
     else:
         headers.append(('Content-Length', str(length)))
     connection, response = service.request(method, path, headers, body)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { multiarchOfNode } from '../../src/cache/platform.ts';
-import { parseElfHeader } from '../../src/release/elf.ts';
+import { ELF_START_SIZE, parseElfHeader } from '../../src/release/elf.ts';
 import { createMultiarchVote } from '../../src/release/multiarch-vote.ts';
 
 interface Elf {
@@ -27,8 +27,8 @@ function elf({ machine, bits = 64, order = 'little', flags = 0, type = 3 }: Elf)
 
 describe('parseElfHeader', () => {
   it('reads a program of this machine', () => {
-    const header = parseElfHeader(readFileSync('/bin/true').subarray(0, 64));
-    expect(header).toEqual({ multiarch: multiarchOfNode(process.arch), linked: true });
+    const header = parseElfHeader(readFileSync('/bin/true').subarray(0, 1024));
+    expect(header).toEqual({ multiarch: multiarchOfNode(process.arch), linked: true, dynamic: true });
   });
 
   it.each<[string | undefined, Elf]>([
@@ -48,7 +48,7 @@ describe('parseElfHeader', () => {
     ['loongarch64-linux-gnu', { machine: 258 }],
     [undefined, { machine: 247 }],
   ])('tells %s', (multiarch, header) => {
-    expect(parseElfHeader(elf(header))).toEqual({ multiarch, linked: true });
+    expect(parseElfHeader(elf(header))).toEqual({ multiarch, linked: true, dynamic: false });
   });
 
   it('tells a relocatable object from a program', () => {
@@ -104,5 +104,25 @@ describe('createMultiarchVote', () => {
     const vote = createMultiarchVote();
     for (const [folder, start] of files) vote.add(folder, start);
     expect(vote.result()).toBe(expected);
+  });
+
+  const program = readFileSync('/bin/true').subarray(0, ELF_START_SIZE);
+
+  it('prefers what runs here over more firmware for other machines', () => {
+    const vote = createMultiarchVote();
+    for (const start of [arm, arm, program]) vote.add('parts', start);
+    expect(vote.result()).toBe(multiarchOfNode(process.arch));
+  });
+
+  it('is clear early only when several programs agree', () => {
+    const vote = createMultiarchVote();
+    for (const start of [arm, arm, arm, program, program]) vote.add('parts', start);
+    expect(vote.early()).toBeUndefined();
+    vote.add('bin', program);
+    expect(vote.early()).toBe(multiarchOfNode(process.arch));
+    const foreign = Buffer.from(program);
+    foreign.writeUInt16LE(183, 18);
+    vote.add('bin', foreign);
+    expect(vote.early()).toBeUndefined();
   });
 });

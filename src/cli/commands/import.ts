@@ -3,8 +3,9 @@ import { formatPlatform, parseOs } from '../../cache/platform.ts';
 import type { Config } from '../../config/config.ts';
 import { findArchives } from '../../operations/find-archives.ts';
 import { importArchives, type ImportResult, type ImportTarget } from '../../operations/import-archives.ts';
+import { createImportRecords } from '../../operations/import-records.ts';
 import { EXIT } from '../exit-code.ts';
-import type { CommonOptions } from '../program.ts';
+import type { CommonOptions } from '../common-options.ts';
 import { openSigner, openStore, readConfig, readTrusted } from '../site.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
@@ -17,6 +18,8 @@ export interface ImportOptions extends CommonOptions {
   readonly multiarch?: string;
   readonly softwareRoot: string;
   readonly dryRun?: boolean;
+  readonly quick?: boolean;
+  readonly recheck?: boolean;
   readonly json?: boolean;
 }
 
@@ -35,7 +38,16 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
 export async function runImport(
   paths: readonly string[],
   config: Config,
-  { url, os, multiarch, softwareRoot, dryRun = false, quiet = false }: ImportOptions,
+  {
+    url,
+    os,
+    multiarch,
+    softwareRoot,
+    dryRun = false,
+    quick = false,
+    recheck = false,
+    quiet = false,
+  }: ImportOptions,
   terminal: Terminal,
 ): Promise<readonly ImportResult[]> {
   const archives = await findArchives(paths);
@@ -58,6 +70,8 @@ export async function runImport(
       os: system,
       multiarch,
       softwareRoot,
+      quick,
+      recheck,
       software: config.software,
       ...(dryRun || archives.length === 0 ? {} : { target: await openTarget(config, terminal) }),
       onProgress: ({ path }, bytes) => {
@@ -73,8 +87,9 @@ export async function runImport(
 
 async function openTarget(config: Config, terminal: Terminal): Promise<ImportTarget> {
   const signer = await openSigner(config, terminal);
-  const { blobs, directory } = await openStore(config, terminal, { write: true });
-  return { blobs, directory, signer, trusted: await readTrusted(config) };
+  const { storage, blobs, directory } = await openStore(config, terminal, { write: true });
+  const records = createImportRecords(storage);
+  return { blobs, directory, records, signer, trusted: await readTrusted(config) };
 }
 
 /** The table that sums up, then what needs a person's eye. */

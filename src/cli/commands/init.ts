@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { makeMedium } from '../../operations/make-medium.ts';
-import type { CommonOptions } from '../program.ts';
+import type { CommonOptions } from '../common-options.ts';
 import { createTerminal } from '../terminal/terminal.ts';
 
 export interface InitOptions extends Omit<CommonOptions, 'config'> {

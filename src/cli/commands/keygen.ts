@@ -1,5 +1,5 @@
 import { ensureSigningKey } from '../../operations/make-medium.ts';
-import type { CommonOptions } from '../program.ts';
+import type { CommonOptions } from '../common-options.ts';
 import { readConfig } from '../site.ts';
 import { createTerminal } from '../terminal/terminal.ts';
 

@@ -1,6 +1,6 @@
 import { formatPlatform } from '../../cache/platform.ts';
 import { listReleases } from '../../operations/list-releases.ts';
-import type { CommonOptions } from '../program.ts';
+import type { CommonOptions } from '../common-options.ts';
 import { openStore, readConfig } from '../site.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';

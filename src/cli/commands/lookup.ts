@@ -10,7 +10,7 @@ import {
 } from '../../operations/lookup.ts';
 import { createUpstream } from '../../upstream/client.ts';
 import { EXIT } from '../exit-code.ts';
-import type { CommonOptions } from '../program.ts';
+import type { CommonOptions } from '../common-options.ts';
 import { openStore, readConfig, readMachine, readTrusted, type Store } from '../site.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';

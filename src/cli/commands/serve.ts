@@ -7,7 +7,7 @@ import { createListener, type Listener } from '../../http/listener.ts';
 import type { TlsMaterial } from '../../operations/tls-certificate.ts';
 import { urlsOf } from '../addresses.ts';
 import { EXIT } from '../exit-code.ts';
-import type { CommonOptions } from '../program.ts';
+import type { CommonOptions } from '../common-options.ts';
 import { createServerLog, type ServerLog } from '../request-log.ts';
 import { createAccess } from '../access.ts';
 import { openStore, readConfig, readTrusted, type Store } from '../site.ts';

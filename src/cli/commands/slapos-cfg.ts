@@ -5,7 +5,7 @@ import { formatNetworkcacheSection } from '../../operations/slapos-cfg.ts';
 import { readIfThere } from '../../operations/files.ts';
 import { isSelfSigned } from '../../operations/tls-certificate.ts';
 import { urlsOf } from '../addresses.ts';
-import type { CommonOptions } from '../program.ts';
+import type { CommonOptions } from '../common-options.ts';
 import { openStore, readConfig, readTrusted } from '../site.ts';
 import { tlsFilesOf } from '../tls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';

@@ -1,0 +1,59 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { HttpServer } from './http-server.ts';
+import { freePorts, startInBackground } from './process/background.ts';
+
+/** The built program. */
+export const PROGRAM = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+/** The keys of a site; paths of PEM files. */
+export interface SiteKeys {
+  readonly signKey: string;
+  readonly signCertificate: string;
+  readonly tlsKey: string;
+  readonly tlsCertificate: string;
+}
+
+/** Writes a configuration for a store. @returns its path */
+export async function writeConfig(
+  file: string,
+  store: string,
+  keys: SiteKeys,
+  listen: { readonly port: number; readonly tlsPort: number } = { port: 0, tlsPort: 0 },
+): Promise<string> {
+  await writeFile(
+    file,
+    `[server]
+listen = http://127.0.0.1:${listen.port} https://127.0.0.1:${listen.tlsPort}
+tls-certificate = ${keys.tlsCertificate}
+tls-key = ${keys.tlsKey}
+
+[store]
+path = ${store}
+
+[signature]
+private-key-file = ${keys.signKey}
+certificate-file = ${keys.signCertificate}
+
+[access]
+anonymous = upload
+`,
+  );
+  return file;
+}
+
+/** Starts our server over a store, with its access log in a file of `folder`. */
+export async function startServer(
+  folder: string,
+  { name, store, keys, signal }: { name: string; store: string; keys: SiteKeys; signal: AbortSignal },
+): Promise<HttpServer> {
+  const [port = 0, tlsPort = 0] = await freePorts(2);
+  const config = await writeConfig(join(folder, `${name}.ini`), store, keys, { port, tlsPort });
+  const started = await startInBackground(process.execPath, [PROGRAM, 'serve', '-c', config], {
+    signal,
+    logFile: join(folder, `${name}.log`),
+    port,
+  });
+  return { ...started, name: 'ours', workerPid: started.pid, port, tlsPort };
+}

@@ -1,0 +1,160 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createBlobs } from '../../src/cache/blobs.ts';
+import { createKeyPair } from '../../src/cache/certificate.ts';
+import type { Digest } from '../../src/cache/digest.ts';
+import { createDirectory } from '../../src/cache/directory.ts';
+import { createSigner } from '../../src/cache/signature.ts';
+import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { makeArchives, type Archive } from './data/medium.ts';
+import { addReleases, writeBlob, type BenchRelease } from './data/releases.ts';
+import type { HttpServer } from './http-server.ts';
+import { ask } from './load/requests.ts';
+import { NGINX_CONFIGURATIONS, startNginx } from './nginx.ts';
+import { findProgram } from './process/programs.ts';
+import { startServer, type SiteKeys } from './server.ts';
+import type { Sizes } from './sizes.ts';
+
+/** What the cases share. Everything is made when it is first asked for, once. */
+export interface Workbench {
+  /** Removed at the end. */
+  readonly folder: string;
+  readonly sizes: Sizes;
+  /** Aborted when the bench is told to stop. */
+  readonly signal: AbortSignal;
+  /** The store that the servers serve. */
+  readonly store: string;
+  /** Says what is being done. */
+  tell(text: string): void;
+  keys(): Promise<SiteKeys>;
+  /** Releases in the store, all with an entry of their own. */
+  releases(): Promise<readonly BenchRelease[]>;
+  /** A blob of the store. @param size in bytes */
+  blob(name: string, size: number): Promise<Digest>;
+  /** Four archives, as on a medium that somebody brings. */
+  archives(): Promise<readonly Archive[]>;
+  /** Our server, with the releases in its store. */
+  ours(): Promise<HttpServer>;
+  /** Its rivals over the same files; none where nginx isn't installed. */
+  nginxes(): Promise<readonly HttpServer[]>;
+  /** Ends what was started; files stay. */
+  end(): Promise<void>;
+}
+
+export function createWorkbench(
+  folder: string,
+  sizes: Sizes,
+  signal: AbortSignal,
+  tell: (text: string) => void,
+): Workbench {
+  const store = join(folder, 'store');
+  const running: HttpServer[] = [];
+  const blobs = new Map<string, Promise<Digest>>();
+  const started = async (server: Promise<HttpServer>): Promise<HttpServer> => {
+    running.push(await server);
+    return server;
+  };
+
+  const openStore = once(async () => {
+    const storage = await openFilesystemStorage(store, { write: true });
+    return { blobs: createBlobs(storage), directory: createDirectory(storage) };
+  });
+
+  const keys = once(() => makeKeys(folder));
+
+  const releases = once(async () => {
+    tell(`making ${sizes.releases} signed releases`);
+    const { signKey, signCertificate, pair } = await keys();
+    const signer = createSigner(pair, { privateKey: signKey, certificate: signCertificate });
+    return addReleases(await openStore(), signer, sizes.releases, signal);
+  });
+
+  const ours = once(async () => {
+    await releases();
+    return started(startServer(folder, { name: 'ours', store, keys: await keys(), signal }));
+  });
+
+  const nginxes = once(async () => {
+    const program = findProgram('nginx');
+    if (program === undefined) return [];
+    const answers = join(folder, 'answers');
+    await writeAnswers(answers, await releases(), await ours());
+    const servers: HttpServer[] = [];
+    for (const configuration of NGINX_CONFIGURATIONS) {
+      const options = { ...configuration, program, store, answers, keys: await keys(), signal };
+      const own = join(folder, configuration.name.replace(' ', '-'));
+      servers.push(await started(startNginx(own, options)));
+    }
+    return servers;
+  });
+
+  return {
+    folder,
+    sizes,
+    signal,
+    store,
+    tell,
+    keys,
+    releases,
+    ours,
+    nginxes,
+    blob: (name, size) => {
+      const made =
+        blobs.get(name) ??
+        (async () => {
+          tell(`making a blob of ${Math.round(size / 2 ** 20)} MiB`);
+          return (await writeBlob((await openStore()).blobs, name, size)).digest;
+        })();
+      blobs.set(name, made);
+      return made;
+    },
+    archives: once(() => {
+      tell(`making four archives of ${Math.round(sizes.medium / 1e6)} MB in all`);
+      return makeArchives(join(folder, 'medium'), { count: 4, size: sizes.medium, signal });
+    }),
+    end: async () => {
+      await Promise.all(running.map((server) => server.end()));
+    },
+  };
+}
+
+/** A function whose result is made by the first call. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
+/** The files that nginx serves for lookups: byte for byte what our server answers. */
+async function writeAnswers(
+  folder: string,
+  releases: readonly BenchRelease[],
+  { port }: HttpServer,
+): Promise<void> {
+  await mkdir(join(folder, 'bdir'), { recursive: true });
+  for (const { key } of releases) {
+    const { status, body } = await ask(port, { method: 'GET', path: `/bdir/${key}` });
+    if (status !== 200) throw new Error(`GET /bdir/${key} is answered with ${status}`);
+    await writeFile(join(folder, 'bdir', key), body);
+  }
+}
+
+async function makeKeys(
+  folder: string,
+): Promise<SiteKeys & { readonly pair: { readonly privateKey: string; readonly certificate: string } }> {
+  const paths = {
+    signKey: join(folder, 'sign.key'),
+    signCertificate: join(folder, 'sign.crt'),
+    tlsKey: join(folder, 'tls.key'),
+    tlsCertificate: join(folder, 'tls.crt'),
+  };
+  const pair = await createKeyPair({ commonName: 'bench', days: 1 });
+  const tls = await createKeyPair({
+    ...{ commonName: 'localhost', days: 1 },
+    server: { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] },
+  });
+  await writeFile(paths.signKey, pair.privateKey, { mode: 0o600 });
+  await writeFile(paths.signCertificate, pair.certificate);
+  await writeFile(paths.tlsKey, tls.privateKey, { mode: 0o600 });
+  await writeFile(paths.tlsCertificate, tls.certificate);
+  return { ...paths, pair };
+}

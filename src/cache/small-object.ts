@@ -1,0 +1,48 @@
+import { CacheError } from './errors.ts';
+import type { ObjectStorage } from './object-storage.ts';
+
+/**
+ * The text of an object that is known to be small; undefined when it isn't there.
+ * @param limit largest size in bytes
+ * @throws CacheError `storage` when it is larger or cut off: it is not what was written
+ */
+export async function readSmallObject(
+  storage: ObjectStorage,
+  name: string,
+  limit: number,
+): Promise<string | undefined> {
+  const object = await storage.open(name);
+  if (object === undefined) return undefined;
+  try {
+    if (object.size > limit) throw new DamagedObject(name, `it has ${object.size} bytes`);
+    const content = Buffer.alloc(object.size);
+    let length = 0;
+    while (length < content.length) {
+      const count = await object.read(content.subarray(length), length);
+      if (count === 0) throw new DamagedObject(name, 'it is cut off');
+      length += count;
+    }
+    return content.toString('utf8');
+  } finally {
+    await object.close();
+  }
+}
+
+/** Writes a text under `name`, followed by a newline. */
+export async function writeSmallObject(storage: ObjectStorage, name: string, text: string): Promise<void> {
+  const content = Buffer.from(`${text}\n`);
+  const writer = await storage.create(content.byteLength);
+  try {
+    await writer.write(content);
+    await writer.commit(name);
+  } finally {
+    await writer.abort();
+  }
+}
+
+/** An object of the store that holds something else than what was written. */
+export class DamagedObject extends CacheError {
+  constructor(name: string, what: string, cause?: unknown) {
+    super('storage', `${name} of the store is damaged: ${what}`, { cause });
+  }
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { digestOf, isDigest, type Digest } from '../cache/digest.ts';
+import { isKey, type Key } from '../cache/key.ts';
+import { importRecordName } from '../cache/layout.ts';
+import type { ObjectStorage } from '../cache/object-storage.ts';
+import { readSmallObject, writeSmallObject } from '../cache/small-object.ts';
+import type { Platform } from '../cache/platform.ts';
+
+/** What became of an archive when it was imported. */
+export interface ImportRecord {
+  readonly softwareUrl: string;
+  readonly key: Key;
+  readonly platform: Platform;
+  readonly sha512: Digest;
+  /** The entry that was added, or that was there. */
+  readonly entry: Digest;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Which archives were imported already, so that the next import of the same medium needn't read them again. They are
+ * told apart by path, size and time, and by everything that was said about them: see `fingerprint` in import-archives.ts.
+ */
+export interface ImportRecords {
+  find(fingerprint: readonly unknown[]): Promise<ImportRecord | undefined>;
+  add(fingerprint: readonly unknown[], record: ImportRecord): Promise<void>;
+}
+
+const SIZE_LIMIT = 64 * 1024;
+
+const importRecord = z.object({
+  softwareUrl: z.string(),
+  key: z.custom<Key>((value) => typeof value === 'string' && isKey(value)),
+  platform: z.object({ multiarch: z.string(), os: z.tuple([z.string(), z.string(), z.string()]) }),
+  sha512: z.custom<Digest>(isDigest),
+  entry: z.custom<Digest>(isDigest),
+  warnings: z.array(z.string()),
+});
+
+export function createImportRecords(storage: ObjectStorage): ImportRecords {
+  const nameOf = (fingerprint: readonly unknown[]): string =>
+    importRecordName(digestOf(JSON.stringify(fingerprint)));
+  return {
+    async find(fingerprint) {
+      const text = await readSmallObject(storage, nameOf(fingerprint), SIZE_LIMIT);
+      if (text === undefined) return undefined;
+      // A record that can't be read is no record: the archive is simply read again.
+      const parsed = importRecord.safeParse(parseOrUndefined(text));
+      return parsed.success ? parsed.data : undefined;
+    },
+    add: (fingerprint, record) => writeSmallObject(storage, nameOf(fingerprint), JSON.stringify(record)),
+  };
+}
+
+function parseOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

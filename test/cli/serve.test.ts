@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { resultOf, runCache, startCache } from './command.ts';
+
+const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await temporaryFolder();
+});
+
+describe('serve', () => {
+  it('imports a folder, tells its addresses and what to paste, answers, and ends with 0 when told to', async () => {
+    await mkdir(join(folder, 'medium'));
+    const release = await makeSoftwareRelease(join(folder, 'root'), KVM);
+    await packRelease(release, join(folder, 'medium', 'kvm-ubuntu-22.04.tar.gz'));
+    const server = startCache(folder, ['serve', '--import', 'medium', '--listen', '127.0.0.1:0']);
+    const result = resultOf(server);
+    let shown = '';
+    const address = await new Promise<string>((resolve, reject) => {
+      server.stdout?.on('data', (text: string) => {
+        shown += text;
+        const [, url] = /^ {2}(http:\/\/127\.0\.0\.1:\d+)$/m.exec(shown) ?? [];
+        if (url !== undefined && shown.includes('-----END CERTIFICATE-----')) resolve(url);
+      });
+      void result.then(({ stderr }) => {
+        reject(new Error(`it ended: ${stderr}`));
+      });
+    });
+    expect(shown).toMatch(/imported/);
+    expect(shown).toContain(`[networkcache]\ndownload-binary-cache-url = ${address}/bcache\n`);
+    const response = await fetch(`${address}/bdir/${keyOfSoftwareUrl(KVM)}`);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toHaveLength(1);
+    const ended = once(server, 'exit');
+    server.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    expect((await result).stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it('ends with 2 or 3 and one line when the port is in use', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const { code, stderr } = await runCache(folder, 'serve', '--listen', `127.0.0.1:${port}`);
+    expect(stderr).toMatch(new RegExp(`^cache: .*127\\.0\\.0\\.1:${port}: the port is in use.*\\n$`, 'm'));
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect([2, 3]).toContain(code);
+  });
+});
