@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { HttpServer } from './http-server.ts';
 import { TLS13_CIPHER } from './load/curl.ts';
 import { freePorts, startInBackground } from './process/background.ts';
@@ -36,12 +37,23 @@ export async function startNginx(folder: string, options: NginxOptions): Promise
     ['-p', folder, '-e', join(folder, 'error.log'), '-c', config],
     { signal: options.signal, logFile: accessLog, port },
   );
-  const [workerPid, ...more] = await childrenOf(master.pid);
-  if (workerPid === undefined || more.length > 0) {
+  try {
+    const workerPid = await workerOf(master.pid, options.signal);
+    return { ...master, name: options.name, workerPid, port, tlsPort };
+  } catch (error) {
     await master.end();
-    throw new Error(`nginx has ${workerPid === undefined ? 'no worker' : 'more than one worker'}`);
+    throw error;
   }
-  return { ...master, name: options.name, workerPid, port, tlsPort };
+}
+
+/** nginx takes connections before it has a worker that answers them. */
+async function workerOf(master: number, signal: AbortSignal): Promise<number> {
+  for (let attempt = 0; attempt < 500; attempt++) {
+    const [worker] = await childrenOf(master);
+    if (worker !== undefined) return worker;
+    await sleep(10, undefined, { signal });
+  }
+  throw new Error('nginx has no worker');
 }
 
 function configurationOf(

@@ -20,12 +20,12 @@ export async function writeConfig(
   file: string,
   store: string,
   keys: SiteKeys,
-  listen: { readonly port: number; readonly tlsPort: number } = { port: 0, tlsPort: 0 },
+  listen?: { readonly port: number; readonly tlsPort: number },
 ): Promise<string> {
   await writeFile(
     file,
     `[server]
-listen = http://127.0.0.1:${listen.port} https://127.0.0.1:${listen.tlsPort}
+${listen === undefined ? '' : `listen = http://127.0.0.1:${listen.port} https://127.0.0.1:${listen.tlsPort}`}
 tls-certificate = ${keys.tlsCertificate}
 tls-key = ${keys.tlsKey}
 

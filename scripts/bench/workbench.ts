@@ -102,7 +102,7 @@ export function createWorkbench(
       const made =
         blobs.get(name) ??
         (async () => {
-          tell(`making a blob of ${Math.round(size / 2 ** 20)} MiB`);
+          tell(`making the blob "${name}", ${Math.round(size / 2 ** 20)} MiB`);
           return (await writeBlob((await openStore()).blobs, name, size)).digest;
         })();
       blobs.set(name, made);

@@ -79,7 +79,6 @@ export async function createAuthenticator(
     perf: clock,
   });
   const proofKey = randomBytes(32);
-  let generation = file?.generation ?? 0;
 
   const identify = (name: string, role: Role | undefined): Identity => ({
     name,
@@ -100,20 +99,17 @@ export async function createAuthenticator(
     acceptsPasswords: file !== undefined || people !== undefined,
     async withPassword(name, password, remoteAddress) {
       if (!isName(name) || !isPassword(password)) return undefined;
-      if (file !== undefined) {
-        await file.refresh();
-        if (file.generation !== generation) remembered.clear();
-        generation = file.generation;
-      }
+      await file?.refresh();
       const network = networkOf(remoteAddress);
-      // With the generation in it, what was begun with an old file is not taken for the new one.
-      const proof = `${generation} ${createHmac('sha256', proofKey).update(`${name}\0${password}`).digest('base64')}`;
+      const credentials = createHmac('sha256', proofKey).update(`${name}\0${password}`).digest('base64');
+      // With the generation in it, nothing that was found out, or is being found out, with an old file counts any more.
+      const proof = `${file?.generation ?? 0} ${credentials}`;
       // Asked the same way, the same again costs a network one place and tells it nothing.
       return shareAttempt(`${network} ${proof}`, () =>
         // What is remembered passes here too: else a guess that is right would be the only one to get an answer.
         throttle.attempt(network, name, async () => {
           const known = remembered.get(proof);
-          if (known !== undefined) return known;
+          
           const found = await shareCheck(proof, () => check(name, password, network));
           if (found !== undefined) remembered.set(proof, found);
           return found;

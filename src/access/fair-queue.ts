@@ -23,7 +23,7 @@ export function createFairQueue({ concurrency, maxWaiting }: FairQueueLimits): F
   const startNext = (): boolean => {
     for (const [lane, [first, ...others]] of lanes) {
       lanes.delete(lane);
-      if (others.length > 0) void others;
+      if (others.length > 0) lanes.set(lane, others);
       waiting--;
       first?.();
       return true;

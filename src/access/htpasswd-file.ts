@@ -26,6 +26,8 @@ export interface HtpasswdFileParts {
   readonly report: (problem: CacheError) => void;
   readonly clock: Clock;
   readonly compareBcrypt?: CompareBcrypt | undefined;
+  /** What differs when the file was changed or replaced; from `stat` outside of tests. */
+  readonly versionOf?: ((path: string) => Promise<string>) | undefined;
 }
 
 const CHECK_INTERVAL_MS = 1000;
@@ -35,9 +37,9 @@ const SIZE_LIMIT = 16 * 1024 * 1024;
 /** @throws CacheError `config` when the file can't be read or holds something wrong */
 export async function openHtpasswdFile(
   path: string,
-  { report, clock, compareBcrypt }: HtpasswdFileParts,
+  { report, clock, compareBcrypt, versionOf = statVersion }: HtpasswdFileParts,
 ): Promise<HtpasswdFile> {
-  let { bytes, version } = await readVersion(path);
+  let { bytes, version } = await readVersion(path, versionOf);
   let people = parseHtpasswd(bytes, path);
   let hashes = [...people.values()];
   let generation = 1;
@@ -58,7 +60,7 @@ export async function openHtpasswdFile(
   const check = async (): Promise<void> => {
     try {
       if (isConfirmed && (await versionOf(path)) === version) return;
-      const found = await readVersion(path);
+      const found = await readVersion(path, versionOf);
       isConfirmed = found.version === version;
       version = found.version;
       reported = undefined;
@@ -106,11 +108,10 @@ export async function openHtpasswdFile(
 
 interface Version {
   readonly bytes: Buffer;
-  /** Differs when the file was changed or replaced. */
   readonly version: string;
 }
 
-async function readVersion(path: string): Promise<Version> {
+async function readVersion(path: string, versionOf: (path: string) => Promise<string>): Promise<Version> {
   try {
     // Looked at before it is opened: opening a pipe would wait for its writer.
     const version = await versionOf(path);
@@ -125,7 +126,7 @@ async function readVersion(path: string): Promise<Version> {
   }
 }
 
-async function versionOf(path: string): Promise<string> {
+async function statVersion(path: string): Promise<string> {
   const found = await stat(path, { bigint: true });
   if (!found.isFile()) throw new CacheError('config', `${path}: not a file`);
   if (found.size > SIZE_LIMIT) {

@@ -7,7 +7,7 @@ import type { LdapServer } from './ldap-server.ts';
 /**
  * Works with a connection of its own, and closes it in any case. The sockets are made here and not by ldapts, for
  * three reasons: a deadline over everything, the TLS handshake too; ldapts would connect again by itself, without
- * TLS and without a bind, if the connection broke between two questions; and see `watchPlaintext`.
+ * TLS and without a bind, after a connection broke between two questions; and see `watchPlaintext`.
  * @param limit milliseconds for everything from the look-up of the host on
  * @throws whatever goes wrong, as it comes from node or ldapts
  */
@@ -51,15 +51,10 @@ async function converse<Result>(
       : connectTcp({ host: server.host, port: server.port }),
   );
   await once(socket, server.security === 'tls' ? 'secureConnect' : 'connect');
-  let isUsed = false;
   let refuseInjected = (): void => undefined;
   const client = new Client({
     url: `ldap://${isIP(server.host) === 6 ? `[${server.host}]` : server.host}:${server.port}`,
-    createConnection: () => {
-      if (isUsed) throw new Error('the connection was lost');
-      isUsed = true;
-      return socket;
-    },
+    createConnection: () => socket,
     createSecureConnection: () => {
       refuseInjected();
       return own(connectTls({ ...tlsOptions(server), socket }));

@@ -26,3 +26,8 @@ export function reachableHosts(): readonly string[] {
   ].map(({ address }) => address);
   return hosts.length > 0 ? hosts : ['127.0.0.1'];
 }
+
+/** Of several URLs the one to tell to nodes: the first that is not this machine's alone. */
+export function bestUrl(urls: readonly string[]): string | undefined {
+  return urls.find((url) => !/^https?:\/\/(127\.|\[::1\]|localhost)/.test(url)) ?? urls[0];
+}

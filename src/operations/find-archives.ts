@@ -58,7 +58,8 @@ async function archivesInFolder(folder: string): Promise<readonly ArchiveFile[] 
     const path = join(folder, name);
     // One that can't be looked at, such as a link to nowhere, doesn't stop the rest: reading it tells its own error.
     const stats = await stat(path).catch(() => undefined);
-    if (stats?.isFile() ?? true) archives.push({ path, size: stats?.size ?? 0 });
+    if (stats?.isFile() ?? true)
+      archives.push({ path, size: stats?.size ?? 0, modified: stats?.mtimeMs ?? 0 });
   }
   return archives.length === 0 ? undefined : archives;
 }

@@ -3,7 +3,7 @@ import { digestOf, isDigest, type Digest } from '../cache/digest.ts';
 import { isKey, type Key } from '../cache/key.ts';
 import { importRecordName } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
-import { readSmallObject, writeSmallObject } from '../cache/small-object.ts';
+import { DamagedObject, readSmallObject, writeSmallObject } from '../cache/small-object.ts';
 import type { Platform } from '../cache/platform.ts';
 
 /** What became of an archive when it was imported. */
@@ -42,14 +42,18 @@ export function createImportRecords(storage: ObjectStorage): ImportRecords {
     importRecordName(digestOf(JSON.stringify(fingerprint)));
   return {
     async find(fingerprint) {
-      const text = await readSmallObject(storage, nameOf(fingerprint), SIZE_LIMIT);
+      // A record that is damaged is no record: the archive is simply read again.
+      const text = await readSmallObject(storage, nameOf(fingerprint), SIZE_LIMIT).catch(ignoreDamage);
       if (text === undefined) return undefined;
-      // A record that can't be read is no record: the archive is simply read again.
       const parsed = importRecord.safeParse(parseOrUndefined(text));
       return parsed.success ? parsed.data : undefined;
     },
     add: (fingerprint, record) => writeSmallObject(storage, nameOf(fingerprint), JSON.stringify(record)),
   };
+}
+
+function ignoreDamage(error: unknown): undefined {
+  if (!(error instanceof DamagedObject)) throw error;
 }
 
 function parseOrUndefined(text: string): unknown {

@@ -76,6 +76,17 @@ describe('an htpasswd file in use', () => {
     expect(await file.verify('alice', 'two')).toBe('right');
   });
 
+  it('is not missed when it changes within one tick of the clock of the file system', async () => {
+    await writeFile(path, `alice:${ONE}\n`);
+    const clock = createManualClock();
+    const parts = { clock, report: () => undefined, versionOf: () => Promise.resolve('the same tick') };
+    const file = await openHtpasswdFile(path, parts);
+    await writeFile(path, `alice:${TWO}\n`);
+    clock.advance(1000);
+    await file.refresh();
+    expect(await file.verify('alice', 'two')).toBe('right');
+  });
+
   it('is looked at once a second at most', async () => {
     const { clock, file } = await openFile(`alice:${ONE}\n`);
     await writeFile(path, `alice:${TWO}\n`);

@@ -81,7 +81,7 @@ it(
   `${RUNS} kills at random moments of an import leave nothing partial, and the next run completes`,
   { timeout: 30_000 + RUNS * 8000 },
   async () => {
-    console.info(`import-kills: SHACACHE_SEED=${SEED}`);
+    process.stderr.write(`import-kills: SHACACHE_SEED=${SEED}\n`);
     const random = createRandom(SEED);
     const folder = await temporaryFolder();
     const archive = await makeMedium(folder);
@@ -128,7 +128,9 @@ it(
       // What is complete has no moments left; what is not goes on being killed.
       if (phase === 'after the entry') await rm(store, { recursive: true });
     }
-    console.info(`import-kills: ${[...phases].map(([phase, count]) => `${count} ${phase}`).join(', ')}`);
+    process.stderr.write(
+      `import-kills: ${[...phases].map(([phase, count]) => `${count} ${phase}`).join(', ')}\n`,
+    );
     expect(phases.get('while a temporary file was there') ?? 0, `seed ${SEED}`).toBeGreaterThan(0);
 
     const last = await runCache(folder, 'import', archive);

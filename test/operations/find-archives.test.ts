@@ -29,7 +29,7 @@ describe('the archives that are meant', () => {
   it('by a folder are its own, in the order of their names', async () => {
     await put('b.tar.xz', 'a.tar.gz', 'c.tgz', 'd.tar.bz2', 'e.tar', 'deeper/f.tar.gz', 'software/g.tar.gz');
     expect(await found('')).toEqual(['a.tar.gz', 'b.tar.xz', 'c.tgz', 'd.tar.bz2', 'e.tar']);
-    expect((await findArchives([folder]))[0]).toEqual({ path: join(folder, 'a.tar.gz'), size: 8 });
+    expect((await findArchives([folder]))[0]).toMatchObject({ path: join(folder, 'a.tar.gz'), size: 8 });
   });
 
   it('by a medium are those of its software folder', async () => {

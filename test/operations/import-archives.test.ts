@@ -1,11 +1,24 @@
-import { appendFile, chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
-import type { ImportResult } from '../../src/operations/import-archives.ts';
+import { findArchives } from '../../src/operations/find-archives.ts';
+import { importArchives, type ImportResult } from '../../src/operations/import-archives.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { mountReadOnly } from '../fixtures/mounts.ts';
@@ -15,6 +28,7 @@ import { craftTar } from '../release/crafted-tar.ts';
 import { KVM, KVM_KEY, makeArchive, makeImportSite, type ImportSite } from './import-site.ts';
 
 const FILE = 'kvm-1.0.344-ubuntu-22.04.tar.gz';
+const WRITTEN = new Date('2026-01-01T00:00:00Z');
 
 let site: ImportSite;
 
@@ -127,12 +141,13 @@ describe('an archive that is all right', () => {
     expect(result).toMatchObject({ outcome: 'imported', warnings: [expect.stringContaining('.shared')] });
   });
 
-  it('changes nothing when it comes twice', async () => {
-    const path = await makeArchive(site, FILE, KVM);
-    await site.import([path]);
+  it.each([false, true])('changes nothing when it comes twice, read again: %s', async (recheck) => {
+    const path = await makeArchive(site, FILE, KVM, { shared: true });
+    const [first] = await site.import([path]);
     const before = namesOf(await contentsOf(site.store));
     const [entry] = await site.directory.entries(KVM_KEY);
-    expect(outcomesOf(await site.import([path]))).toEqual(['unchanged']);
+    const [again] = await site.import([path], { recheck });
+    expect(again).toEqual({ ...first, outcome: 'unchanged' });
     expect(namesOf(await contentsOf(site.store))).toEqual(before);
     expect(await site.directory.entries(KVM_KEY)).toEqual([entry]);
   });
@@ -157,6 +172,95 @@ describe('an archive that is all right', () => {
     await writeFile(blob, 'bad');
     expect(outcomesOf(await site.import([path]))).toEqual(['unchanged']);
     expect(digestOf(await readFile(blob))).toBe(digest);
+  });
+
+  it('is not read again when nothing has changed, unless that is asked for', async () => {
+    const path = await makeArchive(site, FILE, KVM);
+    const { size } = await stat(path);
+    await utimes(path, WRITTEN, WRITTEN);
+    await site.import([path]);
+    // Nobody can see from outside that it has changed.
+    await writeFile(path, Buffer.alloc(size));
+    await utimes(path, WRITTEN, WRITTEN);
+    const told: number[] = [];
+    const onProgress = (_archive: unknown, bytes: number) => told.push(bytes);
+    expect(outcomesOf(await site.import([path], { onProgress }))).toEqual(['unchanged']);
+    expect(told).toEqual([size]);
+    expect(outcomesOf(await site.import([path], { recheck: true }))).toEqual(['refused']);
+  });
+
+  it('is read again when anything that decides on it has changed', async () => {
+    const path = await makeArchive(site, FILE, KVM);
+    const { size } = await stat(path);
+    await utimes(path, WRITTEN, WRITTEN);
+    await site.import([path]);
+    await writeFile(path, Buffer.alloc(size));
+    expect(outcomesOf(await site.import([path]))).toEqual(['refused']);
+    await utimes(path, WRITTEN, WRITTEN);
+    expect(outcomesOf(await site.import([path]))).toEqual(['unchanged']);
+    for (const options of [
+      { os: ['debian', '12', 'bookworm'] },
+      { multiarch: 'aarch64-linux-gnu' },
+      { url: KVM },
+      { software: new Map([['kvm-1.0.344', KVM]]) },
+      { softwareRoot: '/srv/slapgrid' },
+    ] as const) {
+      expect(outcomesOf(await site.import([path], options)), JSON.stringify(options)).toEqual(['refused']);
+    }
+    const copy = join(site.medium, 'copy-ubuntu-22.04.tar.gz');
+    await rename(path, copy);
+    expect(outcomesOf(await site.import([copy]))).toEqual(['refused']);
+  });
+
+  it.each([
+    ['its entry is', () => join('bdir', KVM_KEY)],
+    ['its blob is', () => 'bcache'],
+    ['the note of its import is', () => 'imports'],
+  ])('comes back when %s gone from the store', async (_what, place) => {
+    const path = await makeArchive(site, FILE, KVM);
+    await site.import([path]);
+    const before = namesOf(await contentsOf(site.store)).filter((name) => !name.includes(KVM_KEY));
+    await rm(join(site.store, place()), { recursive: true });
+    const [result] = await site.import([path]);
+    expect(['imported', 'unchanged']).toContain(result?.outcome);
+    expect(namesOf(await contentsOf(site.store)).filter((name) => !name.includes(KVM_KEY))).toEqual(before);
+    expect(await site.directory.entries(KVM_KEY)).toHaveLength(1);
+  });
+
+  it.each(['', '{}', 'null', ' '.repeat(100_000)])(
+    'is read again when the note of its import is damaged',
+    async (text) => {
+      const path = await makeArchive(site, FILE, KVM);
+      await site.import([path]);
+      const [note = ''] = await readdir(join(site.store, 'imports'));
+      await rm(join(site.store, 'imports', note));
+      await writeFile(join(site.store, 'imports', note), text);
+      expect(outcomesOf(await site.import([path]))).toEqual(['unchanged']);
+      expect((await readFile(join(site.store, 'imports', note))).length).toBeLessThan(10_000);
+    },
+  );
+
+  it('is looked into only as far as needed when that is enough', async () => {
+    const path = await makeArchive(site, FILE, KVM, { payload: 5_000_000 });
+    const [quick] = await site.import([path], { quick: true });
+    const [thorough] = await site.import([path]);
+    expect(quick).toEqual({ ...thorough, outcome: 'imported' });
+    // Still, what is not this release is refused.
+    await expectRefused(path, /md5/, { quick: true, url: `${KVM}x` });
+  });
+
+  it('comes into the list in the order of the archives, however many are read at once', async () => {
+    const count = 12;
+    for (let number = 0; number < count; number++) {
+      // The first ones are the largest: they are the last to be read.
+      const payload = (count - number) * 100_000;
+      await makeArchive(site, `kvm${String(number).padStart(2, '0')}-ubuntu-22.04.tar.gz`, KVM, { payload });
+    }
+    const results = await site.import([site.medium]);
+    expect(results.map(({ file }) => file)).toEqual((await readdir(site.medium)).sort());
+    const digests = results.map((result) => (result.outcome === 'refused' ? result.reason : result.sha512));
+    expect((await site.directory.entries(KVM_KEY)).map(({ sha512 }) => sha512)).toEqual(digests.reverse());
+    expect(await readdir(join(site.store, 'tmp'))).toEqual([]);
   });
 
   it('tells its progress, to the last byte', async () => {
@@ -323,15 +427,8 @@ describe('an import that writes nothing where it should not', () => {
     const broken = await writeArchive((await readFile(path)).subarray(0, -5), 'b-ubuntu-22.04.tar.gz');
     const before = await contentsOf(site.folder);
     const options = { software: new Map<string, string>(), softwareRoot: '/opt/slapgrid' };
-    const { importArchives } = await import('../../src/operations/import-archives.ts');
     const results: ImportResult[] = [];
-    for await (const result of importArchives(
-      [
-        { path, size: 1 },
-        { path: broken, size: 1 },
-      ],
-      options,
-    ))
+    for await (const result of importArchives(await findArchives([path, broken]), options))
       results.push(result);
     expect(outcomesOf(results)).toEqual(['checked', 'refused']);
     expect(results[0]).toMatchObject({ sha512: digestOf(await readFile(path)), key: KVM_KEY });
@@ -361,6 +458,17 @@ describe('an import that writes nothing where it should not', () => {
     await expectCacheError(importing, 'no-space', /no room/);
     expect(told).toEqual([]);
     expect(namesOf(await contentsOf(full.store))).toEqual(['store.json', 'tmp']);
+  });
+
+  it('leaves nothing of the archives that were read ahead when it is given up', async () => {
+    for (const number of [1, 2, 3, 4]) {
+      await makeArchive(site, `kvm${number}-ubuntu-22.04.tar.gz`, KVM, { payload: 500_000 * number });
+    }
+    const first = join(site.medium, 'kvm1-ubuntu-22.04.tar.gz');
+    await rm(join(site.store, 'bcache'), { recursive: true, force: true });
+    await writeFile(join(site.store, 'bcache'), 'a file where the blobs should be');
+    await expectCacheError(site.import([first, site.medium]), 'storage');
+    expect(await readdir(join(site.store, 'tmp'))).toEqual([]);
   });
 
   it('ends with an error when the store fails, and does not call that a fault of the archive', async () => {

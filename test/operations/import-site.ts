@@ -11,6 +11,7 @@ import {
   type ImportOptions,
   type ImportResult,
 } from '../../src/operations/import-archives.ts';
+import { createImportRecords } from '../../src/operations/import-records.ts';
 import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
 import { signerOf } from '../fixtures/signing-keys.ts';
 import {
@@ -50,7 +51,8 @@ export async function makeImportSite(minFreeSpace = 0): Promise<ImportSite> {
   const blobs = createBlobs(storage);
   const directory = createDirectory(storage);
   const trusted = createTrustedCertificates([{ pem: pair.certificate, where: certificateFile }]);
-  const target = { blobs, directory, trusted, signer: signerOf(pair) };
+  const records = createImportRecords(storage);
+  const target = { blobs, directory, records, trusted, signer: signerOf(pair) };
   return {
     ...{ folder, store, medium, blobs, directory, trusted, certificateFile },
     async import(paths, options = {}) {

@@ -29,7 +29,10 @@ export async function download(
     ],
     { signal, limitSeconds: 330 },
   );
-  const transfers = stdout.trim().split('\n').map((line) => line.split(' ').map(Number));
+  const transfers = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' ').map(Number));
   const bytes = transfers.reduce((sum, [received = 0]) => sum + received, 0);
   if (bytes !== size * times) throw new Error(`curl got ${bytes} bytes of ${url}, not ${size * times}`);
   const seconds = transfers.reduce((sum, [, time = 0]) => sum + time, 0);

@@ -11,7 +11,10 @@ export interface BenchRequest {
 
 /** Writes requests for the clients, which take them in turn: a line each, its parts separated by tabs. */
 export async function writeRequests(file: string, requests: readonly BenchRequest[]): Promise<string> {
-  await writeFile(file, requests.map(({ method, path, header }) => `${method}\t${path}\t${header ?? ''}\n`).join(''));
+  await writeFile(
+    file,
+    requests.map(({ method, path, header }) => `${method}\t${path}\t${header ?? ''}\n`).join(''),
+  );
   return file;
 }
 
@@ -29,7 +32,9 @@ export function ask(port: number, { method, path, header }: BenchRequest): Promi
       ...{ host: '127.0.0.1', port, method, path, timeout: 60_000 },
       headers: name === undefined || value === undefined ? {} : { [name]: value },
     });
-    request.once('error', reject).once('timeout', () => request.destroy(new Error(`no answer to ${method} ${path}`)));
+    request
+      .once('error', reject)
+      .once('timeout', () => request.destroy(new Error(`no answer to ${method} ${path}`)));
     request.once('response', (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -46,12 +46,12 @@ export async function startInBackground(
       resolve();
     });
   });
-  let isRunning = true;
-  void ended.then(() => (isRunning = false));
+  const state = { isRunning: true };
+  void ended.then(() => (state.isRunning = false));
   await log.close();
 
   const end = async (): Promise<void> => {
-    if (!isRunning) return;
+    if (!state.isRunning) return;
     child.kill('SIGTERM');
     const giveUp = setTimeout(() => child.kill('SIGKILL'), END_LIMIT_MS);
     await ended;
@@ -61,7 +61,7 @@ export async function startInBackground(
   try {
     while (!(await isListening(port))) {
       signal.throwIfAborted();
-      if (!isRunning) throw new Error(`${program} did not start: ${await lastLineOf(logFile)}`);
+      if (!state.isRunning) throw new Error(`${program} did not start: ${await lastLineOf(logFile)}`);
       if (performance.now() - begin > START_LIMIT_MS)
         throw new Error(`${program} takes no connections after ${START_LIMIT_MS / 1000} s`);
       await sleep(2);
@@ -92,7 +92,14 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   );
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(
-    servers.map((server) => new Promise<void>((resolve) => server.close(() => { resolve(); }))),
+    servers.map(
+      (server) =>
+        new Promise<void>((resolve) =>
+          server.close(() => {
+            resolve();
+          }),
+        ),
+    ),
   );
   return ports;
 }

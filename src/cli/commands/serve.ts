@@ -5,7 +5,7 @@ import { parseListen, type ListenAddress } from '../../config/listen-address.ts'
 import { createApp } from '../../http/app.ts';
 import { createListener, type Listener } from '../../http/listener.ts';
 import type { TlsMaterial } from '../../operations/tls-certificate.ts';
-import { urlsOf } from '../addresses.ts';
+import { bestUrl, urlsOf } from '../addresses.ts';
 import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { createServerLog, type ServerLog } from '../request-log.ts';
@@ -127,7 +127,7 @@ async function printWelcome(
   terminal: Terminal,
 ): Promise<void> {
   const urls = listeners.flatMap(({ address, port }) => urlsOf({ ...address, port }));
-  const base = config.server.publicUrl ?? urls[0];
+  const base = config.server.publicUrl ?? bestUrl(urls);
   if (base === undefined) return;
   terminal.print(`Serving ${config.store.path} on\n${urls.map((url) => `  ${url}`).join('\n')}\n`);
   terminal.print(

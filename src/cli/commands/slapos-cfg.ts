@@ -4,7 +4,7 @@ import { listReleases } from '../../operations/list-releases.ts';
 import { formatNetworkcacheSection } from '../../operations/slapos-cfg.ts';
 import { readIfThere } from '../../operations/files.ts';
 import { isSelfSigned } from '../../operations/tls-certificate.ts';
-import { urlsOf } from '../addresses.ts';
+import { bestUrl, urlsOf } from '../addresses.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { openStore, readConfig, readTrusted } from '../site.ts';
 import { tlsFilesOf } from '../tls.ts';
@@ -26,8 +26,7 @@ export async function slaposCfg({
   if (url !== undefined && !/^https?:\/\/[^/]/i.test(url)) {
     throw new CacheError('usage', `--url: not a URL: "${url}"; write http://HOST:PORT`);
   }
-  const [address] = config.server.listen;
-  const base = url ?? config.server.publicUrl ?? (address === undefined ? '' : urlsOf(address)[0]) ?? '';
+  const base = url ?? config.server.publicUrl ?? bestUrl(config.server.listen.flatMap(urlsOf)) ?? '';
   if (url === undefined && config.server.publicUrl === undefined) {
     terminal.tell(
       `cache: nodes are told ${base}, an address of this machine; give another with --url or [server] public-url`,

@@ -1,0 +1,15 @@
+import type { BenchCase } from './bench-case.ts';
+import { https, manyClients, oneClient, oneClientDrain, ranges } from './cases/downloads.ts';
+import { imports, importsAgain, quickImports } from './cases/imports.ts';
+import { manyEntries } from './cases/many-entries.ts';
+import { slowClients } from './cases/slow-clients.ts';
+import { head, lookups, notModifiedBlobs, notModifiedLookups } from './cases/small-requests.ts';
+import { commandStart } from './cases/start.ts';
+import { uploads } from './cases/upload.ts';
+
+/** In the order of the table. */
+export const CASES: readonly BenchCase[] = [
+  ...[oneClient, oneClientDrain, manyClients, slowClients, ranges, https],
+  ...[lookups, head, notModifiedLookups, notModifiedBlobs, manyEntries],
+  ...[uploads, imports, quickImports, importsAgain, commandStart],
+];

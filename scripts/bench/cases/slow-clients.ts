@@ -1,0 +1,78 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BenchCase, Contender } from '../bench-case.ts';
+import { measureUsage } from '../http-server.ts';
+import { startSlowClients } from '../load/own-clients.ts';
+import { writeRequests } from '../load/requests.ts';
+import { runWrk } from '../load/wrk.ts';
+import { lookupPaths } from './small-requests.ts';
+
+/** Bytes a second that each takes. */
+const RATE = 2 ** 20;
+/** Until the first rush is over: sockets fill their buffers at once, whatever the client's rate. */
+const SETTLE_MS = 3000;
+
+/** Lookups come from one connection, one after the other: it is how long a node waits that counts. */
+export const slowClients: BenchCase = {
+  name: 'slow-clients',
+  summary: '200 slow clients (1 MiB/s each) on a 1 GiB blob, lookups beside them',
+  needs: ['wrk'],
+  async prepare(bench) {
+    const { folder, signal } = bench;
+    const clients = bench.sizes.slowClients;
+    const server = await bench.ours();
+    const { port } = server;
+    const path = `/bcache/${await bench.blob('large', bench.sizes.large)}`;
+    const requestsFile = await writeRequests(join(folder, 'slow-clients.requests'), await lookupPaths(bench));
+    const lookUp = (seconds: number): ReturnType<typeof runWrk> =>
+      runWrk({ port, requestsFile, connections: 1, seconds, signal });
+
+    const idle: Contender = {
+      name: 'without them',
+      async run(seconds) {
+        const { result, usage } = await measureUsage(server, () => lookUp(seconds), 'request');
+        return { figures: { p99: result.latency?.p99 ?? NaN, rss: usage.peakRss / 2 ** 20 } };
+      },
+    };
+    const busy: Contender = {
+      name: 'ours',
+      async run(seconds) {
+        const limitSeconds = seconds + 60;
+        let speed = 0;
+        const load = async (): Promise<Awaited<ReturnType<typeof lookUp>>> => {
+          const slow = await startSlowClients({ port, path, clients, rate: RATE, limitSeconds }, signal);
+          try {
+            await sleep(SETTLE_MS, undefined, { signal });
+            const before = await slow.report();
+            const result = await lookUp(seconds);
+            // The reports of the time in between are waiting to be read.
+            let after = await slow.report();
+            while (after.at - before.at < seconds * 1000) after = await slow.report();
+            speed = (after.bytes - before.bytes) / 1e3 / (after.at - before.at);
+            return result;
+          } finally {
+            await slow.end();
+          }
+        };
+        const { result, usage } = await measureUsage(server, load, 'request');
+        return { figures: { p99: result.latency?.p99 ?? NaN, rss: usage.peakRss / 2 ** 20, speed } };
+      },
+    };
+    const wanted = (clients * RATE) / 1e6;
+    return {
+      contenders: [busy, idle],
+      rows: [
+        { label: 'peak RSS', figure: 'rss', unit: 'MiB', target: { of: 'value', is: 'at most', value: 200 } },
+        { label: 'lookups p99', figure: 'p99', unit: 'ms', target: { of: 'ratio', is: 'at most', value: 3 } },
+        // All of them get what they can take: otherwise the other figures would mean nothing.
+        {
+          label: 'their speed',
+          figure: 'speed',
+          unit: 'MB/s',
+          target: { of: 'value', is: 'at least', value: wanted * 0.95 },
+        },
+      ],
+      warmUp: false,
+    };
+  },
+};
