@@ -1,7 +1,30 @@
+import type { CacheError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
 import type { AccessControl } from '../http/access-control.ts';
 
-/** `[access]`, ready to be asked. */
-export function createAccess({ access }: Config): AccessControl {
-  return { anonymous: access.anonymous === 'none' ? undefined : access.anonymous };
+/**
+ * `[access]`, ready to be asked.
+ * @param report is told what is wrong with files and groups while the server runs
+ * @throws CacheError `config`
+ */
+export async function createAccess(
+  { access }: Config,
+  report: (problem: CacheError) => void,
+): Promise<AccessControl> {
+  const { htpasswdFile, ldap, clientCaFile } = access;
+  if (htpasswdFile === undefined && ldap === undefined && clientCaFile === undefined) {
+    return { anonymous: access.anonymous === 'none' ? undefined : access.anonymous };
+  }
+  // Most sites have no users: they don't wait for the libraries that know passwords and LDAP.
+  const { createAuthenticator } = await import('../access/authenticator.ts');
+  const authenticator = await createAuthenticator(access, { report });
+  return {
+    anonymous: authenticator.anonymous,
+    ...(authenticator.acceptsPasswords
+      ? { withPassword: (name, password, remote) => authenticator.withPassword(name, password, remote) }
+      : {}),
+    ...(clientCaFile === undefined
+      ? {}
+      : { withCertificate: (commonName) => authenticator.withCertificate(commonName) }),
+  };
 }

@@ -8,7 +8,8 @@ export type Role = 'read' | 'upload' | 'admin';
 /** Somebody who proved who they are. */
 export interface Identity {
   readonly name: string;
-  readonly role: Role;
+  /** undefined: known, but not allowed anything. */
+  readonly role: Role | undefined;
 }
 
 /** Who may do what, without any knowledge of HTTP. */
@@ -21,8 +22,8 @@ export interface AccessControl {
    * @throws CacheError `unavailable` when it can't be told just now
    */
   readonly withPassword?: (name: string, password: string, remote: string) => Promise<Identity | undefined>;
-  /** Left out where no client certificates are asked for. */
-  readonly withCertificate?: (commonName: string) => Identity;
+  /** Left out where no client certificates are asked for. @returns undefined for what can't be a name */
+  readonly withCertificate?: (commonName: string) => Identity | undefined;
 }
 
 const RANK: Readonly<Record<Role, number>> = { read: 1, upload: 2, admin: 3 };

@@ -40,7 +40,9 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
     directory: store.directory,
     log,
     version,
-    access: createAccess(config),
+    access: await createAccess(config, ({ message }) => {
+      log.warn(message);
+    }),
     trusted: await readTrusted(config),
     upload: config.upload,
     checkStore: async () => {
