@@ -109,7 +109,7 @@ export async function createAuthenticator(
         // What is remembered passes here too: else a guess that is right would be the only one to get an answer.
         throttle.attempt(network, name, async () => {
           const known = remembered.get(proof);
-          
+          if (known !== undefined) return known;
           const found = await shareCheck(proof, () => check(name, password, network));
           if (found !== undefined) remembered.set(proof, found);
           return found;

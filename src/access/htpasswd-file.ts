@@ -6,7 +6,7 @@ import { parseHtpasswd, type Htpasswd } from './htpasswd.ts';
 import { matchesHash, type CompareBcrypt } from './password-hash.ts';
 
 /** What an htpasswd file says to a name and a password. */
-export type PasswordVerdict = 'right' | 'wrong' | 'unknown-name';
+type PasswordVerdict = 'right' | 'wrong' | 'unknown-name';
 
 /** An htpasswd file that is read again when it changes. */
 export interface HtpasswdFile {

@@ -41,5 +41,7 @@ export function createHasher(): Hasher {
 
 /** Text from outside as it may stand in a message: quoted, control characters escaped, not longer than a line. */
 export function quoteBriefly(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
+  const quoted = JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
+  // Terminals act on these, and JSON lets them through.
+  return quoted.replace(/[\u007f-\u009f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
 }

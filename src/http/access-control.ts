@@ -78,7 +78,7 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
 function commonNameOf(socket: TLSSocket): string | undefined {
   if (!socket.authorized) return undefined;
   // A TLS 1.3 session taken up again is authorized even where no certificate was ever shown; then this is empty.
-  const { subject }: Partial<PeerCertificate> = socket.getPeerCertificate();
+  const { subject } = socket.getPeerCertificate() as Partial<PeerCertificate>;
   const name: unknown = subject?.CN;
   return typeof name === 'string' && name !== '' ? name : undefined;
 }

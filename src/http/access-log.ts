@@ -42,15 +42,25 @@ export function createRecorder(log: RequestLog): (bindings: HttpBindings) => Req
     const record: RequestRecord = { id: `${run}-${(++count).toString(36)}` };
     const begin = performance.now();
     const { socket } = incoming;
-    const written = socket.bytesWritten;
     const remote = socket.remoteAddress ?? '';
+    // Of several requests in a row on one connection, each counts from its own answer's first byte to its last.
+    let before = socket.bytesWritten;
+    let after: number | undefined;
+    if (outgoing.socket === null) {
+      outgoing.once('socket', () => {
+        before = socket.bytesWritten;
+      });
+    }
+    outgoing.prependOnceListener('finish', () => {
+      after = socket.bytesWritten;
+    });
     outgoing.once('close', () => {
       log.request({
         requestId: record.id,
         method: incoming.method ?? '',
         path: incoming.url ?? '',
         status: outgoing.headersSent ? outgoing.statusCode : 0,
-        bytes: socket.bytesWritten - written,
+        bytes: (after ?? socket.bytesWritten) - before,
         ms: Math.round((performance.now() - begin) * 100) / 100,
         remote,
         ...(record.user === undefined ? {} : { user: record.user }),

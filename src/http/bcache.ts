@@ -29,14 +29,19 @@ export function createBlobRoutes(blobs: Blobs, { access, maxBlobSize }: BlobRout
     if (object === undefined) throw new CacheError('not-found', `no such blob: ${digest}`);
     try {
       const answer = answerFor(digest, object.size, {
+        ifMatch: incoming.headers['if-match'],
         ifNoneMatch: incoming.headers['if-none-match'],
         // Ranges are defined for GET alone (RFC 9110, 14.2).
         range: incoming.method === 'GET' ? incoming.headers.range : undefined,
         ifRange: incoming.headers['if-range'],
       });
-      outgoing.writeHead(answer.status, answer.headers);
-      if (answer.part === undefined || incoming.method === 'HEAD') outgoing.end();
-      else await pump.send(object, answer.part, outgoing);
+      const writeHead = (): void => void outgoing.writeHead(answer.status, answer.headers);
+      if (answer.part !== undefined && incoming.method !== 'HEAD') {
+        await pump.send(object, answer.part, outgoing, writeHead);
+      } else {
+        writeHead();
+        outgoing.end();
+      }
     } finally {
       await object.close();
     }

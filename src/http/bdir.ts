@@ -43,7 +43,10 @@ export function createDirectoryRoutes(
   const answer = (c: Context<HttpEnv>, key: Key, list: EntryList | undefined): Response => {
     if (list === undefined) throw new CacheError('not-found', `no entry for key ${key}`);
     const { body, etag } = list;
-    if (matchesEtag(c.env.incoming.headers['if-none-match'], etag)) {
+    const { headers } = c.env.incoming;
+    if (headers['if-match'] !== undefined && !matchesEtag(headers['if-match'], etag))
+      return c.body(null, 412);
+    if (matchesEtag(headers['if-none-match'], etag)) {
       return c.body(null, 304, { ETag: etag, 'Cache-Control': 'no-cache' });
     }
     return c.body(body as Uint8Array<ArrayBuffer>, 200, {

@@ -1,9 +1,10 @@
-import parseRange from 'range-parser';
 import type { Digest } from '../cache/digest.ts';
 import { matchesEtag } from './etag.ts';
+import { parseRange, type ByteRange } from './range.ts';
 
 /** What a request says about which bytes it wants, and whether it wants any. */
 export interface Conditions {
+  readonly ifMatch: string | undefined;
   readonly ifNoneMatch: string | undefined;
   readonly range: string | undefined;
   readonly ifRange: string | string[] | undefined;
@@ -11,17 +12,17 @@ export interface Conditions {
 
 /** The head of the answer to a blob's request, and which of its bytes follow. */
 export interface BlobAnswer {
-  readonly status: 200 | 206 | 304 | 416;
+  readonly status: 200 | 206 | 304 | 412 | 416;
   readonly headers: Record<string, string | number>;
   /** The bytes to send, both ends included; undefined where there is no body. */
-  readonly part?: { readonly start: number; readonly end: number };
+  readonly part?: ByteRange;
 }
 
 /** Conditions and ranges of RFC 9110, 13 and 14. @param size of the blob in bytes */
 export function answerFor(
   digest: Digest,
   size: number,
-  { ifNoneMatch, range, ifRange }: Conditions,
+  { ifMatch, ifNoneMatch, range, ifRange }: Conditions,
 ): BlobAnswer {
   const etag = `"${digest}"`;
   const headers = {
@@ -31,6 +32,8 @@ export function answerFor(
     // A digest names the same bytes for ever.
     'Cache-Control': 'public, max-age=31536000, immutable',
   };
+  const nothing = { ...headers, 'Content-Length': 0 };
+  if (ifMatch !== undefined && !matchesEtag(ifMatch, etag)) return { status: 412, headers: nothing };
   if (matchesEtag(ifNoneMatch, etag)) return { status: 304, headers };
   const whole: BlobAnswer = {
     status: 200,
@@ -38,17 +41,12 @@ export function answerFor(
     part: { start: 0, end: size - 1 },
   };
   if (range === undefined || (ifRange !== undefined && ifRange !== etag)) return whole;
-  const ranges = parseRange(size, range);
-  if (ranges === -1) {
-    return {
-      status: 416,
-      headers: { ...headers, 'Content-Range': `bytes */${size}`, 'Content-Length': 0 },
-    };
+  const part = parseRange(range, size);
+  if (part === undefined) return whole;
+  if (part === 'unsatisfiable') {
+    return { status: 416, headers: { ...nothing, 'Content-Range': `bytes */${size}` } };
   }
-  // What isn't understood, and several ranges, may be answered with everything (RFC 9110, 14.2).
-  if (ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1 || ranges[0] === undefined)
-    return whole;
-  const [{ start, end }] = ranges;
+  const { start, end } = part;
   return {
     status: 206,
     headers: {
@@ -56,6 +54,6 @@ export function answerFor(
       'Content-Range': `bytes ${start}-${end}/${size}`,
       'Content-Length': end - start + 1,
     },
-    part: { start, end },
+    part,
   };
 }

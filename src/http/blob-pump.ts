@@ -1,19 +1,16 @@
 import type { ServerResponse } from 'node:http';
 import { CacheError } from '../cache/errors.ts';
 import type { OpenObject } from '../cache/object-storage.ts';
+import type { ByteRange } from './range.ts';
 
 /** Sends stored bytes without a stream between disk and socket. */
 export interface BlobPump {
   /**
-   * Sends the bytes from `start` to `end`, both included, behind a head that was written already, and ends the answer.
-   * A client that goes away stops the reading at once and is no error.
-   * @throws CacheError `storage` when the object is shorter than it said
+   * Sends a part of the object, and ends the answer. A client that goes away stops the reading at once and is no error.
+   * @param writeHead called when the first bytes are there: a disk that fails before can still be answered with a 5xx
+   * @throws CacheError `storage`
    */
-  send(
-    object: OpenObject,
-    part: { readonly start: number; readonly end: number },
-    outgoing: ServerResponse,
-  ): Promise<void>;
+  send(object: OpenObject, part: ByteRange, outgoing: ServerResponse, writeHead: () => void): Promise<void>;
 }
 
 /** The first pieces: for clients that only look whether the blob is there, and for slow ones. */
@@ -38,7 +35,7 @@ export function createBlobPump(): BlobPump {
   };
 
   return {
-    async send(object, { start, end }, outgoing) {
+    async send(object, { start, end }, outgoing, writeHead) {
       const gone = new Promise<false>((resolve) => {
         outgoing.once('close', () => {
           resolve(false);
@@ -60,6 +57,7 @@ export function createBlobPump(): BlobPump {
       };
 
       let current = position <= end ? await readPiece() : undefined;
+      writeHead();
       while (current !== undefined && !outgoing.destroyed) {
         const { buffer, piece } = current;
         const begin = performance.now();

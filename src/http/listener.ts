@@ -1,5 +1,5 @@
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import {
   createServer as createTlsServer,
   Server as TlsServer,
@@ -8,6 +8,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import type { App } from './app.ts';
+import { trackConnections, type OpenConnections } from './open-connections.ts';
 
 /** Where to listen. */
 export interface ListenAddress {
@@ -50,17 +51,33 @@ export async function createListener(
   { host, port }: ListenAddress,
   tls?: TlsOptions,
 ): Promise<Listener> {
-  const answer = getRequestListener((request, bindings) => app.fetch(request, bindings as HttpBindings), {
-    // What comes before the routes can fail only by a request that is none.
-    errorHandler: () => new Response('bad request\n', { status: 400 }),
-  });
+  const asSent = new WeakMap<IncomingMessage, { readonly method: string; readonly url: string }>();
+  const answer = getRequestListener(
+    (request, bindings) => {
+      const { incoming, outgoing } = bindings as HttpBindings;
+      Object.assign(incoming, asSent.get(incoming));
+      return app.fetch(request, { incoming, outgoing });
+    },
+    { errorHandler: () => new Response('bad request\n', { status: 400 }) },
+  );
   // The limit on a whole request would cut off a long upload. The one on its head would go with it if it weren't given.
   const options = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 30_000, noDelay: true };
-  const onRequest: RequestListener = (incoming, outgoing) => void answer(incoming, outgoing);
+  const onRequest: RequestListener = (incoming, outgoing) => {
+    connections.note(incoming, outgoing);
+    // @hono/node-server makes a URL of Host and target, and refuses what a URL can't hold: clients without Host, and
+    // IPv6 addresses that aren't written in the shortest way. Hono makes another answer of one to HEAD. Nobody here
+    // looks at the URL, and node itself leaves out the body: both are shown something plain, until they are through.
+    const { method = '', url = '' } = incoming;
+    asSent.set(incoming, { method, url });
+    Object.assign(incoming, { method: method === 'HEAD' ? 'GET' : method, url: '/' });
+    incoming.headers.host = 'cache';
+    void answer(incoming, outgoing);
+  };
   const server =
     tls === undefined
       ? createServer(options, onRequest)
       : createTlsServer({ ...options, ...secureContextOf(tls) }, onRequest);
+  const connections = trackConnections(server);
   server.timeout = IDLE_LIMIT_MS;
   // A client that waits to be asked for its body is asked by the route, after access and size are checked.
   server.on('checkContinue', onRequest);
@@ -72,7 +89,7 @@ export async function createListener(
     renew: (renewed) => {
       if (server instanceof TlsServer) server.setSecureContext(secureContextOf(renewed));
     },
-    close: (limit) => close(server, limit),
+    close: (limit) => close(server, connections, limit),
   };
 }
 
@@ -135,25 +152,24 @@ function listenFault(error: unknown): string {
   }
 }
 
-async function close(server: Server, limit: number): Promise<number> {
-  let open = 0;
+async function close(server: Server, connections: OpenConnections, limit: number): Promise<number> {
+  let broken = 0;
   const closed = new Promise<void>((resolve) => {
     server.close(() => {
       resolve();
     });
   });
-  // Connections become idle one after the other; node closes only those that are so at the time of the call.
+  // Connections become idle one after the other.
+  connections.closeIdle();
   const sweeping = setInterval(() => {
-    server.closeIdleConnections();
+    connections.closeIdle();
   }, 50);
   const breaking = setTimeout(() => {
-    server.getConnections((_error, count) => {
-      open = count;
-      server.closeAllConnections();
-    });
+    broken = connections.count();
+    server.closeAllConnections();
   }, limit);
   await closed;
   clearInterval(sweeping);
   clearTimeout(breaking);
-  return open;
+  return broken;
 }

@@ -55,6 +55,15 @@ export class RawConnection {
     this.#socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
   }
 
+  /** Resolves when the system has taken the bytes, or when the connection is lost. */
+  sendAll(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve) => {
+      this.#socket.write(bytes, () => {
+        resolve();
+      });
+    });
+  }
+
   /** Sends a request as HTTP/1.1 with a Host header, and nothing that isn't asked for. */
   request(target: string, { method = 'GET', headers = {}, body = '' }: RawRequest = {}): void {
     const { host, port } = this.#place;

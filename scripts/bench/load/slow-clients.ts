@@ -10,6 +10,8 @@ import { slowOrder, type slowReport } from './own-clients.ts';
 /** How often each client may read, in milliseconds; they take turns within this time. */
 const TURN_MS = 100;
 const SLICES = 10;
+/** What wasn't used is saved up for no longer, in milliseconds: a server that stood still doesn't get a rush afterwards. */
+const SAVING_MS = 500;
 
 const { port, path, clients, rate, limitSeconds } = slowOrder.parse(JSON.parse(process.argv[2] ?? ''));
 
@@ -17,6 +19,8 @@ interface SlowClient {
   readonly socket: Socket;
   /** Bytes that it may read now; negative after it read more than its share. */
   allowance: number;
+  /** When it was last given some, milliseconds of `performance.now()`. */
+  granted: number;
   received: number;
 }
 
@@ -34,7 +38,7 @@ process.stdout.on('error', () => process.exit(1));
 
 function open(index: number): SlowClient {
   const socket = connect(port, '127.0.0.1');
-  const client: SlowClient = { socket, allowance: 0, received: 0 };
+  const client: SlowClient = { socket, allowance: 0, granted: performance.now(), received: 0 };
   socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`);
   socket.pause();
   socket.on('data', (chunk) => {
@@ -55,9 +59,11 @@ function open(index: number): SlowClient {
 
 function grant(client: SlowClient | undefined): void {
   if (client === undefined) return;
-  const share = (rate * TURN_MS) / 1000;
-  // What wasn't used is not saved up: a server that stood still doesn't get a rush afterwards.
-  client.allowance = Math.min(share, client.allowance + share);
+  // By the clock: on a busy machine timers come late.
+  const now = performance.now();
+  const share = (rate * (now - client.granted)) / 1000;
+  client.granted = now;
+  client.allowance = Math.min((rate * SAVING_MS) / 1000, client.allowance + share);
   if (client.allowance > 0) client.socket.resume();
 }
 

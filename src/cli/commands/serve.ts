@@ -50,23 +50,37 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
     },
   });
   const tls = await prepareTls(config, terminal);
+  const toldToStop = untilToldToStop();
   // Before the import, which may take long: a port in use should not be found out after it.
   const listeners = await listenOnAll(app, addresses, tls);
   const watch = watchCertificates(config, listeners, log);
   try {
-    if (Array.isArray(options.import)) {
-      printResults(
-        await runImport(options.import, config, { softwareRoot: '/opt/slapgrid', quiet }, terminal),
-        terminal,
-      );
-    }
-    if (!quiet) await printWelcome(listeners, config, terminal);
-    log.info(`serving ${config.store.path} on ${listeners.map(({ url }) => url).join(' ')}`);
-    await untilToldToStop();
+    const busy = begin(options, listeners, config, terminal, log).then(() => toldToStop);
+    await Promise.race([busy, toldToStop]);
   } finally {
     watch.stop();
     await stop(listeners, log);
   }
+  // Told to stop while an import runs: that may be broken off at any moment.
+  process.exit(EXIT.done);
+}
+
+/** What is done once the server listens. */
+async function begin(
+  { import: paths, quiet = false }: ServeOptions,
+  listeners: readonly OpenListener[],
+  config: Config,
+  terminal: Terminal,
+  log: ServerLog,
+): Promise<void> {
+  if (Array.isArray(paths)) {
+    printResults(
+      await runImport(paths, config, { softwareRoot: '/opt/slapgrid', quiet }, terminal),
+      terminal,
+    );
+  }
+  if (!quiet) await printWelcome(listeners, config, terminal);
+  log.info(`serving ${config.store.path} on ${listeners.map(({ url }) => url).join(' ')}`);
 }
 
 /** A medium that is mounted read-only can still be served. */

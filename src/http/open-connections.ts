@@ -1,0 +1,41 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
+
+/** The connections of a server, and whether something is being answered on them. */
+export interface OpenConnections {
+  /** To be called for every request. */
+  note(incoming: IncomingMessage, outgoing: ServerResponse): void;
+  /**
+   * Closes those on which nothing is being answered: idle ones, and those that have sent no request, or half of one,
+   * which node's own `closeIdleConnections` leaves.
+   */
+  closeIdle(): void;
+  /** How many there are. */
+  count(): number;
+}
+
+export function trackConnections(server: Server): OpenConnections {
+  /** With the number of requests that each has unanswered. */
+  const running = new Map<Socket, number>();
+  server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
+    running.set(socket, 0);
+    socket.once('close', () => running.delete(socket));
+  });
+  const add = (socket: Socket, number: number): void => {
+    const count = running.get(socket);
+    if (count !== undefined) running.set(socket, count + number);
+  };
+  return {
+    note({ socket }, outgoing) {
+      add(socket, 1);
+      outgoing.once('close', () => {
+        add(socket, -1);
+      });
+    },
+    closeIdle() {
+      for (const [socket, count] of running) if (count === 0) socket.destroySoon();
+    },
+    count: () => running.size,
+  };
+}
