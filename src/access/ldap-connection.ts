@@ -97,7 +97,7 @@ function watchPlaintext(socket: Socket): () => void {
   };
 }
 
-/** Bytes of the LDAP message that begins here, its head included: a BER sequence (X.690, 8.1.3), less than 64 KiB. */
+/** Bytes of the LDAP message that begins here, its head included: a BER sequence (X.690, 8.1.3). */
 function messageLength(bytes: Buffer): number | undefined {
   const [tag, length = 0] = bytes;
   if (tag !== 0x30) return undefined;

@@ -227,12 +227,14 @@ function createWriter(
 /** Renames, and makes durable the name and every folder that was made for it. */
 async function moveInto(root: string, path: string, target: string): Promise<void> {
   const folder = dirname(target);
-  // Somebody who removes the last object of a folder removes the folder too: between the two calls, now and then.
+  let firstMade: string | undefined;
+  // Somebody who removes the last object of a folder removes the folder too: in the middle of these, now and then.
   for (let attempt = 0; ; attempt++) {
     // A folder made in an empty mount point would pass for a store, and everything in it for missing.
     if (folder !== root) await checkIsStillThere(root);
-    const firstMade = await mkdir(folder, { recursive: true });
     try {
+      const made = await mkdir(folder, { recursive: true });
+      firstMade ??= made;
       await rename(path, target);
     } catch (error) {
       if (systemCode(error) === 'ENOENT' && attempt < 10) continue;

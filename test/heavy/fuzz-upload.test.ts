@@ -11,7 +11,7 @@ import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { say } from '../http/outside-programs.ts';
 import { ask, RawConnection, type Place } from '../http/raw-connection.ts';
 import { ServeProcess } from '../http/serve-process.ts';
-import { bytesOf, isWhole, uploadRequest, type UploadRequest } from './upload-requests.ts';
+import { BLOB_THERE, bytesOf, isWhole, uploadRequest, type UploadRequest } from './upload-requests.ts';
 import { everythingBelow, temporaryFiles } from '../http/upload-client.ts';
 
 const CASES = process.env['SHACACHE_HEAVY'] === undefined ? 300 : 10_000;
@@ -38,6 +38,9 @@ async function send(place: Place, request: UploadRequest): Promise<readonly numb
     do statuses.push((await connection.head()).status);
     while (statuses.at(-1) === 100);
     return statuses;
+  } catch {
+    // What is no HTTP at all is answered by node's parser, which doesn't wait for the rest.
+    return [];
   } finally {
     connection.destroy();
   }
@@ -55,8 +58,8 @@ describe('uploads of garbage', () => {
       const place = { host: '127.0.0.1', port: await serve.port() };
       const there = await ask(place, '/bcache', {
         method: 'POST',
-        headers: { 'Content-Length': '5' },
-        body: 'there',
+        headers: { 'Content-Length': String(BLOB_THERE.length) },
+        body: BLOB_THERE,
       });
       expect(there.status).toBe(201);
       const outside = async (): Promise<readonly string[]> =>

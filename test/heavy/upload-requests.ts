@@ -4,6 +4,9 @@ import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { membersOf } from '../fixtures/entries.ts';
 import { chunk } from '../http/upload-client.ts';
 
+/** A blob that entries may name, to be uploaded first. */
+export const BLOB_THERE = 'there';
+
 /** Bytes as characters, so that what failed can be read. */
 const latin1 = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)) });
 const lineText = fc.string({
@@ -54,6 +57,7 @@ const maybeNasty = fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, na
 const goodEntry = fc
   .record({
     url: fc.webUrl(),
+    content: fc.oneof({ weight: 4, arbitrary: fc.constant(BLOB_THERE) }, fc.constant('not there')),
     changes: fc.dictionary(
       fc.oneof(
         fc.constantFrom('sha512', 'software_url', 'url', 'os', 'machine', 'size', '__proto__'),
@@ -64,10 +68,10 @@ const goodEntry = fc
     ),
     signature: fc.oneof({ weight: 3, arbitrary: fc.constant('') }, fc.base64String(), fc.string()),
   })
-  .map(({ url, changes, signature }) => ({
+  .map(({ url, content, changes, signature }) => ({
     key: keyOfSoftwareUrl(url) as string,
     text: JSON.stringify([
-      JSON.stringify({ ...membersOf(url, { sha512: digestOf('there') }), ...changes }),
+      JSON.stringify({ ...membersOf(url, { sha512: digestOf(content) }), ...changes }),
       signature,
     ]),
   }));
@@ -88,16 +92,25 @@ const blobBody = fc.oneof(
 );
 
 const message = fc.oneof(
-  fc.tuple(entryBody, maybeNasty).map(([{ key, text }, name]) => ({
-    target: `/bdir/${name ?? key}`,
-    body: Buffer.from(text, 'utf8').toString('latin1'),
-  })),
+  {
+    weight: 4,
+    arbitrary: fc.tuple(entryBody, maybeNasty).map(([{ key, text }, name]) => ({
+      target: `/bdir/${name ?? key}`,
+      body: Buffer.from(text, 'utf8').toString('latin1'),
+      method: 'PUT',
+    })),
+  },
   fc.tuple(blobBody, maybeNasty).map(([body, name]) => ({
     target: `/bcache/${name ?? digestOf(Buffer.from(body, 'latin1'))}`,
     body,
+    method: 'PUT',
   })),
-  blobBody.map((body) => ({ target: '/bcache', body })),
-  fc.record({ target: lineText.map((text) => `/${text}`), body: latin1 }),
+  blobBody.map((body) => ({ target: '/bcache', body, method: 'POST' })),
+  fc.record({
+    target: lineText.map((text) => `/${text}`),
+    body: latin1,
+    method: fc.constantFrom('PUT', 'POST'),
+  }),
 );
 
 /** How the body is framed; what is told of its length is often a lie. */
@@ -151,9 +164,10 @@ const moreHeaders = fc.array(
 
 /** A request to upload something, good or bad. */
 export const uploadRequest = fc.record({
+  /** In place of the right one. */
   method: fc.oneof(
-    { weight: 10, arbitrary: fc.constantFrom('PUT', 'POST') },
-    fc.constantFrom('GET', 'HEAD', 'DELETE', 'PATCH'),
+    { weight: 10, arbitrary: fc.constant(undefined) },
+    fc.constantFrom('PUT', 'POST', 'GET', 'HEAD', 'DELETE', 'PATCH'),
   ),
   message,
   framing,
@@ -170,7 +184,7 @@ export type UploadRequest = typeof uploadRequest extends fc.Arbitrary<infer T> ?
 /** As it goes over the wire. */
 export function bytesOf({
   method,
-  message: { target, body },
+  message: { target, body, method: usual },
   framing: { headers, frame, lie },
   moreHeaders: more,
   version,
@@ -187,7 +201,15 @@ export function bytesOf({
           chunk(''),
         ])
       : bytes;
-  const head = [`${method} ${target} HTTP/${version}`, 'Host: x', ...headers, ...length, ...more, '', ''];
+  const head = [
+    `${method ?? usual} ${target} HTTP/${version}`,
+    'Host: x',
+    ...headers,
+    ...length,
+    ...more,
+    '',
+    '',
+  ];
   return Buffer.concat([Buffer.from(head.join('\r\n'), 'latin1'), framed]);
 }
 

@@ -61,7 +61,7 @@ export async function startInBackground(
   try {
     while (!(await isListening(port))) {
       signal.throwIfAborted();
-      if (!state.isRunning) throw new Error(`${program} did not start: ${await lastLineOf(logFile)}`);
+      if (!state.isRunning) throw new Error(`${program} did not start: ${await faultIn(logFile)}`);
       if (performance.now() - begin > START_LIMIT_MS)
         throw new Error(`${program} takes no connections after ${START_LIMIT_MS / 1000} s`);
       await sleep(2);
@@ -117,6 +117,8 @@ function isListening(port: number): Promise<boolean> {
   });
 }
 
-async function lastLineOf(file: string): Promise<string> {
-  return (await readFile(file, 'utf8')).trim().split('\n').at(-1) ?? '';
+/** The line that tells of an error, before the stack that follows it; the last one where there is none. */
+async function faultIn(file: string): Promise<string> {
+  const lines = (await readFile(file, 'utf8')).trim().split('\n');
+  return lines.find((line) => /error|cache:|emerg/i.test(line)) ?? lines.at(-1) ?? '';
 }
