@@ -17,7 +17,7 @@ export function urlsOf({ scheme, host, port }: ListenAddress): readonly string[]
  * The machine's addresses as others see them: IPv4 as in the guide, then IPv6. Link-local ones need an interface's
  * name, which no URL can carry. A machine without network has only its own.
  */
-export function reachableHosts(): readonly string[] {
+function reachableHosts(): readonly string[] {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   const seen = all.filter(({ internal, address }) => !internal && !/^fe[89ab]/i.test(address));
   const hosts = [

@@ -29,7 +29,7 @@ const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
   'no-space': 507,
 };
 
-export function statusOf(error: unknown): ContentfulStatusCode {
+function statusOf(error: unknown): ContentfulStatusCode {
   return error instanceof CacheError ? STATUS[error.code] : 500;
 }
 

@@ -8,7 +8,7 @@ import { readIfThere, writeError, writeNew } from './files.ts';
 /** Ten years, as the guide has it. */
 const KEY_DAYS = 3653;
 /** The common name in the guide. */
-export const DEFAULT_COMMON_NAME = 'ShaCache Signing Cert';
+const DEFAULT_COMMON_NAME = 'ShaCache Signing Cert';
 
 export interface KeyFiles {
   readonly privateKeyFile: string;

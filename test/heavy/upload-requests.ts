@@ -69,7 +69,7 @@ const goodEntry = fc
     signature: fc.oneof({ weight: 3, arbitrary: fc.constant('') }, fc.base64String(), fc.string()),
   })
   .map(({ url, content, changes, signature }) => ({
-    key: keyOfSoftwareUrl(url) as string,
+    key: keyOfSoftwareUrl(url),
     text: JSON.stringify([
       JSON.stringify({ ...membersOf(url, { sha512: digestOf(content) }), ...changes }),
       signature,

@@ -11,7 +11,9 @@ async function start(): Promise<HttpServer> {
   const server = await startHttpServer({
     parts: (usual) => ({ ...usual, access: { anonymous: 'upload' } }),
   });
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(async () => {
+    await server.stop();
+  });
   return server;
 }
 

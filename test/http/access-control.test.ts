@@ -38,7 +38,9 @@ async function start(access?: AccessControl): Promise<HttpServer> {
       upload: { ...usual.upload, allowUnsigned: true },
     }),
   });
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(async () => {
+    await server.stop();
+  });
   return server;
 }
 

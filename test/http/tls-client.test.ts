@@ -5,7 +5,7 @@ import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { createTrustedCertificates } from '../../src/cache/signature.ts';
-import type { AccessControl } from '../../src/http/access-control.ts';
+import type { AccessControl, Identity } from '../../src/http/access-control.ts';
 import { createAuthority, type IssuedCertificate } from '../fixtures/certificate-authority.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
@@ -13,6 +13,7 @@ import { makePairByOpenssl, type OpensslPair } from '../fixtures/signing-keys.ts
 import { incompressible } from '../fixtures/software-release.ts';
 import { lacks, testedHosts } from './outside-programs.ts';
 import { python } from './python-judge.ts';
+import { ServeProcess } from './serve-process.ts';
 import { everythingBelow } from './upload-client.ts';
 
 const KEY = keyOfSoftwareUrl(RAPID_CDN);
@@ -44,10 +45,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Whoever has a certificate may upload, unless their name tells otherwise. */
-const withCertificate: AccessControl['withCertificate'] = (name) => ({
-  name,
-  role: name === 'reader' ? 'read' : 'upload',
-});
+function withCertificate(name: string): Identity {
+  return { name, role: name === 'reader' ? 'read' : 'upload' };
+}
 
 async function start({
   host = '127.0.0.1',
@@ -62,7 +62,9 @@ async function start({
       trusted: createTrustedCertificates([{ pem: signing.certificate, where: 'test' }]),
     }),
   });
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(async () => {
+    await server.stop();
+  });
   return server;
 }
 
@@ -72,7 +74,7 @@ interface Files {
 }
 
 function pythonUploads(
-  server: HttpServer,
+  server: Pick<HttpServer, 'url'>,
   client?: Files,
   ...more: readonly string[]
 ): Promise<Record<string, unknown>> {
@@ -188,6 +190,23 @@ describe.skipIf(lacks('python3', 'openssl'))('Python uploads over HTTPS with a c
     expect(new Set(server.lines.map(({ user }) => user))).toEqual(new Set(['us er', undefined, 'uploader']));
   });
 
+  it('to the server as it is configured, as one of its upload-users', async () => {
+    const serve = await ServeProcess.start({
+      listen: 'https://127.0.0.1:0',
+      config: [
+        `[server]\ntls-certificate = ${serverPair.certificateFile}\ntls-key = ${serverPair.keyFile}`,
+        `[access]\nclient-ca-file = ${clientCa.certificateFile}\nupload-users = uploader`,
+        `[signature]\ncertificate-file = ${signing.certificateFile}\n`,
+      ].join('\n'),
+    });
+    const [url = ''] = await serve.urls();
+    expect(await pythonUploads({ url }, chain())).toMatchObject({ code: 0, probe: 404 });
+    const other = await clientCa.issue('somebody');
+    const refused = await pythonUploads({ url }, other, '--key', '0'.repeat(32));
+    expect(refused['error']).toMatch(/PUT \/bdir\/0+: 403 somebody may not do this/);
+    await expect.poll(() => serve.stderr).toMatch(/"method":"POST".*"status":201.*"user":"uploader"/);
+  });
+
   it('only to a server whose certificate it can check', async () => {
     const server = await start();
     const command = ['upload', '--url', RAPID_CDN, '--file', archive];
@@ -210,7 +229,7 @@ async function askTls(
     opened.once('error', reject);
   });
   const reused = socket.isSessionReused();
-  let session = socket.getSession() ?? Buffer.alloc(0);
+  let session: Buffer = socket.getSession() ?? Buffer.alloc(0);
   // With TLS 1.3 it comes later.
   socket.on('session', (ticket: Buffer) => (session = ticket));
   socket.write(`PUT /bdir/${KEY} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]`);
@@ -269,7 +288,9 @@ describe('where no client-ca-file is given', () => {
       tls: { ...serverPair, clientCa: undefined },
       parts: (usual) => ({ ...usual, access: { anonymous: 'read', withCertificate } }),
     });
-    onTestFinished(async () => void (await server.stop()));
+    onTestFinished(async () => {
+      await server.stop();
+    });
     const good = await clientCa.issue('good');
     expect((await askTls(server, { cert: good.certificate, key: good.privateKey })).status).toBe(403);
     expect((await pythonUploads(server, chain()))['error']).toMatch(/403/);

@@ -27,7 +27,9 @@ async function start({ maxBlobSize = 2 ** 40, ...options }: WriteOptions = {}): 
       upload: { ...usual.upload, maxBlobSize },
     }),
   });
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(async () => {
+    await server.stop();
+  });
   return server;
 }
 

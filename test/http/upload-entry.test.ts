@@ -300,10 +300,7 @@ describe('an entry that nobody here trusts', () => {
     ['with a changed digit', (signature) => (signature.startsWith('A') ? 'B' : 'A') + signature.slice(1)],
     ['longer', (signature) => `AAAA${signature}`],
     ['in hex', (signature) => Buffer.from(signature, 'base64').toString('hex')],
-    [
-      'in base64url',
-      (signature) => `${signature.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')}`,
-    ],
+    ['in base64url', (signature) => signature.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')],
     ['with signs that Python would skip', (signature) => `${signature.slice(0, 4)}!${signature.slice(4)}`],
     ['that is a space', () => ' '],
     ['that is no base64', () => '****'],
@@ -449,7 +446,9 @@ describe('50 clients with 50 different entries on one key at once', () => {
         trusted: createTrustedCertificates([{ pem: signer.certificate, where: 'test' }]),
       }),
     });
-    onTestFinished(async () => void (await held.stop()));
+    onTestFinished(async () => {
+      await held.stop();
+    });
     await held.addBlob('an archive');
     expect((await put(key, pairOf('1'), held)).status).toBe(201);
     const openReading = reading.close(1);
@@ -479,7 +478,8 @@ describe('50 clients with 50 different entries on one key at once', () => {
           signer.sign(JSON.stringify(membersOf(url, { sha512, os: ['debian', `${round}.${index}`, '-'] })))
             .pair,
       );
-      await Promise.all(pairs.map(async (pair) => expect((await put(key, pair)).status).toBe(201)));
+      const responses = await Promise.all(pairs.map((pair) => put(key, pair)));
+      expect(responses.map(({ status }) => status)).toEqual([201, 201, 201, 201, 201]);
       const list = (await listOf(key)).map((pair) => JSON.stringify(pair));
       expect(list).toHaveLength(5 * (round + 1));
       // What was answered in earlier rounds stands behind, in the order in which it stood.

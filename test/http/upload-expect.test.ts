@@ -29,7 +29,9 @@ async function start({
     ...more,
     parts: (usual) => ({ ...usual, access, upload: { ...usual.upload, maxBlobSize } }),
   });
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(async () => {
+    await server.stop();
+  });
   return server;
 }
 

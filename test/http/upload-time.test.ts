@@ -12,9 +12,13 @@ describe('limits of time', () => {
       ({ server } = message as { server: Server });
     };
     subscribe('http.server.request.start', onRequest);
-    onTestFinished(() => void unsubscribe('http.server.request.start', onRequest));
+    onTestFinished(() => {
+      unsubscribe('http.server.request.start', onRequest);
+    });
     const own = await startHttpServer();
-    onTestFinished(async () => void (await own.stop()));
+    onTestFinished(async () => {
+      await own.stop();
+    });
     await ask(own, '/health');
     // 0 is "no limit" for all of them; test/heavy/upload-time.test.ts waits for what they mean.
     expect(server?.requestTimeout).toBe(0);
@@ -26,7 +30,9 @@ describe('limits of time', () => {
     const server = await startHttpServer({
       parts: (usual) => ({ ...usual, access: { anonymous: 'upload' } }),
     });
-    onTestFinished(async () => void (await server.stop()));
+    onTestFinished(async () => {
+      await server.stop();
+    });
     const content = 'a body that comes byte by byte';
     const connection = await RawConnection.open(server);
     connection.request('/bcache', { method: 'POST', headers: { 'Content-Length': String(content.length) } });

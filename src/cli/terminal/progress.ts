@@ -31,7 +31,7 @@ export function createProgress(total: number, { quiet }: { readonly quiet: boole
 }
 
 /** `[#####...............]  25%  75.0 MiB of 300.0 MiB  120.5 MiB/s  0:02 left  NAME`, as far as `columns` go. */
-export function formatProgress(
+function formatProgress(
   label: string,
   done: number,
   total: number,
