@@ -1,25 +1,15 @@
-import type { HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Blobs } from '../cache/blobs.ts';
 import type { Directory } from '../cache/directory.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import type { AccessControl } from './access-control.ts';
-import { createRecorder, type RequestLog, type RequestRecord } from './access-log.ts';
+import { createRecorder, type RequestLog } from './access-log.ts';
 import { createBlobRoutes } from './bcache.ts';
 import { createDirectoryRoutes } from './bdir.ts';
 import { respondToError } from './error-response.ts';
+import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
 import { requestPath } from './request-path.ts';
-
-/** What the routes share: node's own request and response, and the record of the request. */
-export interface HttpEnv {
-  Bindings: HttpBindings & { readonly record: RequestRecord };
-}
-
-/** What a listener needs of the service. */
-export interface App {
-  fetch(request: Request, bindings: HttpBindings): Response | Promise<Response>;
-}
 
 export interface AppParts {
   readonly blobs: Blobs;

@@ -4,7 +4,7 @@ import type { Blobs } from '../cache/blobs.ts';
 import { parseDigest, type Digest } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { requireRole, type AccessControl } from './access-control.ts';
-import type { HttpEnv } from './app.ts';
+import type { HttpEnv } from './http-env.ts';
 import { answerFor } from './blob-answer.ts';
 import { createBlobPump } from './blob-pump.ts';
 import { byMethod } from './methods.ts';

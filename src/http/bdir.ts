@@ -11,7 +11,7 @@ import { CacheError } from '../cache/errors.ts';
 import { parseKey, type Key } from '../cache/key.ts';
 import { acceptUnsigned, type TrustedCertificates } from '../cache/signature.ts';
 import { requireRole, type AccessControl } from './access-control.ts';
-import type { HttpEnv } from './app.ts';
+import type { HttpEnv } from './http-env.ts';
 import { createEntryLists, type EntryList } from './entry-lists.ts';
 import { matchesEtag } from './etag.ts';
 import { byMethod } from './methods.ts';

@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { CacheError, type ErrorCode } from '../cache/errors.ts';
 import type { RequestLog } from './access-log.ts';
-import type { HttpEnv } from './app.ts';
+import type { HttpEnv } from './http-env.ts';
 import { answerAndLinger, hasUnreadBody } from './request-body.ts';
 
 /** The one place where an error becomes a status. */

@@ -7,7 +7,7 @@ import {
 } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { CacheError, systemCode } from '../cache/errors.ts';
-import type { App } from './app.ts';
+import type { App } from './http-env.ts';
 import { trackConnections, type OpenConnections } from './open-connections.ts';
 
 /** Where to listen. */

@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import type { HttpEnv } from './app.ts';
+import type { HttpEnv } from './http-env.ts';
 
 /** Answers a request. */
 export type Handler = (c: Context<HttpEnv>) => Response | Promise<Response>;

@@ -34,3 +34,8 @@ function reasonOf(code: string | undefined, error: unknown): string {
       return code;
   }
 }
+
+/** "There is no such object" is a miss; any other fault of the disk is an error. */
+export function throwUnlessAbsent(error: unknown, doing: string): void {
+  if (systemCode(error) !== 'ENOENT') throw storageError(error, doing);
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { systemCode } from '../cache/errors.ts';
+import type { ObjectWriter } from '../cache/object-storage.ts';
+import { checkRoom, ROOM_CHECK_INTERVAL } from './free-space.ts';
+import { storageError, throwUnlessAbsent } from './storage-error.ts';
+import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
+import { ownerTag } from './temporary-name.ts';
+
+export interface FileWriterOptions {
+  /** Bytes, where it is known. */
+  readonly size: number | undefined;
+  /** Bytes that stay free. */
+  readonly minFreeSpace: number;
+  /** The path of an object's name. */
+  readonly pathOf: (name: string) => string;
+}
+
+/** An object being written in the store's folder for temporary files. @throws CacheError `no-space`, `storage` */
+export async function createFileWriter(
+  root: string,
+  { size, minFreeSpace, pathOf }: FileWriterOptions,
+): Promise<ObjectWriter> {
+  if (size !== undefined) await checkRoom(root, size, minFreeSpace);
+  const path = join(root, TEMPORARY, `${ownerTag()}.${randomBytes(9).toString('hex')}`);
+  const file = await createTemporary(root, path);
+  let state: 'open' | 'committed' | 'aborted' = 'open';
+  let closed = false;
+  let position = 0;
+  let nextCheck = ROOM_CHECK_INTERVAL;
+
+  const close = async (): Promise<void> => {
+    if (closed) return;
+    closed = true;
+    await file.close();
+  };
+
+  return {
+    async write(chunk) {
+      if (position >= nextCheck) {
+        nextCheck = position + ROOM_CHECK_INTERVAL;
+        await checkRoom(root, 0, minFreeSpace);
+      }
+      try {
+        for (let offset = 0; offset < chunk.byteLength;) {
+          const { bytesWritten } = await file.write(chunk, offset, chunk.byteLength - offset, position);
+          offset += bytesWritten;
+          position += bytesWritten;
+        }
+      } catch (error) {
+        throw storageError(error, `can't write ${path}`);
+      }
+    },
+    async commit(name) {
+      const target = pathOf(name);
+      try {
+        await file.sync();
+        await close();
+        await moveInto(root, path, target);
+        state = 'committed';
+      } catch (error) {
+        throw storageError(error, `can't write ${target}`);
+      }
+    },
+    async abort() {
+      if (state !== 'open') return;
+      state = 'aborted';
+      try {
+        await close();
+        await unlink(path);
+      } catch (error) {
+        throwUnlessAbsent(error, `can't remove ${path}`);
+      }
+    },
+  };
+}
+
+/** Renames, and makes durable the name and every folder that was made for it. */
+async function moveInto(root: string, path: string, target: string): Promise<void> {
+  const folder = dirname(target);
+  let firstMade: string | undefined;
+  // Somebody who removes the last object of a folder removes the folder too: in the middle of these, now and then.
+  for (let attempt = 0; ; attempt++) {
+    // A folder made in an empty mount point would pass for a store, and everything in it for missing.
+    if (folder !== root) await checkIsStillThere(root);
+    try {
+      const made = await mkdir(folder, { recursive: true });
+      firstMade ??= made;
+      await rename(path, target);
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT' && attempt < 10) continue;
+      throw error;
+    }
+    await syncFolder(folder);
+    if (firstMade !== undefined) {
+      for (let made = folder; made !== root && made.length >= firstMade.length;) {
+        made = dirname(made);
+        await syncFolder(made);
+      }
+    }
+    return;
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY);
+  try {
+    await folder.sync();
+  } catch (error) {
+    // FAT and some network file systems can't sync a folder; there is nothing better to do on them.
+    if (systemCode(error) !== 'EINVAL' && systemCode(error) !== 'ENOTSUP') throw error;
+  } finally {
+    await folder.close();
+  }
+}
+
+async function createTemporary(root: string, path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', 0o444);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't write ${path}`);
+  }
+  await checkIsStillThere(root);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    return await open(path, 'wx', 0o444);
+  } catch (error) {
+    throw storageError(error, `can't write ${path}`);
+  }
+}

@@ -1,0 +1,113 @@
+import { lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CacheError, systemCode } from '../cache/errors.ts';
+import { BLOBS, DIRECTORY, IMPORTS, STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
+import type { ObjectStorage } from '../cache/object-storage.ts';
+import { writeSmallObject } from '../cache/small-object.ts';
+import { storageError, throwUnlessAbsent } from './storage-error.ts';
+import { isLeftover } from './temporary-name.ts';
+
+/** Objects being written; on the store's own file system, because they get their name by a rename. */
+export const TEMPORARY = 'tmp';
+
+/** @returns the format that store.json tells, undefined where there is none */
+export async function readFormat(root: string): Promise<unknown> {
+  const path = join(root, STORE_FILE);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throwUnlessAbsent(error, `can't read ${path}`);
+    return undefined;
+  }
+  try {
+    const content: unknown = JSON.parse(text);
+    if (typeof content === 'object' && content !== null && 'format' in content) return content.format;
+  } catch (error) {
+    throw new CacheError(
+      'storage',
+      `${path} is damaged: it is not JSON; restore it as {"format": ${STORE_FORMAT}}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  throw new CacheError(
+    'storage',
+    `${path} is damaged: it tells no format; restore it as {"format": ${STORE_FORMAT}}`,
+  );
+}
+
+/** Makes a store of an empty folder, or of one where there is none. @throws CacheError `storage` */
+export async function initialiseStore(root: string, storage: ObjectStorage): Promise<void> {
+  try {
+    await mkdir(root, { recursive: true });
+    const others = (await readdir(root)).filter((name) => !OWN_NAMES.has(name));
+    if (others.length > 0) {
+      throw new CacheError(
+        'storage',
+        `${root} is not a store and not empty (it holds ${others.slice(0, 3).join(', ')}); name an empty folder`,
+      );
+    }
+    await mkdir(join(root, TEMPORARY), { recursive: true });
+  } catch (error) {
+    throw storageError(error, `can't make the store ${root}`);
+  }
+  await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
+}
+
+const STORE_FOLDERS = [BLOBS, DIRECTORY].map((prefix) => prefix.slice(0, -1));
+
+/** What a folder may hold that becomes a store; a new ext4 file system has a lost+found. */
+const OWN_NAMES = new Set([...STORE_FOLDERS, IMPORTS.slice(0, -1), TEMPORARY, 'lost+found']);
+
+/** A store that was put together by copying `bcache` and `bdir` is one, too. */
+export async function checkIsStore(root: string): Promise<void> {
+  let names: string[];
+  try {
+    names = await readdir(root);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't read the store ${root}`);
+    throw new CacheError('storage', `there is no store at ${root}; make one with: cache import FOLDER`);
+  }
+  if (!STORE_FOLDERS.some((name) => names.includes(name))) {
+    throw new CacheError(
+      'storage',
+      `${root} is not a store: it has no ${STORE_FILE}; make one with: cache import FOLDER`,
+    );
+  }
+}
+
+/**
+ * A disk that was unplugged leaves an empty mount point, where everything seems to be missing. A miss counts only in
+ * a store that is there.
+ */
+export async function checkIsStillThere(root: string): Promise<void> {
+  try {
+    await lstat(join(root, STORE_FILE));
+  } catch (error) {
+    throwUnlessAbsent(error, `can't look at ${join(root, STORE_FILE)}`);
+    await checkIsStore(root);
+  }
+}
+
+/** Removes what killed writers left. Cheap: only files being written stand there. */
+export async function removeLeftovers(root: string): Promise<void> {
+  const folder = join(root, TEMPORARY);
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    throwUnlessAbsent(error, `can't list ${folder}`);
+    return;
+  }
+  for (const name of names) {
+    const path = join(folder, name);
+    try {
+      const { mtimeMs } = await lstat(path);
+      if (isLeftover(name, mtimeMs)) await unlink(path);
+    } catch (error) {
+      throwUnlessAbsent(error, `can't clean up ${path}`);
+    }
+  }
+}
