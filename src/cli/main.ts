@@ -4,11 +4,10 @@ import { CacheError } from '../cache/errors.ts';
 import { EXIT, exitCodeOf } from './exit-code.ts';
 import { createProgram } from './program.ts';
 
-// `cache list | head` closes the pipe: the rest isn't wanted, and that is no failure.
+// `cache list | head` closes the pipe: the rest isn't wanted, and that is no failure. What is being done goes on.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.done);
-    throw error;
+    if (error.code !== 'EPIPE') throw error;
   });
 }
 

@@ -10,6 +10,7 @@ import type { Config } from '../config/config.ts';
 import { readIfThere } from '../operations/files.ts';
 import { ensureSigningKey, readSigner } from '../operations/make-medium.ts';
 import { openFilesystemStorage } from '../storage/filesystem.ts';
+import { EXIT } from './exit-code.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /** What a command works with: the store of the configuration, ready to use. */
@@ -36,6 +37,7 @@ export async function openStore(
   const directory = createDirectory(storage, {
     onDamage: (_key, _digest, error) => {
       terminal.warn(`cache: ${error.message}`);
+      process.exitCode = EXIT.incomplete;
     },
   });
   return { storage, blobs: createBlobs(storage), directory };

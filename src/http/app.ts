@@ -6,7 +6,7 @@ import type { AccessControl } from './access-control.ts';
 import { createRecorder, type RequestLog } from './access-log.ts';
 import { createBlobRoutes } from './bcache.ts';
 import { createDirectoryRoutes } from './bdir.ts';
-import { respondToError } from './error-response.ts';
+import { refuse, respondToError } from './error-response.ts';
 import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
 import { requestPath } from './request-path.ts';
@@ -41,7 +41,7 @@ export function createApp(parts: AppParts): App {
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => requestPath(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
   app.notFound((c) =>
-    c.text('not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health\n', 404),
+    refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health\n'),
   );
   app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize }));
   app.route(

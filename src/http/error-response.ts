@@ -38,15 +38,30 @@ export function respondToError(error: unknown, c: Context<HttpEnv>, log: Request
   const status = statusOf(error);
   const requestId = c.env.record.id;
   if (status >= 500) log.failure(requestId, error);
-  const { incoming, outgoing } = c.env;
+  const { outgoing } = c.env;
   if (outgoing.destroyed || outgoing.headersSent) {
     // The answer has begun: only a broken connection still tells the client that it isn't whole.
     outgoing.destroy();
     return RESPONSE_ALREADY_SENT;
   }
   const text = `${status >= 500 ? `${publicText(status)} (request ${requestId})` : messageOf(error)}\n`;
-  const headers: Record<string, string> = { 'Content-Type': 'text/plain; charset=UTF-8' };
-  if (status === 401) headers['WWW-Authenticate'] = 'Basic realm="shacache", charset="UTF-8"';
+  return refuse(
+    c,
+    status,
+    text,
+    status === 401 ? { 'WWW-Authenticate': 'Basic realm="shacache", charset="UTF-8"' } : {},
+  );
+}
+
+/** Answers in plain text, in a way that the client sees it even when it is still sending. */
+export function refuse(
+  c: Context<HttpEnv>,
+  status: ContentfulStatusCode,
+  text: string,
+  more: Readonly<Record<string, string>> = {},
+): Response {
+  const { incoming, outgoing } = c.env;
+  const headers = { 'Content-Type': 'text/plain; charset=UTF-8', ...more };
   if (!hasUnreadBody(incoming)) return c.body(text, status, headers);
   answerAndLinger(incoming, outgoing, status, headers, text);
   return RESPONSE_ALREADY_SENT;

@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { refuse } from './error-response.ts';
 import type { HttpEnv } from './http-env.ts';
 
 /** Answers a request. */
@@ -17,6 +18,6 @@ export function byMethod(handlers: Readonly<Partial<Record<'GET' | 'POST' | 'PUT
   return (c) => {
     const { method = '' } = c.env.incoming;
     const handler = table.get(method === 'HEAD' ? 'GET' : method);
-    return handler?.(c) ?? c.text(`only ${allowed} can be done here\n`, 405, { Allow: allowed });
+    return handler?.(c) ?? refuse(c, 405, `only ${allowed} can be done here\n`, { Allow: allowed });
   };
 }

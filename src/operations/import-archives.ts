@@ -135,6 +135,7 @@ function fingerprintOf(archive: ArchiveFile, file: string, options: ImportOption
     ...[resolve(archive.path), archive.size, archive.modified],
     ...[url ?? null, os ?? null, multiarch ?? null, software.get(name) ?? null, software.get(base) ?? null],
     ...[softwareRoot, quick, target?.signer.certificate ?? null],
+    target?.trusted.certificates.map(({ fingerprint512 }) => fingerprint512) ?? null,
   ];
 }
 

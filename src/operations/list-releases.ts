@@ -1,6 +1,7 @@
 import type { Directory, StoredEntry } from '../cache/directory.ts';
 import type { Blobs } from '../cache/blobs.ts';
 import type { Key } from '../cache/key.ts';
+import { DamagedObject } from '../cache/small-object.ts';
 import type { Platform } from '../cache/platform.ts';
 
 /** A software release with everything a store has of it. */
@@ -19,7 +20,7 @@ export interface Build {
   readonly received: Date;
 }
 
-/** All software releases, by URL. Other keys (sources, a site's own) are none. */
+/** All software releases, by URL. Keys of which every entry is damaged are left out. Other keys (sources, a site's own) are none. */
 export async function listReleases(directory: Directory, blobs: Blobs): Promise<readonly Release[]> {
   const keys = new Set<Key>();
   for await (const { key } of directory.list()) {
@@ -27,12 +28,18 @@ export async function listReleases(directory: Directory, blobs: Blobs): Promise<
   }
   const releases: Release[] = [];
   for (const key of keys) {
-    const entries = await directory.entries(key);
+    const entries = await directory.entries(key).catch(noneIfDamaged);
     const softwareUrl = entries[0]?.softwareUrl;
     if (softwareUrl !== undefined)
       releases.push({ softwareUrl, key, builds: await buildsOf(entries, blobs) });
   }
   return releases.sort((a, b) => (a.softwareUrl < b.softwareUrl ? -1 : 1));
+}
+
+/** The directory has told about each already (DirectoryOptions, onDamage). */
+function noneIfDamaged(error: unknown): readonly StoredEntry[] {
+  if (error instanceof DamagedObject) return [];
+  throw error;
 }
 
 async function buildsOf(entries: readonly StoredEntry[], blobs: Blobs): Promise<readonly Build[]> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createKeyPair } from '../cache/certificate.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { createSigner, type Signer } from '../cache/signature.ts';
+import { openFilesystemStorage } from '../storage/filesystem.ts';
 import { readIfThere, writeError, writeNew } from './files.ts';
 
 /** Ten years, as the guide has it. */
@@ -24,6 +25,8 @@ export async function ensureSigningKey(
   files: KeyFiles,
   commonName: string = DEFAULT_COMMON_NAME,
 ): Promise<boolean> {
+  if (commonName.trim() === '')
+    throw new CacheError('usage', 'the common name is empty; write a name, or leave the option out');
   if ((await readSigner(files)) !== undefined) return false;
   const { privateKey, certificate } = await createKeyPair({ commonName, days: KEY_DAYS });
   await writeNew(files.privateKeyFile, privateKey, 0o600);
@@ -67,14 +70,18 @@ export interface Medium {
  * @throws CacheError `config`, `storage`
  */
 export async function makeMedium(folder: string, commonName?: string): Promise<Medium> {
+  if (folder === '') throw new CacheError('usage', 'the folder of the medium has no name; write its path');
   const made: string[] = [];
   const kept: string[] = [];
   const note = (name: string, isNew: boolean): void => {
     (isNew ? made : kept).push(join(folder, name));
   };
-  for (const name of ['software', 'packages', 'miscellaneous', 'store']) {
+  for (const name of ['software', 'packages', 'miscellaneous']) {
     note(name, await makeFolder(join(folder, name)));
   }
+  const store = join(folder, 'store');
+  note('store', await makeFolder(store));
+  await openFilesystemStorage(store, { write: true });
   const privateKeyFile = join(folder, 'miscellaneous', 'sign.key');
   const certificateFile = join(folder, 'miscellaneous', 'sign.crt');
   const isNew = await ensureSigningKey({ privateKeyFile, certificateFile }, commonName);

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { BLOBS, DIRECTORY, IMPORTS, STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
-import { writeSmallObject } from '../cache/small-object.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { isLeftover } from './temporary-name.ts';
 
@@ -53,7 +52,14 @@ export async function initialiseStore(root: string, storage: ObjectStorage): Pro
   } catch (error) {
     throw storageError(error, `can't make the store ${root}`);
   }
-  await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
+  // Of no size that would have to fit beside the reserve: a full disk can be served, too.
+  const writer = await storage.create();
+  try {
+    await writer.write(Buffer.from(`${JSON.stringify({ format: STORE_FORMAT })}\n`));
+    await writer.commit(STORE_FILE);
+  } finally {
+    await writer.abort();
+  }
 }
 
 const STORE_FOLDERS = [BLOBS, DIRECTORY].map((prefix) => prefix.slice(0, -1));

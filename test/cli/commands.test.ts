@@ -74,8 +74,8 @@ describe('wrong usage ends with 2', () => {
     [['import', 'none.tar.gz'], /none\.tar\.gz: no such file or folder; is the medium mounted\?/],
     [['import', '.', '--os', 'linux'], /not an operating system: "linux"/],
     [['import', '.', '--url', KVM], /--url names one release, but there are 0 archives/],
-    [['slapos-cfg', '--url', 'cache:5050'], /--url: not a URL: "cache:5050"/],
-    [['lookup', KVM, '--server', 'cache:5050'], /--server: not a URL/],
+    [['slapos-cfg', '--url', 'cache:5050'], /--url: not an HTTP URL: "cache:5050"/],
+    [['lookup', KVM, '--server', 'cache:5050'], /--server: not an HTTP URL/],
     [['serve', '--listen', 'nonsense'], /nonsense/],
     [['list', '-c', 'none.ini'], /none\.ini: no such configuration file, named by -c/],
   ])('%j', async (args, message) => {

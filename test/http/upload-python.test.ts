@@ -104,6 +104,10 @@ describe.skipIf(lacks('python3', 'openssl'))('what Python uploads', () => {
       access: { anonymous: 'read', withPassword: () => Promise.resolve(undefined) },
     }));
     expect(await send(withPasswords)).toEqual(['401', '401']);
+    // As from a node whose URL is mistyped.
+    const open = await start();
+    expect(await send(open, `${open.url}/wrong`)).toEqual(['404', '404']);
+    expect(await send(open, `${open.url}/bdir`)).toEqual(['405', '405']);
   });
 
   it('may be allowed by a name and password in the URL', async () => {

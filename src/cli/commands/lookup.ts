@@ -1,4 +1,3 @@
-import { CacheError } from '../../cache/errors.ts';
 import { formatPlatform, parseOs, type Platform } from '../../cache/platform.ts';
 import {
   blacklistedBy,
@@ -12,6 +11,7 @@ import { createUpstream } from '../../upstream/client.ts';
 import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { openStore, readConfig, readMachine, readTrusted, type Store } from '../site.ts';
+import { parseUrlOption } from '../url-option.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal } from '../terminal/terminal.ts';
@@ -93,10 +93,7 @@ function sourceOf({ directory, blobs }: Store): EntrySource {
 }
 
 function serverOf(base: string): EntrySource {
-  if (!/^https?:\/\/[^/]/i.test(base)) {
-    throw new CacheError('usage', `--server: not a URL: "${base}"; write http://HOST:PORT`);
-  }
-  const url = base.replace(/\/+$/, '');
+  const url = parseUrlOption('--server', base);
   return createUpstream({ directory: `${url}/bdir`, blobs: `${url}/bcache` });
 }
 

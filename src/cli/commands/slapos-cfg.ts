@@ -1,4 +1,3 @@
-import { CacheError } from '../../cache/errors.ts';
 import type { Config } from '../../config/config.ts';
 import { listReleases } from '../../operations/list-releases.ts';
 import { formatNetworkcacheSection } from '../../operations/slapos-cfg.ts';
@@ -7,6 +6,7 @@ import { isSelfSigned } from '../../operations/tls-certificate.ts';
 import { bestUrl, urlsOf } from '../addresses.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { openStore, readConfig, readTrusted } from '../site.ts';
+import { parseUrlOption } from '../url-option.ts';
 import { tlsFilesOf } from '../tls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
@@ -23,16 +23,18 @@ export async function slaposCfg({
 }: SlaposCfgOptions): Promise<void> {
   const terminal = createTerminal({ quiet });
   const config = await readConfig(file);
-  if (url !== undefined && !/^https?:\/\/[^/]/i.test(url)) {
-    throw new CacheError('usage', `--url: not a URL: "${url}"; write http://HOST:PORT`);
-  }
-  const base = url ?? config.server.publicUrl ?? bestUrl(config.server.listen.flatMap(urlsOf)) ?? '';
+  const base =
+    (url === undefined ? undefined : parseUrlOption('--url', url)) ??
+    config.server.publicUrl ??
+    bestUrl(config.server.listen.flatMap(urlsOf)) ??
+    '';
   if (url === undefined && config.server.publicUrl === undefined) {
     terminal.tell(
       `cache: nodes are told ${base}, an address of this machine; give another with --url or [server] public-url`,
     );
   }
-  terminal.print(await networkcacheSection(config, base.replace(/\/+$/, ''), terminal, { forceBinary }));
+  // The file that this is appended to may lack its last newline.
+  terminal.print(`\n${await networkcacheSection(config, base, terminal, { forceBinary })}`);
 }
 
 /** The section for nodes that reach this cache at `base`. */
