@@ -313,7 +313,7 @@ print(json.dumps(dict(parser['networkcache'])))
     const { code, stdout, stderr } = await cache(...args);
     expect([code, stderr]).toEqual([0, '']);
     const file = join(folder, 'slapos.cfg');
-    await writeFile(file, `[slapos]\nsoftware_root = /opt/slapgrid\n${stdout}`);
+    await writeFile(file, `[slapos]\nsoftware_root = /opt/slapgrid${stdout}`);
     const section = JSON.parse(execFileSync('python3', ['-c', SCRIPT, file], { encoding: 'utf8' })) as Record<
       string,
       string
@@ -371,4 +371,37 @@ describe('init and keygen', () => {
     );
     expectFailure(await cache('keygen', '-c', 'medium/config.ini'), 2, /is not; restore it/);
   });
+});
+
+describe('init', () => {
+  it('makes a store that can be listed at once', async () => {
+    await cache('init', 'medium');
+    const { code, stderr } = await cache('list', '-c', 'medium/config.ini');
+    expect(stderr).toContain('the store has no software release');
+    expect(code).toBe(0);
+  });
+
+  it.each([
+    [['init', ''], /the folder of the medium has no name/],
+    [['keygen', '--common-name', ''], /the common name is empty/],
+  ])('refuses %j', async (command, message) => {
+    expectFailure(await cache(...command), 2, message);
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+it('an import whose reader goes away is finished all the same', async () => {
+  await makeArchive();
+  const pipeline = `'${process.execPath}' '${CACHE}' import medium 2>&1 | true; exit "\${PIPESTATUS[0]}"`;
+  await promisify(execFile)('bash', ['-c', pipeline], { cwd: folder, env: ENVIRONMENT });
+  const { stdout } = await cache('list');
+  expect(stdout).toContain(KVM);
+});
+
+it('a section for slapos.cfg begins on a line of its own', async () => {
+  await cache('keygen');
+  const { stdout } = await cache('slapos-cfg', '--url', 'http://192.0.2.7:5050/');
+  expect(stdout).toMatch(
+    /^\n\[networkcache\]\ndownload-binary-cache-url = http:\/\/192\.0\.2\.7:5050\/bcache\n/,
+  );
 });

@@ -124,6 +124,10 @@ describe('a small disk', () => {
     expect((await upload(server, small, { headers: CHUNKED })).status).toBe(507);
     expect((await putEntry('12')).status).toBe(507);
     await expectReads();
+    // A server that starts only now reads, too.
+    const late = await start({ root: server.root });
+    expect((await ask(late, `/bcache/${digest}`)).body.equals(kept)).toBe(true);
+    expect((await upload(late, 'small')).status).toBe(507);
     for (const { error } of server.failures) expect(error).toMatchObject({ code: 'no-space' });
 
     await rm(ballast);
