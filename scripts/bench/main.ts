@@ -49,7 +49,14 @@ if (options.list) {
   });
 }
 
-async function main({ case: chosen, rounds, seconds, folder: parent, smoke, json }: Options): Promise<void> {
+async function main({
+  case: chosen,
+  rounds,
+  seconds,
+  folder: parent,
+  smoke = false,
+  json,
+}: Options): Promise<void> {
   if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing; make it with: npm run build`);
   const stop = new AbortController();
   const folder = await realpath(await mkdtemp(join(parent, 'shacache-bench-')));
@@ -70,7 +77,7 @@ async function main({ case: chosen, rounds, seconds, folder: parent, smoke, json
     process.stdout.write(
       json
         ? `${JSON.stringify({ machine, results }, undefined, 2)}\n`
-        : `\n${formatResults(machine, results)}\n`,
+        : `\n${formatResults(machine, results, { isSmoke: smoke })}\n`,
     );
     if (results.some(({ failed }) => failed !== undefined)) process.exitCode = 1;
   } finally {

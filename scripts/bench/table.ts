@@ -9,8 +9,17 @@ const HEADINGS = [
 ];
 
 /** The machine, the table, and what a person must know to read it. */
-export function formatResults(machine: Machine, results: readonly CaseResult[]): string {
-  const lines = [...notesOnMachine(machine), '', formatTable(HEADINGS, results.flatMap(linesOf).map(padded))];
+export function formatResults(
+  machine: Machine,
+  results: readonly CaseResult[],
+  { isSmoke }: { readonly isSmoke: boolean },
+): string {
+  const lines = [
+    ...notesOnMachine(machine),
+    ...(isSmoke ? ['Run with --smoke: the sizes are not those that the targets are told for.'] : []),
+    '',
+    formatTable(HEADINGS, results.flatMap(linesOf).map(padded)),
+  ];
   const notes = results.flatMap(notesOn);
   if (notes.length > 0) lines.push('', ...notes);
   lines.push(

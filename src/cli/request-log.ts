@@ -50,7 +50,7 @@ function wordsTo(stream: NodeJS.WritableStream): DestinationStream {
       const time = new Date().toTimeString().slice(0, 8);
       const text =
         line.msg === 'request'
-          ? `${line.method ?? ''} ${line.path ?? ''}  ${line.status ?? ''}${line.aborted ? ' aborted' : ''}  ${line.bytes ?? ''} B  ${line.ms ?? ''} ms  ${line.remote ?? ''}  ${line.requestId ?? ''}`
+          ? `${line.method ?? ''} ${line.path ?? ''}  ${line.status ?? ''}${line.aborted ? ' aborted' : ''}  ${line.bytes ?? ''} B  ${line.ms ?? ''} ms  ${line.remote ?? ''}${line.user === undefined ? '' : ` ${line.user}`}  ${line.requestId ?? ''}`
           : [line.msg, line.requestId, line.err?.message].filter((part) => part !== undefined).join('  ');
       stream.write(`${time}  ${text}\n`);
     },

@@ -59,6 +59,8 @@ function waitsToBeAsked({ headers, httpVersion }: IncomingMessage): boolean {
 
 /** As nginx does it (lingering_time): whoever sends more than this after a refusal isn't listening. */
 const LINGER_MS = 30_000;
+/** For clients that have sent nothing of the body yet. */
+const UNASKED_LINGER_MS = 1_000;
 
 /**
  * Answers a request whose body was not read to its end. Clients send all of it before they look at the answer; a
@@ -75,21 +77,17 @@ export function answerAndLinger(
   const body = Buffer.from(text);
   outgoing.writeHead(status, { ...headers, 'Content-Length': body.length, Connection: 'close' });
   outgoing.write(body);
-  if (waitsToBeAsked(incoming) && incoming.readableLength === 0) {
-    // It was not asked and won't send.
-    outgoing.end();
-    return;
-  }
-  const giveUp = setTimeout(() => {
-    incoming.destroy();
-  }, LINGER_MS);
-  incoming.once('close', () => {
+  const end = (): void => {
     clearTimeout(giveUp);
     outgoing.end();
+  };
+  // Who waits to be asked won't send now, but some ask and don't wait.
+  let giveUp = setTimeout(end, waitsToBeAsked(incoming) ? UNASKED_LINGER_MS : LINGER_MS);
+  incoming.once('data', () => {
+    clearTimeout(giveUp);
+    giveUp = setTimeout(end, LINGER_MS);
   });
-  incoming.once('end', () => {
-    outgoing.end();
-  });
+  incoming.once('end', end).once('close', end);
   incoming.on('error', () => undefined);
   incoming.resume();
 }

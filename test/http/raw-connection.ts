@@ -55,11 +55,11 @@ export class RawConnection {
     this.#socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
   }
 
-  /** Resolves when the system has taken the bytes, or when the connection is lost. */
-  sendAll(bytes: Uint8Array): Promise<void> {
+  /** Resolves when the system has taken the bytes, or when the connection is lost: to whether it took all. */
+  sendAll(bytes: Uint8Array): Promise<boolean> {
     return new Promise((resolve) => {
-      this.#socket.write(bytes, () => {
-        resolve();
+      this.#socket.write(bytes, (error) => {
+        resolve(!error);
       });
     });
   }

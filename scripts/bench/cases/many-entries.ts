@@ -5,7 +5,6 @@ import { LeftOut, type BenchCase, type Contender } from '../bench-case.ts';
 import { makeLargeStore } from '../data/large-store.ts';
 import { ask, writeRequests } from '../load/requests.ts';
 import { runWrk } from '../load/wrk.ts';
-import { execute } from '../process/execute.ts';
 import { memoryOf } from '../process/usage.ts';
 import { startServer } from '../server.ts';
 import { lookupPaths } from './small-requests.ts';
@@ -27,7 +26,7 @@ export const manyEntries: BenchCase = {
     await checkRoom(folder, sizes.manyEntries);
     const keys = (await bench.releases()).map(({ key }) => key);
     bench.tell(`making a store of ${sizes.manyEntries} entries`);
-    await makeLargeStore(large, { from: store, keys, count: sizes.manyEntries, signal });
+    const { remove } = await makeLargeStore(large, { from: store, keys, count: sizes.manyEntries, signal });
     const requestsFile = await writeRequests(join(folder, 'many-entries.requests'), await lookupPaths(bench));
     return {
       contenders: [
@@ -52,7 +51,7 @@ export const manyEntries: BenchCase = {
       warmUp: true,
       end: async () => {
         bench.tell('removing the large store');
-        await execute('rm', ['-rf', large], { signal, limitSeconds: 600 });
+        await remove();
       },
     };
   },

@@ -5,6 +5,7 @@ import { measureUsage } from '../http-server.ts';
 import { startSlowClients } from '../load/own-clients.ts';
 import { writeRequests } from '../load/requests.ts';
 import { runWrk } from '../load/wrk.ts';
+import { startServer } from '../server.ts';
 import { lookupPaths } from './small-requests.ts';
 
 /** Bytes a second that each takes. */
@@ -18,20 +19,26 @@ export const slowClients: BenchCase = {
   summary: '200 slow clients (1 MiB/s each) on a 1 GiB blob, lookups beside them',
   needs: ['wrk'],
   async prepare(bench) {
-    const { folder, signal } = bench;
+    const { folder, signal, store } = bench;
     const clients = bench.sizes.slowClients;
-    const server = await bench.ours();
-    const { port } = server;
     const path = `/bcache/${await bench.blob('large', bench.sizes.large)}`;
     const requestsFile = await writeRequests(join(folder, 'slow-clients.requests'), await lookupPaths(bench));
+    // One of its own: what other loads left in memory is not this one's.
+    const server = await startServer(folder, {
+      name: 'slow-clients',
+      store,
+      keys: await bench.keys(),
+      signal,
+    });
+    const { port } = server;
     const lookUp = (seconds: number): ReturnType<typeof runWrk> =>
       runWrk({ port, requestsFile, connections: 1, seconds, signal });
 
     const idle: Contender = {
       name: 'without them',
       async run(seconds) {
-        const { result, usage } = await measureUsage(server, () => lookUp(seconds), 'request');
-        return { figures: { p99: result.latency?.p99 ?? NaN, rss: usage.peakRss / 2 ** 20 } };
+        const { latency } = await lookUp(seconds);
+        return { figures: { p99: latency?.p99 ?? NaN } };
       },
     };
     const busy: Contender = {
@@ -73,6 +80,7 @@ export const slowClients: BenchCase = {
         },
       ],
       warmUp: false,
+      end: () => server.end(),
     };
   },
 };

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, linkSync, mkdirSync, readdirSync } from 'node:fs';
+import { copyFileSync, linkSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { entriesPrefix, STORE_FILE } from '../../../src/cache/layout.ts';
@@ -15,6 +16,14 @@ export interface LargeStoreOptions {
   readonly signal: AbortSignal;
 }
 
+export interface LargeStore {
+  /**
+   * Removes it in the order in which it was made, which is that of the disk: `rm -r` goes by hashes of names, and takes
+   * ten minutes.
+   */
+  readonly remove: () => Promise<void>;
+}
+
 /** Folders made before other things get a turn, an interruption among them. */
 const BATCH = 500;
 
@@ -25,7 +34,7 @@ const BATCH = 500;
 export async function makeLargeStore(
   folder: string,
   { from, keys, count, signal }: LargeStoreOptions,
-): Promise<void> {
+): Promise<LargeStore> {
   mkdirSync(join(folder, 'bdir'), { recursive: true });
   copyFileSync(join(from, STORE_FILE), join(folder, STORE_FILE));
   const entries = keys.map((key) => {
@@ -37,15 +46,35 @@ export async function makeLargeStore(
     });
   });
   const files = entries.flat();
-  for (let number = files.length; number < count; number++) {
+  const placeOf = (number: number): { target: string; file: string } => {
     const file = files[number % files.length];
     if (file === undefined) throw new Error(`the store ${from} has no entries`);
-    const target = join(folder, 'bdir', createHash('md5').update(`filler ${number}`).digest('hex'));
-    mkdirSync(target);
-    linkSync(file, join(target, basename(file)));
-    if (number % BATCH === 0) {
-      await nextTurn();
-      signal.throwIfAborted();
+    return { target: join(folder, 'bdir', createHash('md5').update(`filler ${number}`).digest('hex')), file };
+  };
+
+  let made = files.length;
+  const remove = async (): Promise<void> => {
+    for (let number = files.length; number < made; number++) {
+      const { target, file } = placeOf(number);
+      unlinkSync(join(target, basename(file)));
+      rmdirSync(target);
+      if (number % BATCH === 0) await nextTurn();
     }
+    await rm(folder, { recursive: true });
+  };
+  try {
+    for (; made < count; made++) {
+      const { target, file } = placeOf(made);
+      mkdirSync(target);
+      linkSync(file, join(target, basename(file)));
+      if (made % BATCH === 0) {
+        await nextTurn();
+        signal.throwIfAborted();
+      }
+    }
+  } catch (error) {
+    await remove().catch(() => undefined);
+    throw error;
   }
+  return { remove };
 }
