@@ -107,12 +107,13 @@ describe('Expect: 100-continue', () => {
     expect((await connection.response()).status).toBe(201);
   });
 
-  it('shows its refusal to a client that sends a large body without waiting for it', async () => {
+  it('lets a client that does not look at the refusal send all of its body', async () => {
     const server = await start();
     const size = 64 * 1024 * 1024;
     const connection = await knock(server, { headers: { 'Content-Length': String(size) } });
+    // It has been sent, but nobody needs to have noticed.
+    expect((await connection.head()).status).toBe(413);
     expect(await connection.sendAll(Buffer.alloc(size))).toBe(true);
-    expect((await connection.response()).status).toBe(413);
   });
 
   it('is ignored from a client that speaks HTTP/1.0 (RFC 9110, 10.1.1)', async () => {
