@@ -11,13 +11,21 @@ export interface ServerLog extends RequestLog {
 
 /** Lines are held back for at most this long: writing each by itself costs more than answering a small request. */
 const FLUSH_MS = 500;
+/** Bytes written at once: with less, the thread that writes takes a good part of the machine from the one that answers. */
+const LOG_BUFFER_SIZE = 64 * 1024;
 
 export function createServerLog(): ServerLog {
   if (process.stderr.isTTY) {
     const log = pino({ base: null, timestamp: false }, wordsTo(process.stderr));
     return logTo(log, () => undefined);
   }
-  const destination = pino.destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: FLUSH_MS });
+  const destination = pino.destination({
+    dest: 2,
+    sync: false,
+    minLength: LOG_BUFFER_SIZE,
+    maxWrite: 2 * LOG_BUFFER_SIZE,
+    periodicFlush: FLUSH_MS,
+  });
   const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return logTo(log, () => {
     destination.flushSync();

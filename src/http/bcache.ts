@@ -5,8 +5,9 @@ import { parseDigest, type Digest } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { requireRole, type AccessControl } from './access-control.ts';
 import type { HttpEnv } from './http-env.ts';
-import { answerFor } from './blob-answer.ts';
+import { answerFor, type Conditions } from './blob-answer.ts';
 import { createBlobPump } from './blob-pump.ts';
+import { createBlobSizes } from './blob-sizes.ts';
 import { byMethod } from './methods.ts';
 import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
@@ -20,32 +21,42 @@ export interface BlobRoutesOptions {
 /** ShaCache: `/bcache/<sha512>` (protocol.md, "Requests as they really arrive"). */
 export function createBlobRoutes(blobs: Blobs, { access, maxBlobSize }: BlobRoutesOptions): Hono<HttpEnv> {
   const pump = createBlobPump();
+  const sizes = createBlobSizes(blobs);
 
-  /** Straight from the disk to the socket: a web stream in between would halve the speed. */
-  const download = async (c: Context<HttpEnv>): Promise<Response> => {
+  /** Whether the blob is there, and of what size, is enough for many requests; only others open it. */
+  const download = (c: Context<HttpEnv>): Response | Promise<Response> => {
     const digest = digestOfPath(c);
-    const { incoming, outgoing } = c.env;
+    const { method, headers } = c.env.incoming;
+    if (method === 'GET' && headers['if-none-match'] === undefined) return openAndSend(c, digest);
+    const size = sizes.get(digest);
+    return size instanceof Promise ? size.then((found) => tell(c, digest, found)) : tell(c, digest, size);
+  };
+
+  const tell = (
+    c: Context<HttpEnv>,
+    digest: Digest,
+    size: number | undefined,
+  ): Response | Promise<Response> => {
+    if (size === undefined) throw notFound(digest);
+    const { status, headers, part } = answerFor(digest, size, conditionsOf(c));
+    return part === undefined || c.env.incoming.method === 'HEAD'
+      ? new Response(null, { status, headers })
+      : openAndSend(c, digest);
+  };
+
+  const openAndSend = async (c: Context<HttpEnv>, digest: Digest): Promise<Response> => {
     const object = await blobs.open(digest);
-    if (object === undefined) throw new CacheError('not-found', `no such blob: ${digest}`);
+    if (object === undefined) throw notFound(digest);
     try {
-      const answer = answerFor(digest, object.size, {
-        ifMatch: incoming.headers['if-match'],
-        ifNoneMatch: incoming.headers['if-none-match'],
-        // Ranges are defined for GET alone (RFC 9110, 14.2).
-        range: incoming.method === 'GET' ? incoming.headers.range : undefined,
-        ifRange: incoming.headers['if-range'],
-      });
-      const writeHead = (): void => void outgoing.writeHead(answer.status, answer.headers);
-      if (answer.part !== undefined && incoming.method !== 'HEAD') {
-        await pump.send(object, answer.part, outgoing, writeHead);
-      } else {
-        writeHead();
-        outgoing.end();
-      }
+      const { status, headers, part } = answerFor(digest, object.size, conditionsOf(c));
+      if (part === undefined) return new Response(null, { status, headers });
+      const { outgoing } = c.env;
+      // Straight from the disk to the socket: a web stream in between would halve the speed.
+      await pump.send(object, part, outgoing, () => void outgoing.writeHead(status, headers));
+      return RESPONSE_ALREADY_SENT;
     } finally {
       await object.close();
     }
-    return RESPONSE_ALREADY_SENT;
   };
 
   /** Hashed while it streams to the store; visible only when it is whole and right. */
@@ -58,6 +69,7 @@ export function createBlobRoutes(blobs: Blobs, { access, maxBlobSize }: BlobRout
       // The disk may need longer to have it all for good than a connection may otherwise be silent.
       incoming.socket.setTimeout(0);
       const { digest } = await writer.commit();
+      sizes.forget(digest);
       return c.body(digest, 201, { 'Content-Type': 'text/plain' });
     } finally {
       await writer.abort();
@@ -72,6 +84,21 @@ export function createBlobRoutes(blobs: Blobs, { access, maxBlobSize }: BlobRout
   const routes = new Hono<HttpEnv>();
   routes.all('/*', (c) => (c.req.path.length <= '/bcache/'.length ? collection(c) : blob(c)));
   return routes;
+}
+
+function conditionsOf({ env: { incoming } }: Context<HttpEnv>): Conditions {
+  const { headers, method } = incoming;
+  return {
+    ifMatch: headers['if-match'],
+    ifNoneMatch: headers['if-none-match'],
+    // Ranges are defined for GET alone (RFC 9110, 14.2).
+    range: method === 'GET' ? headers.range : undefined,
+    ifRange: headers['if-range'],
+  };
+}
+
+function notFound(digest: Digest): CacheError {
+  return new CacheError('not-found', `no such blob: ${digest}`);
 }
 
 function digestOfPath(c: Context<HttpEnv>): Digest {

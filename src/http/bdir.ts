@@ -42,18 +42,13 @@ export function createDirectoryRoutes(
 
   const answer = (c: Context<HttpEnv>, key: Key, list: EntryList | undefined): Response => {
     if (list === undefined) throw new CacheError('not-found', `no entry for key ${key}`);
-    const { body, etag } = list;
-    const { headers } = c.env.incoming;
-    if (headers['if-match'] !== undefined && !matchesEtag(headers['if-match'], etag))
-      return c.body(null, 412);
-    if (matchesEtag(headers['if-none-match'], etag)) {
-      return c.body(null, 304, { ETag: etag, 'Cache-Control': 'no-cache' });
+    const { body, etag, headers } = list;
+    const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = c.env.incoming.headers;
+    if (ifMatch !== undefined && !matchesEtag(ifMatch, etag)) return new Response(null, { status: 412 });
+    if (matchesEtag(ifNoneMatch, etag)) {
+      return new Response(null, { status: 304, headers: { ETag: etag, 'Cache-Control': 'no-cache' } });
     }
-    return c.body(body as Uint8Array<ArrayBuffer>, 200, {
-      ETag: etag,
-      'Cache-Control': 'no-cache',
-      'Content-Type': 'application/json',
-    });
+    return new Response(body, { headers });
   };
 
   const add = async (c: Context<HttpEnv>): Promise<Response> => {

@@ -13,7 +13,7 @@ export interface Conditions {
 /** The head of the answer to a blob's request, and which of its bytes follow. */
 export interface BlobAnswer {
   readonly status: 200 | 206 | 304 | 412 | 416;
-  readonly headers: Record<string, string | number>;
+  readonly headers: Record<string, string>;
   /** The bytes to send, both ends included; undefined where there is no body. */
   readonly part?: ByteRange;
 }
@@ -32,12 +32,12 @@ export function answerFor(
     // A digest names the same bytes for ever.
     'Cache-Control': 'public, max-age=31536000, immutable',
   };
-  const nothing = { ...headers, 'Content-Length': 0 };
+  const nothing = { ...headers, 'Content-Length': '0' };
   if (ifMatch !== undefined && !matchesEtag(ifMatch, etag)) return { status: 412, headers: nothing };
   if (matchesEtag(ifNoneMatch, etag)) return { status: 304, headers };
   const whole: BlobAnswer = {
     status: 200,
-    headers: { ...headers, 'Content-Length': size },
+    headers: { ...headers, 'Content-Length': String(size) },
     part: { start: 0, end: size - 1 },
   };
   if (range === undefined || (ifRange !== undefined && ifRange !== etag)) return whole;
@@ -52,7 +52,7 @@ export function answerFor(
     headers: {
       ...headers,
       'Content-Range': `bytes ${start}-${end}/${size}`,
-      'Content-Length': end - start + 1,
+      'Content-Length': String(end - start + 1),
     },
     part,
   };

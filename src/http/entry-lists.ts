@@ -1,13 +1,16 @@
 import { LRUCache } from 'lru-cache';
 import { createHash } from 'node:crypto';
 import type { Digest } from '../cache/digest.ts';
-import type { Directory } from '../cache/directory.ts';
+import type { Directory, StoredEntry } from '../cache/directory.ts';
 import type { Key } from '../cache/key.ts';
 
 /** The answer to `GET /bdir/<key>`, ready to be sent. */
 export interface EntryList {
-  readonly body: Buffer;
+  /** As text: node then sends it in one piece with the head, which is a third faster than head and bytes. */
+  readonly body: string;
   readonly etag: string;
+  /** Of an answer with the body. */
+  readonly headers: Record<string, string>;
 }
 
 /** The entry lists of keys as ready bytes, as many as fit. */
@@ -56,15 +59,13 @@ export function createEntryLists(directory: Directory): EntryLists {
       lists.delete(key);
       return undefined;
     }
-    const body = Buffer.from(JSON.stringify(entries.map(({ pair }) => pair)));
-    const etag = `"${createHash('sha256').update(body).digest('hex')}"`;
+    const list = listOf(entries);
     // Only what was read whole is remembered: an entry may have come, or failed to be read, in between.
     const isWhole = namesOf(entries.map(({ digest }) => digest)) === names;
     // Who looked later may have seen more: what it found is not replaced by what this one found.
     const isLatest = (lists.peek(key)?.freshUntil ?? 0) <= freshUntil;
-    if (isWhole && isLatest && additions === additionsBefore)
-      lists.set(key, { body, etag, names, freshUntil });
-    return { body, etag };
+    if (isWhole && isLatest && additions === additionsBefore) lists.set(key, { ...list, names, freshUntil });
+    return list;
   };
 
   return {
@@ -75,6 +76,21 @@ export function createEntryLists(directory: Directory): EntryLists {
     forget: (key) => {
       additions++;
       lists.delete(key);
+    },
+  };
+}
+
+function listOf(entries: readonly StoredEntry[]): EntryList {
+  const body = JSON.stringify(entries.map(({ pair }) => pair));
+  const etag = `"${createHash('sha256').update(body).digest('hex')}"`;
+  return {
+    body,
+    etag,
+    headers: {
+      'Content-Type': 'application/json',
+      'Content-Length': String(Buffer.byteLength(body)),
+      ETag: etag,
+      'Cache-Control': 'no-cache',
     },
   };
 }

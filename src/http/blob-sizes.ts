@@ -1,0 +1,41 @@
+import { LRUCache } from 'lru-cache';
+import type { Blobs } from '../cache/blobs.ts';
+import type { Digest } from '../cache/digest.ts';
+
+/** Which blobs are there, and how large they are, for requests that want no bytes. */
+export interface BlobSizes {
+  /** Bytes of the blob: at once when it was looked at lately; undefined when it isn't there. */
+  get(digest: Digest): number | Promise<number | undefined>;
+  /** To be called after the blob was written anew. */
+  forget(digest: Digest): void;
+}
+
+interface KnownSize {
+  readonly size: number;
+  /** Looked at again after this time, milliseconds of `performance.now()`. */
+  readonly freshUntil: number;
+}
+
+/** A blob that is removed seems to be there for this long at the most. */
+const FRESH_MS = 500;
+const LIMIT = 10_000;
+
+/** "It isn't there" is never remembered: it may be uploaded a moment later. */
+export function createBlobSizes(blobs: Blobs): BlobSizes {
+  const sizes = new LRUCache<Digest, KnownSize>({ max: LIMIT });
+
+  const look = async (digest: Digest): Promise<number | undefined> => {
+    const stat = await blobs.stat(digest);
+    if (stat === undefined) sizes.delete(digest);
+    else sizes.set(digest, { size: stat.size, freshUntil: performance.now() + FRESH_MS });
+    return stat?.size;
+  };
+
+  return {
+    get(digest) {
+      const known = sizes.get(digest);
+      return known !== undefined && performance.now() < known.freshUntil ? known.size : look(digest);
+    },
+    forget: (digest) => void sizes.delete(digest),
+  };
+}
