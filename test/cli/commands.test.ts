@@ -405,3 +405,22 @@ it('a section for slapos.cfg begins on a line of its own', async () => {
     /^\n\[networkcache\]\ndownload-binary-cache-url = http:\/\/192\.0\.2\.7:5050\/bcache\n/,
   );
 });
+
+describe('a medium with a key of its own', () => {
+  it('is hinted at when another configuration is used, and not when its own is', async () => {
+    await cache('init', 'medium');
+    await makeArchive();
+    const other = await cache('import', 'medium');
+    expect(other.stderr).toContain(`the medium's own ${join(folder, 'medium', 'config.ini')} is not used`);
+    const own = await cache('import', '-c', 'medium/config.ini', 'medium');
+    expect(own.stderr).not.toContain('is not used');
+  });
+
+  it('is hinted at when it has no configuration', async () => {
+    const archive = await makeArchive();
+    await mkdir(join(folder, 'medium', 'miscellaneous'));
+    await writeFile(join(folder, 'medium', 'miscellaneous', 'sign.key'), 'key');
+    const { stderr } = await cache('import', archive);
+    expect(stderr).toContain(`cache init ${join(folder, 'medium')}`);
+  });
+});

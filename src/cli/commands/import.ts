@@ -6,6 +6,7 @@ import { importArchives, type ImportResult, type ImportTarget } from '../../oper
 import { createImportRecords } from '../../operations/import-records.ts';
 import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
+import { hintAtMedium } from '../medium-hint.ts';
 import { openSigner, openStore, readConfig, readTrusted } from '../site.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
@@ -57,6 +58,7 @@ export async function runImport(
       `--url names one release, but there are ${archives.length} archives; name one of them`,
     );
   }
+  await hintAtMedium(paths, config, terminal);
   if (archives.length === 0) terminal.warn(`cache: no archives in ${paths.join(', ')}`);
   const system = os === undefined ? undefined : parseOs(os);
   const progress = createProgress(

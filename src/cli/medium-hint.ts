@@ -1,0 +1,41 @@
+import { access } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { Config } from '../config/config.ts';
+import type { Terminal } from './terminal/terminal.ts';
+
+/**
+ * Tells of a medium that has a configuration or a key of its own which isn't used: nodes that trust the medium's
+ * certificate would not trust what is signed here with another key.
+ */
+export async function hintAtMedium(
+  paths: readonly string[],
+  config: Config,
+  terminal: Terminal,
+): Promise<void> {
+  const folders = new Set(paths.flatMap((path) => [resolve(path), dirname(resolve(path))]));
+  for (const folder of folders) {
+    const configFile = join(folder, 'config.ini');
+    if (configFile !== config.file && (await isThere(configFile))) {
+      terminal.tell(
+        `note: the medium's own ${configFile} is not used; to sign with its key: -c ${configFile}`,
+      );
+      return;
+    }
+    const key = join(folder, 'miscellaneous', 'sign.key');
+    if (key !== config.signature.privateKeyFile && (await isThere(key))) {
+      terminal.tell(
+        `note: the medium's own key ${key} is not used; to use it, make a config.ini for the medium with: cache init ${folder}`,
+      );
+      return;
+    }
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false; // Not there, or not for us: either way nothing to hint at.
+  }
+}
