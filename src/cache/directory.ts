@@ -96,7 +96,7 @@ export function createDirectory(
       const name = entriesPrefix(key) + added.digest;
       if (await isIntact(entry(key, added.digest))) return false;
       // Machines without network often have a wrong clock; the entry that came last is the newest all the same.
-      const [newest] = await entries(key).catch(ignoreDamage);
+      const [newest] = await entries(key).catch(noneIfDamaged);
       const next = Math.max(now(), newest === undefined ? 0 : newest.received.getTime() + 1);
       const received = new Date(Math.min(next, LAST_DATE));
       await writeSmallObject(storage, name, JSON.stringify({ received, entry: added.pair }));
@@ -112,7 +112,8 @@ export function createDirectory(
   };
 }
 
-function ignoreDamage(error: unknown): readonly StoredEntry[] {
+/** For whoever goes on without the entries of a key when all of them are damaged; `onDamage` was told of each. */
+export function noneIfDamaged(error: unknown): readonly StoredEntry[] {
   if (error instanceof DamagedObject) return [];
   throw error;
 }

@@ -14,7 +14,7 @@ export const ENTRY_SIZE_LIMIT = 64 * 1024;
 export interface UnverifiedEntry {
   /** Both texts exactly as they came: the signature covers the first one byte for byte. */
   readonly pair: EntryPair;
-  /** sha512 of the pair as JSON: the entry's name in a store. */
+  /** sha512 of the pair as JSON, without line breaks in the signature: the entry's name in a store. */
   readonly digest: Digest;
   /** The blob. */
   readonly sha512: Digest;
@@ -72,8 +72,10 @@ export function parseEntry(value: unknown): UnverifiedEntry {
     throw new CacheError('invalid-entry', 'the entry holds characters that UTF-8 cannot express');
   }
   const pair: EntryPair = [json, signature];
-  const canonical = JSON.stringify(pair);
-  if (Buffer.byteLength(canonical) > ENTRY_SIZE_LIMIT) {
+  // What identifies it leaves out the line breaks of old clients: else a signature with one space more would be another
+  // entry, and whoever uploads an old one again in that way would make it the newest.
+  const canonical = JSON.stringify([json, withoutLineBreaks(signature)]);
+  if (Buffer.byteLength(JSON.stringify(pair)) > ENTRY_SIZE_LIMIT) {
     throw new CacheError('too-large', `the entry is larger than ${ENTRY_SIZE_LIMIT} bytes`);
   }
   const parsed = members.safeParse(parseJson(json, 'the first string of the entry'));
@@ -105,6 +107,11 @@ export function parseEntry(value: unknown): UnverifiedEntry {
     file: typeof data.file === 'string' ? data.file : undefined,
     creationDate: typeof data.creation_date === 'string' ? data.creation_date : undefined,
   };
+}
+
+/** Old clients broke the base64 of a signature into lines; Python's decoder, like this, takes no other white space. */
+export function withoutLineBreaks(signature: string): string {
+  return signature.replace(/[ \t\r\n]+/g, '');
 }
 
 function parseJson(text: string, what: string): unknown {

@@ -1,6 +1,6 @@
 import { createPrivateKey, sign, verify, type KeyObject, type X509Certificate } from 'node:crypto';
 import { parseCertificate } from './certificate.ts';
-import { parseEntry, type UnverifiedEntry, type VerifiedEntry } from './entry.ts';
+import { parseEntry, withoutLineBreaks, type UnverifiedEntry, type VerifiedEntry } from './entry.ts';
 import { CacheError } from './errors.ts';
 
 /** What `slapos.libnetworkcache` verifies: RSA PKCS#1 v1.5 with SHA-1 over the UTF-8 bytes (protocol.md, "An entry"). */
@@ -97,7 +97,7 @@ export function acceptUnsigned(entry: UnverifiedEntry): VerifiedEntry {
  * understand alike counts. Old clients broke the text into lines.
  */
 function decodeSignature(text: string): Buffer | undefined {
-  const joined = text.replace(/\s+/g, '');
+  const joined = withoutLineBreaks(text);
   const bytes = Buffer.from(joined, 'base64');
   return bytes.length > 0 && bytes.toString('base64') === joined ? bytes : undefined;
 }

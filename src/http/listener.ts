@@ -41,6 +41,8 @@ export interface Listener {
 
 /** A connection on which nothing moves for this long is given up; uploads and downloads may take all the time they want. */
 const IDLE_LIMIT_MS = 120_000;
+/** A client that connects and then says nothing of TLS; it would hold up the end of the server, too. */
+const HANDSHAKE_LIMIT_MS = 10_000;
 
 /**
  * @param tls left out for plain HTTP
@@ -76,7 +78,10 @@ export async function createListener(
   const server =
     tls === undefined
       ? createServer(options, onRequest)
-      : createTlsServer({ ...options, ...secureContextOf(tls) }, onRequest);
+      : createTlsServer(
+          { ...options, handshakeTimeout: HANDSHAKE_LIMIT_MS, ...secureContextOf(tls) },
+          onRequest,
+        );
   const connections = trackConnections(server);
   server.timeout = IDLE_LIMIT_MS;
   // A client that waits to be asked for its body is asked by the route, after access and size are checked.
@@ -166,7 +171,7 @@ async function close(server: Server, connections: OpenConnections, limit: number
   }, 50);
   const breaking = setTimeout(() => {
     broken = connections.count();
-    server.closeAllConnections();
+    connections.breakAll();
   }, limit);
   await closed;
   clearInterval(sweeping);

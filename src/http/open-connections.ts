@@ -13,11 +13,18 @@ export interface OpenConnections {
   closeIdle(): void;
   /** How many there are. */
   count(): number;
+  /** Breaks all of them, also those that have not finished their TLS handshake. */
+  breakAll(): void;
 }
 
 export function trackConnections(server: Server): OpenConnections {
   /** With the number of requests that each has unanswered. */
   const running = new Map<Socket, number>();
+  const raw = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    raw.add(socket);
+    socket.once('close', () => raw.delete(socket));
+  });
   server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
     running.set(socket, 0);
     socket.once('close', () => running.delete(socket));
@@ -36,6 +43,9 @@ export function trackConnections(server: Server): OpenConnections {
     closeIdle() {
       for (const [socket, count] of running) if (count === 0) socket.destroySoon();
     },
-    count: () => running.size,
+    count: () => raw.size,
+    breakAll() {
+      for (const socket of raw) socket.destroy();
+    },
   };
 }

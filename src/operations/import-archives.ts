@@ -2,7 +2,9 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { Blobs, BlobWriter } from '../cache/blobs.ts';
 import { createHasher, type Digest } from '../cache/digest.ts';
-import type { Directory } from '../cache/directory.ts';
+import { noneIfDamaged, type Directory, type StoredEntry } from '../cache/directory.ts';
+import type { Key } from '../cache/key.ts';
+import { DamagedObject } from '../cache/small-object.ts';
 import { CacheError } from '../cache/errors.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import { createArchiveInspector, type ArchiveContents } from '../release/archive-inspection.ts';
@@ -152,8 +154,18 @@ async function findImported(
   const { entry, ...release } = record;
   const isThere =
     (await target.blobs.stat(release.sha512))?.size === size &&
-    (await target.directory.digests(release.key)).includes(entry);
+    (await intactEntry(target.directory, release.key, entry)) !== undefined;
   return isThere ? { file, ...release, size, outcome: 'unchanged' } : undefined;
+}
+
+/** A damaged entry is none: the import that finds it adds it anew. */
+async function intactEntry(directory: Directory, key: Key, digest: Digest): Promise<StoredEntry | undefined> {
+  try {
+    return await directory.entry(key, digest);
+  } catch (error) {
+    if (error instanceof DamagedObject) return undefined;
+    throw error;
+  }
 }
 
 /** What concerns one archive only; a store that fails concerns all. */
@@ -231,7 +243,7 @@ async function addEntry(
   { directory, signer, trusted }: ImportTarget,
   { softwareRoot, now = () => new Date() }: ImportOptions,
 ): Promise<{ readonly entry: Digest; readonly isNew: boolean }> {
-  const present = await directory.entries(key);
+  const present = await directory.entries(key).catch(noneIfDamaged);
   const known = present.find(
     (entry) =>
       entry.sha512 === sha512 &&

@@ -1,7 +1,6 @@
-import type { Directory, StoredEntry } from '../cache/directory.ts';
+import { noneIfDamaged, type Directory, type StoredEntry } from '../cache/directory.ts';
 import type { Blobs } from '../cache/blobs.ts';
 import type { Key } from '../cache/key.ts';
-import { DamagedObject } from '../cache/small-object.ts';
 import type { Platform } from '../cache/platform.ts';
 
 /** A software release with everything a store has of it. */
@@ -34,12 +33,6 @@ export async function listReleases(directory: Directory, blobs: Blobs): Promise<
       releases.push({ softwareUrl, key, builds: await buildsOf(entries, blobs) });
   }
   return releases.sort((a, b) => (a.softwareUrl < b.softwareUrl ? -1 : 1));
-}
-
-/** The directory has told about each already (DirectoryOptions, onDamage). */
-function noneIfDamaged(error: unknown): readonly StoredEntry[] {
-  if (error instanceof DamagedObject) return [];
-  throw error;
 }
 
 async function buildsOf(entries: readonly StoredEntry[], blobs: Blobs): Promise<readonly Build[]> {

@@ -1,10 +1,10 @@
 import type { UnverifiedEntry } from '../cache/entry.ts';
-import { CacheError } from '../cache/errors.ts';
 import type { Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
 import { isKey, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
 import { nearest } from '../cache/nearest.ts';
 import { isCompatible, type Platform } from '../cache/platform.ts';
+import { DamagedObject } from '../cache/small-object.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 
 /** Whatever has entries: a store, or another cache over HTTP. */
@@ -76,8 +76,8 @@ async function* knownUrls(directory: Directory): AsyncGenerator<string> {
       const softwareUrl = (await directory.entry(key, digest))?.softwareUrl;
       if (softwareUrl !== undefined) yield softwareUrl;
     } catch (error) {
-      // A damaged entry has no URL to suggest; `verify` is there to name it.
-      if (!(error instanceof CacheError)) throw error;
+      // A damaged entry has no URL to suggest.
+      if (!(error instanceof DamagedObject)) throw error;
     }
   }
 }

@@ -38,7 +38,7 @@ export function autoTlsFiles(storePath: string): {
 /**
  * Makes a self-signed certificate for this machine where there is none yet.
  * @param names beside the host's own names and addresses
- * @returns whether it was made, and the addresses of this machine that a certificate made earlier doesn't hold
+ * @returns whether it was made, and the names and addresses that a certificate made earlier doesn't hold
  */
 export async function ensureTlsCertificate(
   { certificateFile, keyFile }: { readonly certificateFile: string; readonly keyFile: string },
@@ -48,7 +48,19 @@ export async function ensureTlsCertificate(
   const present = await readIfThere(certificateFile);
   if (present !== undefined) {
     const x509 = parsePem(present, certificateFile);
-    return { made: false, missing: ipAddresses.filter((address) => x509.checkIP(address) === undefined) };
+    return {
+      made: false,
+      missing: [
+        ...ipAddresses.filter((address) => x509.checkIP(address) === undefined),
+        ...dnsNames.filter((name) => x509.checkHost(name) === undefined),
+      ],
+    };
+  }
+  if ((await readIfThere(keyFile)) !== undefined) {
+    throw new CacheError(
+      'config',
+      `${keyFile} is there, but ${certificateFile}, which belongs to it, is not; restore it, or move ${keyFile} away to get a new pair`,
+    );
   }
   const { privateKey, certificate } = await createKeyPair({
     commonName: hostname(),

@@ -29,7 +29,8 @@ export async function createFileWriter(
   let state: 'open' | 'committed' | 'aborted' = 'open';
   let closed = false;
   let position = 0;
-  let nextCheck = ROOM_CHECK_INTERVAL;
+  // Of an unknown size nothing was checked yet.
+  let nextCheck = size === undefined ? 0 : ROOM_CHECK_INTERVAL;
 
   const close = async (): Promise<void> => {
     if (closed) return;

@@ -35,7 +35,8 @@ export async function openFilesystemStorage(
   const storage = createFilesystemStorage(root, minFreeSpace);
   const format = await readFormat(root);
   if (format === undefined) {
-    if (write) await initialiseStore(root, storage);
+    // A full disk can be served, too: the reserve doesn't count for the mark of a store.
+    if (write) await initialiseStore(root, createFilesystemStorage(root, 0));
     else await checkIsStore(root);
   } else if (format !== STORE_FORMAT) {
     throw new CacheError(

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { BLOBS, DIRECTORY, IMPORTS, STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
+import { writeSmallObject } from '../cache/small-object.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { isLeftover } from './temporary-name.ts';
 
@@ -52,14 +53,7 @@ export async function initialiseStore(root: string, storage: ObjectStorage): Pro
   } catch (error) {
     throw storageError(error, `can't make the store ${root}`);
   }
-  // Of no size that would have to fit beside the reserve: a full disk can be served, too.
-  const writer = await storage.create();
-  try {
-    await writer.write(Buffer.from(`${JSON.stringify({ format: STORE_FORMAT })}\n`));
-    await writer.commit(STORE_FILE);
-  } finally {
-    await writer.abort();
-  }
+  await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
 }
 
 const STORE_FOLDERS = [BLOBS, DIRECTORY].map((prefix) => prefix.slice(0, -1));
@@ -74,7 +68,10 @@ export async function checkIsStore(root: string): Promise<void> {
     names = await readdir(root);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't read the store ${root}`);
-    throw new CacheError('storage', `there is no store at ${root}; make one with: cache import FOLDER`);
+    throw new CacheError(
+      'storage',
+      `there is no store at ${root}; is its disk mounted? To make one: cache import FOLDER, or for an empty one: mkdir -p ${join(root, 'bcache')}`,
+    );
   }
   if (!STORE_FOLDERS.some((name) => names.includes(name))) {
     throw new CacheError(

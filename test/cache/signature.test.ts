@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKeyPair } from '../../src/cache/certificate.ts';
+import { createDirectory } from '../../src/cache/directory.ts';
 import { parseEntry } from '../../src/cache/entry.ts';
+import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { acceptUnsigned, createSigner, createTrustedCertificates } from '../../src/cache/signature.ts';
+import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
 import { membersOf, RAPID_CDN } from '../fixtures/entries.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import {
@@ -15,6 +18,7 @@ import {
   signerOf,
   type OpensslPair,
 } from '../fixtures/signing-keys.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
 /** Keys in another order than JSON.stringify would have them after a parse, spaces, an escape and raw UTF-8. */
 const JSON_TEXT = `{ ${JSON.stringify(membersOf(RAPID_CDN)).slice(1, -1)},  "file":"na\\u00efve – 版.tar.gz" }`;
@@ -118,6 +122,29 @@ describe('a signature', () => {
     expect(lines).not.toBe(signature);
     expect(trusting(own).signerOf(parseEntry([JSON_TEXT, lines]))).toBeDefined();
     expect(trusting(own).signerOf(parseEntry([JSON_TEXT, lines.replaceAll('\n', '\r\n')]))).toBeDefined();
+  });
+
+  it('with white space more is no other entry: an old one must not come back as the newest', async () => {
+    const root = await temporaryFolder();
+    const directory = createDirectory(await openFilesystemStorage(root, { write: true }));
+    const key = keyOfSoftwareUrl(RAPID_CDN);
+    const old = signerOf(own).sign(JSON_TEXT);
+    const newer = signerOf(own).sign(JSON.stringify(membersOf(RAPID_CDN)));
+    await directory.add(key, old);
+    await directory.add(key, newer);
+    for (const space of [' ', '\n', '\t\r\n']) {
+      const again = trusting(own).verify(parseEntry([JSON_TEXT, old.pair[1] + space]));
+      expect(await directory.add(key, again)).toBe(false);
+    }
+    expect((await directory.entries(key)).map(({ digest }) => digest)).toEqual([newer.digest, old.digest]);
+  });
+
+  it('with white space that Python refuses is refused', async () => {
+    const [, signature] = signerOf(own).sign(JSON_TEXT).pair;
+    for (const space of ['\u00a0', '\ufeff', '\u2028', '\v']) {
+      const entry = parseEntry([JSON_TEXT, signature + space]);
+      await expectCacheError(() => trusting(own).verify(entry), 'untrusted');
+    }
   });
 
   it('in base64url is refused: Python would read another one', () => {

@@ -1,10 +1,11 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { createKeyPair } from '../../src/cache/certificate.ts';
 import { defaultConfig } from '../../src/config/config.ts';
 import { formatHost } from '../../src/http/listener.ts';
-import { addSparseBlob, isListening } from '../fixtures/http-server.ts';
+import { addSparseBlob, isListening, startHttpServer } from '../fixtures/http-server.ts';
 import { testedHosts } from './outside-programs.ts';
 import { ask, RawConnection, type Place } from './raw-connection.ts';
 import { ServeProcess } from './serve-process.ts';
@@ -103,6 +104,12 @@ describe('a start that fails', () => {
     await expectRefused(await ServeProcess.start({ prepare }), 3, /^cache: .*format 99/);
   });
 
+  it('tells in one line that the store is not there, and makes none where its disk may not be mounted', async () => {
+    const serve = await ServeProcess.start({ prepare: (root) => rm(root, { recursive: true }) });
+    await expectRefused(serve, 3, /^cache: there is no store at .*is its disk mounted\?/);
+    await expect(stat(serve.root)).rejects.toThrow('ENOENT');
+  });
+
   it('tells in one line that the store is a file', async () => {
     const prepare = async (root: string): Promise<void> => {
       await rm(root, { recursive: true });
@@ -120,4 +127,18 @@ describe('the default address', () => {
     const port = await serve.port();
     for (const host of testedHosts()) expect((await ask({ host, port }, '/health')).status).toBe(200);
   });
+});
+
+it('a TLS server is stopped in time though somebody has connected who says nothing', async () => {
+  const { certificate, privateKey } = await createKeyPair({
+    commonName: 'localhost',
+    days: 1,
+    bits: 2048,
+    server: { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] },
+  });
+  const server = await startHttpServer({ tls: { certificate, privateKey, clientCa: undefined } });
+  const silent = await RawConnection.open(server);
+  // Node itself waits two minutes for the handshake, longer than a test may take.
+  await server.stop(1);
+  silent.destroy();
 });

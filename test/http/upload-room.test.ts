@@ -29,6 +29,14 @@ async function start(options: HttpServerOptions): Promise<HttpServer> {
 }
 
 describe('min-free-space', () => {
+  it('is asked for before the first byte of an upload of unknown size is written', async () => {
+    const server = await start({ minFreeSpace: 2 ** 50 });
+    const connection = await RawConnection.open(server);
+    connection.send('POST /bcache HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n');
+    expect((await connection.response()).status).toBe(507);
+    connection.destroy();
+  });
+
   it('refuses an upload up front, by its length', async () => {
     let begun = 0;
     const { bavail, bsize } = await statfs('/tmp');

@@ -2,12 +2,13 @@ import {
   appendFile,
   chmod,
   mkdir,
-  readdir,
   readFile,
+  readdir,
   rename,
   rm,
   stat,
   symlink,
+  truncate,
   utimes,
   writeFile,
 } from 'node:fs/promises';
@@ -490,4 +491,20 @@ it('unpacks on a node to what was packed', async () => {
     stdio: 'pipe',
   });
   execFileSync('diff', ['-r', '--no-dereference', release, join(unpacked, KVM_KEY)], { stdio: 'pipe' });
+});
+
+describe('a store with a damaged entry', () => {
+  it('is mended by importing the same archive again, and the others are imported too', async () => {
+    const site = await makeImportSite();
+    const archive = await makeArchive(site, 'kvm-ubuntu-22.04.tar.gz', KVM);
+    await site.import([archive]);
+    const folder = join(site.store, 'bdir', KVM_KEY);
+    const [name = ''] = await readdir(folder);
+    await truncate(join(folder, name));
+    await makeArchive(site, 'other-ubuntu-22.04.tar.gz', 'https://example.com/software.cfg');
+    const results = await site.import([site.medium]);
+    expect(results.map(({ outcome }) => outcome)).toEqual(['imported', 'imported']);
+    const [entry] = await site.directory.entries(KVM_KEY);
+    expect(entry && site.trusted.signerOf(entry)).toBeDefined();
+  });
 });

@@ -33,7 +33,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
     options.listen === undefined
       ? config.server.listen
       : parseListen(options.listen.join(' '), { tls: config.server.tls.mode !== 'off' });
-  const store = await openServedStore(config, terminal);
+  const store = await openServedStore(config, terminal, { make: Array.isArray(options.import) });
   const log = createServerLog();
   const app = createApp({
     blobs: store.blobs,
@@ -83,8 +83,16 @@ async function begin(
   log.info(`serving ${config.store.path} on ${listeners.map(({ url }) => url).join(' ')}`);
 }
 
-/** A medium that is mounted read-only can still be served. */
-async function openServedStore(config: Config, terminal: Terminal): Promise<Store> {
+/**
+ * A medium that is mounted read-only can still be served. A store that a configuration names, and that isn't there, is
+ * one whose disk isn't mounted: an empty one in its place would make nodes compile.
+ */
+async function openServedStore(
+  config: Config,
+  terminal: Terminal,
+  { make }: { readonly make: boolean },
+): Promise<Store> {
+  if (config.file !== undefined && !make) await openStore(config, terminal, { write: false });
   try {
     return await openStore(config, terminal, { write: true });
   } catch (error) {

@@ -33,6 +33,9 @@ export async function slaposCfg({
       `cache: nodes are told ${base}, an address of this machine; give another with --url or [server] public-url`,
     );
   }
+  terminal.tell(
+    'cache: put it in place of a [networkcache] section that is there: two of them cannot be read',
+  );
   // The file that this is appended to may lack its last newline.
   terminal.print(`\n${await networkcacheSection(config, base, terminal, { forceBinary })}`);
 }
