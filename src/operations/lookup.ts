@@ -53,6 +53,9 @@ export async function lookUp(
   );
 }
 
+/** URLs that are suggested at once. */
+export const SUGGESTIONS = 3;
+
 /**
  * The known URLs that are most like one that isn't: a URL that is not strictly identical is the commonest mistake.
  */
@@ -63,7 +66,7 @@ export async function nearestUrls(
 ): Promise<readonly string[]> {
   const known = new Set(more);
   for await (const softwareUrl of knownUrls(directory)) known.add(softwareUrl);
-  return nearest(url, known, { limit: 3 });
+  return nearest(url, known, { limit: SUGGESTIONS });
 }
 
 /** The software URL of every release in the store. Reads one entry a key. */

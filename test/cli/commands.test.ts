@@ -1,8 +1,10 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
@@ -258,6 +260,18 @@ describe('lookup', () => {
       'https://lab.nexedi.com/nexedi/slapos/raw/master/software/kvm/software.cfg',
     );
     expect(stderr).toMatch(/nodes never ask a cache for this URL: .*raw\/master/);
+  });
+
+  it('of a server that knows nothing suggests what the configuration knows', async () => {
+    const server = createServer((_request, response) => response.writeHead(404).end());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    await writeFile(join(folder, 'config.ini'), `[software]\nkvm = ${KVM}\n`);
+    const wrong = KVM.replace('1.0.344', '1.0.345');
+    const { code, stderr } = await cache('lookup', wrong, '--server', `http://127.0.0.1:${port}`);
+    expect(stderr).toContain(`did you mean ${KVM} ?`);
+    expect(code).toBe(1);
   });
 
   it('of a server that is not there says so and ends with 1', async () => {

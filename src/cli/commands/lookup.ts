@@ -1,9 +1,13 @@
+import { CacheError } from '../../cache/errors.ts';
+import { nearest } from '../../cache/nearest.ts';
 import { formatPlatform, parseOs, type Platform } from '../../cache/platform.ts';
+import type { Config } from '../../config/config.ts';
 import {
   blacklistedBy,
   keyOf,
   lookUp,
   nearestUrls,
+  SUGGESTIONS,
   type EntrySource,
   type LookupRow,
 } from '../../operations/lookup.ts';
@@ -14,7 +18,7 @@ import { openStore, readConfig, readMachine, readTrusted, type Store } from '../
 import { parseUrlOption } from '../url-option.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
-import { createTerminal } from '../terminal/terminal.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
 export interface LookupOptions extends CommonOptions {
   readonly server?: string;
@@ -44,14 +48,7 @@ export async function lookup(target: string, options: LookupOptions): Promise<vo
       `cache: note: nodes never ask a cache for this URL: the slapos.cfg that SlapOS ships has ${blacklist} in download-from-binary-cache-url-blacklist`,
     );
   }
-  const suggestions =
-    rows.length === 0 && isUrl && store !== undefined
-      ? await nearestUrls(
-          target,
-          store.directory,
-          Array.from(config.software, ([, url]) => url),
-        )
-      : [];
+  const suggestions = rows.length === 0 && isUrl ? await suggestFor(target, config, store, terminal) : [];
   if (options.json)
     terminal.print(JSON.stringify({ key, machine, entries: rows, suggestions }, undefined, 2));
   if (rows.length === 0) {
@@ -63,6 +60,23 @@ export async function lookup(target: string, options: LookupOptions): Promise<vo
   if (options.json) return;
   if (isUrl) terminal.tell(`key ${key}, compared with ${formatPlatform(machine)}`);
   terminal.print(formatRows(rows));
+}
+
+/** A cache that is asked over HTTP lists no URLs: those of the configuration, and of its store if there is one, do. */
+async function suggestFor(
+  url: string,
+  config: Config,
+  opened: Store | undefined,
+  terminal: Terminal,
+): Promise<readonly string[]> {
+  const configured = Array.from(config.software, ([, known]) => known);
+  try {
+    const { directory } = opened ?? (await openStore(config, terminal, { write: false }));
+    return await nearestUrls(url, directory, configured);
+  } catch (error) {
+    if (opened !== undefined || !(error instanceof CacheError)) throw error;
+    return nearest(url, configured, { limit: SUGGESTIONS });
+  }
 }
 
 function formatRows(rows: readonly LookupRow[]): string {
