@@ -7,7 +7,8 @@ import { onTestFinished } from 'vitest';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
-const MAIN = join(REPOSITORY, 'dist/cli/main.js');
+/** The command as it is installed. */
+export const MAIN = join(REPOSITORY, 'dist/cli/main.js');
 
 export interface ServeOptions {
   /** A folder that is there, from an earlier start; a new one unless told. */

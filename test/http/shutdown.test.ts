@@ -1,14 +1,17 @@
+import { execFile, spawnSync } from 'node:child_process';
 import { rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createKeyPair } from '../../src/cache/certificate.ts';
 import { defaultConfig } from '../../src/config/config.ts';
 import { formatHost } from '../../src/http/listener.ts';
 import { addSparseBlob, isListening, startHttpServer } from '../fixtures/http-server.ts';
-import { testedHosts } from './outside-programs.ts';
-import { ask, RawConnection, type Place } from './raw-connection.ts';
-import { ServeProcess } from './serve-process.ts';
+import { lacks, say, testedHosts } from './outside-programs.ts';
+import { RawConnection, type Place } from './raw-connection.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { MAIN, ServeProcess } from './serve-process.ts';
 
 /** More than the sockets of both sides hold: the download can't be over before it is read. */
 const SIZE = 128 * 1024 * 1024;
@@ -119,13 +122,28 @@ describe('a start that fails', () => {
   });
 });
 
+function lacksNamespaces(): boolean {
+  const lacking = spawnSync('unshare', ['-n', 'true']).status !== 0;
+  if (lacking) say('skipped here: network namespaces are not allowed');
+  return lacking;
+}
+
+/** In a network of its own, because the default address is every address of the machine. */
+const DEFAULT_ADDRESS = `
+  ip link set lo up
+  "$0" "$1" serve -q 2>/dev/null & server=$!
+  curl -s --retry 100 --retry-connrefused --retry-max-time 30 -o /dev/null -w '%{http_code} ' http://127.0.0.1:5050/health
+  curl -s -g -o /dev/null -w '%{http_code}' 'http://[::1]:5050/health'
+  kill $server; wait $server; echo " exit $?"
+`;
+
 describe('the default address', () => {
-  it('takes IPv6 and IPv4', async () => {
+  it.skipIf(lacks('unshare', 'ip', 'curl') || lacksNamespaces())('takes IPv6 and IPv4', async () => {
     const [address] = defaultConfig('/').server.listen;
     expect(address).toMatchObject({ scheme: 'http', host: '::', port: 5050 });
-    const serve = await ServeProcess.start({ listen: '[::]:0' });
-    const port = await serve.port();
-    for (const host of testedHosts()) expect((await ask({ host, port }, '/health')).status).toBe(200);
+    const args = ['-n', 'bash', '-c', DEFAULT_ADDRESS, process.execPath, MAIN];
+    const { stdout } = await promisify(execFile)('unshare', args, { cwd: await temporaryFolder() });
+    expect(stdout).toBe('200 200 exit 0\n');
   });
 });
 
