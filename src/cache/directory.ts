@@ -118,7 +118,8 @@ export function noneIfDamaged(error: unknown): readonly StoredEntry[] {
   throw error;
 }
 
-async function isIntact(read: Promise<StoredEntry | undefined>): Promise<boolean> {
+/** Whether an entry that is being read (`Directory.entry`) is there and as it was written. */
+export async function isIntact(read: Promise<StoredEntry | undefined>): Promise<boolean> {
   try {
     return (await read) !== undefined;
   } catch (error) {

@@ -2,9 +2,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { Blobs, BlobWriter } from '../cache/blobs.ts';
 import { createHasher, type Digest } from '../cache/digest.ts';
-import { noneIfDamaged, type Directory, type StoredEntry } from '../cache/directory.ts';
-import type { Key } from '../cache/key.ts';
-import { DamagedObject } from '../cache/small-object.ts';
+import { isIntact, noneIfDamaged, type Directory } from '../cache/directory.ts';
 import { CacheError } from '../cache/errors.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import { createArchiveInspector, type ArchiveContents } from '../release/archive-inspection.ts';
@@ -154,18 +152,9 @@ async function findImported(
   const { entry, ...release } = record;
   const isThere =
     (await target.blobs.stat(release.sha512))?.size === size &&
-    (await intactEntry(target.directory, release.key, entry)) !== undefined;
+    // A damaged entry is none: the import that finds it adds it anew.
+    (await isIntact(target.directory.entry(release.key, entry)));
   return isThere ? { file, ...release, size, outcome: 'unchanged' } : undefined;
-}
-
-/** A damaged entry is none: the import that finds it adds it anew. */
-async function intactEntry(directory: Directory, key: Key, digest: Digest): Promise<StoredEntry | undefined> {
-  try {
-    return await directory.entry(key, digest);
-  } catch (error) {
-    if (error instanceof DamagedObject) return undefined;
-    throw error;
-  }
 }
 
 /** What concerns one archive only; a store that fails concerns all. */
