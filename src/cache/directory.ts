@@ -23,10 +23,12 @@ export interface Directory {
   entry(key: Key, digest: Digest): Promise<StoredEntry | undefined>;
   /**
    * Adds an entry to those of the key. The same pair again changes nothing.
+   * @param received when another store received it, for an entry that is copied: it keeps its place among the others.
+   * Without, it becomes the newest.
    * @returns whether it is new
    * @throws CacheError `key-mismatch`
    */
-  add(key: Key, entry: VerifiedEntry): Promise<boolean>;
+  add(key: Key, entry: VerifiedEntry, received?: Date): Promise<boolean>;
   /** Names of all entries, in no order, without reading them. */
   list(): AsyncIterable<{ readonly key: Key; readonly digest: Digest }>;
   remove(key: Key, digest: Digest): Promise<boolean>;
@@ -87,18 +89,22 @@ export function createDirectory(
     return found.sort(newestFirst);
   };
 
+  const nextReceived = async (key: Key): Promise<Date> => {
+    // Machines without network often have a wrong clock; the entry that came last is the newest all the same.
+    const [newest] = await entries(key).catch(noneIfDamaged);
+    const next = Math.max(now(), newest === undefined ? 0 : newest.received.getTime() + 1);
+    return new Date(Math.min(next, LAST_DATE));
+  };
+
   return {
     entries,
     digests,
     entry,
-    async add(key, added) {
+    async add(key, added, copied) {
       checkBinding(key, added);
       const name = entriesPrefix(key) + added.digest;
       if (await isIntact(entry(key, added.digest))) return false;
-      // Machines without network often have a wrong clock; the entry that came last is the newest all the same.
-      const [newest] = await entries(key).catch(noneIfDamaged);
-      const next = Math.max(now(), newest === undefined ? 0 : newest.received.getTime() + 1);
-      const received = new Date(Math.min(next, LAST_DATE));
+      const received = copied ?? (await nextReceived(key));
       await writeSmallObject(storage, name, JSON.stringify({ received, entry: added.pair }));
       return true;
     },

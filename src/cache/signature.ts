@@ -6,6 +6,12 @@ import { CacheError } from './errors.ts';
 /** What `slapos.libnetworkcache` verifies: RSA PKCS#1 v1.5 with SHA-1 over the UTF-8 bytes (protocol.md, "An entry"). */
 const ALGORITHM = 'sha1';
 
+/**
+ * What this program alone signs and verifies: the manifest of a medium, an inventory. Another hash than that of entries:
+ * so no signature of the one kind is ever one of the other.
+ */
+const DOCUMENT_ALGORITHM = 'sha512';
+
 /** Makes signatures; only importers hold one, a server never does. */
 export interface Signer {
   /** The certificate in PEM that verifies what this signer signs. */
@@ -14,7 +20,12 @@ export interface Signer {
   readonly bits: number;
   /** Signs the text exactly as given. */
   sign(json: string): VerifiedEntry;
+  /** Signs a text that is no entry. */
+  signDocument(text: string): SignedDocument;
 }
+
+/** A text that this program made for itself, and its signature in base64: RSA PKCS#1 v1.5 with SHA-512. */
+export type SignedDocument = readonly [text: string, signature: string];
 
 /**
  * @param files names of the two files, for messages
@@ -44,6 +55,10 @@ export function createSigner(
     bits: key.asymmetricKeyDetails?.modulusLength ?? 0,
     sign: (json) =>
       parseEntry([json, sign(ALGORITHM, Buffer.from(json, 'utf8'), key).toString('base64')]) as VerifiedEntry,
+    signDocument: (text) => [
+      text,
+      sign(DOCUMENT_ALGORITHM, Buffer.from(text, 'utf8'), key).toString('base64'),
+    ],
   };
 }
 
@@ -54,6 +69,8 @@ export interface TrustedCertificates {
   signerOf(entry: UnverifiedEntry): X509Certificate | undefined;
   /** @throws CacheError `untrusted` */
   verify(entry: UnverifiedEntry): VerifiedEntry;
+  /** The certificate that verifies a document, the first in the list's order. */
+  signerOfDocument(document: SignedDocument): X509Certificate | undefined;
 }
 
 /**
@@ -65,15 +82,20 @@ export function createTrustedCertificates(
 ): TrustedCertificates {
   const certificates = pems.map(({ pem, where }) => parseCertificate(pem, where));
   const keys = certificates.map((certificate) => ({ certificate, key: certificate.publicKey }));
-  const signerOf = ({ pair: [json, signature] }: UnverifiedEntry): X509Certificate | undefined => {
+  const find = (
+    algorithm: string,
+    [text, signature]: readonly [string, string],
+  ): X509Certificate | undefined => {
     const bytes = decodeSignature(signature);
     if (bytes === undefined) return undefined;
-    const text = Buffer.from(json, 'utf8');
-    return keys.find(({ key }) => verify(ALGORITHM, text, key, bytes))?.certificate;
+    const signed = Buffer.from(text, 'utf8');
+    return keys.find(({ key }) => verify(algorithm, signed, key, bytes))?.certificate;
   };
+  const signerOf = ({ pair }: UnverifiedEntry): X509Certificate | undefined => find(ALGORITHM, pair);
   return {
     certificates,
     signerOf,
+    signerOfDocument: (document) => find(DOCUMENT_ALGORITHM, document),
     verify: (entry) => {
       if (signerOf(entry) !== undefined) return entry as VerifiedEntry;
       throw new CacheError(

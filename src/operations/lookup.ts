@@ -1,4 +1,3 @@
-import type { UnverifiedEntry } from '../cache/entry.ts';
 import type { Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
 import { isKey, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
@@ -6,13 +5,7 @@ import { nearest } from '../cache/nearest.ts';
 import { isCompatible, type Platform } from '../cache/platform.ts';
 import { DamagedObject } from '../cache/small-object.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
-
-/** Whatever has entries: a store, or another cache over HTTP. */
-export interface EntrySource {
-  entries(key: Key): Promise<readonly (UnverifiedEntry & { readonly received?: Date })[]>;
-  /** Bytes of a blob, undefined when it isn't there. */
-  blobSize(digest: Digest): Promise<number | undefined>;
-}
+import type { EntrySource } from './source.ts';
 
 /** An entry as `slapos cache lookup` shows it. */
 export interface LookupRow {

@@ -5,7 +5,8 @@ import { parseKey } from '../../src/cache/key.ts';
 import type { Platform } from '../../src/cache/platform.ts';
 import { createTrustedCertificates } from '../../src/cache/signature.ts';
 import { listReleases } from '../../src/operations/list-releases.ts';
-import { blacklistedBy, keyOf, lookUp, nearestUrls, type EntrySource } from '../../src/operations/lookup.ts';
+import { blacklistedBy, keyOf, lookUp, nearestUrls } from '../../src/operations/lookup.ts';
+import type { EntrySource } from '../../src/operations/source.ts';
 import { membersOf, unsignedEntry } from '../fixtures/entries.ts';
 import { KVM, KVM_KEY, makeArchive, makeImportSite, type ImportSite } from './import-site.ts';
 

@@ -8,9 +8,9 @@ import {
   lookUp,
   nearestUrls,
   SUGGESTIONS,
-  type EntrySource,
   type LookupRow,
 } from '../../operations/lookup.ts';
+import { sourceOfStore, type EntrySource } from '../../operations/source.ts';
 import { createUpstream } from '../../upstream/client.ts';
 import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
@@ -37,7 +37,7 @@ export async function lookup(target: string, options: LookupOptions): Promise<vo
   const trusted = await readTrusted(config);
   const rows = await lookUp(
     key,
-    store === undefined ? serverOf(options.server ?? '') : sourceOf(store),
+    store === undefined ? serverOf(options.server ?? '') : sourceOfStore(store, config.store.path),
     machine,
     trusted,
   );
@@ -97,13 +97,6 @@ function formatRows(rows: readonly LookupRow[]): string {
   );
   // A sha512 fills a line of its own: in a column it would push the others off the screen.
   return [table, '', ...rows.map(({ sha512 }, index) => `${index + 1}  sha512 ${sha512}`)].join('\n');
-}
-
-function sourceOf({ directory, blobs }: Store): EntrySource {
-  return {
-    entries: (key) => directory.entries(key),
-    blobSize: async (digest) => (await blobs.stat(digest))?.size,
-  };
 }
 
 function serverOf(base: string): EntrySource {

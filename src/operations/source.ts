@@ -1,0 +1,75 @@
+import type { Blobs } from '../cache/blobs.ts';
+import type { Digest } from '../cache/digest.ts';
+import type { Directory } from '../cache/directory.ts';
+import type { UnverifiedEntry } from '../cache/entry.ts';
+import type { Key } from '../cache/key.ts';
+import type { OpenObject } from '../cache/object-storage.ts';
+
+/** An entry as a source has it. A store tells when it received it, another cache doesn't. */
+export type SourceEntry = UnverifiedEntry & { readonly received?: Date };
+
+/** Whatever has entries: a store, or another cache over HTTP. */
+export interface EntrySource {
+  /** The entries of a key, newest first; empty when it has none. */
+  entries(key: Key): Promise<readonly SourceEntry[]>;
+  /** Bytes of a blob, undefined when it isn't there. */
+  blobSize(digest: Digest): Promise<number | undefined>;
+}
+
+/** Whatever releases can be copied from: a store, a medium, another cache over HTTP. Nobody has verified what it gives. */
+export interface Source extends EntrySource {
+  /** Its folder or URL, for messages. */
+  readonly name: string;
+  /** All keys that it has entries of, each once, in no order. @throws CacheError `unavailable` when it doesn't tell */
+  keys(): AsyncIterable<Key>;
+  /** The bytes of a blob, undefined when it isn't there. A piece is valid until the next is asked for. */
+  openBlob(digest: Digest): Promise<SourceBlob | undefined>;
+}
+
+export interface SourceBlob {
+  /** Bytes; undefined when the source doesn't tell. */
+  readonly size: number | undefined;
+  /** To be iterated once at most. */
+  readonly pieces: AsyncIterable<Uint8Array>;
+  /** To be called once, always. */
+  close(): Promise<void>;
+}
+
+/** Large, because a USB disk answers each request after a pause. */
+const PIECE_SIZE = 1024 * 1024;
+
+/** A store as a source. @param name its folder */
+export function sourceOfStore(
+  { blobs, directory }: { readonly blobs: Blobs; readonly directory: Directory },
+  name: string,
+): Source {
+  return {
+    name,
+    entries: (key) => directory.entries(key),
+    blobSize: async (digest) => (await blobs.stat(digest))?.size,
+    async *keys() {
+      const seen = new Set<Key>();
+      for await (const { key } of directory.list()) {
+        if (seen.has(key)) continue;
+        seen.add(key);
+        yield key;
+      }
+    },
+    async openBlob(digest) {
+      const object = await blobs.open(digest);
+      if (object === undefined) return undefined;
+      return { size: object.size, pieces: readPieces(object), close: () => object.close() };
+    },
+  };
+}
+
+/** The bytes of an open object, in order. */
+async function* readPieces(object: OpenObject): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(PIECE_SIZE);
+  for (let position = 0; ;) {
+    const count = await object.read(buffer, position);
+    if (count === 0) return;
+    yield buffer.subarray(0, count);
+    position += count;
+  }
+}
