@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Digest } from './digest.ts';
+import { digestOf, type Digest } from './digest.ts';
 import {
   checkBinding,
   ENTRY_SIZE_LIMIT,
@@ -29,8 +29,10 @@ export interface Directory {
    * @throws CacheError `key-mismatch`
    */
   add(key: Key, entry: VerifiedEntry, received?: Date): Promise<boolean>;
-  /** Names of all entries, in no order, without reading them. */
+  /** Names of all entries, in no order but those of a key together, without reading them. */
   list(): AsyncIterable<{ readonly key: Key; readonly digest: Digest }>;
+  /** All keys that have an entry, each once, in no order, without reading any. */
+  keys(): AsyncIterable<Key>;
   remove(key: Key, digest: Digest): Promise<boolean>;
 }
 
@@ -40,8 +42,15 @@ export interface StoredEntry extends UnverifiedEntry {
   readonly received: Date;
 }
 
-/** The object of an entry: the pair, and when it came. Two stores merge by copying these. */
-const storedEntry = z.object({ received: z.iso.datetime(), entry: z.unknown().optional() });
+/**
+ * The object of an entry: the pair, and when it came. Two stores merge by copying these. The name covers the pair; so
+ * that no flipped bit goes unseen, `check` covers the time, and there is nothing else. Old stores have no `check`.
+ */
+const storedEntry = z.strictObject({
+  received: z.iso.datetime(),
+  entry: z.unknown().optional(),
+  check: z.string().optional(),
+});
 
 /** The last millisecond that is written with a year of four digits, which is all that `storedEntry` reads. */
 const LAST_DATE = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
@@ -96,22 +105,32 @@ export function createDirectory(
     return new Date(Math.min(next, LAST_DATE));
   };
 
+  async function* list(): AsyncGenerator<{ readonly key: Key; readonly digest: Digest }> {
+    for await (const name of storage.list(DIRECTORY)) {
+      const parsed = parseEntryName(name);
+      if (parsed !== undefined) yield parsed;
+    }
+  }
+
   return {
     entries,
     digests,
     entry,
+    list,
     async add(key, added, copied) {
       checkBinding(key, added);
       const name = entriesPrefix(key) + added.digest;
       if (await isIntact(entry(key, added.digest))) return false;
       const received = copied ?? (await nextReceived(key));
-      await writeSmallObject(storage, name, JSON.stringify({ received, entry: added.pair }));
+      const check = checkOf(received.toISOString(), added.digest);
+      await writeSmallObject(storage, name, JSON.stringify({ received, entry: added.pair, check }));
       return true;
     },
-    async *list() {
-      for await (const name of storage.list(DIRECTORY)) {
-        const parsed = parseEntryName(name);
-        if (parsed !== undefined) yield parsed;
+    async *keys() {
+      let last: Key | undefined;
+      for await (const { key } of list()) {
+        if (key !== last) yield key;
+        last = key;
       }
     },
     remove: (key, digest) => storage.remove(entriesPrefix(key) + digest),
@@ -134,11 +153,18 @@ export async function isIntact(read: Promise<StoredEntry | undefined>): Promise<
   }
 }
 
-function parseStoredEntry(text: string, key: Key, digest: Digest, name: string): StoredEntry {
+/**
+ * The text of an entry's object.
+ * @param name of the object, for messages
+ * @throws CacheError `storage`: it is damaged
+ */
+export function parseStoredEntry(text: string, key: Key, digest: Digest, name: string): StoredEntry {
   let stored: StoredEntry;
   try {
-    const { received, entry } = storedEntry.parse(JSON.parse(text));
+    const { received, entry, check } = storedEntry.parse(JSON.parse(text));
     stored = { ...parseEntry(entry), received: new Date(received) };
+    if (check !== undefined && check !== checkOf(received, stored.digest))
+      throw new CacheError('invalid-entry', 'its time or its check was changed');
     checkBinding(key, stored);
   } catch (error) {
     throw new DamagedObject(
@@ -151,6 +177,12 @@ function parseStoredEntry(text: string, key: Key, digest: Digest, name: string):
   return stored;
 }
 
-function newestFirst(a: StoredEntry, b: StoredEntry): number {
+/** Against the disk, not against people: a name and a signature are what those would have to forge. */
+function checkOf(received: string, digest: Digest): string {
+  return digestOf(`${received} ${digest}`).slice(0, 16);
+}
+
+/** The order of a key's entries. */
+export function newestFirst(a: StoredEntry, b: StoredEntry): number {
   return b.received.getTime() - a.received.getTime() || (a.digest < b.digest ? -1 : 1);
 }

@@ -13,6 +13,8 @@ export type ErrorCode =
   | 'invalid-entry'
   /** An archive that is cut off, corrupt or not what a software release looks like. */
   | 'invalid-archive'
+  /** A medium that was changed, cut off, mixed with another, rolled back, or whose export did not finish. */
+  | 'invalid-medium'
   /** A compression that this machine, or the nodes, can't read. */
   | 'unsupported-archive'
   /** Bytes whose sha512 is not the one announced. */

@@ -1,4 +1,4 @@
-import { parseDigest, type Digest } from './digest.ts';
+import { isDigest, parseDigest, type Digest } from './digest.ts';
 import { folderNameOf, parseKey, type Key } from './key.ts';
 
 /** Where a blob is kept. */
@@ -16,12 +16,36 @@ export function importRecordName(fingerprint: Digest): string {
   return `${IMPORTS}${fingerprint}`;
 }
 
+/** Where a part of a blob is kept on a medium whose file system can't take it whole. @param index counted from 1 */
+export function partName(digest: Digest, index: number): string {
+  return `${PARTS}${digest}.${String(index).padStart(4, '0')}`;
+}
+
+/** Where it is kept which trips of a medium arrived here. @param origin tells the exporting store and its signer */
+export function tripsPrefix(origin: Digest): string {
+  return `${TRIPS}${origin}/`;
+}
+
 export const IMPORTS = 'imports/';
+/** Only on media. */
+export const PARTS = 'parts/';
+/** What was exported from here. */
+export const EXPORTS = 'exports/';
+/** What arrived by media here. */
+export const TRIPS = 'trips/';
+/** What was bad. Nothing reads it; a person looks into it and removes it. */
+export const QUARANTINE = 'quarantine/';
 export const BLOBS = 'bcache/';
 export const DIRECTORY = 'bdir/';
 /** Tells the version of this layout. */
 export const STORE_FILE = 'store.json';
 export const STORE_FORMAT = 1;
+/** Who did what to the store (custody.ts); no object: it's the one file that grows. */
+export const CUSTODY_FILE = 'custody.log';
+/** A folder that is there while somebody writes to the log. */
+export const CUSTODY_LOCK = 'custody.lock';
+/** How and when the server last checked the store by itself. */
+export const SCRUB_FILE = 'scrub.json';
 
 /** @returns undefined for a name that is no blob's */
 export function digestOfBlobName(name: string): Digest | undefined {
@@ -32,9 +56,23 @@ export function digestOfBlobName(name: string): Digest | undefined {
 export function parseEntryName(name: string): { key: Key; digest: Digest } | undefined {
   const [folder, digest, ...rest] = name.slice(DIRECTORY.length).split('/');
   if (folder === undefined || digest === undefined || rest.length > 0) return undefined;
-  const parsed = attempt(() => ({ key: parseKey(decodeURIComponent(folder)), digest: parseDigest(digest) }));
   // Another spelling of a key's folder is a stray, too: the key's entries are sought in the one place.
-  return parsed !== undefined && folderNameOf(parsed.key) === folder ? parsed : undefined;
+  const key = parseKeyFolder(folder);
+  return key !== undefined && isDigest(digest) ? { key, digest } : undefined;
+}
+
+/** The key of a folder of entries; undefined for a name that is no key's, or another spelling of one. */
+export function parseKeyFolder(folder: string): Key | undefined {
+  const key = attempt(() => parseKey(decodeURIComponent(folder)));
+  return key !== undefined && folderNameOf(key) === folder ? key : undefined;
+}
+
+/** @returns undefined for a name that is no part's */
+export function parsePartName(name: string): { digest: Digest; index: number } | undefined {
+  const [, text = '', number = ''] = /^([^.]*)\.(\d{4,9})$/.exec(name.slice(PARTS.length)) ?? [];
+  const digest = attempt(() => parseDigest(text));
+  const index = Number(number);
+  return digest !== undefined && index > 0 && partName(digest, index) === name ? { digest, index } : undefined;
 }
 
 function attempt<T>(parse: () => T): T | undefined {

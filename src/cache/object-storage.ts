@@ -17,7 +17,7 @@ export interface ObjectStorage {
    * @param size in bytes where it is known: checked against the free room before anything is written
    */
   create(size?: number): Promise<ObjectWriter>;
-  /** The names of all objects that begin with `prefix`, which ends in `/`; in no order. */
+  /** The names of all objects that begin with `prefix`, which ends in `/`; in no order, but those of a folder together. */
   list(prefix: string): AsyncIterable<string>;
   /** @returns whether the object was there */
   remove(name: string): Promise<boolean>;

@@ -83,10 +83,12 @@ export function parseOsTuple(text: string): OsRelease | undefined {
 
 /** Whether a release built on `built` installs on `machine`: the rule of protocol.md, "Which entry a node installs". */
 export function isCompatible(built: Platform, machine: Platform): boolean {
-  if (built.multiarch !== machine.multiarch) return false;
-  const a = comparable(built.os);
-  const b = comparable(machine.os);
-  return a.every((part, index) => part === b[index]);
+  return compatibilityClass(built) === compatibilityClass(machine);
+}
+
+/** Equal for two platforms that install the same releases. */
+export function compatibilityClass({ multiarch, os }: Platform): string {
+  return JSON.stringify([multiarch, ...comparable(os)]);
 }
 
 /** Equal for two systems that count as the same. */

@@ -42,7 +42,11 @@ export async function writeSmallObject(storage: ObjectStorage, name: string, tex
 
 /** An object of the store that holds something else than what was written. */
 export class DamagedObject extends CacheError {
+  /** What is wrong with it. */
+  readonly what: string;
+
   constructor(name: string, what: string, cause?: unknown) {
     super('storage', `${name} of the store is damaged: ${what}`, { cause });
+    this.what = what;
   }
 }

@@ -21,6 +21,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, ExitCode>> = {
   'invalid-key': EXIT.usage,
   'invalid-entry': EXIT.incomplete,
   'invalid-archive': EXIT.incomplete,
+  'invalid-medium': EXIT.incomplete,
   'unsupported-archive': EXIT.incomplete,
   'digest-mismatch': EXIT.incomplete,
   incomplete: EXIT.incomplete,
@@ -38,4 +39,9 @@ const EXIT_CODES: Readonly<Record<ErrorCode, ExitCode>> = {
 
 export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof CacheError ? EXIT_CODES[error.code] : EXIT.storage;
+}
+
+/** Lets the process end with `code`, unless something worse was noted before. */
+export function endWith(code: ExitCode): void {
+  process.exitCode = Math.max(code, Number(process.exitCode ?? EXIT.done));
 }

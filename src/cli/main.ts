@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
 import { CacheError } from '../cache/errors.ts';
-import { EXIT, exitCodeOf } from './exit-code.ts';
+import { EXIT, endWith, exitCodeOf } from './exit-code.ts';
 import { createProgram } from './program.ts';
 
 // `cache list | head` closes the pipe: the rest isn't wanted, and that is no failure. What is being done goes on.
@@ -18,7 +18,7 @@ try {
     // Commander has written its message already.
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else {
-    process.exitCode = exitCodeOf(error);
+    endWith(exitCodeOf(error));
     const text = error instanceof CacheError ? error.message : faultOfOurs(error);
     process.stderr.write(`cache: ${text}\n`);
   }

@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { STORE_FILE } from '../cache/layout.ts';
 import type { Config } from '../config/config.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
@@ -28,6 +29,21 @@ export async function hintAtMedium(
       );
       return;
     }
+  }
+}
+
+/** Tells of a store that stands where archives were sought: nobody has signed for it as a whole. */
+export async function hintAtStore(
+  paths: readonly string[],
+  config: Config,
+  terminal: Terminal,
+): Promise<void> {
+  for (const folder of paths.map((path) => resolve(path))) {
+    const store = join(folder, 'store');
+    if (store === config.store.path || !(await isThere(join(store, STORE_FILE)))) continue;
+    terminal.tell(
+      `note: ${store} is a store without a manifest; make one where the medium comes from with: cache export ${folder}`,
+    );
   }
 }
 

@@ -1,12 +1,22 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { readFileSync } from 'node:fs';
+import type { CommonOptions } from './common-options.ts';
+import type { ExportOptions } from './commands/export.ts';
+import type { CheckOptions } from './commands/check.ts';
+import type { GcOptions } from './commands/gc.ts';
 import type { ImportOptions } from './commands/import.ts';
+import type { FetchOptions } from './commands/fetch.ts';
 import type { InitOptions } from './commands/init.ts';
 import type { KeygenOptions } from './commands/keygen.ts';
 import type { ListOptions } from './commands/list.ts';
+import type { LogOptions } from './commands/log.ts';
 import type { LookupOptions } from './commands/lookup.ts';
+import type { PackOptions } from './commands/pack.ts';
+import type { RemoveOptions } from './commands/remove.ts';
 import type { ServeOptions } from './commands/serve.ts';
 import type { SlaposCfgOptions } from './commands/slapos-cfg.ts';
+import type { VerifyOptions } from './commands/verify.ts';
+import type { SyncOptions } from './commands/sync.ts';
 
 /**
  * The command line. It is known in full before any command's code is loaded: `--help` and wrong options answer at once.
@@ -43,6 +53,10 @@ export function createProgram(): Command {
   )
     .argument('<dir>', 'folder of the medium; what is there is kept')
     .option('--common-name <name>', 'name in the certificate')
+    .option(
+      '--trust <cert...>',
+      'PEM files of certificates whose signatures count besides, such as the sign.crt of a medium',
+    )
     .option('--json', 'print the result as JSON')
     .action(async (dir: string, options: InitOptions) =>
       (await import('./commands/init.ts')).init(dir, options),
@@ -58,7 +72,10 @@ export function createProgram(): Command {
     'Check archives of compiled software, sign them and put them into the store.',
     'cache import /mnt/device/software',
   )
-    .argument('<path...>', 'folders or archives: .tar.gz .tgz .tar.bz2 .tar.xz .tar, told by content')
+    .argument(
+      '<path...>',
+      'media that cache export wrote; folders or archives: .tar.gz .tgz .tar.bz2 .tar.xz .tar, told by content',
+    )
     .option('--url <url>', 'software URL of the one archive that is named')
     .option(
       '--os <id-version>',
@@ -71,11 +88,103 @@ export function createProgram(): Command {
     .option('--software-root <folder>', 'where it was built and must be unpacked', '/opt/slapgrid')
     .option('--quick', 'look into the archives only until URL and platform are known: damage may stay unseen')
     .option('--recheck', 'read archives again that were imported before and have not changed since')
+    .option('--accept-older', 'take a medium although a newer one of the same origin was imported')
     .option('-n, --dry-run', 'check everything and write nothing')
     .option('--json', 'print the result as JSON')
     .action(async (paths: readonly string[], options: ImportOptions) =>
       (await import('./commands/import.ts')).importPaths(paths, options),
     );
+
+  command(
+    'pack',
+    'Make archives of software releases that were compiled here, and import them.',
+    'cache pack -c /mnt/device/config.ini /opt/slapgrid/16d47c5ab38233146f11c11abdd14575',
+  )
+    .argument('<folder...>', 'folders of the software root, each named by the md5 of its software URL')
+    .option(
+      '-o, --output <dir>',
+      'where to write the archives (default: software/ beside the configuration, or ./software)',
+    )
+    .option('--force', 'pack releases that slapgrid would not hand on: without .completed, or with .shared')
+    .option('--url <url>', 'software URL of the one folder that is named (default: told by its buildout.cfg)')
+    .option(
+      '--os <id-version>',
+      'system it was built for, such as ubuntu-22.04 (default: that of this machine)',
+    )
+    .option(
+      '--multiarch <name>',
+      'machine it was built for, such as x86_64-linux-gnu (default: told by the programs inside)',
+    )
+    .option('--software-root <folder>', 'where it must be unpacked (default: the folder that it is in)')
+    .option('--no-import', 'write the archives only, sign nothing and leave the store alone')
+    .option('--json', 'print the result as JSON')
+    .action(async (folders: readonly string[], options: PackOptions) =>
+      (await import('./commands/pack.ts')).pack(folders, options),
+    );
+
+  command(
+    'fetch',
+    'Fetch releases from the upstream, as they were signed there, and put them into the store.',
+    'cache fetch https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
+  )
+    .argument('<url|key...>', 'software URLs, or keys such as pypi:NAME=VERSION')
+    .option('--os <id-version>', 'fetch for this system instead of that of this machine')
+    .option('--multiarch <name>', 'fetch for this machine instead')
+    .option('--all-platforms', 'fetch for every platform that there is')
+    .option(
+      '--server <base>',
+      'fetch from the cache at this URL, such as http://192.168.32.10:5050, instead of [upstream]',
+    )
+    .option('--ca <file>', 'PEM certificates that sign that of the server, or its own if it signed itself')
+    .option('--resign', "sign with the site's key besides, for nodes that trust only its certificate")
+    .option('-n, --dry-run', 'show what would be fetched and write nothing')
+    .option('--json', 'print the result as JSON')
+    .action(async (targets: readonly string[], options: FetchOptions) =>
+      (await import('./commands/fetch.ts')).fetchReleases(targets, options),
+    );
+
+  command(
+    'sync',
+    'Copy what one place has and another lacks: stores, media, running caches.',
+    'cache sync /mnt/device http://builder:PASSWORD@192.168.32.10:5050',
+  )
+    .argument('<from>', 'folder of a store or a medium, or URL of a running cache')
+    .argument(
+      '<to>',
+      'folder of a store, which is made if there is none, or URL of a cache that takes uploads',
+    )
+    .option('--ca <file>', 'PEM certificates that sign those of the servers, or their own')
+    .option('-n, --dry-run', 'show what would be copied and write nothing')
+    .option('--json', 'print the result as JSON')
+    .action(async (from: string, to: string, options: SyncOptions) =>
+      (await import('./commands/sync.ts')).sync(from, to, options),
+    );
+
+  command(
+    'export',
+    'Write releases of the store to a medium, with a signed manifest.',
+    'cache export /mnt/device --missing-from have.json',
+  )
+    .argument('<medium>', 'folder where the medium is mounted; what is there and sound is kept')
+    .argument('[url|key...]', 'software URLs or keys (default: all that the store has)')
+    .option('--missing-from <file>', 'leave out what this inventory of the other side has')
+    .option(
+      '--split <size>',
+      'split larger blobs into parts of this size, such as 2G (default: as the file system needs)',
+    )
+    .option('--no-verify', 'do not read back what was written')
+    .option('--recheck', 'read what earlier exports wrote, too, and mend it')
+    .option('-n, --dry-run', 'tell what would be written and write nothing')
+    .option('--json', 'print the result as JSON')
+    .action(async (medium: string, targets: readonly string[], options: ExportOptions) =>
+      (await import('./commands/export.ts')).exportReleases(medium, targets, options),
+    );
+
+  command(
+    'inventory',
+    'List what the store has, signed if the site has a key, for cache export --missing-from.',
+    'cache inventory > have.json',
+  ).action(async (options: CommonOptions) => (await import('./commands/inventory.ts')).inventory(options));
 
   command(
     'serve',
@@ -102,6 +211,7 @@ export function createProgram(): Command {
       '--server <base>',
       'ask the cache at this URL, such as http://192.168.32.10:5050, instead of the store',
     )
+    .option('--ca <file>', 'PEM certificates that sign that of the server, or its own if it signed itself')
     .option('--os <id-version>', 'compare with this system instead of this machine')
     .option('--multiarch <name>', 'compare with this machine instead')
     .option('--json', 'print the result as JSON')
@@ -109,9 +219,87 @@ export function createProgram(): Command {
       (await import('./commands/lookup.ts')).lookup(target, options),
     );
 
+  command(
+    'check',
+    'Tell whether nodes can install releases, and what is missing where they can not.',
+    'cache check --file releases.txt --server http://192.168.32.10:5050',
+  )
+    .argument('[url...]', 'software URLs')
+    .option(
+      '--file <list>',
+      'a file with a URL a line, # for comments, - for stdin; may be repeated',
+      collect,
+    )
+    .option(
+      '--server <base>',
+      'ask the cache at this URL, such as http://192.168.32.10:5050, instead of the store',
+    )
+    .option('--ca <file>', 'PEM certificates that sign that of the server, or its own if it signed itself')
+    .option('--os <id-version>', 'for nodes with this system instead of that of this machine')
+    .option('--multiarch <name>', 'for nodes of this kind instead')
+    .option('--deep', 'read every blob, from the server too, and compare its sha512')
+    .option('--json', 'print the result as JSON')
+    .action(async (urls: readonly string[], options: CheckOptions) =>
+      (await import('./commands/check.ts')).check(urls, options),
+    );
+
   command('list', 'Show the software releases in the store.', 'cache list')
     .option('--json', 'print the result as JSON')
     .action(async (options: ListOptions) => (await import('./commands/list.ts')).list(options));
+
+  command('log', 'Show who did what to the store and when, the newest last.', 'cache log --since 7d')
+    .option('--since <date|days>', 'only since this date, such as 2026-11-20, or so long ago: 7, 12h')
+    .option('--key <url|key>', 'only what concerns this software URL or key')
+    .option('-n, --lines <number>', 'only the last ones')
+    .option('--json', 'print the lines as they are in custody.log')
+    .action(async (options: LogOptions) => (await import('./commands/log.ts')).log(options));
+
+  command(
+    'verify',
+    'Look for damage in the store; mend it where that is asked for.',
+    'cache verify --deep --heal-from /mnt/device --heal-from http://192.168.32.11:5050',
+  )
+    .option('--deep', 'read every blob, and compare its sha512')
+    .option('--since <days>', 'only what came within so many days')
+    .option('--rate <size>', 'read at most so many bytes a second, such as 50M (default: as fast as it goes)')
+    .option('--repair', 'move what is bad, and can not be healed, to quarantine/ in the store')
+    .option(
+      '--heal-from <place>',
+      'fetch good copies from this medium, folder of a store, or URL of a running cache; may be repeated',
+      collect,
+    )
+    .option('--ca <file>', 'PEM certificates that sign that of the server, or its own if it signed itself')
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      '\nEnds with 1 when anything is wrong; with --heal-from, with 0 when all of it was mended.',
+    )
+    .action(async (options: VerifyOptions) => (await import('./commands/verify.ts')).verify(options));
+
+  command(
+    'remove',
+    'Remove the entries of releases from the store, so that nodes no longer find them.',
+    'cache remove --os ubuntu-20.04 https://lab.nexedi.com/nexedi/slapos/raw/1.0.300/software/kvm/software.cfg',
+  )
+    .argument('<url|key...>', 'software URLs, or keys such as pypi:NAME=VERSION')
+    .option('--os <id-version>', 'only those for this system')
+    .option('--multiarch <name>', 'only those for this machine')
+    .option('-n, --dry-run', 'show what would be removed and remove nothing')
+    .option('--json', 'print the result as JSON')
+    .action(async (targets: readonly string[], options: RemoveOptions) =>
+      (await import('./commands/remove.ts')).remove(targets, options),
+    );
+
+  command(
+    'gc',
+    'Remove what the store does not need: superseded entries, blobs that no entry names, old leftovers.',
+    'cache gc --dry-run --keep 2',
+  )
+    .option('--keep <number>', 'builds to keep of each release for each platform and signer', '1')
+    .option('--grace <duration>', 'keep blobs that are younger: their entries may be on their way', '24h')
+    .option('-n, --dry-run', 'show what would be removed and remove nothing')
+    .option('--json', 'print the result as JSON')
+    .action(async (options: GcOptions) => (await import('./commands/gc.ts')).gc(options));
 
   command(
     'slapos-cfg',

@@ -1,16 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { createBlobs, type Blobs } from '../cache/blobs.ts';
+import type { CustodyLog } from '../cache/custody.ts';
 import { createDirectory, type Directory } from '../cache/directory.ts';
 import { CacheError } from '../cache/errors.ts';
-import { multiarchOfNode, parseOsRelease, type Platform } from '../cache/platform.ts';
+import { multiarchOfNode, parseOs, parseOsRelease, type Platform } from '../cache/platform.ts';
 import { createTrustedCertificates, type Signer, type TrustedCertificates } from '../cache/signature.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { loadConfig } from '../config/config-file.ts';
 import type { Config } from '../config/config.ts';
 import { readIfThere } from '../operations/files.ts';
 import { ensureSigningKey, readSigner } from '../operations/make-medium.ts';
+import { createCustodyFile } from '../storage/custody-file.ts';
 import { openFilesystemStorage } from '../storage/filesystem.ts';
-import { EXIT } from './exit-code.ts';
+import { EXIT, endWith } from './exit-code.ts';
+import { localActor } from './local-actor.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /** What a command works with: the store of the configuration, ready to use. */
@@ -18,6 +21,11 @@ export interface Store {
   readonly storage: ObjectStorage;
   readonly blobs: Blobs;
   readonly directory: Directory;
+  /**
+   * For commands: what can't be recorded is told to the person and shows in the exit code, and the command goes on. Its
+   * `record` never rejects.
+   */
+  readonly custody: CustodyLog;
 }
 
 export function readConfig(option: string | undefined): Promise<Config> {
@@ -37,22 +45,72 @@ export async function openStore(
   const directory = createDirectory(storage, {
     onDamage: (_key, _digest, error) => {
       terminal.warn(`cache: ${error.message}`);
-      process.exitCode = EXIT.incomplete;
+      endWith(EXIT.incomplete);
     },
   });
-  return { storage, blobs: createBlobs(storage), directory };
+  return { storage, blobs: createBlobs(storage), directory, custody: openCommandCustody(config, terminal) };
 }
 
-/** The certificates whose signatures count here: those of the configuration, and the site's own. */
-export async function readTrusted({ file, signature }: Config): Promise<TrustedCertificates> {
-  const own = await readIfThere(signature.certificateFile);
+/** Who did what to the store of the configuration; nothing is opened or made before it is needed. */
+export function openCustody({ store }: Config): CustodyLog {
+  return createCustodyFile(store.path, { who: localActor() });
+}
+
+/** The same for a command: see `Store.custody`. */
+export function openCommandCustody(config: Config, terminal: Terminal): CustodyLog {
+  const custody = openCustody(config);
+  return {
+    lines: () => custody.lines(),
+    async record(event) {
+      try {
+        await custody.record(event);
+      } catch (error) {
+        if (!(error instanceof CacheError)) throw error;
+        terminal.warn(`cache: done, but not recorded (${event.action}): ${error.message}`);
+        endWith(EXIT.storage);
+      }
+    },
+  };
+}
+
+/**
+ * The certificates whose signatures count here, as they do on the nodes: the site's own, and those of `[signature]` and
+ * `[upstream]`.
+ */
+export async function readTrusted(config: Config): Promise<TrustedCertificates> {
   return createTrustedCertificates([
-    ...(own === undefined ? [] : [{ pem: own, where: signature.certificateFile }]),
-    ...signature.trustedCertificates.map((pem, index) => ({
-      pem,
-      where: `${file ?? 'configuration'}: [signature] signature-certificate-list, certificate ${index + 1}`,
-    })),
+    ...(await readOwnCertificates(config)),
+    ...listed(config, 'upstream', config.upstream?.trustedCertificates ?? []),
   ]);
+}
+
+/**
+ * Without those of `[upstream]`: who signs there can't upload here, and an archive that was signed there is signed again
+ * when it is imported.
+ */
+export async function readOwnTrusted(config: Config): Promise<TrustedCertificates> {
+  return createTrustedCertificates(await readOwnCertificates(config));
+}
+
+interface NamedCertificate {
+  readonly pem: string;
+  readonly where: string;
+}
+
+async function readOwnCertificates(config: Config): Promise<readonly NamedCertificate[]> {
+  const { certificateFile, trustedCertificates } = config.signature;
+  const own = await readIfThere(certificateFile);
+  return [
+    ...(own === undefined ? [] : [{ pem: own, where: certificateFile }]),
+    ...listed(config, 'signature', trustedCertificates),
+  ];
+}
+
+function listed({ file }: Config, section: string, pems: readonly string[]): readonly NamedCertificate[] {
+  return pems.map((pem, index) => ({
+    pem,
+    where: `${file ?? 'configuration'}: [${section}] signature-certificate-list, certificate ${index + 1}`,
+  }));
 }
 
 /** Shorter keys are still used, because sites have them, but not without a word. */
@@ -81,6 +139,19 @@ export async function openSigner({ file, signature }: Config, terminal: Terminal
     );
   }
   return signer;
+}
+
+/** Another machine than this one, as options tell it. */
+export interface MachineOptions {
+  readonly os?: string;
+  readonly multiarch?: string;
+}
+
+/** The machine that a command is about: this one, as far as nothing else is told. @throws CacheError `usage` */
+export async function machineOf({ os, multiarch }: MachineOptions): Promise<Platform> {
+  if (os !== undefined && multiarch !== undefined) return { os: parseOs(os), multiarch };
+  const machine = await readMachine();
+  return { os: os === undefined ? machine.os : parseOs(os), multiarch: multiarch ?? machine.multiarch };
 }
 
 /** The machine that this program runs on. */

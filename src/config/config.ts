@@ -15,6 +15,8 @@ export interface Config {
   readonly store: StoreConfig;
   readonly signature: SignatureConfig;
   readonly software: SoftwareTable;
+  /** Releases that are never removed as garbage, nor by `cache remove`. */
+  readonly pin: SoftwareTable;
   readonly upload: UploadConfig;
   readonly access: AccessConfig;
   readonly upstream: UpstreamConfig | undefined;
@@ -24,6 +26,8 @@ export interface Config {
 interface StoreConfig {
   /** The store's folder. */
   readonly path: string;
+  /** Milliseconds from the end of one check of the whole store by the server to the next; undefined for none. */
+  readonly scrubInterval: number | undefined;
 }
 
 /** `[signature]` */
@@ -60,21 +64,25 @@ export function parseConfig(text: string, { file, cwd }: ConfigSource): Config {
   const label = path ?? 'configuration';
   const document = parseIni(text, label);
   const sections = createSections(path === undefined ? cwd : dirname(path));
-  const known = new Map<string, readonly string[] | undefined>([['software', undefined]]);
+  const known = new Map<string, readonly string[] | undefined>(TABLES.map((name) => [name, undefined]));
   for (const [name, section] of Object.entries(sections)) known.set(name, Object.keys(section.shape));
   verifyNames(document, known, label);
 
   const input = Object.fromEntries(
     Array.from(known.keys(), (name) => [name, textsOf(document, name)] as const),
   );
-  const result = createConfigSchema(sections).safeParse({
-    ...input,
-    software: new Map(
-      Array.from(document.get('software')?.keys.values() ?? [], ({ name, value }) => [name, value]),
-    ),
-  });
+  const tables = Object.fromEntries(TABLES.map((name) => [name, tableOf(document, name)] as const));
+  const result = createConfigSchema(sections).safeParse({ ...input, ...tables });
   if (!result.success) throw firstFault(result.error.issues, document, label);
   return freezeDeep({ file: path, ...result.data });
+}
+
+/** Sections with names of the user's own. */
+const TABLES = ['software', 'pin'] as const;
+
+function tableOf(document: IniDocument, section: string): ReadonlyMap<string, string> {
+  const keys = document.get(section)?.keys.values() ?? [];
+  return new Map(Array.from(keys, ({ name, value }) => [name, value]));
 }
 
 /** The configuration of whoever has no config.ini. */

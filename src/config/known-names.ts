@@ -10,7 +10,6 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
     (key) =>
       [`[store] ${key}`, 'this version keeps the store in a folder; write path = FOLDER instead'] as const,
   ),
-  ['[store] scrub-interval', 'this version does not check the store by itself; remove the line'] as const,
 ]);
 
 /**

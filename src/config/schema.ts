@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CacheError } from '../cache/errors.ts';
 import { createAccessSection, toAccessConfig } from './access-section.ts';
 import { parseCertificateList } from './certificate-list.ts';
+import { parseDuration } from './duration.ts';
 import { createServerSection, toServerConfig } from './server-section.ts';
 import { parseSize } from './size.ts';
 import { SoftwareTable } from './software-table.ts';
@@ -17,7 +18,10 @@ export function createSections(folder: string) {
   const path = textSchema((text) => resolve(folder, parsePath(text)));
   return {
     server: createServerSection(path),
-    store: z.object({ path: path.prefault('./cache-store') }),
+    store: z.object({
+      path: path.prefault('./cache-store'),
+      'scrub-interval': textSchema(parseScrubInterval).optional(),
+    }),
     signature: z.object({
       'private-key-file': path.prefault('./sign.key'),
       'certificate-file': path.prefault('./sign.crt'),
@@ -30,22 +34,31 @@ export function createSections(folder: string) {
       'allow-unsigned': textSchema(parseBoolean).default(false),
     }),
     access: createAccessSection(path),
-    upstream: createUpstreamSection(),
+    upstream: createUpstreamSection(path),
   };
 }
+
+/** A section of `name = URL`. */
+const softwareTable = z
+  .map(z.string(), textSchema(parseSoftwareUrl))
+  .transform((urls) => new SoftwareTable(urls));
 
 /** The whole file, from texts by section and key to what `Config` holds. */
 export function createConfigSchema(sections: ReturnType<typeof createSections>) {
   return z
     .object({
       server: sections.server.transform(toServerConfig),
-      store: sections.store,
+      store: sections.store.transform((values) => ({
+        path: values.path,
+        scrubInterval: values['scrub-interval'],
+      })),
       signature: sections.signature.transform((values) => ({
         privateKeyFile: values['private-key-file'],
         certificateFile: values['certificate-file'],
         trustedCertificates: values['signature-certificate-list'],
       })),
-      software: z.map(z.string(), textSchema(parseSoftwareUrl)).transform((urls) => new SoftwareTable(urls)),
+      software: softwareTable,
+      pin: softwareTable,
       upload: sections.upload.transform((values) => ({
         maxBlobSize: values['max-blob-size'],
         minFreeSpace: values['min-free-space'],
@@ -64,6 +77,20 @@ export function createConfigSchema(sections: ReturnType<typeof createSections>) 
         });
       }
     });
+}
+
+const SHORTEST_SCRUB_INTERVAL = 60_000;
+
+function parseScrubInterval(text: string): number | undefined {
+  if (text.trim().toLowerCase() === 'off') return undefined;
+  const interval = parseDuration(text);
+  if (interval < SHORTEST_SCRUB_INTERVAL) {
+    throw new CacheError(
+      'usage',
+      'is shorter than a minute: the disk would never rest; write 7d or so, or off to check nothing',
+    );
+  }
+  return interval;
 }
 
 function parseLargestSize(text: string): number {

@@ -1,5 +1,5 @@
 /**
- * `[software]`: the software URL of each release name. Names are compared without case, as ConfigParser lower-cases
+ * `[software]`, `[pin]`: the software URL of each release name. Names are compared without case, as ConfigParser lower-cases
  * them. Iterates over `[name as written, URL]` in the order of the file.
  */
 export class SoftwareTable implements Iterable<readonly [name: string, url: string]> {

@@ -11,13 +11,17 @@ export interface UpstreamConfig {
   readonly dirUrl: string;
   /** PEM texts; may be empty. */
   readonly trustedCertificates: readonly string[];
+  /** PEM file with certificates that sign the servers'. */
+  readonly caFile: string | undefined;
 }
 
-export function createUpstreamSection() {
+/** @param path a schema that makes paths absolute */
+export function createUpstreamSection(path: z.ZodType<string, string>) {
   return z.object({
     'download-binary-cache-url': textSchema(parseBaseUrl).optional(),
     'download-binary-dir-url': textSchema(parseBaseUrl).optional(),
     'signature-certificate-list': textSchema(parseCertificateList).default([]),
+    'ca-file': path.optional(),
   });
 }
 
@@ -31,7 +35,9 @@ export function toUpstreamConfig(
   const cacheUrl = values['download-binary-cache-url'];
   const dirUrl = values['download-binary-dir-url'];
   const trustedCertificates = values['signature-certificate-list'];
-  if (cacheUrl !== undefined && dirUrl !== undefined) return { cacheUrl, dirUrl, trustedCertificates };
+  const caFile = values['ca-file'];
+  if (cacheUrl !== undefined && dirUrl !== undefined)
+    return { cacheUrl, dirUrl, trustedCertificates, caFile };
   if (cacheUrl !== undefined) {
     addFault(context, 'download-binary-cache-url', 'has no directory; give download-binary-dir-url too');
   } else if (dirUrl !== undefined) {
@@ -41,6 +47,12 @@ export function toUpstreamConfig(
       context,
       'signature-certificate-list',
       'has no upstream; give download-binary-cache-url and download-binary-dir-url too, or move it to [signature]',
+    );
+  } else if (caFile !== undefined) {
+    addFault(
+      context,
+      'ca-file',
+      'has no upstream; give download-binary-cache-url and download-binary-dir-url too, or the file with --ca where a server is named',
     );
   }
   return undefined;

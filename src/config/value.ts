@@ -77,17 +77,18 @@ export function parsePath(text: string): string {
   return path;
 }
 
-/** Base of a service over HTTP or HTTPS, as written but without `/` at its end, so that `/PATH` can follow. */
+/**
+ * Base of a service over HTTP or HTTPS, as written but without `/` at its end, so that `/PATH` can follow. It may hold a
+ * user name and password, which no message shows.
+ */
 export function parseBaseUrl(text: string): string {
   const url = parseLine(text);
+  const shown = quoteBriefly(url.replace(/\/\/.*@/, '//…@'));
   if (!/^https?:\/\/[^\s/]/i.test(url) || !URL.canParse(url)) {
-    throw new CacheError(
-      'usage',
-      `not an HTTP URL: ${quoteBriefly(url)}; write http://HOST/… or https://HOST/…`,
-    );
+    throw new CacheError('usage', `not an HTTP URL: ${shown}; write http://HOST/… or https://HOST/…`);
   }
   if (/[?#]/.test(url)) {
-    throw new CacheError('usage', `has a "?" or "#": ${quoteBriefly(url)}; write the URL up to its path`);
+    throw new CacheError('usage', `has a "?" or "#": ${shown}; write the URL up to its path`);
   }
   return url.replace(/\/+$/, '');
 }

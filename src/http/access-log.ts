@@ -5,6 +5,8 @@ import { randomBytes } from 'node:crypto';
 export interface RequestRecord {
   /** Told to the client when something of ours fails. */
   readonly id: string;
+  /** Address of the client. */
+  readonly remote: string;
   /** Who asked, where they proved it. */
   user?: string;
 }
@@ -39,10 +41,10 @@ export function createRecorder(log: RequestLog): (bindings: HttpBindings) => Req
   const run = randomBytes(3).toString('hex');
   let count = 0;
   return ({ incoming, outgoing }) => {
-    const record: RequestRecord = { id: `${run}-${(++count).toString(36)}` };
-    const begin = performance.now();
     const { socket } = incoming;
     const remote = socket.remoteAddress ?? '';
+    const record: RequestRecord = { id: `${run}-${(++count).toString(36)}`, remote };
+    const begin = performance.now();
     // Of several requests in a row on one connection, each counts from its own answer's first byte to its last.
     let before = socket.bytesWritten;
     let after: number | undefined;

@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 import type { Blobs } from '../cache/blobs.ts';
+import type { CustodyLog } from '../cache/custody.ts';
 import type { Directory } from '../cache/directory.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import type { AccessControl } from './access-control.ts';
@@ -10,10 +11,13 @@ import { refuse, respondToError } from './error-response.ts';
 import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
 import { requestPath } from './request-path.ts';
+import { createRecordUpload } from './upload-record.ts';
 
 export interface AppParts {
   readonly blobs: Blobs;
   readonly directory: Directory;
+  /** Told of every upload. */
+  readonly custody: CustodyLog;
   readonly log: RequestLog;
   /** Version of this program, shown by `/health`. */
   readonly version: string;
@@ -36,17 +40,21 @@ export interface AppParts {
  * as fast. What would be middleware is in the recorder below, and in `requireRole`, which wraps a handler.
  */
 export function createApp(parts: AppParts): App {
-  const { blobs, directory, log, version, checkStore, access, trusted, upload } = parts;
+  const { blobs, directory, custody, log, version, checkStore, access, trusted, upload } = parts;
   // The path as it came: a URL object would resolve ".." before anybody could refuse it.
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => requestPath(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
   app.notFound((c) =>
     refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health\n'),
   );
-  app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize }));
+  const recordUpload = createRecordUpload(custody, log);
+  app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize, recordUpload }));
   app.route(
     '/bdir',
-    createDirectoryRoutes(directory, { access, blobs, trusted, allowUnsigned: upload.allowUnsigned }),
+    createDirectoryRoutes(directory, {
+      ...{ access, blobs, trusted, recordUpload },
+      allowUnsigned: upload.allowUnsigned,
+    }),
   );
   const health: Handler = async (c) => {
     await checkStore();

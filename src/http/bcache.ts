@@ -11,15 +11,20 @@ import { createBlobSizes } from './blob-sizes.ts';
 import { byMethod } from './methods.ts';
 import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
+import type { RecordUpload } from './upload-record.ts';
 
 export interface BlobRoutesOptions {
   readonly access: AccessControl;
   /** Bytes. */
   readonly maxBlobSize: number;
+  readonly recordUpload: RecordUpload;
 }
 
 /** ShaCache: `/bcache/<sha512>` (protocol.md, "Requests as they really arrive"). */
-export function createBlobRoutes(blobs: Blobs, { access, maxBlobSize }: BlobRoutesOptions): Hono<HttpEnv> {
+export function createBlobRoutes(
+  blobs: Blobs,
+  { access, maxBlobSize, recordUpload }: BlobRoutesOptions,
+): Hono<HttpEnv> {
   const pump = createBlobPump();
   const sizes = createBlobSizes(blobs);
 
@@ -68,8 +73,9 @@ export function createBlobRoutes(blobs: Blobs, { access, maxBlobSize }: BlobRout
       for await (const chunk of receiveBody(incoming, outgoing, maxBlobSize)) await writer.write(chunk);
       // The disk may need longer to have it all for good than a connection may otherwise be silent.
       incoming.socket.setTimeout(0);
-      const { digest } = await writer.commit();
+      const { digest, size: received } = await writer.commit();
       sizes.forget(digest);
+      await recordUpload(c, { sha512: digest, size: received });
       return c.body(digest, 201, { 'Content-Type': 'text/plain' });
     } finally {
       await writer.abort();

@@ -14,9 +14,11 @@ import { requireRole, type AccessControl } from './access-control.ts';
 import type { HttpEnv } from './http-env.ts';
 import { createEntryLists, type EntryList } from './entry-lists.ts';
 import { matchesEtag } from './etag.ts';
+import { createKeyList } from './key-list.ts';
 import { byMethod } from './methods.ts';
 import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
+import type { RecordUpload } from './upload-record.ts';
 
 export interface DirectoryRoutesOptions {
   readonly access: AccessControl;
@@ -25,12 +27,13 @@ export interface DirectoryRoutesOptions {
   /** Whose entries may be uploaded. */
   readonly trusted: TrustedCertificates;
   readonly allowUnsigned: boolean;
+  readonly recordUpload: RecordUpload;
 }
 
-/** ShaDir: `/bdir/<key>` (protocol.md, "Requests as they really arrive"). */
+/** ShaDir: `/bdir/<key>` (protocol.md, "Requests as they really arrive"), and `/bdir/`, the list of keys. */
 export function createDirectoryRoutes(
   directory: Directory,
-  { access, blobs, trusted, allowUnsigned }: DirectoryRoutesOptions,
+  { access, blobs, trusted, allowUnsigned, recordUpload }: DirectoryRoutesOptions,
 ): Hono<HttpEnv> {
   const lists = createEntryLists(directory);
 
@@ -54,25 +57,29 @@ export function createDirectoryRoutes(
   const add = async (c: Context<HttpEnv>): Promise<Response> => {
     const key = keyOfPath(c);
     const entry = verify(parseEntryText(await readText(c)));
-    if ((await blobs.stat(entry.sha512)) === undefined) {
+    const blob = await blobs.stat(entry.sha512);
+    if (blob === undefined) {
       throw new CacheError(
         'blob-missing',
         `the blob ${entry.sha512} is not here; upload it to /bcache before the entry`,
       );
     }
-    await directory.add(key, entry);
+    const isNew = await directory.add(key, entry);
     lists.forget(key);
+    if (isNew) {
+      const { digest, sha512, softwareUrl } = entry;
+      await recordUpload(c, { key, entry: digest, sha512, softwareUrl, size: blob.size });
+    }
     return c.body(null, 201, { 'Content-Length': '0' });
   };
 
   const verify = (entry: UnverifiedEntry): VerifiedEntry =>
     allowUnsigned && entry.pair[1] === '' ? acceptUnsigned(entry) : trusted.verify(entry);
 
+  const collection = byMethod({ GET: requireRole(access, 'read', createKeyList(directory)) });
+  const one = byMethod({ GET: requireRole(access, 'read', lookUp), PUT: requireRole(access, 'upload', add) });
   const routes = new Hono<HttpEnv>();
-  routes.all(
-    '/*',
-    byMethod({ GET: requireRole(access, 'read', lookUp), PUT: requireRole(access, 'upload', add) }),
-  );
+  routes.all('/*', (c) => (c.req.path.length <= '/bdir/'.length ? collection(c) : one(c)));
   return routes;
 }
 

@@ -22,6 +22,7 @@ const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
   'not-found': 404,
   'blob-missing': 409,
   'too-large': 413,
+  'invalid-medium': 500,
   usage: 500,
   config: 500,
   storage: 500,

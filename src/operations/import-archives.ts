@@ -1,16 +1,17 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { Blobs, BlobWriter } from '../cache/blobs.ts';
-import { createHasher, type Digest } from '../cache/digest.ts';
-import { isIntact, noneIfDamaged, type Directory } from '../cache/directory.ts';
+import type { Digest } from '../cache/digest.ts';
+import { isIntact } from '../cache/directory.ts';
 import { CacheError } from '../cache/errors.ts';
-import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import { createArchiveInspector, type ArchiveContents } from '../release/archive-inspection.ts';
 import { parseArchiveName } from '../release/archive-name.ts';
 import type { ReleaseGlimpse } from '../release/release-contents.ts';
 import { fileNameOf, type ArchiveFile } from './find-archives.ts';
+import { hashOnly } from './hash-only.ts';
 import type { ImportRecords } from './import-records.ts';
 import { readFilePieces } from './read-file.ts';
+import { addReleaseEntry, type EntryTarget } from './release-entry.ts';
 import {
   identifyRelease,
   isIdentified,
@@ -32,13 +33,9 @@ export interface ImportOptions extends StatedIdentity {
   readonly now?: () => Date;
 }
 
-export interface ImportTarget {
+export interface ImportTarget extends EntryTarget {
   readonly blobs: Blobs;
-  readonly directory: Directory;
-  readonly signer: Signer;
   readonly records: ImportRecords;
-  /** An entry that one of these verifies already needs no second one. */
-  readonly trusted: TrustedCertificates;
 }
 
 /** What became of one archive. */
@@ -73,22 +70,35 @@ export async function* importArchives(
 ): AsyncGenerator<ImportResult> {
   const ahead: Promise<CheckedArchive | ImportResult>[] = [];
   const waiting = [...archives];
+  const cores = availableParallelism();
+  let reading = 0;
+
+  /** As soon as one was read, the next one is, but those that wait for their turn don't become many. */
+  const readAhead = (): void => {
+    while (reading < cores && ahead.length < 2 * cores) {
+      const archive = waiting.shift();
+      if (archive === undefined) return;
+      reading += 1;
+      const checking = checkArchive(archive, options).finally(() => {
+        reading -= 1;
+        readAhead();
+      });
+      // Its turn to be waited for comes later.
+      checking.catch(() => undefined);
+      ahead.push(checking);
+    }
+  };
+
   try {
     for (;;) {
-      while (ahead.length < availableParallelism()) {
-        const archive = waiting.shift();
-        if (archive === undefined) break;
-        const checking = checkArchive(archive, options);
-        // Its turn to be waited for comes later.
-        checking.catch(() => undefined);
-        ahead.push(checking);
-      }
+      readAhead();
       const next = ahead.shift();
       if (next === undefined) return;
       const checked = await next;
       yield 'writer' in checked ? await finishImport(checked, options) : checked;
     }
   } finally {
+    waiting.length = 0;
     for (const checking of await Promise.allSettled(ahead)) {
       if (checking.status === 'fulfilled' && 'writer' in checking.value) await checking.value.writer.abort();
     }
@@ -99,6 +109,8 @@ export async function* importArchives(
 interface CheckedArchive extends ReleaseIdentity {
   readonly fingerprint: readonly unknown[];
   readonly file: string;
+  /** Its path. */
+  readonly source: string;
   readonly warnings: readonly string[];
   readonly writer: BlobWriter;
 }
@@ -120,7 +132,7 @@ async function checkArchive(
       options.target === undefined ? hashOnly() : await options.target.blobs.create({ size: archive.size });
     const { warnings, ...contents } = await readOnce(archive, writer, options);
     const identity = identifyRelease(contents, parseArchiveName(file), options);
-    return { file, ...identity, fingerprint, warnings, writer };
+    return { file, source: resolve(archive.path), ...identity, fingerprint, warnings, writer };
   } catch (error) {
     await writer?.abort();
     return refusalOf(file, error);
@@ -165,14 +177,20 @@ function refusalOf(file: string, error: unknown): RefusedArchive {
 
 /** First the blob, then the entry that names it. */
 async function finishImport(
-  { writer, fingerprint, ...checked }: CheckedArchive,
+  { writer, fingerprint, source, ...checked }: CheckedArchive,
   options: ImportOptions,
 ): Promise<ImportResult> {
   try {
     const { digest: sha512, size } = await writer.commit();
     const release = { ...checked, sha512, size };
     if (options.target === undefined) return { ...release, outcome: 'checked' };
-    const { entry, isNew } = await addEntry(release, options.target, options);
+    const origin = {
+      action: 'import',
+      source,
+      softwareRoot: options.softwareRoot,
+      now: options.now,
+    } as const;
+    const { entry, isNew } = await addReleaseEntry(release, options.target, origin);
     const { softwareUrl, key, platform, warnings } = release;
     await options.target.records.add(fingerprint, { softwareUrl, key, platform, sha512, entry, warnings });
     return { ...release, outcome: isNew ? 'imported' : 'unchanged' };
@@ -207,52 +225,6 @@ async function readOnce(
   } finally {
     inspector.abort();
   }
-}
-
-/** A writer that writes nothing. */
-function hashOnly(): BlobWriter {
-  const hasher = createHasher();
-  let size = 0;
-  return {
-    write: (chunk) => {
-      size += chunk.byteLength;
-      hasher.update(chunk);
-      return Promise.resolve();
-    },
-    commit: () => Promise.resolve({ digest: hasher.digest(), size }),
-    abort: () => Promise.resolve(),
-  };
-}
-
-type Release = ReleaseIdentity & { readonly file: string; readonly sha512: Digest; readonly size: number };
-
-/** @returns the release's entry, and whether there was none yet */
-async function addEntry(
-  { file, softwareUrl, key, platform, sha512, size }: Release,
-  { directory, signer, trusted }: ImportTarget,
-  { softwareRoot, now = () => new Date() }: ImportOptions,
-): Promise<{ readonly entry: Digest; readonly isNew: boolean }> {
-  const present = await directory.entries(key).catch(noneIfDamaged);
-  const known = present.find(
-    (entry) =>
-      entry.sha512 === sha512 &&
-      entry.platform?.multiarch === platform.multiarch &&
-      entry.platform.os.join() === platform.os.join() &&
-      trusted.signerOf(entry) !== undefined,
-  );
-  if (known !== undefined) return { entry: known.digest, isNew: false };
-  const members = {
-    sha512,
-    software_url: softwareUrl,
-    software_root: softwareRoot,
-    multiarch: platform.multiarch,
-    os: platform.os,
-    file,
-    size,
-    creation_date: now().toISOString(),
-  };
-  const entry = signer.sign(JSON.stringify(members));
-  return { entry: entry.digest, isNew: await directory.add(key, entry) };
 }
 
 function warningsOf({ markers }: ArchiveContents): readonly string[] {

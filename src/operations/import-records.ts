@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { digestOf, isDigest, type Digest } from '../cache/digest.ts';
 import { isKey, type Key } from '../cache/key.ts';
-import { importRecordName } from '../cache/layout.ts';
+import { importRecordName, IMPORTS } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { DamagedObject, readSmallObject, writeSmallObject } from '../cache/small-object.ts';
 import type { Platform } from '../cache/platform.ts';
@@ -24,6 +24,8 @@ export interface ImportRecord {
 export interface ImportRecords {
   find(fingerprint: readonly unknown[]): Promise<ImportRecord | undefined>;
   add(fingerprint: readonly unknown[], record: ImportRecord): Promise<void>;
+  /** All of them by the names of their objects; undefined for one that is damaged. */
+  list(): AsyncIterable<{ readonly name: string; readonly record: ImportRecord | undefined }>;
 }
 
 const SIZE_LIMIT = 64 * 1024;
@@ -40,13 +42,20 @@ const importRecord = z.object({
 export function createImportRecords(storage: ObjectStorage): ImportRecords {
   const nameOf = (fingerprint: readonly unknown[]): string =>
     importRecordName(digestOf(JSON.stringify(fingerprint)));
+  const read = async (name: string): Promise<ImportRecord | undefined> => {
+    // A record that is damaged is no record: the archive is simply read again.
+    const text = await readSmallObject(storage, name, SIZE_LIMIT).catch(ignoreDamage);
+    if (text === undefined) return undefined;
+    const parsed = importRecord.safeParse(parseOrUndefined(text));
+    return parsed.success ? parsed.data : undefined;
+  };
   return {
-    async find(fingerprint) {
-      // A record that is damaged is no record: the archive is simply read again.
-      const text = await readSmallObject(storage, nameOf(fingerprint), SIZE_LIMIT).catch(ignoreDamage);
-      if (text === undefined) return undefined;
-      const parsed = importRecord.safeParse(parseOrUndefined(text));
-      return parsed.success ? parsed.data : undefined;
+    find: (fingerprint) => read(nameOf(fingerprint)),
+    async *list() {
+      for await (const name of storage.list(IMPORTS)) {
+        // Anything else is a stray, and none of ours.
+        if (isDigest(name.slice(IMPORTS.length))) yield { name, record: await read(name) };
+      }
     },
     add: (fingerprint, record) => writeSmallObject(storage, nameOf(fingerprint), JSON.stringify(record)),
   };

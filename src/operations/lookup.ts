@@ -1,7 +1,6 @@
 import type { Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
 import { isKey, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
-import { nearest } from '../cache/nearest.ts';
 import { isCompatible, type Platform } from '../cache/platform.ts';
 import { DamagedObject } from '../cache/small-object.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
@@ -46,24 +45,18 @@ export async function lookUp(
   );
 }
 
-/** URLs that are suggested at once. */
-export const SUGGESTIONS = 3;
-
-/**
- * The known URLs that are most like one that isn't: a URL that is not strictly identical is the commonest mistake.
- */
-export async function nearestUrls(
-  url: string,
+/** The software URLs of a store, and more: for suggestions, because a URL that is not strictly identical is the commonest mistake. */
+export async function readKnownUrls(
   directory: Directory,
   more: Iterable<string>,
-): Promise<readonly string[]> {
+): Promise<ReadonlySet<string>> {
   const known = new Set(more);
-  for await (const softwareUrl of knownUrls(directory)) known.add(softwareUrl);
-  return nearest(url, known, { limit: SUGGESTIONS });
+  for await (const softwareUrl of softwareUrls(directory)) known.add(softwareUrl);
+  return known;
 }
 
 /** The software URL of every release in the store. Reads one entry a key. */
-async function* knownUrls(directory: Directory): AsyncGenerator<string> {
+async function* softwareUrls(directory: Directory): AsyncGenerator<string> {
   const seen = new Set<Key>();
   for await (const { key, digest } of directory.list()) {
     if (seen.has(key)) continue;

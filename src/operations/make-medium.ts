@@ -67,9 +67,14 @@ export interface Medium {
 /**
  * Makes a medium in `folder`: folders for archives and packages, a store, a signing key and a config.ini whose paths
  * are relative to it, so that it works wherever the medium is mounted. What is there is kept.
+ * @param trusted PEM certificates for the `signature-certificate-list` of a config.ini that is made
  * @throws CacheError `config`, `storage`
  */
-export async function makeMedium(folder: string, commonName?: string): Promise<Medium> {
+export async function makeMedium(
+  folder: string,
+  commonName?: string,
+  trusted: readonly string[] = [],
+): Promise<Medium> {
   if (folder === '') throw new CacheError('usage', 'the folder of the medium has no name; write its path');
   const made: string[] = [];
   const kept: string[] = [];
@@ -89,12 +94,13 @@ export async function makeMedium(folder: string, commonName?: string): Promise<M
   note('miscellaneous/sign.crt', isNew);
   const configFile = join(folder, 'config.ini');
   const hasConfig = (await readIfThere(configFile)) !== undefined;
-  if (!hasConfig) await writeNew(configFile, MEDIUM_CONFIG, 0o644);
+  if (!hasConfig) await writeNew(configFile, configOf(trusted), 0o644);
   note('config.ini', !hasConfig);
   return { made, kept };
 }
 
-const MEDIUM_CONFIG = `# Configuration of the cache on this medium; config.example.ini of the program tells every key.
+function configOf(trusted: readonly string[]): string {
+  return `# Configuration of the cache on this medium; config.example.ini of the program tells every key.
 # Relative paths are relative to this file, so that it does not matter where the medium is mounted.
 
 [server]
@@ -106,10 +112,17 @@ path = store
 [signature]
 private-key-file = miscellaneous/sign.key
 certificate-file = miscellaneous/sign.crt
-
+${trusted.length === 0 ? '' : `# Whose signatures count besides\n${formatTrusted(trusted)}\n`}
 # The URL of each release whose archive does not tell it itself: the file's name without extension = URL
 [software]
 `;
+}
+
+/** Certificates as config.ini has them in `[signature]`. */
+export function formatTrusted(certificates: readonly string[]): string {
+  const lines = certificates.flatMap((pem) => pem.trim().split('\n'));
+  return ['signature-certificate-list =', ...lines.map((line) => `    ${line}`)].join('\n');
+}
 
 async function makeFolder(path: string): Promise<boolean> {
   try {

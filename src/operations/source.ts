@@ -47,14 +47,7 @@ export function sourceOfStore(
     name,
     entries: (key) => directory.entries(key),
     blobSize: async (digest) => (await blobs.stat(digest))?.size,
-    async *keys() {
-      const seen = new Set<Key>();
-      for await (const { key } of directory.list()) {
-        if (seen.has(key)) continue;
-        seen.add(key);
-        yield key;
-      }
-    },
+    keys: () => directory.keys(),
     async openBlob(digest) {
       const object = await blobs.open(digest);
       if (object === undefined) return undefined;
@@ -63,8 +56,8 @@ export function sourceOfStore(
   };
 }
 
-/** The bytes of an open object, in order. */
-async function* readPieces(object: OpenObject): AsyncGenerator<Uint8Array> {
+/** The bytes of an open object, in order. A piece is valid until the next is asked for. */
+export async function* readPieces(object: OpenObject): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.allocUnsafeSlow(PIECE_SIZE);
   for (let position = 0; ;) {
     const count = await object.read(buffer, position);

@@ -116,6 +116,18 @@ export async function readTlsMaterial({
   return material;
 }
 
+/**
+ * A file of certificates in PEM that a client needs to trust a server.
+ * @param from which option or key names it, for messages
+ * @throws CacheError `config`
+ */
+export async function readCaFile(path: string, from: string): Promise<string> {
+  const pem = await readIfThere(path);
+  if (pem === undefined) throw new CacheError('config', `${from}: there is no file ${path}`);
+  parsePem(pem, `${from}: ${path}`);
+  return pem;
+}
+
 /** Whether clients can use the certificate itself as their CA. */
 export function isSelfSigned(certificate: string): boolean {
   const x509 = new X509Certificate(certificate);

@@ -18,32 +18,46 @@ export interface TransferOptions {
   readonly trusted: Pick<TrustedCertificates, 'verify'>;
   /** Which of the entries are wanted; all of them unless told. */
   readonly select?: (entry: SourceEntry) => boolean;
-  /** Bytes of a blob that were copied since the last call. */
-  readonly onProgress?: (digest: Digest, bytes: number) => void;
+  /** Finds out what would be copied, and writes nothing. No blob is read: a wrong one isn't noticed. */
+  readonly dryRun?: boolean;
+  /** Bytes of a blob that were copied since the last call, and of how many where that is known. */
+  readonly onProgress?: (digest: Digest, bytes: number, size: number | undefined) => void;
 }
 
 /** What became of one entry of a source. */
 export interface TransferResult {
   readonly key: Key;
   readonly entry: SourceEntry;
-  readonly outcome: 'copied' | 'unchanged' | 'refused';
+  /** `missing`: a dry run would copy it. */
+  readonly outcome: 'copied' | 'missing' | 'unchanged' | 'refused';
   /** Why it was refused. */
   readonly reason?: string;
 }
 
-/**
- * Copies the entries of a key, and the blobs that they name, from a source into a store: verbatim, the oldest first,
- * each only after its signature was verified and its blob is there. What is there already isn't copied again. An
- * entry never overtakes one that stands before it in the source. What is wrong with one entry doesn't stop the rest.
- * @throws CacheError `storage`, `no-space`, `unavailable`: the store or the source failed; what was yielded is done
- */
+/** All that a source has of a key: see `transferEntries`. */
 export async function* transferKey(
   key: Key,
   source: Source,
   target: TransferTarget,
-  { trusted, select = () => true, onProgress }: TransferOptions,
+  options: TransferOptions,
 ): AsyncGenerator<TransferResult> {
-  const listed = await source.entries(key);
+  yield* transferEntries(key, await source.entries(key), source, target, options);
+}
+
+/**
+ * Copies entries of a key, and the blobs that they name, from a source into a store: verbatim, the oldest first, each
+ * only after its signature was verified and its blob is there. What is there already isn't copied again. An entry never
+ * overtakes one that stands before it in the source. What is wrong with one entry doesn't stop the rest.
+ * @param listed all entries that the source has of the key, newest first
+ * @throws CacheError `storage`, `no-space`, `unavailable`: the store or the source failed; what was yielded is done
+ */
+export async function* transferEntries(
+  key: Key,
+  listed: readonly SourceEntry[],
+  source: Source,
+  target: TransferTarget,
+  { trusted, select = () => true, dryRun = false, onProgress }: TransferOptions,
+): AsyncGenerator<TransferResult> {
   const present = new Map<Digest, Date>();
   for (const { digest, received } of await target.directory.entries(key).catch(noneIfDamaged)) {
     present.set(digest, received);
@@ -51,34 +65,46 @@ export async function* transferKey(
   for (const [index, entry] of [...listed.entries()].reverse()) {
     if (!select(entry)) continue;
     try {
-      const verified = trusted.verify(entry);
-      checkBinding(key, entry);
-      const hadBlob = await copyBlob(entry, source, target.blobs, onProgress);
-      const received = entry.received ?? placeOf(index, listed, present);
-      const isNew = await target.directory.add(key, verified, received);
-      yield { key, entry, outcome: isNew || !hadBlob ? 'copied' : 'unchanged' };
+      const isNew = await transfer(entry, placeOf(index, listed, present));
+      yield { key, entry, outcome: !isNew ? 'unchanged' : dryRun ? 'missing' : 'copied' };
     } catch (error) {
       yield { key, entry, outcome: 'refused', reason: reasonOf(error) };
     }
   }
+
+  /** @returns whether anything was missing */
+  async function transfer(entry: SourceEntry, received: Date | undefined): Promise<boolean> {
+    const verified = trusted.verify(entry);
+    checkBinding(key, entry);
+    if (dryRun) {
+      const hasBlob = await hasWholeBlob(entry, source, target.blobs);
+      if (!hasBlob && (await source.blobSize(entry.sha512)) === undefined) throw missingBlob(entry, source);
+      return !hasBlob || !present.has(entry.digest);
+    }
+    const hadBlob = await copyBlob(entry, source, target.blobs, onProgress);
+    return (await target.directory.add(key, verified, received)) || !hadBlob;
+  }
 }
 
 /**
- * When an entry is to count as received that comes from a list without dates: before the entry ahead of it in the list
- * that the store has already, and as the newest when there is none.
+ * When an entry is to count as received: when the source received it, where that is told, but before the entry ahead of
+ * it in the source that the store has already. The newest of all where neither says anything.
  */
 function placeOf(
   index: number,
   listed: readonly SourceEntry[],
   present: ReadonlyMap<Digest, Date>,
 ): Date | undefined {
+  const told = listed[index]?.received;
   for (let ahead = index - 1; ahead >= 0; ahead--) {
     const digest = listed[ahead]?.digest;
     const received = digest === undefined ? undefined : present.get(digest);
+    if (received === undefined) continue;
     // As many milliseconds before it as there are places between: those in between come, too.
-    if (received !== undefined) return new Date(received.getTime() - (index - ahead));
+    const latest = received.getTime() - (index - ahead);
+    return told !== undefined && told.getTime() <= latest ? told : new Date(latest);
   }
-  return undefined;
+  return told;
 }
 
 /**
@@ -88,26 +114,21 @@ function placeOf(
  * @throws CacheError `blob-missing`, `digest-mismatch`, `incomplete`; then nothing is left of it
  */
 export async function copyBlob(
-  { sha512, size }: Pick<SourceEntry, 'sha512' | 'size'>,
+  wanted: Pick<SourceEntry, 'sha512' | 'size'>,
   source: Source,
   blobs: Blobs,
   onProgress: TransferOptions['onProgress'] = () => undefined,
 ): Promise<boolean> {
-  const there = await blobs.stat(sha512);
-  // A blob that was cut off is copied again. An entry may tell a wrong size: that of the source counts, too.
-  if (
-    there !== undefined &&
-    (there.size === size || there.size === ((await source.blobSize(sha512)) ?? there.size))
-  )
-    return true;
+  const { sha512 } = wanted;
+  if (await hasWholeBlob(wanted, source, blobs)) return true;
   const blob = await source.openBlob(sha512);
-  if (blob === undefined) throw new CacheError('blob-missing', `${source.name} has no blob ${sha512}`);
+  if (blob === undefined) throw missingBlob(wanted, source);
   try {
     const writer = await blobs.create({ digest: sha512, size: blob.size });
     try {
       for await (const piece of blob.pieces) {
         await writer.write(piece);
-        onProgress(sha512, piece.byteLength);
+        onProgress(sha512, piece.byteLength, blob.size);
       }
       await writer.commit();
     } finally {
@@ -119,8 +140,31 @@ export async function copyBlob(
   }
 }
 
-/** What concerns one entry only; a source or a store that fails concerns all. */
-function reasonOf(error: unknown): string {
+/** A blob that was cut off is not whole. An entry may tell a wrong size: that of the source counts, too. */
+async function hasWholeBlob(
+  { sha512, size }: Pick<SourceEntry, 'sha512' | 'size'>,
+  source: Source,
+  blobs: Blobs,
+): Promise<boolean> {
+  const there = await blobs.stat(sha512);
+  if (there === undefined) return false;
+  if (there.size === size) return true;
+  try {
+    return there.size === ((await source.blobSize(sha512)) ?? there.size);
+  } catch (error) {
+    // Some servers tell no sizes. One that can't be reached any more will be noticed soon enough.
+    if (error instanceof CacheError && error.code === 'unavailable') return true;
+    throw error;
+  }
+}
+
+/** What a source says that has the entry but not the blob. */
+export function missingBlob({ sha512 }: Pick<SourceEntry, 'sha512'>, { name }: Source): CacheError {
+  return new CacheError('blob-missing', `${name} has no blob ${sha512}`);
+}
+
+/** Why one entry is refused. @throws the error itself when it concerns more: a source or a store that fails */
+export function reasonOf(error: unknown): string {
   if (!(error instanceof CacheError) || FAILURES.has(error.code)) throw error;
   return error.message;
 }

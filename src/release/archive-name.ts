@@ -1,4 +1,4 @@
-import { codenameOf, type OsRelease } from '../cache/platform.ts';
+import { codenameOf, type OsRelease, type Platform } from '../cache/platform.ts';
 
 /** What the file name of an archive tells. */
 export interface ArchiveName {
@@ -74,4 +74,33 @@ export function parseArchiveName(fileName: string): ArchiveName {
   const os: OsRelease = [system, version, codenameOf(system, version)];
   const multiarch = MACHINES[machine?.toLowerCase() ?? ''];
   return { name, base, os, ...(multiarch !== undefined && { multiarch }) };
+}
+
+/** The machine that nearly every site has, and that file names don't tell. */
+const USUAL_MACHINE = 'x86_64-linux-gnu';
+
+/**
+ * The file name of an archive, such as `rapid-cdn-1.0.344-ubuntu-22.04.tar.gz`. `parseArchiveName` reads the same platform
+ * from it, unless the system or the machine is none that it knows.
+ * @param base as `fileNamePart` leaves it
+ */
+export function formatArchiveName(
+  base: string,
+  { os: [id, version, codename], multiarch }: Platform,
+): string {
+  const [machine = ''] =
+    multiarch === USUAL_MACHINE
+      ? []
+      : (Object.entries(MACHINES).find(([, known]) => known === multiarch) ?? []);
+  const platform = [id.toLowerCase(), version === '' ? codename : version, machine].map(fileNamePart);
+  return `${[base, ...platform].filter((part) => part !== '').join('-')}.tar.gz`;
+}
+
+/** A text as a part of a file name that every file system takes, FAT too; `''` when nothing is left. */
+export function fileNamePart(text: string): string {
+  return text
+    .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
+    .replace(/[^A-Za-z0-9._+]+/g, '-')
+    .replace(/^[-.]+|[-.]+$/g, '');
 }

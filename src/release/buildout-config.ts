@@ -1,3 +1,5 @@
+import { keyOfSoftwareUrl } from '../cache/key.ts';
+
 /**
  * The words of `[buildout] extends`, in order: what a buildout.cfg is made from. The dialect is that of Python's
  * ConfigParser: indented lines continue a value, `#` and `;` begin comments. Never throws.
@@ -21,6 +23,12 @@ export function readExtends(text: string): readonly string[] {
       words.push(...value.split(/\s+/).filter((word) => word !== ''));
   }
   return words;
+}
+
+/** The software URL in the text of a buildout.cfg: of several the one that the folder is named by; it may stand beside profiles of the site. */
+export function softwareUrlOf(text: string, folder: string): string | undefined {
+  const urls = readExtends(text).filter(isSoftwareUrl);
+  return urls.find((url) => keyOfSoftwareUrl(url) === folder) ?? urls[0];
 }
 
 /** Whether a word of `extends` is a software URL: a URL, or the path of a file. */

@@ -64,7 +64,12 @@ function openSeries(sink: Sink): MemberSeries {
     fault ??= reason;
     reject?.(fault);
   };
-  gunzip.on('data', sink);
+  gunzip.on('data', (bytes: Buffer) => {
+    // Not at once: zlib is given its next step first, so that the pool inflates while the sink works.
+    queueMicrotask(() => {
+      if (fault === undefined) sink(bytes);
+    });
+  });
   gunzip.on('error', (error) => {
     fail(faultOf(error));
   });

@@ -26,6 +26,8 @@ export function createMemberRules(): MemberRules {
   /** The top-level names, and the kind of those that are no folder. */
   const top = new Map<string, TarMember['kind'] | 'folder'>();
   const symlinks = new Set<string>();
+  /** The folders of the last member, outermost first, none of which is a symlink: members come folder by folder. */
+  let clear: readonly string[] = [];
 
   function check(member: TarMember): readonly string[] {
     const { kind, path, linkTarget } = member;
@@ -42,7 +44,10 @@ export function createMemberRules(): MemberRules {
     }
     checkNotThroughSymlink(path, components);
     if (kind === 'hard-link') checkHardLink(member, components);
-    if (kind === 'symlink') symlinks.add(components.join('/'));
+    if (kind === 'symlink') {
+      symlinks.add(components.join('/'));
+      clear = [];
+    }
     if (first !== undefined) noteTop(first, components.length > 1 || kind === 'directory' ? 'folder' : kind);
     return components;
   }
@@ -58,13 +63,17 @@ export function createMemberRules(): MemberRules {
   }
 
   function checkNotThroughSymlink(path: string, components: readonly string[]): void {
-    let folder = '';
-    for (const component of components.slice(0, -1)) {
-      folder = folder === '' ? component : `${folder}/${component}`;
+    const folders = components.slice(0, -1);
+    let depth = 0;
+    while (depth < folders.length && folders[depth] === clear[depth]) depth++;
+    while (depth < folders.length) {
+      depth++;
+      const folder = folders.slice(0, depth).join('/');
       if (symlinks.has(folder)) {
         throw refused(`member ${quoteBriefly(path)} lies behind the symbolic link ${quoteBriefly(folder)}`);
       }
     }
+    clear = folders;
   }
 
   function noteTop(name: string, kind: TarMember['kind'] | 'folder'): void {
@@ -106,7 +115,7 @@ const NAMES: Readonly<Record<TarMember['kind'], string>> = {
 };
 
 /** The components of a path as recorded in a tar; `.` and repeated slashes, as `tar -C ROOT .` leaves them, go. */
-export function componentsOf(path: string): readonly string[] {
+function componentsOf(path: string): readonly string[] {
   return path.split('/').filter((component) => component !== '' && component !== '.');
 }
 

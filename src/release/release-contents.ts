@@ -1,7 +1,7 @@
-import { keyOfSoftwareUrl } from '../cache/key.ts';
-import { isSoftwareUrl, readExtends } from './buildout-config.ts';
-import { componentsOf, createMemberRules } from './member-rules.ts';
+import { softwareUrlOf } from './buildout-config.ts';
+import { createMemberRules } from './member-rules.ts';
 import { createMultiarchVote, VOTE_SIZE } from './multiarch-vote.ts';
+import type { ReleaseMarkers } from './release-markers.ts';
 import type { TarMember, TarVisitor } from './tar-walker.ts';
 
 /** What the members of an archive tell of the software release in it. */
@@ -15,8 +15,7 @@ export interface ReleaseContents {
   readonly members: number;
   /** Bytes of file contents. */
   readonly unpackedSize: number;
-  /** Which marker files slapgrid left in the folder (protocol.md, "What else decides on the node"). */
-  readonly markers: Readonly<{ completed: boolean; shared: boolean }>;
+  readonly markers: ReleaseMarkers;
 }
 
 /** What is known of a release before its archive was read to the end. */
@@ -45,19 +44,23 @@ export function createReleaseReader(): ReleaseReader {
   let members = 0;
   let unpackedSize = 0;
   const markers = { completed: false, shared: false };
+  /** Of the path of the member that was entered last. */
+  let components: readonly string[] = [];
 
   function enter(member: TarMember): number {
-    const [, ...inside] = rules.check(member);
+    components = rules.check(member);
     members += 1;
     if (member.kind !== 'file') return 0;
     unpackedSize += member.size;
-    return inside.length === 1 && inside[0] === 'buildout.cfg' ? BUILDOUT_CONFIG_SIZE_LIMIT : VOTE_SIZE;
+    return components.length === 2 && components[1] === 'buildout.cfg'
+      ? BUILDOUT_CONFIG_SIZE_LIMIT
+      : VOTE_SIZE;
   }
 
   function leave(member: TarMember, content: Buffer): void {
     if (member.kind !== 'file') return;
-    const [, first = '', ...deeper] = componentsOf(member.path);
-    if (deeper.length > 0) {
+    const [, first = ''] = components;
+    if (components.length > 2) {
       vote.add(first, content);
     } else if (first === 'buildout.cfg') {
       buildoutConfig = content.toString('utf8');
@@ -88,10 +91,4 @@ export function createReleaseReader(): ReleaseReader {
       return { folder, softwareUrl, multiarch: vote.early() };
     },
   };
-}
-
-/** Of several the one that the folder is named by; it may stand beside profiles of the site. */
-function softwareUrlOf(buildoutConfig: string, folder: string): string | undefined {
-  const urls = readExtends(buildoutConfig).filter(isSoftwareUrl);
-  return urls.find((url) => keyOfSoftwareUrl(url) === folder) ?? urls[0];
 }

@@ -1,6 +1,7 @@
 import { Header } from 'tar';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
+import { readPlainHeader } from './plain-header.ts';
 
 /** A tar is a row of blocks of this many bytes. */
 export const BLOCK_SIZE = 512;
@@ -57,6 +58,17 @@ const KINDS: Readonly<Record<string, HeaderKind>> = {
   NextFileHasLongLinkpath: 'long-link',
 };
 
+/** Those of them that are met every day. */
+const PLAIN_KINDS: Readonly<Record<string, HeaderKind>> = {
+  '0': 'file',
+  '5': 'directory',
+  '1': 'hard-link',
+  '2': 'symlink',
+  x: 'pax',
+  L: 'long-path',
+  K: 'long-link',
+};
+
 /** Whether a file that starts so can be a tar: a good header, one that calls itself `ustar`, or the zeros of an empty tar. */
 export function isTarBlock(head: Uint8Array): boolean {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
@@ -76,18 +88,32 @@ export function isZero(bytes: Uint8Array): boolean {
  * @throws CacheError `invalid-archive`, `unsupported-archive` for a kind of member that only some programs read
  */
 export function parseTarHeader(block: Buffer, position: number, extension: TarExtension): TarHeader {
+  const path = extension.path ?? recordedPath(block);
+  const { kind, size } = readPlain(block, path, extension) ?? readAny(block, path, extension, position);
+  return { kind, path, linkTarget: extension.linkTarget ?? text(block, 157, 100), size };
+}
+
+type KindAndSize = Pick<TarHeader, 'kind' | 'size'>;
+
+function readPlain(block: Buffer, path: string, extension: TarExtension): KindAndSize | undefined {
+  const plain = extension.size === undefined ? readPlainHeader(block) : undefined;
+  const kind = plain === undefined ? undefined : PLAIN_KINDS[plain.flag];
+  if (plain === undefined || kind === undefined || (kind === 'file' && path.endsWith('/'))) return undefined;
+  return { kind, size: kind === 'directory' ? 0 : plain.size };
+}
+
+function readAny(block: Buffer, path: string, extension: TarExtension, position: number): KindAndSize {
   const header = decode(block, extension);
   if (header?.cksumValid !== true) throw corruptHeader(position);
   const kind = KINDS[header.type];
   const flag = String.fromCharCode(block[156] ?? 0);
-  const path = extension.path ?? recordedPath(block);
   if (kind === undefined) throw unsupportedKind(path, flag);
   // A file whose name ends with "/": tar's Header makes it a directory without content, Python keeps it a file.
   if (kind === 'directory' && flag === '0') throw corruptHeader(position);
   // An empty field is a 0; of anything else that is no number, tar's Header makes undefined too.
   const size = header.size ?? (text(block, 124, 12).trim() === '' ? 0 : undefined);
   if (size === undefined) throw corruptHeader(position);
-  return { kind, path, linkTarget: extension.linkTarget ?? text(block, 157, 100), size };
+  return { kind, size };
 }
 
 function recordedPath(block: Buffer): string {
@@ -129,7 +155,7 @@ function decode(block: Buffer, { path, linkTarget, size }: TarExtension): Header
 
 /** A field of a header, up to its first NUL. */
 function text(block: Buffer, start: number, length: number): string {
-  const field = block.subarray(start, start + length);
-  const end = field.indexOf(0);
-  return field.toString('utf8', 0, end === -1 ? length : end);
+  if (block[start] === 0) return '';
+  const end = block.indexOf(0, start);
+  return block.toString('utf8', start, end === -1 ? start + length : Math.min(end, start + length));
 }

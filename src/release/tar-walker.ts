@@ -26,7 +26,7 @@ export interface TarMember {
 export interface TarVisitor {
   /** A member begins. Returns how many bytes of the start of its content are wanted. */
   enter(member: TarMember): number;
-  /** A member was there whole. `content` is its start, as much as was wanted and exists. */
+  /** A member was there whole. `content` is its start, as much as was wanted and exists; not to be kept. */
   leave(member: TarMember, content: Buffer): void;
 }
 
@@ -42,12 +42,15 @@ export interface TarWalker {
 const EXTENSION_SIZE_LIMIT = 1024 * 1024;
 /** A tar ends with two blocks of zeros. */
 const END_SIZE = 2 * BLOCK_SIZE;
+const EMPTY = Buffer.alloc(0);
 
 /** Content that is being read. */
 interface Body {
   readonly path: string;
-  /** Where the wanted start of the content is gathered. */
-  readonly kept: Buffer;
+  /** How many bytes of the content are wanted. */
+  readonly wanted: number;
+  /** Where they are gathered, when the content doesn't come in one piece. */
+  kept: Buffer | undefined;
   /** How much of `kept` is filled. */
   filled: number;
   /** Bytes still to come, padding to the end of the block included. */
@@ -70,27 +73,35 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   function write(bytes: Uint8Array): void {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     for (let start = 0; start < chunk.length;) {
-      const rest = chunk.subarray(start);
       const taken =
-        endSize > 0 ? takeEnd(rest) : body !== undefined ? takeBody(body, rest) : takeHeader(rest);
+        endSize > 0
+          ? takeEnd(chunk, start)
+          : body !== undefined
+            ? takeBody(body, chunk, start)
+            : takeHeader(chunk, start);
       start += taken;
       position += taken;
     }
   }
 
-  function takeHeader(rest: Buffer): number {
-    const taken = rest.copy(block, blockFilled, 0, BLOCK_SIZE - blockFilled);
+  function takeHeader(chunk: Buffer, start: number): number {
+    const isWhole = blockFilled === 0 && chunk.length - start >= BLOCK_SIZE;
+    if (isWhole) {
+      openHeader(chunk.subarray(start, start + BLOCK_SIZE), position);
+      return BLOCK_SIZE;
+    }
+    const taken = chunk.copy(block, blockFilled, start, start + BLOCK_SIZE - blockFilled);
     blockFilled += taken;
     if (blockFilled === BLOCK_SIZE) {
       blockFilled = 0;
-      openHeader(position + taken - BLOCK_SIZE);
+      openHeader(block, position + taken - BLOCK_SIZE);
     }
     return taken;
   }
 
-  function openHeader(headerPosition: number): void {
-    if (!isZero(block)) {
-      openBody(parseTarHeader(block, headerPosition, extension ?? {}), headerPosition);
+  function openHeader(header: Buffer, headerPosition: number): void {
+    if (!isZero(header)) {
+      openBody(parseTarHeader(header, headerPosition, extension ?? {}), headerPosition);
     } else if (extension === undefined) {
       endSize = BLOCK_SIZE;
     } else {
@@ -124,26 +135,33 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
     });
   }
 
-  function startBody(path: string, size: number, wanted: number, done: Body['done']): void {
+  function startBody(path: string, size: number, limit: number, done: Body['done']): void {
     const left = Math.ceil(size / BLOCK_SIZE) * BLOCK_SIZE;
-    const opened: Body = { path, kept: Buffer.alloc(Math.min(wanted, size)), filled: 0, left, done };
-    if (left === 0) done(opened.kept);
-    else body = opened;
+    if (left === 0) done(EMPTY);
+    else body = { path, wanted: Math.min(limit, size), kept: undefined, filled: 0, left, done };
   }
 
-  function takeBody(current: Body, rest: Buffer): number {
-    const taken = Math.min(current.left, rest.length);
-    if (current.filled < current.kept.length)
-      current.filled += rest.copy(current.kept, current.filled, 0, taken);
+  function takeBody(current: Body, chunk: Buffer, start: number): number {
+    const taken = Math.min(current.left, chunk.length - start);
+    const { wanted } = current;
+    let content = current.kept;
+    if (content === undefined && taken === current.left) {
+      content = chunk.subarray(start, start + wanted);
+    } else {
+      content = current.kept ??= Buffer.alloc(wanted);
+      if (current.filled < wanted)
+        current.filled += chunk.copy(content, current.filled, start, start + taken);
+    }
     current.left -= taken;
     if (current.left === 0) {
       body = undefined;
-      current.done(current.kept);
+      current.done(content);
     }
     return taken;
   }
 
-  function takeEnd(rest: Buffer): number {
+  function takeEnd(chunk: Buffer, start: number): number {
+    const rest = chunk.subarray(start);
     if (!isZero(rest)) {
       throw new CacheError(
         'invalid-archive',

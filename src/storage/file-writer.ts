@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
 import { mkdir, open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCode } from '../cache/errors.ts';
@@ -7,6 +6,7 @@ import type { ObjectWriter } from '../cache/object-storage.ts';
 import { checkRoom, ROOM_CHECK_INTERVAL } from './free-space.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
+import { syncFolder } from './sync-folder.ts';
 import { ownerTag } from './temporary-name.ts';
 
 export interface FileWriterOptions {
@@ -102,18 +102,6 @@ async function moveInto(root: string, path: string, target: string): Promise<voi
       }
     }
     return;
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } catch (error) {
-    // FAT and some network file systems can't sync a folder; there is nothing better to do on them.
-    if (systemCode(error) !== 'EINVAL' && systemCode(error) !== 'ENOTSUP') throw error;
-  } finally {
-    await folder.close();
   }
 }
 

@@ -5,10 +5,11 @@ import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { createFileWriter } from './file-writer.ts';
-import { storageError, throwUnlessAbsent } from './storage-error.ts';
+import { isLoss, storageError, throwUnlessAbsent } from './storage-error.ts';
 import {
   checkIsStillThere,
   checkIsStore,
+  DamagedMark,
   initialiseStore,
   readFormat,
   removeLeftovers,
@@ -38,14 +39,39 @@ export async function openFilesystemStorage(
     // A full disk can be served, too: the reserve doesn't count for the mark of a store.
     if (write) await initialiseStore(root, createFilesystemStorage(root, 0));
     else await checkIsStore(root);
-  } else if (format !== STORE_FORMAT) {
-    throw new CacheError(
-      'storage',
-      `the store ${root} has format ${JSON.stringify(format)}; this program knows ${STORE_FORMAT}: use a newer one`,
-    );
-  }
+  } else checkFormat(root, format);
   if (write) await removeLeftovers(root);
   return storage;
+}
+
+/**
+ * A store as it is, for whoever looks after it: nothing is made and nothing is tidied up, also when it is written to
+ * later. A damaged `store.json` is told rather than thrown.
+ * @throws CacheError `storage` as `openFilesystemStorage` does for anything else
+ */
+export async function openStorageForUpkeep(
+  root: string,
+  { minFreeSpace = 0 }: Pick<FilesystemOptions, 'minFreeSpace'> = {},
+): Promise<{ readonly storage: ObjectStorage; readonly markFault: CacheError | undefined }> {
+  const storage = createFilesystemStorage(root, minFreeSpace);
+  try {
+    const format = await readFormat(root);
+    if (format !== undefined) checkFormat(root, format);
+    else await checkIsStore(root);
+    return { storage, markFault: undefined };
+  } catch (error) {
+    if (!(error instanceof DamagedMark) && !isLoss(error)) throw error;
+    await checkIsStore(root);
+    return { storage, markFault: error };
+  }
+}
+
+function checkFormat(root: string, format: unknown): void {
+  if (format === STORE_FORMAT) return;
+  throw new CacheError(
+    'storage',
+    `the store ${root} has format ${JSON.stringify(format)}; this program knows ${STORE_FORMAT}: use a newer one`,
+  );
 }
 
 function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStorage {

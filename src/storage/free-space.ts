@@ -20,11 +20,14 @@ export async function checkRoom(path: string, size: number, reserve: number): Pr
   );
 }
 
-/** Bytes that this user may still write to the file system of `path`, or of its nearest folder that exists. */
+/**
+ * Bytes that this user may still write to the file system of `path`, or of its nearest folder that exists. One that tells
+ * no size (a tmpfs without limit, some of FUSE) has room until a write fails.
+ */
 async function freeSpace(path: string): Promise<number> {
   try {
-    const { bavail, bsize } = await statfs(path);
-    return bavail * bsize;
+    const { bavail, blocks, bsize } = await statfs(path);
+    return blocks === 0 ? Infinity : bavail * bsize;
   } catch (error) {
     if (systemCode(error) === 'ENOENT' && dirname(path) !== path) return freeSpace(dirname(path));
     throw storageError(error, `can't tell the free room of ${path}`);

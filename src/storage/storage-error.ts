@@ -23,6 +23,8 @@ function reasonOf(code: string | undefined, error: unknown): string {
       return `permission denied (${code})`;
     case 'EROFS':
       return 'the file system is mounted read-only (EROFS)';
+    case 'EFBIG':
+      return 'this file system takes no file that large (EFBIG)';
     case 'EIO':
       return 'the disk fails (EIO); look at the kernel log';
     case 'EMFILE':
@@ -33,6 +35,14 @@ function reasonOf(code: string | undefined, error: unknown): string {
     default:
       return code;
   }
+}
+
+/** What the system says when bytes, or what leads to them, are lost. */
+const LOSSES: ReadonlySet<string | undefined> = new Set(['EIO', 'EUCLEAN', 'EBADMSG', 'ENODATA', 'EREMOTEIO']);
+
+/** Whether the disk has lost what was to be read, rather than that it can't be read just now, or not by us. */
+export function isLoss(error: unknown): error is CacheError {
+  return error instanceof CacheError && LOSSES.has(systemCode(error.cause));
 }
 
 /** "There is no such object" is a miss; any other fault of the disk is an error. */

@@ -1,7 +1,20 @@
-import { lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
-import { BLOBS, DIRECTORY, IMPORTS, STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
+import {
+  BLOBS,
+  CUSTODY_FILE,
+  CUSTODY_LOCK,
+  DIRECTORY,
+  EXPORTS,
+  IMPORTS,
+  PARTS,
+  QUARANTINE,
+  SCRUB_FILE,
+  STORE_FILE,
+  STORE_FORMAT,
+  TRIPS,
+} from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { writeSmallObject } from '../cache/small-object.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
@@ -24,18 +37,16 @@ export async function readFormat(root: string): Promise<unknown> {
     const content: unknown = JSON.parse(text);
     if (typeof content === 'object' && content !== null && 'format' in content) return content.format;
   } catch (error) {
-    throw new CacheError(
-      'storage',
-      `${path} is damaged: it is not JSON; restore it as {"format": ${STORE_FORMAT}}`,
-      {
-        cause: error,
-      },
-    );
+    throw new DamagedMark(path, 'it is not JSON', error);
   }
-  throw new CacheError(
-    'storage',
-    `${path} is damaged: it tells no format; restore it as {"format": ${STORE_FORMAT}}`,
-  );
+  throw new DamagedMark(path, 'it tells no format');
+}
+
+/** A `store.json` that holds something else than what was written. */
+export class DamagedMark extends CacheError {
+  constructor(path: string, what: string, cause?: unknown) {
+    super('storage', `${path} is damaged: ${what}; restore it as {"format": ${STORE_FORMAT}}`, { cause });
+  }
 }
 
 /** Makes a store of an empty folder, or of one where there is none. @throws CacheError `storage` */
@@ -59,7 +70,16 @@ export async function initialiseStore(root: string, storage: ObjectStorage): Pro
 const STORE_FOLDERS = [BLOBS, DIRECTORY].map((prefix) => prefix.slice(0, -1));
 
 /** What a folder may hold that becomes a store; a new ext4 file system has a lost+found. */
-const OWN_NAMES = new Set([...STORE_FOLDERS, IMPORTS.slice(0, -1), TEMPORARY, 'lost+found']);
+export const OWN_NAMES: ReadonlySet<string> = new Set([
+  ...STORE_FOLDERS,
+  ...[IMPORTS, PARTS, EXPORTS, TRIPS].map((prefix) => prefix.slice(0, -1)),
+  TEMPORARY,
+  CUSTODY_FILE,
+  CUSTODY_LOCK,
+  QUARANTINE.slice(0, -1),
+  SCRUB_FILE,
+  'lost+found',
+]);
 
 /** A store that was put together by copying `bcache` and `bdir` is one, too. */
 export async function checkIsStore(root: string): Promise<void> {
@@ -107,8 +127,10 @@ export async function removeLeftovers(root: string): Promise<void> {
   for (const name of names) {
     const path = join(folder, name);
     try {
-      const { mtimeMs } = await lstat(path);
-      if (isLeftover(name, mtimeMs)) await unlink(path);
+      const stats = await lstat(path);
+      if (!isLeftover(name, stats.mtimeMs)) continue;
+      if (stats.isDirectory()) await rm(path, { recursive: true });
+      else await unlink(path);
     } catch (error) {
       throwUnlessAbsent(error, `can't clean up ${path}`);
     }

@@ -31,12 +31,18 @@ export function ownerTag(): string {
  * @param modified when the file was last written, milliseconds since 1970
  */
 export function isLeftover(fileName: string, modified: number, now: number = Date.now()): boolean {
+  const state = ownerStateOf(fileName);
+  return state === 'unseen' ? now - modified > UNSEEN_LIMIT_MS : state === 'gone';
+}
+
+/** What can be told from here of the process that a file's name tells: `unseen` is on another host or in another container. */
+export function ownerStateOf(fileName: string): 'alive' | 'gone' | 'unseen' {
   const owner = parseOwner(fileName);
   const me = thisProcess();
-  if (owner?.host !== me.host) return now - modified > UNSEEN_LIMIT_MS;
-  if (owner.boot !== me.boot) return true;
-  if (owner.namespace !== me.namespace) return now - modified > UNSEEN_LIMIT_MS;
-  return startOf(owner.pid) !== owner.start;
+  if (owner?.host !== me.host) return 'unseen';
+  if (owner.boot !== me.boot) return 'gone';
+  if (owner.namespace !== me.namespace) return 'unseen';
+  return startOf(owner.pid) === owner.start ? 'alive' : 'gone';
 }
 
 function parseOwner(fileName: string): Owner | undefined {

@@ -1,105 +1,117 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import type { Digest } from '../cache/digest.ts';
-import { parseEntry, type UnverifiedEntry } from '../cache/entry.ts';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { parseEntry, type EntryPair, type UnverifiedEntry } from '../cache/entry.ts';
+import { CacheError } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
+import { dropAnswer, faultOfAnswer, readText } from './answer.ts';
+import { PATIENT, persist, type Patience } from './attempts.ts';
+import { lengthOf, openBlob, type BlobDownload } from './blob-download.ts';
+import { createEndpoint, type Endpoint } from './endpoint.ts';
+import { listKeys } from './key-list.ts';
+import { putBlob, putEntry } from './uploads.ts';
 
-/** Another ShaCache and ShaDir, read over HTTP. */
+/** Another ShaCache and ShaDir, over HTTP. Faults of the other side are CacheError `unavailable`. */
 export interface Upstream {
+  /** The URL of its directory, without user name and password. */
+  readonly name: string;
   /** The entries of a key in the order of the answer; empty when it has none. Entries that are none are left out. */
   entries(key: Key): Promise<readonly UnverifiedEntry[]>;
   /** Size in bytes of a blob, undefined when it isn't there. */
   blobSize(digest: Digest): Promise<number | undefined>;
+  /** All keys, each once, in no order. Only caches like this one list them. */
+  keys(): AsyncIterable<Key>;
+  /** The bytes of a blob, undefined when it isn't there. A connection that is lost is taken up again where it broke. */
+  openBlob(digest: Digest): Promise<BlobDownload | undefined>;
+  /**
+   * Uploads a blob.
+   * @param open is asked for its bytes, once for each try
+   * @throws CacheError as `putBlob` of uploads.ts, and what `open` throws
+   */
+  putBlob(digest: Digest, open: () => Promise<BlobDownload>): Promise<void>;
+  /** Adds an entry, as the newest of its key. @throws CacheError as `putEntry` of uploads.ts */
+  putEntry(key: Key, pair: EntryPair): Promise<void>;
 }
 
 export interface UpstreamUrls {
-  /** `…/bdir`, without `/` at its end. */
+  /** Of the directory (ShaDir), without `/` at its end; may hold a user name and password. */
   readonly directory: string;
-  /** `…/bcache`, without `/` at its end. */
+  /** Of the blobs (ShaCache), likewise. */
   readonly blobs: string;
 }
 
-/** Longest wait for something to arrive, in milliseconds: as the nodes' own client waits (protocol.md). */
+export interface UpstreamOptions {
+  /** Certificates in PEM that sign the server's, beside those that Node knows. */
+  readonly ca?: readonly string[];
+  readonly patience?: Patience;
+  /** Longest wait for something to move, in milliseconds. */
+  readonly idleLimit?: number;
+}
+
+/** As the nodes' own client waits (protocol.md, "Requests as they really arrive"). */
 const IDLE_LIMIT_MS = 60_000;
-/** Largest list of entries that is read. */
+/** Largest list of entries that is read, in bytes. */
 const LIST_SIZE_LIMIT = 64 * 1024 * 1024;
 
-/** Faults of the other side are CacheError `unavailable`. */
-export function createUpstream({ directory, blobs }: UpstreamUrls): Upstream {
+export function createUpstream(
+  urls: UpstreamUrls,
+  { ca = [], patience = PATIENT, idleLimit = IDLE_LIMIT_MS }: UpstreamOptions = {},
+): Upstream {
+  const directory = createEndpoint(urls.directory, { ca, idleLimit });
+  const blobs = createEndpoint(urls.blobs, { ca, idleLimit });
   return {
-    async entries(key) {
-      // Clients put the key into the path raw (protocol.md, "Keys").
-      const url = `${directory}/${key}`;
-      const response = await send('GET', url);
-      if (response.statusCode === 404) {
-        response.resume();
-        return [];
-      }
-      if (response.statusCode !== 200) throw unexpected(url, response);
-      return parseList(await readText(url, response), url);
-    },
-    async blobSize(digest) {
-      const url = `${blobs}/${digest}`;
-      const response = await send('HEAD', url);
-      response.resume();
-      if (response.statusCode === 404) return undefined;
-      if (response.statusCode !== 200) throw unexpected(url, response);
-      const length = Number(response.headers['content-length']);
-      return Number.isSafeInteger(length) ? length : undefined;
-    },
+    name: directory.url,
+    entries: (key) => persist(patience, () => fetchEntries(directory, key)),
+    blobSize: (digest) => persist(patience, () => fetchBlobSize(blobs, digest)),
+    keys: () => listKeys(directory, patience),
+    openBlob: (digest) => openBlob(blobs, digest, patience),
+    putBlob: (digest, open) =>
+      persist(patience, async () => {
+        const blob = await open();
+        try {
+          await putBlob(blobs, digest, blob);
+        } finally {
+          await blob.close();
+        }
+      }),
+    putEntry: (key, pair) => persist(patience, () => putEntry(directory, pathOfKey(key), pair)),
   };
 }
 
-function send(method: string, url: string): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const open = url.startsWith('https:') ? httpsRequest : httpRequest;
-    const request = open(url, { method, timeout: IDLE_LIMIT_MS, agent: false });
-    request
-      .once('response', resolve)
-      .once('timeout', () => {
-        request.destroy(new CacheError('unavailable', `${url}: no answer within ${IDLE_LIMIT_MS / 1000} s`));
-      })
-      .once('error', (error) => {
-        reject(
-          error instanceof CacheError
-            ? error
-            : new CacheError(
-                'unavailable',
-                `${url}: can't be reached (${systemCode(error) ?? error.message})`,
-                {
-                  cause: error,
-                },
-              ),
-        );
-      })
-      .end();
-  });
-}
-
-function unexpected(url: string, response: IncomingMessage): CacheError {
-  response.resume();
-  return new CacheError(
-    'unavailable',
-    `${url}: answered ${response.statusCode ?? 0} ${response.statusMessage ?? ''}`,
-  );
-}
-
-async function readText(url: string, response: IncomingMessage): Promise<string> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const piece of response as AsyncIterable<Buffer>) {
-      size += piece.length;
-      if (size > LIST_SIZE_LIMIT)
-        throw new CacheError('unavailable', `${url}: more than ${LIST_SIZE_LIMIT} bytes`);
-      pieces.push(piece);
-    }
-  } catch (error) {
-    if (error instanceof CacheError) throw error;
-    throw new CacheError('unavailable', `${url}: the answer was cut off`, { cause: error });
+async function fetchEntries(endpoint: Endpoint, key: Key): Promise<readonly UnverifiedEntry[]> {
+  const path = pathOfKey(key);
+  const url = endpoint.url + path;
+  const response = await endpoint.send('GET', path);
+  if (response.statusCode === 404) {
+    dropAnswer(response);
+    return [];
   }
-  return Buffer.concat(pieces).toString('utf8');
+  if (response.statusCode !== 200) throw await faultOfAnswer(response, endpoint, url);
+  return parseList(await readText(response, url, LIST_SIZE_LIMIT), url);
+}
+
+/** Clients put keys into the path raw (protocol.md, "Keys"): only what can't stand there is encoded. */
+function pathOfKey(key: Key): string {
+  return `/${key.replace(/[^\w.~!$&'()*+,;=:@-]/g, encodeURIComponent)}`;
+}
+
+async function fetchBlobSize(endpoint: Endpoint, digest: Digest): Promise<number | undefined> {
+  const path = `/${digest}`;
+  const url = endpoint.url + path;
+  const head = await endpoint.send('HEAD', path);
+  dropAnswer(head);
+  if (head.statusCode === 404) return undefined;
+  const length = lengthOf(head);
+  if (head.statusCode === 200 && length !== undefined) return length;
+  // Some servers don't know HEAD, or leave out the length: one byte is asked for, which tells it, too.
+  const response = await endpoint.send('GET', path, { headers: { Range: 'bytes=0-0' } });
+  const { statusCode, headers } = response;
+  if (statusCode !== 200 && statusCode !== 206 && statusCode !== 404)
+    throw await faultOfAnswer(response, endpoint, url);
+  response.destroy();
+  if (statusCode === 404) return undefined;
+  const total = /^bytes 0-0\/(\d+)$/i.exec(headers['content-range'] ?? '')?.[1];
+  const size = statusCode === 206 ? Number(total ?? Number.NaN) : lengthOf(response);
+  if (size !== undefined && Number.isSafeInteger(size)) return size;
+  throw new CacheError('unavailable', `${url}: the server does not tell how large it is`);
 }
 
 function parseList(text: string, url: string): readonly UnverifiedEntry[] {

@@ -180,11 +180,12 @@ describe('a configuration', () => {
   });
 
   it('reads the upstream, with a password in its URLs', () => {
-    const text = `[upstream]\ndownload-binary-cache-url = http://u:p@h/c/\ndownload-binary-dir-url = https://h/d\nsignature-certificate-list = ${BLOCK('QUJD').replaceAll('\n', '\n ')}`;
+    const text = `[upstream]\ndownload-binary-cache-url = http://u:p@h/c/\ndownload-binary-dir-url = https://h/d\nca-file = ca.crt\nsignature-certificate-list = ${BLOCK('QUJD').replaceAll('\n', '\n ')}`;
     expect(parse(text).upstream).toEqual({
       cacheUrl: 'http://u:p@h/c',
       dirUrl: 'https://h/d',
       trustedCertificates: [BLOCK('QUJD')],
+      caFile: '/etc/here/ca.crt',
     });
   });
 });
@@ -508,6 +509,22 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
     `[upstream]\nsignature-certificate-list = ${BLOCK('QUJD').replaceAll('\n', '\n  ')}`,
     2,
     '[upstream] signature-certificate-list: has no upstream; give download-binary-cache-url and download-binary-dir-url too, or move it to [signature]',
+  ],
+  [
+    '[upstream]\nca-file = ca.crt',
+    2,
+    '[upstream] ca-file: has no upstream; give download-binary-cache-url and download-binary-dir-url too, or the file with --ca where a server is named',
+  ],
+  // What is wrong is shown without the password.
+  [
+    '[upstream]\ndownload-binary-cache-url = ftp://u:secret@h',
+    2,
+    '[upstream] download-binary-cache-url: not an HTTP URL: "ftp://…@h"; write http://HOST/… or https://HOST/…',
+  ],
+  [
+    '[upstream]\ndownload-binary-cache-url = http://u:sec?ret@h/x',
+    2,
+    '[upstream] download-binary-cache-url: not an HTTP URL: "http://…@h/x"; write http://HOST/… or https://HOST/…',
   ],
 ];
 

@@ -1,4 +1,4 @@
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { formatHost } from '../../src/http/listener.ts';
 import type { Place } from './raw-connection.ts';
@@ -19,7 +19,9 @@ export async function startCuttingProxy(
 ): Promise<CuttingProxy> {
   let connections = 0;
   let cuts = 0;
+  const open = new Set<Socket>();
   const server = createServer((client) => {
+    open.add(client);
     const mayCut = ++connections <= times;
     let left = bytes;
     const upstream = connect({ host, port });
@@ -37,17 +39,21 @@ export async function startCuttingProxy(
     client.on('drain', () => upstream.resume());
     upstream.on('end', () => client.end());
     for (const socket of [client, upstream]) socket.on('error', () => undefined);
-    client.on('close', () => upstream.destroy());
+    client.on('close', () => {
+      open.delete(client);
+      upstream.destroy();
+    });
   });
   await new Promise<void>((resolve) => server.listen({ host, port: 0 }, resolve));
   onTestFinished(
     () =>
-      new Promise<void>(
-        (resolve) =>
-          void server.close(() => {
-            resolve();
-          }),
-      ),
+      new Promise<void>((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+        // Clients keep connections for their next request.
+        for (const client of open) client.destroy();
+      }),
   );
   return { url: `http://${formatHost(host)}:${(server.address() as AddressInfo).port}`, cuts: () => cuts };
 }

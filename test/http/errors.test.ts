@@ -68,7 +68,6 @@ it.each(['/bcache', '/bcache/', '/bcache?x'])('has nothing to read at %s itself'
 
 describe('what is no key', () => {
   it.each([
-    ['nothing', ''],
     ['a md5 that lacks a digit', HEX.slice(1, 32)],
     ['a md5 in upper case', HEX.slice(0, 32).toUpperCase()],
     ['a word without scheme', 'rapid-cdn'],

@@ -39,8 +39,8 @@ beforeEach(() => {
   observer.names.length = 0;
 });
 
-/** The names that a request may look at: blobs, the folders of keys and their entries. */
-const SERVED = /^(store\.json|bcache\/[0-9a-f]{128}|bdir\/[a-z0-9%._=+-]+\/([0-9a-f]{128})?)$/;
+/** The names that a request may look at: blobs, the folder of keys, those of keys and their entries. */
+const SERVED = /^(store\.json|bcache\/[0-9a-f]{128}|bdir\/|bdir\/[a-z0-9%._=+-]+\/([0-9a-f]{128})?)$/;
 
 function expectHarmless(response: RawResponse | undefined): void {
   for (const name of observer.names.splice(0)) {

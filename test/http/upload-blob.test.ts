@@ -84,7 +84,8 @@ describe('POST /bcache', () => {
     const server = await start();
     for (let round = 0; round < 3; round++) expectStored(await upload(server, CONTENT), DIGEST);
     await expectBlob(server, CONTENT);
-    expect(await everythingBelow(server.root)).toEqual(['bcache', `bcache/${DIGEST}`, 'store.json', 'tmp']);
+    const blob = `bcache/${DIGEST}`;
+    expect(await everythingBelow(server.root)).toEqual(['bcache', blob, 'custody.log', 'store.json', 'tmp']);
   });
 
   it('takes the same blob from many at once', async () => {

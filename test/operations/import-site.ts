@@ -10,8 +10,10 @@ import {
   importArchives,
   type ImportOptions,
   type ImportResult,
+  type ImportTarget,
 } from '../../src/operations/import-archives.ts';
 import { createImportRecords } from '../../src/operations/import-records.ts';
+import { createCustodyFile } from '../../src/storage/custody-file.ts';
 import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
 import { signerOf } from '../fixtures/signing-keys.ts';
 import {
@@ -32,6 +34,7 @@ export interface ImportSite {
   readonly directory: Directory;
   readonly trusted: TrustedCertificates;
   readonly certificateFile: string;
+  readonly target: ImportTarget;
   import(paths: readonly string[], options?: Partial<ImportOptions>): Promise<readonly ImportResult[]>;
 }
 
@@ -52,9 +55,10 @@ export async function makeImportSite(minFreeSpace = 0): Promise<ImportSite> {
   const directory = createDirectory(storage);
   const trusted = createTrustedCertificates([{ pem: pair.certificate, where: certificateFile }]);
   const records = createImportRecords(storage);
-  const target = { blobs, directory, records, trusted, signer: signerOf(pair) };
+  const custody = createCustodyFile(store, { who: { user: 'root', host: 'master' } });
+  const target = { blobs, directory, custody, records, trusted, signer: signerOf(pair) };
   return {
-    ...{ folder, store, medium, blobs, directory, trusted, certificateFile },
+    ...{ folder, store, medium, blobs, directory, trusted, certificateFile, target },
     async import(paths, options = {}) {
       const results: ImportResult[] = [];
       const stated = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isArchiveName, parseArchiveName } from '../../src/release/archive-name.ts';
+import { formatArchiveName, isArchiveName, parseArchiveName } from '../../src/release/archive-name.ts';
 
 describe('parseArchiveName', () => {
   it.each([
@@ -58,6 +58,19 @@ describe('parseArchiveName', () => {
     'my-notubuntu-22.04',
   ])('finds no platform in %s', (name) => {
     expect(parseArchiveName(`${name}.tgz`)).toEqual({ name, base: name });
+  });
+});
+
+describe('formatArchiveName', () => {
+  it.each([
+    [['ubuntu', '22.04', 'jammy'], 'x86_64-linux-gnu', 'kvm-1.0-ubuntu-22.04.tar.gz'],
+    [['Debian', '12', 'bookworm'], 'aarch64-linux-gnu', 'kvm-1.0-debian-12-aarch64.tar.gz'],
+    [['raspbian', '11', 'bullseye'], 'arm-linux-gnueabihf', 'kvm-1.0-raspbian-11-armhf.tar.gz'],
+    [['debian', '', 'forky'], 'x86_64-linux-gnu', 'kvm-1.0-debian-forky.tar.gz'],
+    [['arch', '', ''], 'mips-linux-gnu', 'kvm-1.0-arch.tar.gz'],
+    [['we/ird', '1:2', ''], 'x86_64-linux-gnu', 'kvm-1.0-we-ird-1-2.tar.gz'],
+  ] as const)('of %j on %s', (os, multiarch, name) => {
+    expect(formatArchiveName('kvm-1.0', { os, multiarch })).toBe(name);
   });
 });
 

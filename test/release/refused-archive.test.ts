@@ -256,6 +256,21 @@ describe('tars that readers understand differently', () => {
     await expectRefused(tar, 'invalid-archive', /is no file but has content/);
   });
 
+  it.each([
+    ['mode', 100, '0000x44\0'],
+    ['owner', 108, 'abcdefg\0'],
+    ['size', 124, '1x\0'],
+    ['time', 136, '1234567890z\0'],
+    ['device', 329, '8'],
+  ])('refuses a %s that is no number, which Python takes for the end', async (_, position, text) => {
+    const tar = craftTar([...GOOD, { name: `${FOLDER}/last` }]);
+    const header = tar.subarray(tar.indexOf(`${FOLDER}/last`)).subarray(0, 512);
+    header.write(text, position, 'latin1');
+    header.fill(' ', 148, 156);
+    header.write(`${header.reduce((sum, byte) => sum + byte).toString(8)}\0`, 148);
+    await expectRefused(tar, 'invalid-archive', /corrupt: no valid tar header at byte \d+/);
+  });
+
   it('refuses a name or a size for all members', async () => {
     const header = craftTar([{ name: 'g', type: 'g', text: '10 path=x\n' }], 'USTAR_FORMAT').subarray(
       0,

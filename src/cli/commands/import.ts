@@ -1,16 +1,18 @@
 import { CacheError } from '../../cache/errors.ts';
-import { formatPlatform, parseOs } from '../../cache/platform.ts';
+import { parseOs } from '../../cache/platform.ts';
 import type { Config } from '../../config/config.ts';
 import { findArchives } from '../../operations/find-archives.ts';
-import { importArchives, type ImportResult, type ImportTarget } from '../../operations/import-archives.ts';
-import { createImportRecords } from '../../operations/import-records.ts';
-import { EXIT } from '../exit-code.ts';
+import { importArchives, type ImportResult } from '../../operations/import-archives.ts';
+import { isMedium } from '../../operations/medium/open-medium.ts';
+import type { MediumImportResult } from '../../operations/medium/import-medium.ts';
+import { EXIT, endWith } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { hintAtMedium } from '../medium-hint.ts';
-import { openSigner, openStore, readConfig, readTrusted } from '../site.ts';
-import { formatSize } from '../terminal/format.ts';
+import { openImportTarget } from '../import-target.ts';
+import { hintAtMedium, hintAtStore } from '../medium-hint.ts';
+import { printMediumResults, runMediumImport } from '../medium-import.ts';
+import { printResults } from '../release-results.ts';
+import { readConfig } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
-import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
 export interface ImportOptions extends CommonOptions {
@@ -21,6 +23,7 @@ export interface ImportOptions extends CommonOptions {
   readonly dryRun?: boolean;
   readonly quick?: boolean;
   readonly recheck?: boolean;
+  readonly acceptOlder?: boolean;
   readonly json?: boolean;
 }
 
@@ -28,15 +31,46 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
   const { quiet = false, json = false } = options;
   const terminal = createTerminal({ quiet });
   const config = await readConfig(options.config);
-  const results = await runImport(paths, config, options, terminal);
+  const imported = await runImport(paths, config, options, terminal);
+  const results = [...imported.media, ...imported.archives];
   if (json) terminal.print(JSON.stringify(results, undefined, 2));
-  else printResults(results, terminal);
-  if (results.length === 0 || results.some(({ outcome }) => outcome === 'refused'))
-    process.exitCode = EXIT.incomplete;
+  else printImported(imported, terminal);
+  if (results.length === 0 || results.some(({ outcome }) => outcome === 'refused')) endWith(EXIT.incomplete);
 }
 
-/** Imports into the store of the configuration; says how it goes on stderr. */
+/** What became of the paths that were named. */
+export interface Imported {
+  readonly media: readonly MediumImportResult[];
+  readonly archives: readonly ImportResult[];
+}
+
+/**
+ * Imports into the store of the configuration: media that `cache export` wrote, and archives. Says how it goes on stderr.
+ */
 export async function runImport(
+  paths: readonly string[],
+  config: Config,
+  options: ImportOptions,
+  terminal: Terminal,
+): Promise<Imported> {
+  const media: MediumImportResult[] = [];
+  const others: string[] = [];
+  for (const path of paths) {
+    if (await isMedium(path)) media.push(...(await runMediumImport(path, config, options, terminal)));
+    else others.push(path);
+  }
+  return {
+    media,
+    archives: others.length > 0 ? await runArchiveImport(others, config, options, terminal) : [],
+  };
+}
+
+export function printImported({ media, archives }: Imported, terminal: Terminal): void {
+  if (media.length > 0) printMediumResults(media, terminal);
+  printResults(archives, terminal);
+}
+
+async function runArchiveImport(
   paths: readonly string[],
   config: Config,
   {
@@ -59,7 +93,10 @@ export async function runImport(
     );
   }
   await hintAtMedium(paths, config, terminal);
-  if (archives.length === 0) terminal.warn(`cache: no archives in ${paths.join(', ')}`);
+  if (archives.length === 0) {
+    terminal.warn(`cache: no archives in ${paths.join(', ')}`);
+    await hintAtStore(paths, config, terminal);
+  }
   const system = os === undefined ? undefined : parseOs(os);
   const progress = createProgress(
     archives.reduce((sum, { size }) => sum + size, 0),
@@ -75,7 +112,7 @@ export async function runImport(
       quick,
       recheck,
       software: config.software,
-      ...(dryRun || archives.length === 0 ? {} : { target: await openTarget(config, terminal) }),
+      ...(dryRun || archives.length === 0 ? {} : { target: await openImportTarget(config, terminal) }),
       onProgress: ({ path }, bytes) => {
         progress.advance(path, bytes);
       },
@@ -85,43 +122,4 @@ export async function runImport(
     progress.clear();
   }
   return results;
-}
-
-async function openTarget(config: Config, terminal: Terminal): Promise<ImportTarget> {
-  const signer = await openSigner(config, terminal);
-  const { storage, blobs, directory } = await openStore(config, terminal, { write: true });
-  const records = createImportRecords(storage);
-  return { blobs, directory, records, signer, trusted: await readTrusted(config) };
-}
-
-/** The table that sums up, then what needs a person's eye. */
-export function printResults(results: readonly ImportResult[], terminal: Terminal): void {
-  if (results.length === 0) return;
-  terminal.print(
-    formatTable(
-      ['ARCHIVE', 'RESULT', 'PLATFORM', 'SIZE', 'URL'],
-      results.map((result) =>
-        result.outcome === 'refused'
-          ? [result.file, 'REFUSED', '', '', '']
-          : [
-              result.file,
-              result.outcome,
-              formatPlatform(result.platform),
-              formatSize(result.size),
-              result.softwareUrl,
-            ],
-      ),
-    ),
-  );
-  for (const result of results) {
-    if (result.outcome === 'refused') terminal.warn(`cache: ${result.file}: ${result.reason}`);
-    else for (const warning of result.warnings) terminal.warn(`cache: ${result.file}: note: ${warning}`);
-  }
-  const count = (outcome: ImportResult['outcome']): number =>
-    results.filter((result) => result.outcome === outcome).length;
-  const parts = (['imported', 'unchanged', 'checked', 'refused'] as const)
-    .map((outcome) => ({ outcome, number: count(outcome) }))
-    .filter(({ number }) => number > 0)
-    .map(({ outcome, number }) => `${number} ${outcome}`);
-  terminal.tell(parts.join(', '));
 }

@@ -1,29 +1,66 @@
+import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { makeMedium } from '../../operations/make-medium.ts';
+import { readCertificateFiles } from '../../operations/certificate-files.ts';
+import { formatTrusted, makeMedium } from '../../operations/make-medium.ts';
+import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { createTerminal } from '../terminal/terminal.ts';
+import { EXIT, endWith } from '../exit-code.ts';
+import { readConfig, readOwnTrusted } from '../site.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
 export interface InitOptions extends Omit<CommonOptions, 'config'> {
   readonly commonName?: string;
+  readonly trust?: readonly string[];
   readonly json?: boolean;
 }
 
-export async function init(folder: string, { commonName, json, quiet = false }: InitOptions): Promise<void> {
+export async function init(
+  folder: string,
+  { commonName, trust = [], json, quiet = false }: InitOptions,
+): Promise<void> {
   const terminal = createTerminal({ quiet });
-  const medium = await makeMedium(folder, commonName);
-  if (json) {
-    terminal.print(JSON.stringify(medium));
-    return;
+  const trusted = await readCertificateFiles(trust);
+  const medium = await makeMedium(folder, commonName, trusted);
+  if (json) terminal.print(JSON.stringify(medium));
+  else {
+    for (const path of medium.made) terminal.print(`made  ${path}`);
+    for (const path of medium.kept) terminal.print(`kept  ${path}`);
   }
-  for (const path of medium.made) terminal.print(`made  ${path}`);
-  for (const path of medium.kept) terminal.print(`kept  ${path}`);
+  const configFile = join(folder, 'config.ini');
+  await tellTrusted(configFile, trusted, terminal);
+  if (json) return;
   terminal.tell(
     [
       '',
       `Put archives into ${join(folder, 'software')}, then:`,
-      `  cache import -c ${join(folder, 'config.ini')} ${join(folder, 'software')}`,
-      `  cache serve -c ${join(folder, 'config.ini')}`,
+      `  cache import -c ${configFile} ${join(folder, 'software')}`,
+      `  cache serve -c ${configFile}`,
       `Whoever has ${join(folder, 'miscellaneous', 'sign.key')} decides what nodes run as root: keep it where you import.`,
     ].join('\n'),
   );
+}
+
+/** A config.ini that was there is kept: what it lacks is for a person to add. */
+async function tellTrusted(
+  configFile: string,
+  trusted: readonly string[],
+  terminal: Terminal,
+): Promise<void> {
+  if (trusted.length === 0) return;
+  const { certificates } = await readOwnTrusted(await readConfig(configFile));
+  const known = new Set(certificates.map(({ fingerprint256 }) => fingerprint256));
+  const missing: string[] = [];
+  for (const pem of trusted) {
+    const certificate = new X509Certificate(pem);
+    if (known.has(certificate.fingerprint256))
+      terminal.tell(
+        `trusted: ${describeCertificate(certificate)}; compare this fingerprint with the signer's`,
+      );
+    else missing.push(pem);
+  }
+  if (missing.length === 0) return;
+  terminal.warn(
+    `cache: ${configFile} was there and is kept; to trust what it does not list yet, put this into its [signature]:\n${formatTrusted(missing)}`,
+  );
+  endWith(EXIT.incomplete);
 }

@@ -1,29 +1,20 @@
-import { CacheError } from '../../cache/errors.ts';
-import { nearest } from '../../cache/nearest.ts';
-import { formatPlatform, parseOs, type Platform } from '../../cache/platform.ts';
-import type { Config } from '../../config/config.ts';
-import {
-  blacklistedBy,
-  keyOf,
-  lookUp,
-  nearestUrls,
-  SUGGESTIONS,
-  type LookupRow,
-} from '../../operations/lookup.ts';
-import { sourceOfStore, type EntrySource } from '../../operations/source.ts';
-import { createUpstream } from '../../upstream/client.ts';
-import { EXIT } from '../exit-code.ts';
+import { formatPlatform } from '../../cache/platform.ts';
+import { keyOf, lookUp, type LookupRow } from '../../operations/lookup.ts';
+import { sourceOfStore } from '../../operations/source.ts';
+import { IMPATIENT } from '../../upstream/attempts.ts';
+import { noteBlacklist } from '../blacklist-note.ts';
+import { EXIT, endWith } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { openStore, readConfig, readMachine, readTrusted, type Store } from '../site.ts';
-import { parseUrlOption } from '../url-option.ts';
+import { machineOf, openStore, readConfig, readTrusted, type MachineOptions } from '../site.ts';
+import { openServer } from '../servers.ts';
+import { suggestUrls } from '../suggestions.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
-export interface LookupOptions extends CommonOptions {
+export interface LookupOptions extends CommonOptions, MachineOptions {
   readonly server?: string;
-  readonly os?: string;
-  readonly multiarch?: string;
+  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -37,46 +28,26 @@ export async function lookup(target: string, options: LookupOptions): Promise<vo
   const trusted = await readTrusted(config);
   const rows = await lookUp(
     key,
-    store === undefined ? serverOf(options.server ?? '') : sourceOfStore(store, config.store.path),
+    store === undefined
+      ? await openServer('--server', options.server ?? '', config, { ca: options.ca, patience: IMPATIENT })
+      : sourceOfStore(store, config.store.path),
     machine,
     trusted,
   );
   const isUrl = key !== target;
-  const blacklist = isUrl ? blacklistedBy(target) : undefined;
-  if (blacklist !== undefined) {
-    terminal.warn(
-      `cache: note: nodes never ask a cache for this URL: the slapos.cfg that SlapOS ships has ${blacklist} in download-from-binary-cache-url-blacklist`,
-    );
-  }
-  const suggestions = rows.length === 0 && isUrl ? await suggestFor(target, config, store, terminal) : [];
+  if (isUrl) noteBlacklist(target, terminal);
+  const suggestions = rows.length === 0 && isUrl ? await suggestUrls(target, config, store, terminal) : [];
   if (options.json)
     terminal.print(JSON.stringify({ key, machine, entries: rows, suggestions }, undefined, 2));
   if (rows.length === 0) {
     terminal.warn(`cache: nothing is known for ${target}${isUrl ? ` (key ${key})` : ''}`);
     for (const url of suggestions) terminal.warn(`cache: did you mean ${url} ?`);
-    process.exitCode = EXIT.incomplete;
+    endWith(EXIT.incomplete);
     return;
   }
   if (options.json) return;
   if (isUrl) terminal.tell(`key ${key}, compared with ${formatPlatform(machine)}`);
   terminal.print(formatRows(rows));
-}
-
-/** A cache that is asked over HTTP lists no URLs: those of the configuration, and of its store if there is one, do. */
-async function suggestFor(
-  url: string,
-  config: Config,
-  opened: Store | undefined,
-  terminal: Terminal,
-): Promise<readonly string[]> {
-  const configured = Array.from(config.software, ([, known]) => known);
-  try {
-    const { directory } = opened ?? (await openStore(config, terminal, { write: false }));
-    return await nearestUrls(url, directory, configured);
-  } catch (error) {
-    if (opened !== undefined || !(error instanceof CacheError)) throw error;
-    return nearest(url, configured, { limit: SUGGESTIONS });
-  }
 }
 
 function formatRows(rows: readonly LookupRow[]): string {
@@ -97,15 +68,4 @@ function formatRows(rows: readonly LookupRow[]): string {
   );
   // A sha512 fills a line of its own: in a column it would push the others off the screen.
   return [table, '', ...rows.map(({ sha512 }, index) => `${index + 1}  sha512 ${sha512}`)].join('\n');
-}
-
-function serverOf(base: string): EntrySource {
-  const url = parseUrlOption('--server', base);
-  return createUpstream({ directory: `${url}/bdir`, blobs: `${url}/bcache` });
-}
-
-async function machineOf({ os, multiarch }: LookupOptions): Promise<Platform> {
-  if (os !== undefined && multiarch !== undefined) return { os: parseOs(os), multiarch };
-  const machine = await readMachine();
-  return { os: os === undefined ? machine.os : parseOs(os), multiarch: multiarch ?? machine.multiarch };
 }

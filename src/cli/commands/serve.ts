@@ -10,10 +10,10 @@ import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { createServerLog, type ServerLog } from '../request-log.ts';
 import { createAccess } from '../access.ts';
-import { openStore, readConfig, readTrusted, type Store } from '../site.ts';
+import { openCustody, openStore, readConfig, readOwnTrusted, type Store } from '../site.ts';
 import { prepareTls, tlsFilesOf, watchTls, type TlsWatch } from '../tls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
-import { printResults, runImport } from './import.ts';
+import { printImported, runImport } from './import.ts';
 import { networkcacheSection } from './slapos-cfg.ts';
 
 export interface ServeOptions extends CommonOptions {
@@ -38,12 +38,13 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   const app = createApp({
     blobs: store.blobs,
     directory: store.directory,
+    custody: openCustody(config),
     log,
     version,
     access: await createAccess(config, ({ message }) => {
       log.warn(message);
     }),
-    trusted: await readTrusted(config),
+    trusted: await readOwnTrusted(config),
     upload: config.upload,
     checkStore: async () => {
       await store.storage.stat(STORE_FILE);
@@ -74,7 +75,7 @@ async function begin(
   log: ServerLog,
 ): Promise<void> {
   if (Array.isArray(paths)) {
-    printResults(
+    printImported(
       await runImport(paths, config, { softwareRoot: '/opt/slapgrid', quiet }, terminal),
       terminal,
     );

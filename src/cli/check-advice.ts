@@ -1,0 +1,58 @@
+import type { Config } from '../config/config.ts';
+import type { ReleaseProblem } from '../operations/upkeep/check-release.ts';
+import type { MachineOptions } from './site.ts';
+
+export interface AdviceContext {
+  readonly url: string;
+  /** As they were given. */
+  readonly options: MachineOptions;
+  readonly config: Config;
+  /** The cache that was asked, where it isn't the site's own store. */
+  readonly server: string | undefined;
+}
+
+/** What would make a node able to install it, as commands where there are any; the best first. */
+export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): readonly string[] {
+  const { url, config, server } = context;
+  const on = server === undefined ? '' : `where the store of ${server} is: `;
+  const option = server === undefined && config.file !== undefined ? ` -c ${config.file}` : '';
+  const fetch = `${on}cache fetch${option}${machineOptions(context)} ${quote(url)}`;
+  const bring = `${on}cache import${option} FOLDER, with its archive or medium in FOLDER`;
+  switch (kind) {
+    case 'no-entry':
+      return [fetch, bring];
+    case 'incompatible':
+      return [
+        fetch,
+        `compile it on such a machine, and there: cache pack FOLDER; then ${bring}`,
+      ];
+    case 'untrusted':
+      return [
+        `if its signer is to be trusted: add the certificate to signature-certificate-list in [signature] of ${config.file ?? 'config.ini'} and of the nodes (cache slapos-cfg)`,
+        `or have one that you trust: ${fetch}`,
+      ];
+    case 'entry-damaged':
+      return [`${on}cache verify${option} --heal-from MEDIUM|STORE|URL`, fetch];
+    case 'key-mismatch':
+      return [`${on}cache verify${option}; nothing of this entry is to be installed`];
+    case 'blob-missing':
+      return [`${on}cache verify${option} --heal-from MEDIUM|STORE|URL`, fetch, bring];
+    case 'blob-damaged':
+    case 'unreadable':
+      return [
+        `${on}cache verify${option} --deep --heal-from MEDIUM|STORE|URL`,
+        `${on}cache import${option} --recheck FOLDER, with its archive in FOLDER`,
+      ];
+    case 'unavailable':
+      return [];
+  }
+}
+
+function machineOptions({ options: { os, multiarch } }: AdviceContext): string {
+  return `${os === undefined ? '' : ` --os ${quote(os)}`}${multiarch === undefined ? '' : ` --multiarch ${quote(multiarch)}`}`;
+}
+
+/** As a shell wants it. */
+function quote(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,154 @@
+import { readFile } from 'node:fs/promises';
+import { text as readAll } from 'node:stream/consumers';
+import { CacheError, systemCode, type ErrorCode } from '../../cache/errors.ts';
+import { formatPlatform, type Platform } from '../../cache/platform.ts';
+import type { Config } from '../../config/config.ts';
+import { blacklistedBy, keyOf } from '../../operations/lookup.ts';
+import { sourceOfStore, type Source } from '../../operations/source.ts';
+import { checkRelease, type ReleaseCheck } from '../../operations/upkeep/check-release.ts';
+import { IMPATIENT } from '../../upstream/attempts.ts';
+import { adviceFor } from '../check-advice.ts';
+import type { CommonOptions } from '../common-options.ts';
+import { EXIT, endWith } from '../exit-code.ts';
+import { openServer } from '../servers.ts';
+import { machineOf, openStore, readConfig, readTrusted, type MachineOptions, type Store } from '../site.ts';
+import { createSuggestions } from '../suggestions.ts';
+import { formatSize } from '../terminal/format.ts';
+import { createProgress } from '../terminal/progress.ts';
+import { formatTable } from '../terminal/table.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+
+export interface CheckOptions extends CommonOptions, MachineOptions {
+  readonly file?: readonly string[];
+  readonly server?: string;
+  readonly ca?: string;
+  readonly deep?: boolean;
+  readonly json?: boolean;
+}
+
+/** What is told of one URL. */
+interface CheckedUrl extends ReleaseCheck {
+  readonly url: string;
+  readonly installable: boolean;
+  /** What a person should know although a node could install it. */
+  readonly notes: readonly string[];
+  /** Known URLs that are most like it, where nothing is known of it. */
+  readonly suggestions: readonly string[];
+  /** What would help, commands among it. */
+  readonly fixes: readonly string[];
+}
+
+export async function check(urls: readonly string[], options: CheckOptions): Promise<void> {
+  const { quiet = false, json = false, deep = false, server } = options;
+  const terminal = createTerminal({ quiet });
+  const config = await readConfig(options.config);
+  const lists = await Promise.all((options.file ?? []).map(readUrlList));
+  const wanted = [...new Set([...urls, ...lists.flat()])];
+  if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
+  const machine = await machineOf(options);
+  const trusted = await readTrusted(config);
+  const store = server === undefined ? await openStore(config, terminal, { write: false }) : undefined;
+  const source = await openSource(store, config, options);
+  const suggest = createSuggestions(config, store, terminal);
+  const progress = createProgress(undefined, { quiet });
+  const checked: CheckedUrl[] = [];
+  try {
+    for (const url of wanted) {
+      const onProgress = (bytes: number): void => {
+        progress.advance(url, bytes);
+      };
+      const result = await checkOne(url, source, { machine, trusted, deep, onProgress });
+      const { problem } = result;
+      const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
+      checked.push({
+        ...{ url, installable: problem === undefined, ...result },
+        notes: notesOn(url),
+        suggestions: isUnknown ? await suggest(url) : [],
+        fixes: problem === undefined ? [] : adviceFor(problem, { url, options, config, server }),
+      });
+    }
+  } finally {
+    progress.clear();
+  }
+  if (json) terminal.print(JSON.stringify({ machine, releases: checked }, undefined, 2));
+  else printChecked(checked, machine, terminal);
+  if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
+}
+
+async function openSource(
+  store: Store | undefined,
+  config: Config,
+  { server = '', ca }: CheckOptions,
+): Promise<Source> {
+  return store === undefined
+    ? openServer('--server', server, config, { ca, patience: IMPATIENT })
+    : sourceOfStore(store, config.store.path);
+}
+
+/** What stops one release only; the others are looked at all the same. */
+const PASSING: ReadonlySet<ErrorCode> = new Set(['unavailable', 'unauthorized', 'forbidden']);
+
+async function checkOne(
+  url: string,
+  source: Source,
+  options: Parameters<typeof checkRelease>[2],
+): Promise<ReleaseCheck> {
+  const key = keyOf(url);
+  try {
+    return await checkRelease(key, source, options);
+  } catch (error) {
+    if (!(error instanceof CacheError) || !PASSING.has(error.code)) throw error;
+    const problem = { kind: 'unavailable', message: error.message } as const;
+    return { key, problem, chosen: undefined, platforms: [] };
+  }
+}
+
+function notesOn(url: string): readonly string[] {
+  const blacklist = blacklistedBy(url);
+  return blacklist === undefined
+    ? []
+    : [
+        `nodes never ask a cache for this URL: the slapos.cfg that SlapOS ships has ${blacklist} in download-from-binary-cache-url-blacklist`,
+      ];
+}
+
+/** A URL a line; `-` is stdin. @throws CacheError `usage` */
+async function readUrlList(file: string): Promise<readonly string[]> {
+  let content: string;
+  try {
+    content = file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8');
+  } catch (error) {
+    throw new CacheError('usage', `--file: ${file} can't be read (${systemCode(error) ?? String(error)})`, {
+      cause: error,
+    });
+  }
+  return content
+    .replace(/^\ufeff/, '')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+function printChecked(checked: readonly CheckedUrl[], machine: Platform, terminal: Terminal): void {
+  terminal.tell(`compared with ${formatPlatform(machine)}`);
+  terminal.print(
+    formatTable(
+      ['INSTALLS?', 'PLATFORM', 'SIZE', 'URL'],
+      checked.map(({ url, installable, chosen }) => [
+        installable ? 'yes' : 'NO',
+        chosen?.platform === undefined ? '' : formatPlatform(chosen.platform),
+        chosen?.size === undefined ? '' : formatSize(chosen.size),
+        url,
+      ]),
+    ),
+  );
+  for (const { url, problem, notes, suggestions, fixes } of checked) {
+    const lines = [
+      ...(problem === undefined ? [] : [problem.message]),
+      ...suggestions.map((suggestion) => `did you mean ${suggestion} ?`),
+      ...fixes.map((fix) => `-> ${fix}`),
+      ...notes.map((note) => `note: ${note}`),
+    ];
+    if (lines.length > 0) terminal.print(['', url, ...lines.map((line) => `  ${line}`)].join('\n'));
+  }
+}

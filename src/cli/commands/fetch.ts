@@ -1,0 +1,114 @@
+import { CacheError } from '../../cache/errors.ts';
+import type { Signer } from '../../cache/signature.ts';
+import type { Config } from '../../config/config.ts';
+import { bytesToFetch, fetchPlanned, planFetch, type FetchResult } from '../../operations/fetch.ts';
+import { readSigner } from '../../operations/make-medium.ts';
+import type { CommonOptions } from '../common-options.ts';
+import { openDryStore } from '../dry-store.ts';
+import { EXIT, endWith } from '../exit-code.ts';
+import { printFetched, tellOffers, toJson, type Fetched } from '../fetch-report.ts';
+import { openServer, openUpstream } from '../servers.ts';
+import {
+  machineOf,
+  openSigner,
+  openStore,
+  readConfig,
+  readOwnTrusted,
+  readTrusted,
+  type MachineOptions,
+} from '../site.ts';
+import { suggestUrls } from '../suggestions.ts';
+import { formatSize } from '../terminal/format.ts';
+import { createProgress } from '../terminal/progress.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+
+export interface FetchOptions extends CommonOptions, MachineOptions {
+  readonly server?: string;
+  readonly ca?: string;
+  readonly allPlatforms?: boolean;
+  readonly resign?: boolean;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+export async function fetchReleases(targets: readonly string[], options: FetchOptions): Promise<void> {
+  const { server, ca, quiet = false, dryRun = false, json = false, allPlatforms = false } = options;
+  if (allPlatforms && (options.os !== undefined || options.multiarch !== undefined))
+    throw new CacheError('usage', '--all-platforms takes every platform; leave out --os and --multiarch');
+  const terminal = createTerminal({ quiet });
+  const config = await readConfig(options.config);
+  const source =
+    server === undefined
+      ? await openUpstream(config, { ca })
+      : await openServer('--server', server, config, { ca });
+  const trusted = await readTrusted(config);
+  const machine = allPlatforms ? undefined : await machineOf(options);
+  const store = dryRun
+    ? await openDryStore(config, terminal)
+    : await openStore(config, terminal, { write: true });
+  const signer = await signerFor(options, config, terminal);
+
+  const plans = [];
+  for (const target of targets) {
+    const plan = await planFetch(target, source, { trusted, machine });
+    tellOffers(plan, terminal);
+    plans.push(plan);
+  }
+  let total = 0;
+  for (const plan of plans) total += await bytesToFetch(plan, source, store);
+  if (total > 0) terminal.tell(`${formatSize(total)} to fetch from ${source.name}`);
+  const progress = createProgress(total, { quiet });
+  const fetched: Fetched[] = [];
+  try {
+    for (const plan of plans) {
+      const results: FetchResult[] = [];
+      const fetching = fetchPlanned(plan, source, store, {
+        ...{ trusted, signer, dryRun },
+        onProgress: (_digest, bytes, size) => {
+          progress.advance(plan.target, bytes, size);
+        },
+      });
+      for await (const result of fetching) results.push(result);
+      fetched.push({ ...plan, results });
+    }
+  } finally {
+    progress.clear();
+  }
+  if (json) terminal.print(JSON.stringify(toJson(fetched), undefined, 2));
+  else printFetched(fetched, terminal);
+  for (const { target, key, offers } of fetched) {
+    if (offers.length > 0 || target === key) continue;
+    for (const url of await suggestUrls(target, config, dryRun ? undefined : store, terminal))
+      terminal.warn(`cache: did you mean ${url} ?`);
+  }
+  await adviseOnTrust(fetched, config, terminal);
+  if (fetched.some(({ refusal, results }) => refusal !== undefined || results.some(isRefused)))
+    endWith(EXIT.incomplete);
+}
+
+function isRefused({ outcome }: FetchResult): boolean {
+  return outcome === 'refused';
+}
+
+async function signerFor(
+  { resign = false, dryRun = false }: FetchOptions,
+  config: Config,
+  terminal: Terminal,
+): Promise<Signer | undefined> {
+  if (!resign) return undefined;
+  // A dry run makes no key.
+  return dryRun ? readSigner(config.signature) : openSigner(config, terminal);
+}
+
+/** Nodes that were set up before there was an upstream don't trust what comes from it. */
+async function adviseOnTrust(fetched: readonly Fetched[], config: Config, terminal: Terminal): Promise<void> {
+  const own = await readOwnTrusted(config);
+  const isForeign = fetched.some(({ results }) =>
+    results.some(({ entry, outcome }) => outcome === 'fetched' && own.signerOf(entry) === undefined),
+  );
+  if (isForeign) {
+    terminal.tell(
+      'cache: nodes need the certificate of the upstream to install this: cache slapos-cfg prints their section anew; or sign it here, too, with --resign',
+    );
+  }
+}

@@ -1,0 +1,68 @@
+import { CacheError } from '../../cache/errors.ts';
+import { formatPlatform } from '../../cache/platform.ts';
+import { parseDuration } from '../../config/duration.ts';
+import { createImportRecords } from '../../operations/import-records.ts';
+import { removeGarbage, type Removed } from '../../operations/upkeep/collect-garbage.ts';
+import { findGarbage, type Garbage } from '../../operations/upkeep/garbage.ts';
+import type { CommonOptions } from '../common-options.ts';
+import { EXIT, endWith } from '../exit-code.ts';
+import { parseOption } from '../parse-option.ts';
+import { readConfig, readTrusted } from '../site.ts';
+import { formatDate, formatSize } from '../terminal/format.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { openStoreForUpkeep, pinnedKeys } from '../upkeep-store.ts';
+
+export interface GcOptions extends CommonOptions {
+  readonly keep: string;
+  readonly grace: string;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+export async function gc(options: GcOptions): Promise<void> {
+  const { quiet = false, json = false, dryRun = false } = options;
+  const terminal = createTerminal({ quiet });
+  const keep = parseKeep(options.keep);
+  const grace = parseOption('--grace', () => parseDuration(options.grace));
+  const config = await readConfig(options.config);
+  const opened = await openStoreForUpkeep(config, terminal);
+  if (opened.markFault !== undefined) throw opened.markFault;
+  const store = { ...opened, records: createImportRecords(opened.storage) };
+  const trusted = await readTrusted(config);
+  const pinned = new Set(pinnedKeys(config).keys());
+  const search = await findGarbage(store, { keep, grace, trusted, pinned });
+  const removed = dryRun ? search.garbage : await removeGarbage(store, search);
+  if (json) terminal.print(JSON.stringify({ ...removed, damaged: search.garbage.damaged }, undefined, 2));
+  else print(removed, dryRun, terminal);
+  if (search.garbage.damaged.length > 0) warnOfDamage(search.garbage, terminal);
+}
+
+function parseKeep(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new CacheError('usage', `--keep: not a number of entries to keep: ${JSON.stringify(text)}; write 1 or more`);
+}
+
+function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean, terminal: Terminal): void {
+  for (const { platform, received, softwareUrl, key } of entries) {
+    const what = platform === undefined ? '' : `  ${formatPlatform(platform)}`;
+    terminal.print(`entry  ${formatDate(received)}${what}  ${softwareUrl ?? key}`);
+  }
+  for (const { sha512, size } of blobs) terminal.print(`blob  ${formatSize(size)}  ${sha512}`);
+  for (const path of leftovers) terminal.print(`leftover  ${path}`);
+  for (const name of records) terminal.print(`record  ${name}`);
+  const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
+  const parts = [
+    `${entries.length} superseded entries`,
+    `${blobs.length} blobs (${formatSize(bytes)})`,
+    `${leftovers.length} leftovers`,
+    `${records.length} records of imports`,
+  ];
+  terminal.tell(`${parts.join(', ')} ${dryRun ? 'would be removed; nothing was' : 'removed'}`);
+}
+
+function warnOfDamage({ damaged }: Garbage, terminal: Terminal): void {
+  terminal.warn(
+    `cache: all blobs were kept, because ${damaged.length} entries can't be read and may name any of them; mend them first: cache verify --heal-from MEDIUM|STORE|URL, or put them away: cache verify --repair`,
+  );
+  endWith(EXIT.incomplete);
+}

@@ -1,0 +1,102 @@
+import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { CacheError } from '../../cache/errors.ts';
+import { parseOs } from '../../cache/platform.ts';
+import type { Config } from '../../config/config.ts';
+import { prepareFolder } from '../../operations/new-archive.ts';
+import {
+  examineFolder,
+  packReleases,
+  isPackable,
+  type ExaminedFolder,
+  type PackResult,
+} from '../../operations/pack-release.ts';
+import type { CommonOptions } from '../common-options.ts';
+import { EXIT, endWith } from '../exit-code.ts';
+import { openImportTarget } from '../import-target.ts';
+import { hintAtMedium } from '../medium-hint.ts';
+import { printResults } from '../release-results.ts';
+import { readConfig, readMachine } from '../site.ts';
+import { createProgress } from '../terminal/progress.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+
+export interface PackOptions extends CommonOptions {
+  readonly output?: string;
+  readonly url?: string;
+  readonly os?: string;
+  readonly multiarch?: string;
+  readonly softwareRoot?: string;
+  readonly force?: boolean;
+  readonly import: boolean;
+  readonly json?: boolean;
+}
+
+export async function pack(paths: readonly string[], options: PackOptions): Promise<void> {
+  const { url, force = false, json = false, quiet = false } = options;
+  const terminal = createTerminal({ quiet });
+  if (url !== undefined && paths.length !== 1) {
+    throw new CacheError(
+      'usage',
+      `--url names one release, but there are ${paths.length} folders; name one of them`,
+    );
+  }
+  const config = await readConfig(options.config);
+  const folders: ExaminedFolder[] = [];
+  for (const path of paths) folders.push(await examineFolder(path, { url, force }));
+  const progress = createProgress(
+    folders.filter(isPackable).reduce((sum, { size }) => sum + size, 0),
+    { quiet },
+  );
+  const results: PackResult[] = [];
+  try {
+    const packing = packReleases(folders, {
+      ...(await settingsOf(options, folders.some(isPackable), config, terminal)),
+      force,
+      onProgress: ({ folder, size }, bytes) => {
+        progress.advance(folder, bytes, size);
+      },
+    });
+    for await (const result of packing) results.push(result);
+  } finally {
+    progress.clear();
+    // What is done is done, even if the disk failed at the next one.
+    report(results, json, terminal);
+  }
+  if (results.some(({ outcome }) => outcome === 'refused')) endWith(EXIT.incomplete);
+}
+
+async function settingsOf(
+  { output, os, multiarch, softwareRoot, import: imports }: PackOptions,
+  isNeeded: boolean,
+  config: Config,
+  terminal: Terminal,
+) {
+  const place = output ?? (await defaultOutput(config));
+  const builtOn = os === undefined ? await readMachine() : { os: parseOs(os) };
+  await hintAtMedium([place], config, terminal);
+  // With nothing to pack, no folder, no key and no store are made.
+  if (isNeeded) await prepareFolder(place);
+  const target = imports && isNeeded ? await openImportTarget(config, terminal) : undefined;
+  const { minFreeSpace } = config.upload;
+  return { output: place, minFreeSpace, builtOn, multiarch, softwareRoot, target };
+}
+
+/** The archives of a medium stand in the folder `software` beside its configuration. */
+async function defaultOutput({ file }: Config): Promise<string> {
+  const onMedium = file === undefined ? undefined : join(dirname(file), 'software');
+  const isThere = onMedium !== undefined && (await stat(onMedium).catch(() => undefined))?.isDirectory();
+  return isThere ? onMedium : 'software';
+}
+
+function report(results: readonly PackResult[], json: boolean, terminal: Terminal): void {
+  if (json) {
+    terminal.print(JSON.stringify(results, undefined, 2));
+    return;
+  }
+  printResults(
+    results.map((result) => (result.outcome === 'refused' ? { file: result.folder, ...result } : result)),
+    terminal,
+  );
+  const written = results.find((result) => result.outcome !== 'refused');
+  if (written !== undefined) terminal.tell(`the archives are in ${dirname(written.path)}`);
+}

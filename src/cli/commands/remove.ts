@@ -1,0 +1,93 @@
+import { formatPlatform, isCompatible, parseOs, type Platform } from '../../cache/platform.ts';
+import type { Key } from '../../cache/key.ts';
+import { keyOf } from '../../operations/lookup.ts';
+import { removeRelease, type RemovedEntry } from '../../operations/upkeep/remove-release.ts';
+import type { CommonOptions } from '../common-options.ts';
+import { EXIT, endWith } from '../exit-code.ts';
+import { parseOption } from '../parse-option.ts';
+import { readConfig, type MachineOptions } from '../site.ts';
+import { suggestUrls } from '../suggestions.ts';
+import { formatDate } from '../terminal/format.ts';
+import { formatTable } from '../terminal/table.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { openStoreForUpkeep, pinnedKeys } from '../upkeep-store.ts';
+
+export interface RemoveOptions extends CommonOptions, MachineOptions {
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+/** What became of one URL or key. */
+interface RemovedTarget {
+  readonly target: string;
+  readonly key: Key;
+  readonly outcome: 'removed' | 'found' | 'unknown' | 'pinned';
+  /** Those that were removed, or would be. */
+  readonly entries: readonly RemovedEntry[];
+  /** Name in `[pin]`. */
+  readonly pin?: string;
+}
+
+export async function remove(targets: readonly string[], options: RemoveOptions): Promise<void> {
+  const { quiet = false, json = false, dryRun = false } = options;
+  const terminal = createTerminal({ quiet });
+  const config = await readConfig(options.config);
+  const matches = matcherOf(options);
+  const pins = pinnedKeys(config);
+  const store = await openStoreForUpkeep(config, terminal);
+  const results: RemovedTarget[] = [];
+  for (const target of new Set(targets)) {
+    const key = keyOf(target);
+    const pin = pins.get(key);
+    if (pin !== undefined) {
+      results.push({ target, key, outcome: 'pinned', entries: [], pin });
+      terminal.warn(
+        `cache: ${target} is pinned and stays; to remove it, first remove the line "${pin} = …" from [pin] of ${config.file ?? 'the configuration'}`,
+      );
+      continue;
+    }
+    const { custody, directory } = store;
+    const entries = await removeRelease(key, directory, { matches, dryRun, custody });
+    const outcome = entries.length === 0 ? 'unknown' : dryRun ? 'found' : 'removed';
+    results.push({ target, key, outcome, entries });
+    if (outcome !== 'unknown') continue;
+    const others = matches === undefined ? 0 : (await directory.digests(key)).length;
+    terminal.warn(
+      `cache: ${others === 0 ? 'nothing is known' : `none of the ${others} entries is for that platform`}: ${target}`,
+    );
+    if (others > 0 || key === target) continue;
+    for (const url of await suggestUrls(target, config, store, terminal))
+      terminal.warn(`cache: did you mean ${url} ?`);
+  }
+  if (json) terminal.print(JSON.stringify(results, undefined, 2));
+  else printRemoved(results, dryRun, terminal);
+  if (results.some(({ outcome }) => outcome === 'unknown' || outcome === 'pinned')) endWith(EXIT.incomplete);
+}
+
+/** @returns undefined where every platform is meant */
+function matcherOf({ os, multiarch }: MachineOptions): ((platform: Platform) => boolean) | undefined {
+  if (os === undefined && multiarch === undefined) return undefined;
+  const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
+  return (platform) =>
+    isCompatible(platform, { os: system ?? platform.os, multiarch: multiarch ?? platform.multiarch });
+}
+
+function printRemoved(results: readonly RemovedTarget[], dryRun: boolean, terminal: Terminal): void {
+  const entries = results.flatMap((result) => result.entries);
+  if (entries.length === 0) return;
+  terminal.print(
+    formatTable(
+      ['PLATFORM', 'RECEIVED', 'URL OR KEY'],
+      entries.map(({ platform, received, softwareUrl, key }) => [
+        platform === undefined ? '?' : formatPlatform(platform),
+        received === undefined ? 'damaged' : formatDate(received),
+        softwareUrl ?? key,
+      ]),
+    ),
+  );
+  terminal.tell(
+    dryRun
+      ? `${entries.length} entries would be removed; nothing was`
+      : `${entries.length} entries removed; the blobs that no entry names any more go with: cache gc`,
+  );
+}

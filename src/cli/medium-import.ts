@@ -1,0 +1,88 @@
+import { join, resolve } from 'node:path';
+import { formatPlatform } from '../cache/platform.ts';
+import type { Config } from '../config/config.ts';
+import { findArchives } from '../operations/find-archives.ts';
+import { importMedium, type MediumImportResult } from '../operations/medium/import-medium.ts';
+import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
+import { describeCertificate } from '../operations/medium/signed-document.ts';
+import { checkRoom } from '../storage/free-space.ts';
+import { openDryStore } from './dry-store.ts';
+import { openStore, readOwnTrusted, readTrusted } from './site.ts';
+import { formatDate, formatSize } from './terminal/format.ts';
+import { createProgress, type Progress } from './terminal/progress.ts';
+import { formatTable } from './terminal/table.ts';
+import type { Terminal } from './terminal/terminal.ts';
+
+export interface MediumImportSettings {
+  readonly dryRun?: boolean;
+  readonly acceptOlder?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Imports a medium that `cache export` wrote into the store of the configuration; says how it goes on stderr. */
+export async function runMediumImport(
+  path: string,
+  config: Config,
+  { dryRun = false, acceptOlder = false, quiet = false }: MediumImportSettings,
+  terminal: Terminal,
+): Promise<readonly MediumImportResult[]> {
+  const folder = resolve(path);
+  const medium = await openMedium(folder, await readOwnTrusted(config));
+  const { serial, created } = medium.manifest;
+  terminal.tell(
+    `${folder}: export ${serial} of ${formatDate(created)}, signed by ${describeCertificate(medium.signer)}`,
+  );
+  await hintAtArchives(folder, terminal);
+  const labels = labelsOf(medium);
+  let progress: Progress | undefined;
+  try {
+    const store = dryRun
+      ? { present: await openDryStore(config, terminal) }
+      : { target: await openStore(config, terminal, { write: true }) };
+    return await importMedium(medium, {
+      ...store,
+      ...{ trusted: await readTrusted(config), acceptOlder },
+      checkRoom: (bytes) => checkRoom(config.store.path, bytes, config.upload.minFreeSpace),
+      onTotal: (bytes) => (progress = createProgress(bytes, { quiet })),
+      onProgress: (sha512, bytes) => progress?.advance(labels.get(sha512) ?? sha512, bytes),
+    });
+  } finally {
+    progress?.clear();
+  }
+}
+
+function labelsOf({ entries }: Medium): ReadonlyMap<string, string> {
+  return new Map(entries.map(({ key, entry }) => [entry.sha512, entry.softwareUrl ?? key]));
+}
+
+/** Archives that somebody put beside the store. */
+async function hintAtArchives(folder: string, terminal: Terminal): Promise<void> {
+  const software = join(folder, 'software');
+  const archives = await findArchives([software]).catch(() => []);
+  if (archives.length > 0)
+    terminal.tell(
+      `note: ${software} holds ${archives.length} archives, which are not part of the export; to import them, too: cache import ${software}`,
+    );
+}
+
+/** The table that sums up, then what needs a person's eye. */
+export function printMediumResults(results: readonly MediumImportResult[], terminal: Terminal): void {
+  terminal.print(
+    formatTable(
+      ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'],
+      results.map(({ outcome, platform, size, softwareUrl, key }) => [
+        outcome === 'refused' ? 'REFUSED' : outcome,
+        platform === undefined ? '' : formatPlatform(platform),
+        size === undefined ? '' : formatSize(size),
+        softwareUrl ?? key,
+      ]),
+    ),
+  );
+  for (const { reason, softwareUrl, key } of results)
+    if (reason !== undefined) terminal.warn(`cache: ${softwareUrl ?? key}: ${reason}`);
+  const parts = (['imported', 'unchanged', 'checked', 'refused'] as const)
+    .map((outcome) => ({ outcome, number: results.filter((one) => one.outcome === outcome).length }))
+    .filter(({ number }) => number > 0)
+    .map(({ outcome, number }) => `${number} ${outcome}`);
+  terminal.tell(parts.length === 0 ? 'the medium is empty' : parts.join(', '));
+}

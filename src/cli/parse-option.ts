@@ -1,0 +1,11 @@
+import { CacheError } from '../cache/errors.ts';
+
+/** The value of an option. @throws CacheError `usage` naming the option, when `parse` throws a CacheError */
+export function parseOption<Value>(option: string, parse: () => Value): Value {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    throw new CacheError('usage', `${option}: ${error.message}`, { cause: error });
+  }
+}

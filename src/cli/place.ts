@@ -1,0 +1,107 @@
+import type { Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { CacheError } from '../cache/errors.ts';
+import { STORE_FILE } from '../cache/layout.ts';
+import type { Config } from '../config/config.ts';
+import { isMedium, openMedium } from '../operations/medium/open-medium.ts';
+import { sourceOfStore, type Source } from '../operations/source.ts';
+import type { UploadTarget } from '../operations/sync.ts';
+import { throwUnlessAbsent } from '../storage/storage-error.ts';
+import { openDryStore } from './dry-store.ts';
+import { openServer, type ServerOptions } from './servers.ts';
+import { openStore, readTrusted, type Store } from './site.ts';
+import type { Terminal } from './terminal/terminal.ts';
+
+/**
+ * What a person names to read from: the URL of a running cache (`/bcache` and `/bdir` below it), the folder of a store,
+ * or a medium. One that `cache export` wrote is read only after its manifest was verified.
+ * @throws CacheError `usage`, `config`, `storage`; `untrusted`, `invalid-medium`
+ */
+export async function openSource(
+  text: string,
+  config: Config,
+  terminal: Terminal,
+  options: ServerOptions = {},
+): Promise<Source> {
+  if (isUrl(text)) return openServer('URL', text, config, options);
+  const folder = resolve(text);
+  if (await isMedium(folder)) return (await openMedium(folder, await readTrusted(config))).source;
+  const path = await storeIn(folder);
+  const there = { ...config, store: { ...config.store, path } };
+  return sourceOfStore(await openStore(there, terminal, { write: false }), path);
+}
+
+/** What a person names to write to. */
+export type Target =
+  | { readonly kind: 'server'; readonly name: string; readonly server: UploadTarget }
+  | { readonly kind: 'store'; readonly name: string; readonly store: Store };
+
+/**
+ * A running cache that takes uploads, or the folder of a store, which is made where there is none.
+ * @param dryRun only reads
+ * @throws CacheError `usage`, `config`, `storage`, `no-space`
+ */
+export async function openTarget(
+  text: string,
+  config: Config,
+  terminal: Terminal,
+  { dryRun, ...options }: ServerOptions & { readonly dryRun: boolean },
+): Promise<Target> {
+  if (isUrl(text)) {
+    const server = await openServer('URL', text, config, options);
+    return { kind: 'server', name: server.name, server };
+  }
+  const folder = resolve(text);
+  if (await isMedium(folder)) {
+    throw new CacheError(
+      'usage',
+      `${text} is a medium with a manifest, which would be wrong afterwards; write to it with: cache export ${text}`,
+    );
+  }
+  const name = await storeIn(folder);
+  const there = { ...config, store: { ...config.store, path: name } };
+  const store = dryRun
+    ? await openDryStore(there, terminal)
+    : await openStore(there, terminal, { write: true });
+  return { kind: 'store', name, store };
+}
+
+/** Whether both are one place, as far as their names tell. */
+export async function isSamePlace(a: string, b: string): Promise<boolean> {
+  if (isUrl(a) || isUrl(b)) return isUrl(a) && isUrl(b) && comparableUrl(a) === comparableUrl(b);
+  const [one, other] = [await identityOf(resolve(a)), await identityOf(resolve(b))];
+  return one !== undefined && one === other;
+}
+
+/** Without user and password, and with what a URL may leave out. */
+function comparableUrl(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const { origin, pathname } = new URL(text);
+  return origin + pathname.replace(/\/+$/, '');
+}
+
+async function identityOf(folder: string): Promise<string | undefined> {
+  const stats = await statIfThere(await storeIn(folder));
+  return stats && `${stats.dev} ${stats.ino}`;
+}
+
+function isUrl(text: string): boolean {
+  return /^https?:/i.test(text);
+}
+
+/** The store's folder: the folder itself, or `store` in it if it is a medium. */
+async function storeIn(folder: string): Promise<string> {
+  const inside = join(folder, 'store');
+  const isStore = (await statIfThere(join(folder, STORE_FILE))) !== undefined;
+  return !isStore && (await statIfThere(inside)) !== undefined ? inside : folder;
+}
+
+async function statIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    throwUnlessAbsent(error, `can't look at ${path}`);
+    return undefined;
+  }
+}

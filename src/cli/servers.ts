@@ -1,0 +1,69 @@
+import { CacheError } from '../cache/errors.ts';
+import type { Config } from '../config/config.ts';
+import { readIfThere } from '../operations/files.ts';
+import { readCaFile } from '../operations/tls-certificate.ts';
+import type { Patience } from '../upstream/attempts.ts';
+import { createUpstream, type Upstream } from '../upstream/client.ts';
+import { tlsFilesOf } from './tls.ts';
+import { parseUrlOption } from './url-option.ts';
+
+export interface ServerOptions {
+  /** The value of `--ca`: a PEM file. */
+  readonly ca?: string | undefined;
+  readonly patience?: Patience;
+}
+
+/**
+ * A cache like this one, or any that has its blobs at `/bcache` and its directory at `/bdir`.
+ * @param option that gave the URL, for messages
+ * @throws CacheError `usage`, `config`
+ */
+export async function openServer(
+  option: string,
+  base: string,
+  config: Config,
+  options: ServerOptions = {},
+): Promise<Upstream> {
+  const url = parseUrlOption(option, base);
+  return open({ directory: `${url}/bdir`, blobs: `${url}/bcache` }, config, options);
+}
+
+/** The cache that `[upstream]` tells. @throws CacheError `config` when it tells none */
+export async function openUpstream(config: Config, options: ServerOptions = {}): Promise<Upstream> {
+  if (config.upstream === undefined) {
+    throw new CacheError(
+      'config',
+      `${config.file ?? 'configuration'}: there is no [upstream] to fetch from; add one, here that of Nexedi, or name a cache with --server:\n${UPSTREAM_EXAMPLE}`,
+    );
+  }
+  const { cacheUrl, dirUrl } = config.upstream;
+  return open({ directory: dirUrl, blobs: cacheUrl }, config, options);
+}
+
+const UPSTREAM_EXAMPLE = `
+[upstream]
+download-binary-cache-url = http://shacache.nxdcdn.com
+download-binary-dir-url = http://shadir.nxdcdn.com
+signature-certificate-list =
+  (the certificates that stand there in the slapos.cfg that SlapOS ships)`;
+
+async function open(
+  urls: { readonly directory: string; readonly blobs: string },
+  config: Config,
+  { ca, ...options }: ServerOptions,
+): Promise<Upstream> {
+  const isTls = Object.values(urls).some((url) => /^https:/i.test(url));
+  return createUpstream(urls, { ...options, ...(isTls ? { ca: await readCas(config, ca) } : {}) });
+}
+
+/** Certificates that count beside those that Node knows: those that are given, and that of the site's own server. */
+async function readCas(config: Config, option: string | undefined): Promise<readonly string[]> {
+  const { upstream } = config;
+  const own = tlsFilesOf(config)?.certificateFile;
+  const pems = [
+    option === undefined ? undefined : await readCaFile(option, '--ca'),
+    upstream?.caFile === undefined ? undefined : await readCaFile(upstream.caFile, '[upstream] ca-file'),
+    own === undefined ? undefined : await readIfThere(own),
+  ];
+  return pems.filter((pem) => pem !== undefined);
+}

@@ -1,0 +1,23 @@
+import { parseCertificate } from '../cache/certificate.ts';
+import { CacheError } from '../cache/errors.ts';
+import { readIfThere } from './files.ts';
+
+/** A certificate with whatever else a file has around it, such as openssl's description. */
+const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/**
+ * All certificates of PEM files, one text each.
+ * @throws CacheError `config`: a file that isn't there, has none, or has one that nodes can't use
+ */
+export async function readCertificateFiles(paths: readonly string[]): Promise<readonly string[]> {
+  const certificates: string[] = [];
+  for (const path of paths) {
+    const text = await readIfThere(path);
+    if (text === undefined)
+      throw new CacheError('config', `${path}: no such file; name a certificate in PEM`);
+    const blocks = text.match(BLOCK);
+    if (blocks === null) throw new CacheError('config', `${path}: holds no certificate in PEM`);
+    certificates.push(...blocks.map((pem) => parseCertificate(pem, path).toString()));
+  }
+  return certificates;
+}

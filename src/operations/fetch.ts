@@ -1,0 +1,204 @@
+import type { CustodyLog } from '../cache/custody.ts';
+import { checkBinding } from '../cache/entry.ts';
+import { CacheError } from '../cache/errors.ts';
+import type { Key } from '../cache/key.ts';
+import { compatibilityClass, formatPlatform, isCompatible, type Platform } from '../cache/platform.ts';
+import type { Signer, TrustedCertificates } from '../cache/signature.ts';
+import { keyOf } from './lookup.ts';
+import type { Source, SourceEntry } from './source.ts';
+import { transferEntries, type TransferOptions, type TransferTarget } from './transfer.ts';
+
+/** An entry of a source, and whether it is to be fetched. */
+export interface Offer {
+  readonly entry: SourceEntry;
+  /**
+   * `older`: another entry of its platform stands before it, which is the one that nodes take. `foreign`: for another
+   * platform than that which is asked for, or for none that could be told.
+   */
+  readonly verdict: 'wanted' | 'older' | 'foreign' | 'refused';
+  /** Why it was refused. */
+  readonly reason?: string;
+}
+
+/** What a source has of a release, and what of it is to be fetched. */
+export interface FetchPlan {
+  /** The URL or key as it was named. */
+  readonly target: string;
+  readonly key: Key;
+  /** In the order in which nodes try them. */
+  readonly offers: readonly Offer[];
+  /** Why none of them is wanted. */
+  readonly refusal?: string;
+}
+
+/** What became of a wanted entry. */
+export interface FetchResult {
+  readonly entry: SourceEntry;
+  /** `resigned`: it was there, but only now the site's own signature is, too. `missing`: a dry run would fetch it. */
+  readonly outcome: 'fetched' | 'resigned' | 'missing' | 'unchanged' | 'refused';
+  /** Bytes of the blob, once it is there. */
+  readonly size?: number;
+  /** Why it was refused. */
+  readonly reason?: string;
+}
+
+export interface PlanOptions {
+  readonly trusted: TrustedCertificates;
+  /** What is to be fetched for; undefined: every platform that there is. */
+  readonly machine: Platform | undefined;
+}
+
+/**
+ * Looks at what a source has of a release. Of each platform that is asked for, the entry that a node takes is wanted: the
+ * first that a trusted certificate verifies. What is wrong with the source becomes the plan's refusal.
+ */
+export async function planFetch(
+  target: string,
+  source: Source,
+  { trusted, machine }: PlanOptions,
+): Promise<FetchPlan> {
+  const key = keyOf(target);
+  let entries: readonly SourceEntry[];
+  try {
+    entries = await source.entries(key);
+  } catch (error) {
+    return { target, key, offers: [], refusal: faultOfSource(error) };
+  }
+  const wanted = new Set<string>();
+  const offers = entries.map((entry): Offer => {
+    const reason = faultOf(key, entry, trusted);
+    if (reason !== undefined) return { entry, verdict: 'refused', reason };
+    const { platform } = entry;
+    // Sources are for every platform.
+    const isSource = key.includes(':');
+    if (!isSource && (platform === undefined || (machine && !isCompatible(platform, machine))))
+      return { entry, verdict: 'foreign' };
+    const group = isSource || platform === undefined ? '' : compatibilityClass(platform);
+    if (wanted.has(group)) return { entry, verdict: 'older' };
+    wanted.add(group);
+    return { entry, verdict: 'wanted' };
+  });
+  if (wanted.size > 0) return { target, key, offers };
+  return { target, key, offers, refusal: refusalOf(key, offers, source, machine) };
+}
+
+/** What is wrong with the source. @throws the error itself when it is something else that failed */
+function faultOfSource(error: unknown): string {
+  if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space') throw error;
+  return error.message;
+}
+
+function faultOf(key: Key, entry: SourceEntry, trusted: TrustedCertificates): string | undefined {
+  try {
+    trusted.verify(entry);
+    checkBinding(key, entry);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    return error.message;
+  }
+}
+
+function refusalOf(
+  key: Key,
+  offers: readonly Offer[],
+  source: Source,
+  machine: Platform | undefined,
+): string {
+  const [first] = offers;
+  if (first === undefined) return `${source.name} has nothing under key ${key}`;
+  const good = offers.filter(({ verdict }) => verdict !== 'refused');
+  if (good.length === 0)
+    return `none of the ${offers.length} entries there is to be trusted: ${first.reason ?? ''}`;
+  const platforms = good.map(({ entry: { platform } }) =>
+    platform ? formatPlatform(platform) : 'an unknown one',
+  );
+  return `there is nothing for ${machine ? formatPlatform(machine) : 'a known platform'}, only for ${[...new Set(platforms)].join(', ')}; choose with --os and --multiarch, or take all with --all-platforms`;
+}
+
+export interface FetchTarget extends TransferTarget {
+  readonly custody: CustodyLog;
+}
+
+export interface FetchOptions {
+  readonly trusted: TrustedCertificates;
+  /** Signs what is fetched besides; left out: the signatures of the source are all there are. */
+  readonly signer?: Signer | undefined;
+  /** Finds out what would be fetched, and writes nothing. */
+  readonly dryRun?: boolean;
+  /** Bytes of a blob that came since the last call, and of how many where that is known. */
+  readonly onProgress?: NonNullable<TransferOptions['onProgress']>;
+}
+
+/**
+ * Fetches what a plan says: the blob first, then the source's own pair, verbatim.
+ * @returns a result for each wanted entry; a source that fails refuses the rest of them
+ * @throws CacheError `storage`, `no-space`: the store failed
+ */
+export async function* fetchPlanned(
+  { key, offers }: FetchPlan,
+  source: Source,
+  target: FetchTarget,
+  { signer, ...options }: FetchOptions,
+): AsyncGenerator<FetchResult> {
+  const wanted = new Set(offers.filter(({ verdict }) => verdict === 'wanted').map(({ entry }) => entry));
+  const entries = offers.map(({ entry }) => entry);
+  const transfers = transferEntries(key, entries, source, target, {
+    ...options,
+    select: (entry) => wanted.has(entry),
+  });
+  try {
+    for await (const { entry, outcome, ...rest } of transfers) {
+      wanted.delete(entry);
+      yield outcome === 'refused' || outcome === 'missing'
+        ? { entry, outcome, ...rest }
+        : await finish(entry, outcome === 'copied');
+    }
+  } catch (error) {
+    const reason = faultOfSource(error);
+    for (const entry of wanted) yield { entry, outcome: 'refused', reason };
+  }
+
+  async function finish(entry: SourceEntry, isCopied: boolean): Promise<FetchResult> {
+    const size = (await target.blobs.stat(entry.sha512))?.size ?? 0;
+    if (isCopied) await record(entry, size);
+    const isSigned = signer !== undefined && (await resign(entry, signer, size));
+    if (isCopied) return { entry, outcome: 'fetched', size };
+    return { entry, outcome: !isSigned ? 'unchanged' : options.dryRun ? 'missing' : 'resigned', size };
+  }
+
+  /** @returns whether it wasn't done before */
+  async function resign(entry: SourceEntry, by: Signer, size: number): Promise<boolean> {
+    // The same text, under another signature: what the source says of it stays as it is.
+    const signed = by.sign(entry.pair[0]);
+    if (options.dryRun) return !(await target.directory.digests(key)).includes(signed.digest);
+    const isNew = await target.directory.add(key, signed);
+    if (isNew) await record(signed, size);
+    return isNew;
+  }
+
+  async function record({ digest, sha512, softwareUrl }: SourceEntry, size: number): Promise<void> {
+    await target.custody.record({
+      ...{ action: 'fetch', key, entry: digest, sha512, softwareUrl, size, source: source.name },
+    });
+  }
+}
+
+/** Bytes that a plan is to fetch, as far as the source tells: of blobs that aren't there yet. */
+export async function bytesToFetch(
+  { offers }: FetchPlan,
+  source: Source,
+  { blobs }: Pick<TransferTarget, 'blobs'>,
+): Promise<number> {
+  let sum = 0;
+  for (const { entry, verdict } of offers) {
+    if (verdict !== 'wanted' || (await blobs.stat(entry.sha512)) !== undefined) continue;
+    try {
+      sum += (await source.blobSize(entry.sha512)) ?? 0;
+    } catch (error) {
+      // What is wrong is told when it is fetched.
+      faultOfSource(error);
+    }
+  }
+  return sum;
+}

@@ -1,0 +1,17 @@
+import type { BlobWriter } from '../cache/blobs.ts';
+import { createHasher } from '../cache/digest.ts';
+
+/** A writer that writes nothing. */
+export function hashOnly(): BlobWriter {
+  const hasher = createHasher();
+  let size = 0;
+  return {
+    write: (chunk) => {
+      size += chunk.byteLength;
+      hasher.update(chunk);
+      return Promise.resolve();
+    },
+    commit: () => Promise.resolve({ digest: hasher.digest(), size }),
+    abort: () => Promise.resolve(),
+  };
+}

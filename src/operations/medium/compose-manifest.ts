@@ -1,0 +1,51 @@
+import type { Digest } from '../../cache/digest.ts';
+import { blobName, parsePartName, PARTS } from '../../cache/layout.ts';
+import { formatPlatform } from '../../cache/platform.ts';
+import { STORE_FOLDER, type Manifest, type MediumFile } from './manifest.ts';
+import type { MediumEntry } from './open-medium.ts';
+
+/** What the store of a medium holds, by name. */
+export interface MediumContents {
+  readonly files: ReadonlyMap<string, MediumFile>;
+  readonly entries: ReadonlyMap<string, MediumEntry>;
+}
+
+/** The part of a manifest that tells what is on the medium. */
+export function describeContents({
+  files,
+  entries,
+}: MediumContents): Pick<Manifest, 'releases' | 'files' | 'split'> {
+  const split = splitBlobs(files);
+  const sizes = new Map(split.map(({ sha512, size }) => [sha512, size]));
+  return {
+    releases: [...entries.values()].map(({ key, entry: { sha512, softwareUrl, url, platform } }) => {
+      const size = files.get(blobName(sha512))?.size ?? sizes.get(sha512);
+      return {
+        key,
+        ...((softwareUrl ?? url) === undefined ? {} : { url: softwareUrl ?? url }),
+        ...(platform === undefined ? {} : { platform: formatPlatform(platform) }),
+        sha512,
+        ...(size === undefined ? {} : { size }),
+      };
+    }),
+    files: [...files]
+      .map(([name, { size, sha512 }]) => ({ path: `${STORE_FOLDER}/${name}`, size, sha512 }))
+      .sort((a, b) => (a.path < b.path ? -1 : 1)),
+    split,
+  };
+}
+
+function splitBlobs(files: ReadonlyMap<string, MediumFile>): Manifest['split'] {
+  const parts = new Map<Digest, { index: number; name: string; size: number }[]>();
+  for (const [name, { size }] of files) {
+    const parsed = name.startsWith(PARTS) ? parsePartName(name) : undefined;
+    if (parsed === undefined) continue;
+    const { digest, index } = parsed;
+    parts.set(digest, [...(parts.get(digest) ?? []), { index, name, size }]);
+  }
+  return [...parts].map(([sha512, found]) => ({
+    sha512,
+    size: found.reduce((sum, { size }) => sum + size, 0),
+    parts: found.sort((a, b) => a.index - b.index).map(({ name }) => `${STORE_FOLDER}/${name}`),
+  }));
+}

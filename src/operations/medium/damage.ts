@@ -1,0 +1,49 @@
+import { join } from 'node:path';
+import { CacheError } from '../../cache/errors.ts';
+import { readIfThere } from '../files.ts';
+
+/** One thing that is wrong with a medium. */
+export interface Damage {
+  /** The file, by its path on the medium. */
+  readonly path: string;
+  readonly what: string;
+}
+
+/** Stands on a medium while an export writes to it. */
+export const UNFINISHED_FILE = 'export-unfinished.json';
+
+/** As many lines as a person reads. */
+const LINES = 20;
+
+export function formatDamages(damages: readonly Damage[]): string {
+  const lines = damages.slice(0, LINES).map(({ path, what }) => `  ${path}: ${what}`);
+  return [...lines, ...(damages.length > LINES ? [`  and ${damages.length - LINES} more`] : [])].join('\n');
+}
+
+/** The error that refuses a medium. Tells whether the cause is an export that did not finish. */
+export async function refusalOf(folder: string, damages: readonly Damage[]): Promise<CacheError> {
+  const began = await readIfThere(join(folder, UNFINISHED_FILE)).catch(() => undefined);
+  return new CacheError(
+    'invalid-medium',
+    [
+      `${folder} is not as its manifest says; nothing of it was taken:`,
+      formatDamages(damages),
+      began === undefined
+        ? 'It was changed, cut off or mixed with another after its export. Where it was made, this mends it: cache export --recheck'
+        : 'An export to it did not finish. Where it was made, run the same cache export again: it goes on where it stopped',
+    ].join('\n'),
+  );
+}
+
+/** @throws CacheError `invalid-medium` when anything is wrong with what stands on a medium that is to be signed */
+export function checkIsSound(folder: string, damages: readonly Damage[]): void {
+  if (damages.length === 0) return;
+  throw new CacheError(
+    'invalid-medium',
+    [
+      `${folder} holds what can't be vouched for; nothing was changed on it:`,
+      formatDamages(damages),
+      'Export the releases that these belong to as well, or move the files away, or use another medium. If they were removed on purpose, remove manifest.json, too: what is there is then read and taken as it is',
+    ].join('\n'),
+  );
+}

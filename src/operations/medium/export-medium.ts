@@ -1,0 +1,217 @@
+import type { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import type { Blobs } from '../../cache/blobs.ts';
+import type { CustodyLog } from '../../cache/custody.ts';
+import type { Digest } from '../../cache/digest.ts';
+import type { Directory } from '../../cache/directory.ts';
+import type { Key } from '../../cache/key.ts';
+import type { ObjectStorage } from '../../cache/object-storage.ts';
+import type { Platform } from '../../cache/platform.ts';
+import type { Signer, TrustedCertificates } from '../../cache/signature.ts';
+import { openFilesystemStorage } from '../../storage/filesystem.ts';
+import { checkRoom } from '../../storage/free-space.ts';
+import { checkIsSound } from './damage.ts';
+import { planExport, type ExportPlan } from './export-plan.ts';
+import { checkFolders, limitsOf } from './file-system-limits.ts';
+import { inspectStock, namesToRead, type Inspection } from './inspect-stock.ts';
+import type { Inventory } from './inventory.ts';
+import { STORE_FOLDER } from './manifest.ts';
+import { beginExport, openMediumRoot } from './medium-root.ts';
+import { FROM_MEMORY } from './read-back.ts';
+import { selectEntries, type SelectedEntry } from './selection.ts';
+import { sealMedium } from './seal-medium.ts';
+import { takeStock, type Stock } from './stock.ts';
+import { missingFrom } from './missing.ts';
+import { writeMissing, type ExportedContents } from './write-missing.ts';
+import { objectsOf } from './write-objects.ts';
+
+export interface ExportOptions {
+  readonly site: ExportingSite;
+  /** Left out in a dry run, which writes nothing. */
+  readonly signer?: Signer | undefined;
+  /** Whose entries are exported. */
+  readonly trusted: TrustedCertificates;
+  /** Whose manifest counts that is on the medium already. */
+  readonly mediumSigners: TrustedCertificates;
+  /** What to export; all that the store has when left out. */
+  readonly keys?: readonly Key[] | undefined;
+  /** What the other side has. */
+  readonly inventory?: Inventory | undefined;
+  /** Bytes: larger blobs are split into parts of this size; when left out only those that the file system can't take. */
+  readonly split?: number | undefined;
+  /** Whether what was written is read back. */
+  readonly verify: boolean;
+  /** Whether what earlier exports wrote is read again, too. */
+  readonly recheck: boolean;
+  /** Told what a person should know who waits. */
+  readonly onNote?: (text: string) => void;
+  /** Told before the work begins how many bytes it is. */
+  readonly onTotal?: (bytes: number) => void;
+  /** Bytes that were written or read since the last call. */
+  readonly onProgress?: (label: string, bytes: number) => void;
+}
+
+export interface ExportingSite {
+  /** Keeps the numbers of the exports. */
+  readonly storage: ObjectStorage;
+  readonly blobs: Blobs;
+  readonly directory: Directory;
+  /** Told of every release that is exported. */
+  readonly custody: CustodyLog;
+}
+
+export interface ExportResult {
+  readonly entries: readonly ExportedEntry[];
+  /** Bytes that were written, or in a dry run would be. */
+  readonly bytes: number;
+  /** undefined where nothing was written: in a dry run, or when there is nothing to carry. */
+  readonly seal: Seal | undefined;
+}
+
+/** By what the other side knows the medium. */
+export interface Seal {
+  /** Counts the exports of this store. */
+  readonly serial: number;
+  readonly signer: X509Certificate;
+  /** Where on the medium the signer's certificate is. */
+  readonly certificateFile: string;
+}
+
+/** What became of one entry. */
+export interface ExportedEntry {
+  readonly key: Key;
+  readonly softwareUrl: string | undefined;
+  readonly platform: Platform | undefined;
+  readonly sha512: Digest;
+  /** Bytes of the blob. */
+  readonly size: number | undefined;
+  /**
+   * `unchanged`: it was on the medium. `present`: the other side has it, going by its inventory. `planned`: a dry run would
+   * export it.
+   */
+  readonly outcome: 'exported' | 'unchanged' | 'present' | 'planned' | 'refused';
+  /** Why it was refused. */
+  readonly reason?: string;
+}
+
+/** Bytes that stay free on a medium, for what its file system needs besides. */
+const RESERVE = 8 * 1024 * 1024;
+
+/**
+ * Writes releases to the medium mounted at `folder`, with a signed manifest of everything that is in its store then. What
+ * is there and sound is kept. When it's broken off the next time goes on from there; until it's done, no import takes the
+ * medium for more than it was before.
+ * @throws CacheError `usage`: no such folder; `no-space`; `too-large`: more than the file system can take;
+ * `invalid-medium`: what is on the medium is not what may be signed; `storage`: the store or the medium fails
+ */
+export async function exportMedium(folder: string, options: ExportOptions): Promise<ExportResult> {
+  const { site, signer, onNote = () => undefined } = options;
+  const root = await openMediumRoot(folder);
+  if (!root.isMountPoint)
+    onNote(`note: nothing is mounted at ${folder}: this writes to the disk that it is on`);
+  const selected = await selectEntries({ ...site, ...options });
+  const stock = await takeStock(folder, options.mediumSigners);
+  checkIsSound(folder, stock.strays);
+  const limits = await limitsOf(folder);
+  const plan = planExport(selected, stock, limits, options.split);
+  const { bytes } = plan;
+  checkFolders(limits, namesAfter(stock, plan));
+  if (bytes > 0) await checkRoom(folder, plan.room, RESERVE);
+  const isIdle = plan.entries.size === 0;
+  if (signer === undefined || isIdle)
+    return { entries: resultsOf(selected, undefined), bytes, seal: undefined };
+  noteStock(stock, options, onNote);
+  announce(stock, plan, options);
+
+  const onProgress = labelled(selected, options);
+  const inspection = await inspect(folder, stock, { ...options, onProgress });
+  const missing = missingFrom(folder, plan, stock, inspection);
+  await root.checkIsSame();
+  const certificateFile = await beginExport(folder, signer.certificate);
+  const storage = await openFilesystemStorage(join(folder, STORE_FOLDER), { write: true });
+  const contents = await writeMissing(missing, { ...options, storage, stock, inspection, onProgress });
+  await root.checkIsSame();
+  const sealed = await sealMedium(folder, contents, {
+    ...options,
+    ...{ signer, storage, stock, onNote, onProgress },
+  });
+  const entries = resultsOf(selected, contents);
+  await recordExport(selected, entries, folder, site.custody);
+  return { entries, bytes, seal: { ...sealed, certificateFile } };
+}
+
+function* namesAfter(stock: Stock, { missingBlobs, entries }: ExportPlan): Generator<string> {
+  yield* stock.sizes.keys();
+  yield* entries.keys();
+  for (const blob of missingBlobs) for (const { name } of objectsOf(blob)) yield name;
+}
+
+function noteStock(
+  stock: Stock,
+  { recheck }: Pick<ExportOptions, 'recheck'>,
+  onNote: (text: string) => void,
+): void {
+  if (stock.manifestFault !== undefined)
+    onNote(
+      `note: the manifest on the medium does not count, so all that is on it is read (${stock.manifestFault})`,
+    );
+  else if (stock.covered.size > 0 && !recheck)
+    onNote('note: blobs that earlier exports wrote and verified are not read again (--recheck does)');
+}
+
+function announce(stock: Stock, { bytes }: ExportPlan, { recheck, verify, onTotal }: ExportOptions): void {
+  const toRead = namesToRead(stock, recheck).reduce((sum, name) => sum + (stock.sizes.get(name) ?? 0), 0);
+  onTotal?.(toRead + bytes * (verify ? 2 : 1));
+}
+
+/** People know releases by their URL, not by the digests of which the names of objects are made. */
+function labelled(
+  selected: readonly SelectedEntry[],
+  { onProgress = () => undefined }: ExportOptions,
+): (name: string, bytes: number) => void {
+  const urls = new Map(selected.map(({ key, entry }) => [entry.sha512.toString(), entry.softwareUrl ?? key]));
+  return (name, bytes) => {
+    const [digest = name] = /[0-9a-f]{128}/.exec(name) ?? [];
+    onProgress(urls.get(digest) ?? name, bytes);
+  };
+}
+
+async function inspect(folder: string, stock: Stock, options: ExportOptions): Promise<Inspection> {
+  const { trusted, recheck, onProgress = () => undefined, onNote } = options;
+  if (stock.sizes.size === 0)
+    return { sound: new Map(), entries: new Map(), faults: stock.differing, fromMemory: false };
+  const storage = await openFilesystemStorage(join(folder, STORE_FOLDER), { write: false });
+  const inspection = await inspectStock(stock, { folder, storage, trusted, recheck, onProgress });
+  if (inspection.fromMemory) onNote?.(FROM_MEMORY);
+  return inspection;
+}
+
+function resultsOf(
+  selected: readonly SelectedEntry[],
+  contents: ExportedContents | undefined,
+): readonly ExportedEntry[] {
+  return selected.map((one) => {
+    const { key, entry, size, carry } = one;
+    const { softwareUrl, platform, sha512 } = entry;
+    const release = { key, softwareUrl, platform, sha512, size };
+    const reason = one.fault ?? contents?.faults.get(one);
+    if (reason !== undefined) return { ...release, outcome: 'refused', reason };
+    if (carry === 'nothing') return { ...release, outcome: 'present' };
+    if (contents !== undefined)
+      return { ...release, outcome: contents.isWritten(one) ? 'exported' : 'unchanged' };
+    return { ...release, outcome: 'planned' };
+  });
+}
+
+async function recordExport(
+  selected: readonly SelectedEntry[],
+  results: readonly ExportedEntry[],
+  folder: string,
+  custody: CustodyLog,
+): Promise<void> {
+  for (const [index, { key, entry, size }] of selected.entries()) {
+    if (results[index]?.outcome !== 'exported') continue;
+    const { digest, sha512, softwareUrl } = entry;
+    await custody.record({ action: 'export', key, entry: digest, sha512, softwareUrl, size, target: folder });
+  }
+}

@@ -1,0 +1,100 @@
+import type { Digest } from '../../cache/digest.ts';
+import { CacheError } from '../../cache/errors.ts';
+import { blobName, entriesPrefix } from '../../cache/layout.ts';
+import type { FileSystemLimits } from './file-system-limits.ts';
+import type { SelectedEntry } from './selection.ts';
+import type { Stock } from './stock.ts';
+import { objectsOf, type PlannedBlob } from './write-objects.ts';
+
+/** What an export has to write, going by what seems to be on the medium. */
+export interface ExportPlan {
+  /** Every blob that is to be carried. */
+  readonly blobs: ReadonlyMap<Digest, PlannedBlob>;
+  /** Those that aren't there. */
+  readonly missingBlobs: readonly PlannedBlob[];
+  /** Entries that are to be carried, by the name of their object. */
+  readonly entries: ReadonlyMap<string, SelectedEntry>;
+  /** Bytes that will be written. */
+  readonly bytes: number;
+  /** Bytes that they take on the disk. */
+  readonly room: number;
+}
+
+/** Where an entry is kept on a medium, as in any store. */
+export function entryName({ key, entry }: Pick<SelectedEntry, 'key' | 'entry'>): string {
+  return entriesPrefix(key) + entry.digest;
+}
+
+/** More parts would mean that the size of one was mistyped. */
+const PARTS_LIMIT = 9999;
+/** About the size of an entry as it is kept, in bytes. */
+const ENTRY_SIZE = 2048;
+/** About what one file takes in a manifest, in bytes. */
+const MANIFEST_LINE = 400;
+
+/**
+ * @param split bytes of a part, where the person tells
+ * @throws CacheError `usage`: too many parts
+ */
+export function planExport(
+  selected: readonly SelectedEntry[],
+  stock: Stock,
+  limits: FileSystemLimits,
+  split: number | undefined,
+): ExportPlan {
+  const blobs = new Map<Digest, PlannedBlob>();
+  const entries = new Map<string, SelectedEntry>();
+  for (const one of selected) {
+    if (one.carry === 'nothing') continue;
+    entries.set(entryName(one), one);
+    const { sha512 } = one.entry;
+    if (one.carry === 'all' && one.size !== undefined)
+      blobs.set(sha512, {
+        sha512,
+        size: one.size,
+        partSize: stock.partSizes.get(sha512) ?? partSizeOf(one.size, limits, split),
+      });
+  }
+  for (const blob of blobs.values()) {
+    if (objectsOf(blob).length <= PARTS_LIMIT) continue;
+    throw new CacheError(
+      'usage',
+      `--split: ${blob.size} bytes would become more than ${PARTS_LIMIT} parts; name a larger size`,
+    );
+  }
+  const missingBlobs = [...blobs.values()].filter((blob) => !seemsThere(blob, stock));
+  const sizes = [
+    ...missingBlobs.flatMap((blob) =>
+      objectsOf(blob).filter(({ name, size }) => stock.sizes.get(name) !== size),
+    ),
+    ...[...entries.keys()].filter((name) => !stock.sizes.has(name)).map(() => ({ size: ENTRY_SIZE })),
+  ].map(({ size }) => size);
+  const manifestSize = (sizes.length + stock.sizes.size + entries.size) * MANIFEST_LINE;
+  return {
+    ...{ blobs, missingBlobs, entries },
+    bytes: sizes.reduce((sum, size) => sum + size, 0),
+    // A folder for each entry besides.
+    room:
+      sizes.reduce((sum, size) => sum + roundUp(size, limits.blockSize), 0) +
+      entries.size * limits.blockSize +
+      roundUp(manifestSize, limits.blockSize),
+  };
+}
+
+/** Whether a blob is on the medium, going by names and sizes. */
+export function seemsThere({ sha512, size }: PlannedBlob, { sizes, split }: Stock): boolean {
+  return sizes.get(blobName(sha512)) === size || split.get(sha512)?.size === size;
+}
+
+function partSizeOf(
+  size: number,
+  { largestFile, partSize }: FileSystemLimits,
+  split: number | undefined,
+): number | undefined {
+  if (size <= Math.min(split ?? Infinity, largestFile ?? Infinity)) return undefined;
+  return Math.min(split ?? Infinity, partSize ?? Infinity);
+}
+
+function roundUp(size: number, blockSize: number): number {
+  return Math.ceil(size / blockSize) * blockSize;
+}

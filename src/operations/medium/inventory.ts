@@ -1,0 +1,109 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import type { Blobs } from '../../cache/blobs.ts';
+import { isDigest, type Digest } from '../../cache/digest.ts';
+import { noneIfDamaged, type Directory } from '../../cache/directory.ts';
+import { CacheError, systemCode } from '../../cache/errors.ts';
+import type { Key } from '../../cache/key.ts';
+import type { SignedDocument, Signer, TrustedCertificates } from '../../cache/signature.ts';
+import {
+  judgeSignature,
+  parseJson,
+  parseSignedDocument,
+  signatureOf,
+  signedBy,
+  type Signature,
+} from './signed-document.ts';
+
+const TYPE = 'shacache-inventory';
+const FORMAT = 1;
+
+const digest = z.custom<Digest>(isDigest, 'must be 128 lower-case hex digits');
+
+const inventory = z.object({
+  type: z.literal(TYPE),
+  format: z.literal(FORMAT),
+  created: z.iso.datetime(),
+  /** Left out where the site has no key. */
+  by: signedBy.optional(),
+  entries: z.array(
+    z.object({
+      key: z.string(),
+      entry: digest,
+      sha512: digest,
+      /** Bytes of the blob; left out where the site doesn't have it. */
+      size: z.int().nonnegative().optional(),
+    }),
+  ),
+});
+
+/** What a site has. */
+export interface Inventory {
+  readonly created: string;
+  /** Who vouches for it. Nothing worse can come of a wrong one than that a medium lacks something. */
+  readonly signature: Signature;
+  hasEntry(key: Key, entry: Digest): boolean;
+  /** Bytes; undefined when the site doesn't have the blob. */
+  blobSize(sha512: Digest): number | undefined;
+}
+
+/** Lists what a store has; signed, with a signer. Reads every entry. */
+export async function takeInventory(
+  { blobs, directory }: { readonly blobs: Blobs; readonly directory: Directory },
+  signer: Signer | undefined,
+): Promise<SignedDocument> {
+  const keys = new Set<Key>();
+  for await (const { key } of directory.list()) keys.add(key);
+  const entries: z.infer<typeof inventory>['entries'] = [];
+  for (const key of [...keys].sort()) {
+    for (const entry of await directory.entries(key).catch(noneIfDamaged)) {
+      const size = (await blobs.stat(entry.sha512))?.size;
+      const { digest: name, sha512 } = entry;
+      entries.push({ key, entry: name, sha512, ...(size === undefined ? {} : { size }) });
+    }
+  }
+  const content = { type: TYPE, format: FORMAT, created: new Date().toISOString() };
+  if (signer === undefined) return [JSON.stringify({ ...content, entries }), ''];
+  return signer.signDocument(JSON.stringify({ ...content, by: signatureOf(signer), entries }));
+}
+
+/**
+ * The inventory in a file.
+ * @throws CacheError `usage`: it isn't there; `invalid-medium`: it is no inventory; `untrusted`: it was changed after it
+ * was signed
+ */
+export async function readInventory(path: string, trusted: TrustedCertificates): Promise<Inventory> {
+  const document = parseSignedDocument(await readText(path), path);
+  const signature = judgeSignature(document, trusted);
+  if (signature.kind === 'wrong') {
+    throw new CacheError(
+      'untrusted',
+      `${path}: the signature does not belong to the text, which was changed after it was signed; get it again with: cache inventory`,
+    );
+  }
+  const parsed = inventory.safeParse(parseJson(document[0], path));
+  if (!parsed.success)
+    throw new CacheError('invalid-medium', `${path}: not an inventory; make one with: cache inventory`);
+  const entries = new Set<string>();
+  const sizes = new Map<Digest, number>();
+  for (const { key, entry, sha512, size } of parsed.data.entries) {
+    entries.add(`${key} ${entry}`);
+    if (size !== undefined) sizes.set(sha512, size);
+  }
+  return {
+    created: parsed.data.created,
+    signature,
+    hasEntry: (key, entry) => entries.has(`${key} ${entry}`),
+    blobSize: (sha512) => sizes.get(sha512),
+  };
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new CacheError('usage', `${path}: can't be read (${systemCode(error) ?? String(error)})`, {
+      cause: error,
+    });
+  }
+}

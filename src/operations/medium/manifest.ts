@@ -1,0 +1,229 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { X509Certificate } from 'node:crypto';
+import { z } from 'zod';
+import { isDigest, type Digest } from '../../cache/digest.ts';
+import { CacheError, systemCode } from '../../cache/errors.ts';
+import {
+  BLOBS,
+  DIRECTORY,
+  digestOfBlobName,
+  parseEntryName,
+  parsePartName,
+  PARTS,
+  STORE_FILE,
+} from '../../cache/layout.ts';
+import type { SignedDocument, TrustedCertificates } from '../../cache/signature.ts';
+import { formatTrusted } from '../make-medium.ts';
+import {
+  describeCertificate,
+  judgeSignature,
+  parseJson,
+  parseSignedDocument,
+  signedBy,
+} from './signed-document.ts';
+
+export const MANIFEST_FILE = 'manifest.json';
+/** The folder of a medium that the manifest is about. */
+export const STORE_FOLDER = 'store';
+/** Bytes; enough for some 700 000 files. */
+const SIZE_LIMIT = 256 * 1024 * 1024;
+
+const TYPE = 'shacache-medium';
+const FORMAT = 1;
+
+const digest = z.custom<Digest>(isDigest, 'must be 128 lower-case hex digits');
+const size = z.int().nonnegative();
+const path = z.string().startsWith(`${STORE_FOLDER}/`);
+
+const manifest = z.object({
+  /** Random hex digits: which store exported. */
+  origin: z.string().regex(/^[0-9a-f]{32}$/),
+  /** Counts the exports of the origin. */
+  serial: z.int().positive(),
+  created: z.iso.datetime(),
+  by: signedBy,
+  /** For people: what is on the medium. The entries themselves are what counts. */
+  releases: z.array(
+    z.object({
+      key: z.string(),
+      url: z.string().optional(),
+      platform: z.string().optional(),
+      sha512: digest,
+      /** Bytes of the blob; left out where only the entry is on the medium. */
+      size: size.optional(),
+    }),
+  ),
+  /** Every file of the medium's store, by its path on the medium. */
+  files: z.array(z.object({ path, size, sha512: digest })),
+  /** Blobs that are kept in parts, which stand in their order. */
+  split: z.array(z.object({ sha512: digest, size, parts: z.array(path).min(1) })),
+});
+
+/** What the manifest of a medium says. */
+export type Manifest = Readonly<z.infer<typeof manifest>>;
+
+/** A file of a medium's store. */
+export interface MediumFile {
+  /** Bytes. */
+  readonly size: number;
+  readonly sha512: Digest;
+}
+
+/** The name of a file in the medium's store. */
+export function nameInStore(path: string): string {
+  return path.slice(STORE_FOLDER.length + 1);
+}
+
+/** What the manifest says of each object of the store. */
+export function filesOf({ files }: Manifest): ReadonlyMap<string, MediumFile> {
+  return new Map(files.map(({ path, size, sha512 }) => [nameInStore(path), { size, sha512 }]));
+}
+
+/** @throws CacheError `too-large`: more files than the manifest of a medium can hold */
+export function formatManifest(content: Manifest): string {
+  const text = JSON.stringify({ type: TYPE, format: FORMAT, ...content });
+  // As it will stand in the file: a text in a text.
+  if (Buffer.byteLength(JSON.stringify(text)) < SIZE_LIMIT - 64 * 1024) return text;
+  throw new CacheError(
+    'too-large',
+    `${content.files.length} files are more than one medium can carry; export fewer releases to each of several`,
+  );
+}
+
+/** A manifest as it stands on a medium. */
+export interface SignedManifest {
+  readonly manifest: Manifest;
+  /** The trusted certificate that verifies it. */
+  readonly signer: X509Certificate;
+}
+
+/**
+ * The manifest of the medium in `folder`, verified.
+ * @returns undefined where the medium has none
+ * @throws CacheError `untrusted`: no trusted certificate verifies it; `invalid-medium`: it is no manifest;
+ * `storage`: it can't be read
+ */
+export async function readManifest(
+  folder: string,
+  trusted: TrustedCertificates,
+): Promise<SignedManifest | undefined> {
+  const where = join(folder, MANIFEST_FILE);
+  const content = await readBounded(where);
+  if (content === undefined) return undefined;
+  const document = parseSignedDocument(content, where);
+  const signer = verifySignature(document, trusted, where);
+  return { manifest: parseManifest(document[0], where), signer };
+}
+
+function verifySignature(
+  document: SignedDocument,
+  trusted: TrustedCertificates,
+  where: string,
+): X509Certificate {
+  const signature = judgeSignature(document, trusted);
+  switch (signature.kind) {
+    case 'trusted':
+      return signature.certificate;
+    case 'none':
+      throw new CacheError('untrusted', `${where} is not signed; make the medium anew with: cache export`);
+    case 'wrong':
+      throw new CacheError(
+        'untrusted',
+        `${where}: the signature does not belong to the text, which was changed after it was signed; have the medium exported again`,
+      );
+    case 'stranger':
+      throw new CacheError('untrusted', strangerMessage(signature.certificate, where));
+  }
+}
+
+function strangerMessage(certificate: X509Certificate, where: string): string {
+  return [
+    `${where} is signed by ${describeCertificate(certificate)}, whom this site does not trust.`,
+    `Compare the fingerprint with the one that cache export showed. If it is the same, trust it: a new site by cache init DIR --trust ${join(dirname(where), 'miscellaneous', 'sign.crt')}, one that is there by this in its config.ini:`,
+    '[signature]',
+    formatTrusted([certificate.toString()]),
+  ].join('\n');
+}
+
+function parseManifest(text: string, where: string): Manifest {
+  const value = parseJson(text, where);
+  const kind = z.looseObject({ type: z.literal(TYPE), format: z.unknown() }).safeParse(value);
+  if (!kind.success) throw new CacheError('invalid-medium', `${where}: not the manifest of a medium`);
+  if (kind.data.format !== FORMAT) {
+    throw new CacheError(
+      'invalid-medium',
+      `${where} has format ${JSON.stringify(kind.data.format)}; this program knows ${FORMAT}: use a newer one`,
+    );
+  }
+  const parsed = manifest.safeParse(value);
+  const fault = parsed.success ? faultOf(parsed.data) : describeIssue(parsed.error);
+  if (parsed.success && fault === undefined) return parsed.data;
+  throw new CacheError('invalid-medium', `${where}: ${fault ?? 'not the manifest of a medium'}`);
+}
+
+function describeIssue({ issues: [issue] }: z.ZodError): string {
+  return issue === undefined ? 'it is wrong' : `"${issue.path.join('.')}" ${issue.message}`;
+}
+
+/** What contradicts itself. A signer who is trusted can err, and nothing here may be taken for something else. */
+function faultOf({ files, split }: Manifest): string | undefined {
+  const byPath = new Map<string, MediumFile>();
+  for (const file of files) {
+    if (byPath.has(file.path)) return `${file.path} stands twice`;
+    if (!isCarriedName(nameInStore(file.path), file.sha512))
+      return `${file.path} is no file of a medium's store, or not under its own sha512`;
+    byPath.set(file.path, file);
+  }
+  const parts = new Set<string>();
+  for (const blob of split) {
+    if (byPath.has(`${STORE_FOLDER}/${BLOBS}${blob.sha512}`))
+      return `${blob.sha512} is there whole and split`;
+    let sum = 0;
+    for (const [index, part] of blob.parts.entries()) {
+      const name = parsePartName(nameInStore(part));
+      const file = byPath.get(part);
+      if (file === undefined || name?.digest !== blob.sha512 || name.index !== index + 1)
+        return `${part} is not part ${index + 1} of ${blob.sha512}`;
+      parts.add(part);
+      sum += file.size;
+    }
+    if (sum !== blob.size) return `the parts of ${blob.sha512} have ${sum} bytes, not ${blob.size}`;
+  }
+  const stray = files.find(
+    (file) => file.path.startsWith(`${STORE_FOLDER}/${PARTS}`) && !parts.has(file.path),
+  );
+  return stray === undefined ? undefined : `${stray.path} is part of no blob`;
+}
+
+/** Whether an object of a store is of the kinds that a medium carries. */
+export function isCarriedName(name: string, sha512?: Digest): boolean {
+  if (name === STORE_FILE) return true;
+  if (name.startsWith(BLOBS)) {
+    const digest = digestOfBlobName(name);
+    return digest !== undefined && digest === (sha512 ?? digest);
+  }
+  if (name.startsWith(DIRECTORY)) return parseEntryName(name) !== undefined;
+  return name.startsWith(PARTS) && parsePartName(name) !== undefined;
+}
+
+async function readBounded(path: string): Promise<string | undefined> {
+  try {
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const stats = await file.stat();
+      if (!stats.isFile()) throw new CacheError('invalid-medium', `${path} is not a file`);
+      if (stats.size > SIZE_LIMIT)
+        throw new CacheError('invalid-medium', `${path}: larger than ${SIZE_LIMIT} bytes`);
+      return await file.readFile('utf8');
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (error instanceof CacheError) throw error;
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new CacheError('storage', `${path}: can't be read (${code ?? String(error)})`, { cause: error });
+  }
+}

@@ -1,0 +1,175 @@
+import type { X509Certificate } from 'node:crypto';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Digest } from '../../cache/digest.ts';
+import { newestFirst, parseStoredEntry, type StoredEntry } from '../../cache/directory.ts';
+import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
+import { CacheError, systemCode } from '../../cache/errors.ts';
+import type { Key } from '../../cache/key.ts';
+import { BLOBS, DIRECTORY, parseEntryName, STORE_FILE } from '../../cache/layout.ts';
+import type { ObjectStorage } from '../../cache/object-storage.ts';
+import type { TrustedCertificates } from '../../cache/signature.ts';
+import { openFilesystemStorage } from '../../storage/filesystem.ts';
+import type { Source } from '../source.ts';
+import { refusalOf, UNFINISHED_FILE, type Damage } from './damage.ts';
+import {
+  filesOf,
+  MANIFEST_FILE,
+  nameInStore,
+  readManifest,
+  STORE_FOLDER,
+  type Manifest,
+  type MediumFile,
+} from './manifest.ts';
+import { readBlobPieces } from './medium-blob.ts';
+import { readObject } from './object-digest.ts';
+import { listStoreFiles } from './store-files.ts';
+
+/** A medium whose files are those of its manifest, and whose entries were read and are as they were exported. */
+export interface Medium {
+  readonly folder: string;
+  readonly manifest: Manifest;
+  /** The trusted certificate that verifies the manifest. */
+  readonly signer: X509Certificate;
+  readonly storage: ObjectStorage;
+  /** What each object of its store has to be. */
+  readonly files: ReadonlyMap<string, MediumFile>;
+  /** The signature of none was looked at. */
+  readonly entries: readonly MediumEntry[];
+  readonly blobs: ReadonlyMap<Digest, MediumBlob>;
+  /** What is on it, to be copied. The bytes of blobs aren't compared with anything yet: who copies them hashes them. */
+  readonly source: Source;
+}
+
+export interface MediumEntry {
+  readonly key: Key;
+  readonly entry: StoredEntry;
+}
+
+/** Where a blob is on a medium: one object of its store, or its parts in order. */
+export interface MediumBlob {
+  /** Bytes. */
+  readonly size: number;
+  readonly objects: readonly string[];
+}
+
+/** Whether a folder is a medium that `cache export` wrote, or began to. */
+export async function isMedium(folder: string): Promise<boolean> {
+  for (const name of [MANIFEST_FILE, UNFINISHED_FILE]) {
+    try {
+      await access(join(folder, name));
+      return true;
+    } catch (error) {
+      // What can't be looked at is told when it's read.
+      const code = systemCode(error);
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * Verifies a medium as far as that goes without reading the blobs: the manifest's signature, the names and sizes of all
+ * files, the bytes of all entries. Writes nothing.
+ * @param signers whose manifests count
+ * @throws CacheError `untrusted`, `invalid-medium` with the list of what is wrong, `storage`
+ */
+export async function openMedium(folder: string, signers: TrustedCertificates): Promise<Medium> {
+  const signed = await readManifest(folder, signers);
+  if (signed === undefined) {
+    throw new CacheError(
+      'invalid-medium',
+      `${folder} has no ${MANIFEST_FILE}: the export did not finish; where it was made, run the same cache export again`,
+    );
+  }
+  const { manifest } = signed;
+  const differences = await differencesOf(folder, manifest);
+  if (differences.length > 0) throw await refusalOf(folder, differences);
+  const root = join(folder, STORE_FOLDER);
+  const storage = await openFilesystemStorage(root, { write: false }).catch((error: unknown) => {
+    if (!(error instanceof CacheError)) throw error;
+    return refusalOf(folder, [{ path: `${STORE_FOLDER}/${STORE_FILE}`, what: error.message }]);
+  });
+  if (storage instanceof CacheError) throw storage;
+  const { entries, damages } = await readEntries(manifest, storage);
+  if (damages.length > 0) throw await refusalOf(folder, damages);
+  const blobs = blobsOf(manifest);
+  const source = sourceOf(folder, storage, entries, blobs);
+  return { folder, ...signed, storage, files: filesOf(manifest), entries, blobs, source };
+}
+
+/** What is missing, too much or of another size. */
+async function differencesOf(folder: string, { files }: Manifest): Promise<readonly Damage[]> {
+  const { sizes, strays } = await listStoreFiles(folder);
+  const extra = new Set(sizes.keys());
+  const damages: Damage[] = [];
+  for (const { path, size } of files) {
+    const name = nameInStore(path);
+    extra.delete(name);
+    const found = sizes.get(name);
+    if (found === undefined) damages.push({ path, what: 'missing' });
+    else if (found !== size) damages.push({ path, what: `has ${found} bytes instead of ${size}` });
+  }
+  for (const name of [...strays, ...extra])
+    damages.push({ path: `${STORE_FOLDER}/${name}`, what: 'not in the manifest' });
+  return damages;
+}
+
+async function readEntries(
+  { files }: Manifest,
+  storage: ObjectStorage,
+): Promise<{ readonly entries: readonly MediumEntry[]; readonly damages: readonly Damage[] }> {
+  const entries: MediumEntry[] = [];
+  const damages: Damage[] = [];
+  for (const { path, sha512 } of files) {
+    const name = nameInStore(path);
+    if (name.startsWith(BLOBS) || (!name.startsWith(DIRECTORY) && name !== STORE_FILE)) continue;
+    try {
+      const object = await readObject(storage, name, ENTRY_SIZE_LIMIT + 1024);
+      const parsed = parseEntryName(name);
+      if (object?.sha512 !== sha512) damages.push({ path, what: 'its bytes were changed' });
+      else if (name.startsWith(DIRECTORY) && parsed !== undefined) {
+        const { key, digest } = parsed;
+        entries.push({ key, entry: parseStoredEntry(object.text, key, digest, name) });
+      }
+    } catch (error) {
+      if (!(error instanceof CacheError)) throw error;
+      damages.push({ path, what: error.message });
+    }
+  }
+  return { entries, damages };
+}
+
+function blobsOf({ files, split }: Manifest): ReadonlyMap<Digest, MediumBlob> {
+  const blobs = new Map<Digest, MediumBlob>();
+  for (const { path, size, sha512 } of files) {
+    const name = nameInStore(path);
+    if (name.startsWith(BLOBS)) blobs.set(sha512, { size, objects: [name] });
+  }
+  for (const { sha512, size, parts } of split) blobs.set(sha512, { size, objects: parts.map(nameInStore) });
+  return blobs;
+}
+
+function sourceOf(
+  name: string,
+  storage: ObjectStorage,
+  entries: readonly MediumEntry[],
+  blobs: ReadonlyMap<Digest, MediumBlob>,
+): Source {
+  const byKey = new Map<Key, StoredEntry[]>();
+  for (const { key, entry } of entries) byKey.set(key, [...(byKey.get(key) ?? []), entry]);
+  return {
+    name,
+    entries: (key) => Promise.resolve((byKey.get(key) ?? []).sort(newestFirst)),
+    blobSize: (digest) => Promise.resolve(blobs.get(digest)?.size),
+    async *keys() {
+      yield* await Promise.resolve(byKey.keys());
+    },
+    openBlob(digest) {
+      const blob = blobs.get(digest);
+      return Promise.resolve(
+        blob && { size: blob.size, pieces: readBlobPieces(blob, storage), close: () => Promise.resolve() },
+      );
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import { join } from 'node:path';
+import { CacheError } from '../../cache/errors.ts';
+import type { ObjectStorage } from '../../cache/object-storage.ts';
+import { STORE_FOLDER, type MediumFile } from './manifest.ts';
+import { digestObject } from './object-digest.ts';
+import { dropFromPageCache } from './page-cache.ts';
+
+/** What was found of one object. */
+export interface ReadBack {
+  readonly name: string;
+  /** undefined when it can't be read. */
+  readonly found: MediumFile | undefined;
+  /** Why it can't be read. */
+  readonly fault: string | undefined;
+  /** Whether it came from the disk, as far as that can be brought about; else from memory. */
+  readonly fromDisk: boolean;
+}
+
+/** What a person is told where the kernel can't be made to forget. */
+export const FROM_MEMORY =
+  'note: dd of coreutils is missing: what was read back may have come from memory, not from the disk';
+
+/** As many files as are forgotten at once: few enough that they aren't all in memory again before they are read. */
+const BATCH = 64;
+
+/** Reads objects of a medium's store from the disk itself. */
+export async function* readBack(
+  folder: string,
+  storage: ObjectStorage,
+  names: readonly string[],
+  onProgress: (label: string, bytes: number) => void,
+): AsyncGenerator<ReadBack> {
+  for (let start = 0; start < names.length; start += BATCH) {
+    const batch = names.slice(start, start + BATCH);
+    const fromDisk = await dropFromPageCache(batch.map((name) => join(folder, STORE_FOLDER, name)));
+    for (const name of batch) yield { name, fromDisk, ...(await read(storage, name, onProgress)) };
+  }
+}
+
+async function read(
+  storage: ObjectStorage,
+  name: string,
+  onProgress: (label: string, bytes: number) => void,
+): Promise<Pick<ReadBack, 'found' | 'fault'>> {
+  try {
+    const found = await digestObject(storage, name, (bytes) => {
+      onProgress(name, bytes);
+    });
+    return { found, fault: found === undefined ? 'missing' : undefined };
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    return { found: undefined, fault: error.message };
+  }
+}

@@ -1,0 +1,116 @@
+import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { CacheError } from '../../cache/errors.ts';
+import { STORE_FILE } from '../../cache/layout.ts';
+import type { ObjectStorage } from '../../cache/object-storage.ts';
+import type { Signer, TrustedCertificates } from '../../cache/signature.ts';
+import { describeContents, type MediumContents } from './compose-manifest.ts';
+import { checkIsSound, formatDamages, type Damage } from './damage.ts';
+import { formatManifest, MANIFEST_FILE, readManifest, STORE_FOLDER, type MediumFile } from './manifest.ts';
+import { endExport, writeManifest } from './medium-root.ts';
+import { digestObject } from './object-digest.ts';
+import { dropFromPageCache } from './page-cache.ts';
+import { FROM_MEMORY, readBack } from './read-back.ts';
+import { signatureOf } from './signed-document.ts';
+import type { Stock } from './stock.ts';
+import { listStoreFiles } from './store-files.ts';
+import { originOf, takeSerial } from './trips.ts';
+
+export interface SealOptions {
+  /** Of the exporting store, which keeps the number. */
+  readonly site: { readonly storage: ObjectStorage };
+  /** Of the medium. */
+  readonly storage: ObjectStorage;
+  readonly stock: Pick<Stock, 'manifest'>;
+  readonly signer: Signer;
+  readonly mediumSigners: TrustedCertificates;
+  readonly verify: boolean;
+  readonly onNote?: (text: string) => void;
+  readonly onProgress?: (label: string, bytes: number) => void;
+}
+
+/**
+ * Reads back what was written to a medium, then signs and writes the manifest of all that its store holds.
+ * @throws CacheError `storage`: the medium fails; `invalid-medium`: something else came onto it meanwhile
+ */
+export async function sealMedium(
+  folder: string,
+  { files, entries, written }: MediumContents & { readonly written: readonly string[] },
+  options: SealOptions,
+): Promise<{ readonly serial: number; readonly signer: X509Certificate }> {
+  const { site, storage, stock, signer, verify } = options;
+  const all = new Map(files);
+  const isStoreNew = !all.has(STORE_FILE);
+  if (isStoreNew) all.set(STORE_FILE, await readNew(storage, STORE_FILE));
+  if (verify) await verifyWritten(folder, [...written, ...(isStoreNew ? [STORE_FILE] : [])], all, options);
+  await checkNothingCame(folder, all);
+
+  const origin = await originOf(site.storage);
+  const former = stock.manifest?.manifest;
+  const serial = await takeSerial(site.storage, former?.origin === origin ? former.serial : 0);
+  const text = formatManifest({
+    ...{ origin, serial, created: new Date().toISOString(), by: signatureOf(signer) },
+    ...describeContents({ files: all, entries }),
+  });
+  await writeManifest(folder, signer.signDocument(text));
+  if (verify) await verifyManifest(folder, serial, options);
+  await endExport(folder);
+  return { serial, signer: new X509Certificate(signer.certificate) };
+}
+
+async function readNew(storage: ObjectStorage, name: string): Promise<MediumFile> {
+  const found = await digestObject(storage, name);
+  if (found === undefined) throw new CacheError('storage', `${name} of the medium's store is gone`);
+  return found;
+}
+
+async function verifyWritten(
+  folder: string,
+  names: readonly string[],
+  files: ReadonlyMap<string, MediumFile>,
+  { storage, onNote, onProgress = () => undefined }: SealOptions,
+): Promise<void> {
+  const damages: Damage[] = [];
+  let fromDisk = true;
+  for await (const read of readBack(folder, storage, names, onProgress)) {
+    if (!read.fromDisk) fromDisk = false;
+    if (read.fault === undefined && read.found?.sha512 === files.get(read.name)?.sha512) continue;
+    const what = read.fault ?? 'what is read back is not what was written';
+    damages.push({ path: `${STORE_FOLDER}/${read.name}`, what });
+  }
+  if (damages.length > 0) throw failing(folder, damages);
+  if (!fromDisk) onNote?.(FROM_MEMORY);
+}
+
+async function verifyManifest(folder: string, serial: number, { mediumSigners }: SealOptions): Promise<void> {
+  const path = join(folder, MANIFEST_FILE);
+  await dropFromPageCache([path]);
+  try {
+    if ((await readManifest(folder, mediumSigners))?.manifest.serial === serial) return;
+    throw new CacheError('storage', 'it is not the one that was written');
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    throw failing(folder, [{ path: MANIFEST_FILE, what: error.message }]);
+  }
+}
+
+function failing(folder: string, damages: readonly Damage[]): CacheError {
+  return new CacheError(
+    'storage',
+    `the medium at ${folder} is failing; use another one:\n${formatDamages(damages)}`,
+  );
+}
+
+/** The manifest covers exactly what is there. */
+async function checkNothingCame(folder: string, files: ReadonlyMap<string, MediumFile>): Promise<void> {
+  const { sizes, strays } = await listStoreFiles(folder);
+  const others = [...sizes].filter(([name, size]) => files.get(name)?.size !== size).map(([name]) => name);
+  const gone = [...files.keys()].filter((name) => !sizes.has(name));
+  checkIsSound(
+    folder,
+    [...strays, ...others, ...gone].map((name) => ({
+      path: `${STORE_FOLDER}/${name}`,
+      what: 'is damaged, or changed while it was exported',
+    })),
+  );
+}

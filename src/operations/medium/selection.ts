@@ -1,0 +1,64 @@
+import type { Blobs } from '../../cache/blobs.ts';
+import type { Digest } from '../../cache/digest.ts';
+import { noneIfDamaged, type Directory, type StoredEntry } from '../../cache/directory.ts';
+import type { Key } from '../../cache/key.ts';
+import type { TrustedCertificates } from '../../cache/signature.ts';
+import type { Inventory } from './inventory.ts';
+
+/** An entry of the exporting store. */
+export interface SelectedEntry {
+  readonly key: Key;
+  readonly entry: StoredEntry;
+  /** Bytes of its blob. */
+  readonly size: number | undefined;
+  /** `entry`: the other side has the blob already. `nothing`: it has the entry, too, or the entry can't be exported. */
+  readonly carry: 'all' | 'entry' | 'nothing';
+  /** Why it can't be exported. */
+  readonly fault?: string;
+}
+
+export interface SelectionOptions {
+  readonly blobs: Blobs;
+  readonly directory: Directory;
+  readonly trusted: TrustedCertificates;
+  /** All of them when left out. */
+  readonly keys?: readonly Key[] | undefined;
+  /** What the other side has. */
+  readonly inventory?: Inventory | undefined;
+}
+
+/** The entries that are meant, and what of each has to be carried. Damaged entries are left out; the directory tells of them. */
+export async function selectEntries(options: SelectionOptions): Promise<readonly SelectedEntry[]> {
+  const selected: SelectedEntry[] = [];
+  for (const key of options.keys ?? (await allKeys(options.directory))) {
+    for (const entry of await options.directory.entries(key).catch(noneIfDamaged)) {
+      const size = (await options.blobs.stat(entry.sha512))?.size;
+      selected.push({ key, entry, size, ...verdictOn(key, entry, size, options) });
+    }
+  }
+  return selected;
+}
+
+async function allKeys(directory: Directory): Promise<readonly Key[]> {
+  const keys = new Set<Key>();
+  for await (const { key } of directory.list()) keys.add(key);
+  return [...keys].sort();
+}
+
+function verdictOn(
+  key: Key,
+  entry: StoredEntry,
+  size: number | undefined,
+  { trusted, inventory }: SelectionOptions,
+): Pick<SelectedEntry, 'carry' | 'fault'> {
+  if (trusted.signerOf(entry) === undefined)
+    return { carry: 'nothing', fault: 'no certificate that is trusted here verifies its signature' };
+  if (size === undefined)
+    return { carry: 'nothing', fault: `the store has no blob ${entry.sha512}; see: cache verify` };
+  if (!isThere(entry.sha512, size, inventory)) return { carry: 'all' };
+  return { carry: inventory?.hasEntry(key, entry.digest) ? 'nothing' : 'entry' };
+}
+
+function isThere(sha512: Digest, size: number, inventory: Inventory | undefined): boolean {
+  return inventory?.blobSize(sha512) === size;
+}

@@ -1,0 +1,74 @@
+import type { Digest } from '../../cache/digest.ts';
+import { CacheError } from '../../cache/errors.ts';
+import type { TrustedCertificates } from '../../cache/signature.ts';
+import type { Damage } from './damage.ts';
+import {
+  filesOf,
+  nameInStore,
+  readManifest,
+  STORE_FOLDER,
+  type MediumFile,
+  type SignedManifest,
+} from './manifest.ts';
+import { listStoreFiles } from './store-files.ts';
+
+/** What stands on a medium before an export, as far as can be told without reading it. */
+export interface Stock {
+  /** Bytes of each object. */
+  readonly sizes: ReadonlyMap<string, number>;
+  /** Of the objects that are as long as an earlier export's manifest says: what else it says. */
+  readonly covered: ReadonlyMap<string, MediumFile>;
+  /** Blobs whose parts are all covered: the parts in order. */
+  readonly split: ReadonlyMap<Digest, { readonly size: number; readonly parts: readonly string[] }>;
+  /** Bytes of the first part of each blob that an earlier export split: what is mended keeps to it. */
+  readonly partSizes: ReadonlyMap<Digest, number>;
+  /** What an earlier export wrote and is gone, or has another size; by name. */
+  readonly differing: ReadonlyMap<string, string>;
+  /** What has no business in a store. */
+  readonly strays: readonly Damage[];
+  /** undefined where there's none that counts. */
+  readonly manifest: SignedManifest | undefined;
+  /** Why the manifest that is there doesn't count. */
+  readonly manifestFault: string | undefined;
+}
+
+/** @throws CacheError `storage` */
+export async function takeStock(folder: string, signers: TrustedCertificates): Promise<Stock> {
+  const { sizes, strays } = await listStoreFiles(folder);
+  const { manifest, manifestFault } = await readIfValid(folder, signers);
+  const covered = new Map<string, MediumFile>();
+  const differing = new Map<string, string>();
+  for (const [name, file] of manifest === undefined ? [] : filesOf(manifest.manifest)) {
+    const size = sizes.get(name);
+    if (size === file.size) covered.set(name, file);
+    else differing.set(name, size === undefined ? 'missing' : `has ${size} bytes instead of ${file.size}`);
+  }
+  const split = new Map<Digest, { size: number; parts: readonly string[] }>();
+  const partSizes = new Map<Digest, number>();
+  const said = new Map(manifest?.manifest.files.map(({ path, size }) => [path, size]));
+  for (const { sha512, size, parts } of manifest?.manifest.split ?? []) {
+    const names = parts.map(nameInStore);
+    partSizes.set(sha512, said.get(parts[0] ?? '') ?? size);
+    if (names.every((name) => covered.has(name))) split.set(sha512, { size, parts: names });
+  }
+  return {
+    ...{ sizes, covered, split, partSizes, differing, manifest, manifestFault },
+    strays: strays.map((name) => ({
+      path: `${STORE_FOLDER}/${name}`,
+      what: 'does not belong into a store; move it elsewhere',
+    })),
+  };
+}
+
+/** A manifest that nobody here trusts, or that is damaged, covers nothing: everything is read instead. */
+async function readIfValid(
+  folder: string,
+  signers: TrustedCertificates,
+): Promise<Pick<Stock, 'manifest' | 'manifestFault'>> {
+  try {
+    return { manifest: await readManifest(folder, signers), manifestFault: undefined };
+  } catch (error) {
+    if (!(error instanceof CacheError) || error.code === 'storage') throw error;
+    return { manifest: undefined, manifestFault: error.message.split('\n')[0] };
+  }
+}

@@ -1,0 +1,73 @@
+import type { Stats } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CacheError, systemCode } from '../../cache/errors.ts';
+import { BLOBS, DIRECTORY, PARTS, STORE_FILE } from '../../cache/layout.ts';
+import { OWN_NAMES } from '../../storage/store-folder.ts';
+import { isCarriedName, STORE_FOLDER } from './manifest.ts';
+
+/** What stands in the store of a medium. Names are relative to the store. */
+export interface StoreFiles {
+  /** Bytes of each file of a kind that a medium carries. */
+  readonly sizes: ReadonlyMap<string, number>;
+  /** Names of what else is there and has no business in a store. */
+  readonly strays: readonly string[];
+}
+
+/**
+ * Looks at every file of the medium's store, without opening any. What a store keeps for its own use (its log, what was
+ * imported, what is being written) is passed over: it isn't carried.
+ * @throws CacheError `storage`
+ */
+export async function listStoreFiles(medium: string): Promise<StoreFiles> {
+  const root = join(medium, STORE_FOLDER);
+  const sizes = new Map<string, number>();
+  const strays: string[] = [];
+  const visit = async (folder: string): Promise<void> => {
+    for (const item of await namesIn(join(root, folder))) {
+      const name = folder + item;
+      if (folder === '' && isForOwnUse(item)) continue;
+      const stats = await statsOf(join(root, name));
+      if (stats?.isDirectory()) await visit(`${name}/`);
+      else if (stats?.isFile() && isCarriedName(name)) sizes.set(name, stats.size);
+      else if (stats !== undefined) strays.push(name);
+    }
+  };
+  await visit('');
+  return { sizes, strays };
+}
+
+const CARRIED: ReadonlySet<string> = new Set([
+  STORE_FILE,
+  ...[BLOBS, DIRECTORY, PARTS].map((prefix) => prefix.slice(0, -1)),
+]);
+
+function isForOwnUse(name: string): boolean {
+  return OWN_NAMES.has(name) && !CARRIED.has(name);
+}
+
+async function namesIn(path: string): Promise<readonly string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw readError(path, error);
+  }
+}
+
+async function statsOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw readError(path, error);
+  }
+}
+
+function readError(path: string, error: unknown): CacheError {
+  return new CacheError(
+    'storage',
+    `${path}: can't be read (${systemCode(error) ?? String(error)}); is the medium all right?`,
+    { cause: error },
+  );
+}

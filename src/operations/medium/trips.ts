@@ -1,0 +1,104 @@
+import { randomBytes, randomInt, type X509Certificate } from 'node:crypto';
+import { z } from 'zod';
+import { digestOf, type Digest } from '../../cache/digest.ts';
+import { CacheError } from '../../cache/errors.ts';
+import { EXPORTS, tripsPrefix } from '../../cache/layout.ts';
+import type { ObjectStorage } from '../../cache/object-storage.ts';
+import { readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
+import type { Manifest } from './manifest.ts';
+
+/**
+ * Each export of a store has a number, higher than those before it. Where a medium arrives, the numbers that came are
+ * kept: so nobody passes an old medium off as the newest. A number is an object of its own, because two may come at once.
+ */
+
+const RECORD_SIZE_LIMIT = 4096;
+const ORIGIN = `${EXPORTS}origin`;
+
+const originRecord = z.object({ origin: z.string().regex(/^[0-9a-f]{32}$/) });
+
+/**
+ * Takes the next number of the store's exports. It's never given again, also when the export fails.
+ * @param after a number that is known to be taken, by a medium that tells it
+ * @throws CacheError `storage`, `no-space`
+ */
+export async function takeSerial(storage: ObjectStorage, after: number): Promise<number> {
+  for (let attempt = 0; ; attempt++) {
+    const highest = Math.max(after, ...(await takenSerials(storage)).map(({ serial }) => serial));
+    // Two who took the same number at the same moment both see it, and are unlikely to take the same one again.
+    const serial = highest + 1 + (attempt === 0 ? 0 : randomInt(8));
+    const name = `${EXPORTS}${serial}-${randomBytes(8).toString('hex')}`;
+    await writeSmallObject(storage, name, JSON.stringify({ taken: new Date().toISOString() }));
+    const others = (await takenSerials(storage)).filter((other) => other.name !== name);
+    if (others.every((other) => other.serial < serial)) return serial;
+  }
+}
+
+interface TakenSerial {
+  readonly name: string;
+  readonly serial: number;
+}
+
+async function takenSerials(storage: ObjectStorage): Promise<readonly TakenSerial[]> {
+  const taken: TakenSerial[] = [];
+  for await (const name of storage.list(EXPORTS)) {
+    const serial = Number(/^(\d{1,15})-/.exec(name.slice(EXPORTS.length))?.[1]);
+    if (serial > 0) taken.push({ name, serial });
+  }
+  return taken;
+}
+
+/** What tells this store from all others that export; made on the first export. @throws CacheError `storage` */
+export async function originOf(storage: ObjectStorage): Promise<string> {
+  const known = await readOrigin(storage);
+  if (known !== undefined) return known;
+  const origin = randomBytes(16).toString('hex');
+  await writeSmallObject(storage, ORIGIN, JSON.stringify({ origin }));
+  // Of two who make one at once the later one's counts for both.
+  return (await readOrigin(storage)) ?? origin;
+}
+
+/** @returns undefined where nothing was exported yet */
+export async function readOrigin(storage: ObjectStorage): Promise<string | undefined> {
+  const text = await readSmallObject(storage, ORIGIN, RECORD_SIZE_LIMIT);
+  if (text === undefined) return undefined;
+  try {
+    return originRecord.parse(JSON.parse(text)).origin;
+  } catch (error) {
+    throw new CacheError(
+      'storage',
+      `${ORIGIN} of the store is damaged; remove it: the next export then counts anew, and sites have to be told --accept-older once`,
+      { cause: error },
+    );
+  }
+}
+
+/** The highest number of this medium's signer and origin that arrived here; 0 when none did. */
+export async function highestArrived(storage: ObjectStorage, medium: Arrival): Promise<number> {
+  const prefix = tripsPrefix(originId(medium));
+  let highest = 0;
+  for await (const name of storage.list(prefix)) {
+    const serial = Number(name.slice(prefix.length));
+    if (Number.isSafeInteger(serial)) highest = Math.max(highest, serial);
+  }
+  return highest;
+}
+
+/** Remembers that a medium arrived and all of it was good. */
+export async function rememberArrival(storage: ObjectStorage, medium: Arrival): Promise<void> {
+  const { origin, serial, created, by } = medium.manifest;
+  const record = { origin, serial, created, signer: by.fingerprint, arrived: new Date().toISOString() };
+  await writeSmallObject(storage, `${tripsPrefix(originId(medium))}${serial}`, JSON.stringify(record));
+}
+
+interface Arrival {
+  readonly manifest: Manifest;
+  readonly signer: X509Certificate;
+}
+
+/** The key counts, not the certificate: a renewed one must not make old media new. */
+function originId({ manifest, signer }: Arrival): Digest {
+  return digestOf(
+    JSON.stringify([digestOf(signer.publicKey.export({ type: 'spki', format: 'der' })), manifest.origin]),
+  );
+}

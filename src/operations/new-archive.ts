@@ -1,0 +1,104 @@
+import { lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CacheError, systemCode } from '../cache/errors.ts';
+import { checkRoom, ROOM_CHECK_INTERVAL } from '../storage/free-space.ts';
+import { storageError, throwUnlessAbsent } from '../storage/storage-error.ts';
+import { syncFolder } from '../storage/sync-folder.ts';
+import { isLeftover, ownerTag } from '../storage/temporary-name.ts';
+
+/** An archive that is being written into a folder; it has a name only once it is whole. */
+export interface NewArchive {
+  /** Resolves when `chunk` may be reused. @throws CacheError `no-space`, `storage` */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Makes it durable and gives it its name, in place of a file that has it. @throws CacheError `no-space`, `storage` */
+  keep(name: string): Promise<void>;
+  /** Forgets what was written; does nothing after `keep`. */
+  abort(): Promise<void>;
+}
+
+/** `.OWNER.WORD.part`: hidden, and no archive by its name; it tells who writes it. */
+const TEMPORARY = /^\.(\w+-\w+-\w+-\d+-\d+\.\w+\.part)$/;
+
+/**
+ * Makes the folder that archives are written to if it isn't there, but not those above: a medium that isn't mounted
+ * would be written to the disk below. What killed writers left in it goes.
+ * @throws CacheError `usage` when it can't be made, `storage` when it can't be looked at
+ */
+export async function prepareFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT')
+      throw new CacheError(
+        'usage',
+        `${folder}: the folder to make it in is not there; is the medium mounted?`,
+      );
+    if (code !== 'EEXIST') throw storageError(error, `can't make ${folder}`);
+    if (!(await stat(folder)).isDirectory()) throw new CacheError('usage', `${folder} is not a folder`);
+  }
+  try {
+    for (const name of await readdir(folder)) {
+      const temporary = TEMPORARY.exec(name)?.[1];
+      if (temporary === undefined) continue;
+      const { mtimeMs } = await lstat(join(folder, name));
+      if (isLeftover(temporary, mtimeMs)) await unlink(join(folder, name));
+    }
+  } catch (error) {
+    throwUnlessAbsent(error, `can't clean up ${folder}`);
+  }
+}
+
+/**
+ * @param word what tells it from others that this process writes, of letters and digits
+ * @param minFreeSpace bytes that stay free
+ * @throws CacheError `no-space`, `storage`
+ */
+export async function createNewArchive(
+  folder: string,
+  word: string,
+  minFreeSpace: number,
+): Promise<NewArchive> {
+  const path = join(folder, `.${ownerTag()}.${word}.part`);
+  await checkRoom(folder, 0, minFreeSpace);
+  const file = await writing(path, () => open(path, 'wx'));
+  let nextCheck = ROOM_CHECK_INTERVAL;
+  let position = 0;
+  let state: 'open' | 'kept' | 'aborted' = 'open';
+
+  return {
+    async write(chunk) {
+      if (position >= nextCheck) {
+        nextCheck = position + ROOM_CHECK_INTERVAL;
+        await checkRoom(folder, 0, minFreeSpace);
+      }
+      await writing(path, () => file.appendFile(chunk));
+      position += chunk.byteLength;
+    },
+    keep: (name) =>
+      writing(join(folder, name), async () => {
+        await file.sync();
+        await file.close();
+        await rename(path, join(folder, name));
+        state = 'kept';
+        await syncFolder(folder);
+      }),
+    async abort() {
+      if (state !== 'open') return;
+      state = 'aborted';
+      // Closing it once more does nothing.
+      await file.close();
+      await unlink(path).catch((error: unknown) => {
+        throwUnlessAbsent(error, `can't remove ${path}`);
+      });
+    },
+  };
+}
+
+async function writing<T>(path: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    throw storageError(error, `can't write ${path}`);
+  }
+}

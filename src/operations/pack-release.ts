@@ -1,0 +1,205 @@
+import { join } from 'node:path';
+import type { Blobs, BlobWriter } from '../cache/blobs.ts';
+import { CacheError } from '../cache/errors.ts';
+import type { OsRelease } from '../cache/platform.ts';
+import { formatArchiveName, parseArchiveName } from '../release/archive-name.ts';
+import { packFolder } from '../release/pack-folder.ts';
+import type { ReleaseContents } from '../release/release-contents.ts';
+import { readReleaseFolder, type ReleaseFolder } from '../release/release-folder.ts';
+import { faultsOfMarkers, type ReleaseMarkers } from '../release/release-markers.ts';
+import { nameOfRelease } from '../release/release-name.ts';
+import { measureTar, type TarMeasure } from '../release/tar-program.ts';
+import { chooseArchiveName, holdsBytes } from './archive-place.ts';
+import { hashOnly } from './hash-only.ts';
+import { createNewArchive, type NewArchive } from './new-archive.ts';
+import { addReleaseEntry, type EntryTarget, type StoredRelease } from './release-entry.ts';
+import { identifyRelease, type ReleaseIdentity } from './release-identity.ts';
+
+/** The folder of a release that may be packed. */
+export interface PackableFolder extends ReleaseFolder, TarMeasure {
+  /** As the person named it. */
+  readonly folder: string;
+}
+
+export interface PackOptions {
+  /** The folder that archives are written to; `prepareFolder` makes it ready. */
+  readonly output: string;
+  /** Bytes that stay free there. */
+  readonly minFreeSpace: number;
+  /** Packs what slapgrid would not hand on, too. */
+  readonly force: boolean;
+  /** The system it was built for; `multiarch` is that of this machine, where it is the one that it was built on. */
+  readonly builtOn: { readonly os: OsRelease; readonly multiarch?: string | undefined };
+  /** The machine it was built for, where a person tells it. */
+  readonly multiarch?: string | undefined;
+  /** Where it was built and must be unpacked, where that is not where it is now. */
+  readonly softwareRoot?: string | undefined;
+  /** The store that it is imported into; left out when it is only packed. */
+  readonly target?: PackTarget | undefined;
+  /** Bytes of tar that were made since the last call; `PackableFolder.size` in all. */
+  readonly onProgress?: (folder: PackableFolder, bytes: number) => void;
+  readonly now?: () => Date;
+}
+
+export interface PackTarget extends EntryTarget {
+  readonly blobs: Blobs;
+}
+
+/** What became of one folder. */
+export type PackResult = PackedRelease | RefusedFolder;
+
+export interface PackedRelease extends StoredRelease {
+  readonly folder: string;
+  /** The archive. */
+  readonly path: string;
+  /** `packed`: without an import. `unchanged`: the same entry was there, or without an import the same archive. */
+  readonly outcome: 'imported' | 'packed' | 'unchanged';
+  /** What a person should know although nothing is wrong. */
+  readonly warnings: readonly string[];
+}
+
+export interface RefusedFolder {
+  readonly folder: string;
+  readonly outcome: 'refused';
+  readonly reason: string;
+}
+
+/** What is known of a folder before anything is packed. */
+export type ExaminedFolder = PackableFolder | RefusedFolder;
+
+export function isPackable(folder: ExaminedFolder): folder is PackableFolder {
+  return 'size' in folder;
+}
+
+/** Looks at a folder before anything is packed; how large it is, is known only after that. */
+export async function examineFolder(
+  folder: string,
+  { url, force }: { readonly url?: string | undefined; readonly force: boolean },
+): Promise<ExaminedFolder> {
+  try {
+    const release = await readReleaseFolder(folder, url);
+    checkMarkers(release.markers, force);
+    return { folder, ...release, ...(await measureTar(release.path)) };
+  } catch (error) {
+    return refusalOf(folder, error);
+  }
+}
+
+/**
+ * Packs folders of a software root, one after the other, and imports each in the same pass. What is wrong with one
+ * doesn't stop the rest. Results come in the order of the folders; one that was refused already is its own result.
+ * @throws CacheError `storage`, `no-space`: what is written to failed; what was not yielded was not packed
+ */
+export async function* packReleases(
+  folders: readonly ExaminedFolder[],
+  options: PackOptions,
+): AsyncGenerator<PackResult> {
+  for (const folder of folders) yield isPackable(folder) ? await packRelease(folder, options) : folder;
+}
+
+async function packRelease(folder: PackableFolder, options: PackOptions): Promise<PackResult> {
+  const { output, minFreeSpace, target } = options;
+  let archive: NewArchive | undefined;
+  let writer: BlobWriter | undefined;
+  try {
+    archive = await createNewArchive(output, folder.key, minFreeSpace);
+    writer = target === undefined ? hashOnly() : await target.blobs.create();
+    const contents = await writeBoth(folder, [archive, writer], options);
+    checkMarkers(contents.markers, options.force);
+    const identity = identify(folder, contents, options);
+    const file = await chooseArchiveName(output, namesOf(identity), identity.key);
+    const path = join(output, file);
+    const { digest: sha512, size } = await writer.commit();
+    const isThere = await holdsBytes(path, { sha512, size });
+    if (!isThere) await archive.keep(file);
+    const release = { file, ...identity, sha512, size };
+    const warnings = warningsOf(folder, contents, release, options);
+    const outcome = await outcomeOf(folder, release, isThere, options);
+    return { folder: folder.folder, path, ...release, outcome, warnings };
+  } catch (error) {
+    return refusalOf(folder.folder, error);
+  } finally {
+    await archive?.abort();
+    await writer?.abort();
+  }
+}
+
+/** The one pass: the tar is read, looked at, compressed, written to both places and hashed. */
+async function writeBoth(
+  folder: PackableFolder,
+  writers: readonly Pick<BlobWriter, 'write'>[],
+  { onProgress }: PackOptions,
+): Promise<ReleaseContents> {
+  const packing = packFolder(folder.path, (bytes) => onProgress?.(folder, bytes));
+  for await (const piece of packing.archive) {
+    await Promise.all(writers.map((writer) => writer.write(piece)));
+  }
+  return packing.contents();
+}
+
+function identify(
+  { softwareUrl }: ReleaseFolder,
+  contents: ReleaseContents,
+  { builtOn, multiarch }: PackOptions,
+): ReleaseIdentity {
+  const name = nameOfRelease(softwareUrl);
+  return identifyRelease(
+    { ...contents, multiarch: contents.multiarch ?? builtOn.multiarch },
+    { name, base: name },
+    { url: softwareUrl, os: builtOn.os, multiarch, software: new Map<string, string>() },
+  );
+}
+
+/** Another release, of a fork or another server, may be called the same: the second name is this one's alone. */
+function namesOf({ softwareUrl, key, platform }: ReleaseIdentity): readonly string[] {
+  const name = nameOfRelease(softwareUrl);
+  return [name, `${name}-${key.slice(0, 8)}`].map((base) => formatArchiveName(base, platform));
+}
+
+async function outcomeOf(
+  folder: PackableFolder,
+  release: StoredRelease,
+  isThere: boolean,
+  { target, softwareRoot = folder.softwareRoot, now }: PackOptions,
+): Promise<PackedRelease['outcome']> {
+  if (target === undefined) return isThere ? 'unchanged' : 'packed';
+  const origin = { action: 'pack', source: folder.path, softwareRoot, now } as const;
+  const { isNew } = await addReleaseEntry(release, target, origin);
+  return isNew ? 'imported' : 'unchanged';
+}
+
+function checkMarkers(markers: ReleaseMarkers, force: boolean): void {
+  const faults = faultsOfMarkers(markers);
+  if (faults.length > 0 && !force)
+    throw new CacheError('invalid-archive', `${faults.join('; ')}; pack it all the same with --force`);
+}
+
+function warningsOf(
+  { sockets }: PackableFolder,
+  { markers, multiarch }: ReleaseContents,
+  { file, platform }: StoredRelease,
+  { builtOn }: PackOptions,
+): readonly string[] {
+  const warnings = [...faultsOfMarkers(markers)];
+  const [socket] = sockets;
+  if (socket !== undefined)
+    warnings.push(
+      `left out, because only a running program has it: the socket ${socket}${sockets.length > 1 ? ` and ${sockets.length - 1} more` : ''}`,
+    );
+  if (builtOn.multiarch !== undefined && multiarch !== undefined && multiarch !== builtOn.multiarch)
+    warnings.push(
+      `its programs are for ${multiarch}, this machine is ${builtOn.multiarch}: if it was not built here, tell the system with --os`,
+    );
+  const told = parseArchiveName(file);
+  if (told.os?.join() !== platform.os.join())
+    warnings.push(
+      `its file name does not tell its system (${platform.os.join(' ')}) in full: who imports the file elsewhere needs --os`,
+    );
+  return warnings;
+}
+
+/** What concerns one folder only; a store or a disk that fails concerns all. */
+function refusalOf(folder: string, error: unknown): RefusedFolder {
+  if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space') throw error;
+  return { folder, outcome: 'refused', reason: error.message };
+}

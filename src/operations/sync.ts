@@ -1,0 +1,158 @@
+import type { CustodyLog } from '../cache/custody.ts';
+import type { Digest } from '../cache/digest.ts';
+import { checkBinding, type EntryPair } from '../cache/entry.ts';
+import { CacheError } from '../cache/errors.ts';
+import type { Key } from '../cache/key.ts';
+import { compatibilityClass } from '../cache/platform.ts';
+import type { TrustedCertificates } from '../cache/signature.ts';
+import { DamagedObject } from '../cache/small-object.ts';
+import type { Source, SourceBlob, SourceEntry } from './source.ts';
+import {
+  missingBlob,
+  reasonOf,
+  transferEntries,
+  type TransferResult,
+  type TransferTarget,
+} from './transfer.ts';
+
+export interface SyncOptions {
+  /** Whose signatures count. */
+  readonly trusted: TrustedCertificates;
+  /** Finds out what would be copied, and writes nothing. */
+  readonly dryRun?: boolean;
+  /** Bytes of an entry's blob that were copied since the last call, and of how many where that is known. */
+  readonly onProgress?: (entry: SourceEntry, bytes: number, size: number | undefined) => void;
+}
+
+/** What became of one entry, or of a key whose entries can't be read. */
+export type SyncResult =
+  | TransferResult
+  /** It would overtake a newer one of its platform and signer that is there. */
+  | { readonly key: Key; readonly entry: SourceEntry; readonly outcome: 'left-out' }
+  | { readonly key: Key; readonly outcome: 'unreadable'; readonly reason: string };
+
+/** A running cache that takes uploads. */
+export interface UploadTarget extends Source {
+  /** @param open is asked for the bytes, once for each try */
+  putBlob(digest: Digest, open: () => Promise<SourceBlob>): Promise<void>;
+  /** Adds an entry, as the newest of its key. */
+  putEntry(key: Key, pair: EntryPair): Promise<void>;
+}
+
+/**
+ * Copies to a store all that it lacks of a source, key by key, and changes nothing else. May be broken off at any moment.
+ * @throws CacheError `storage`, `no-space`, `unavailable`: the store or the source failed
+ */
+export function syncToStore(
+  source: Source,
+  target: TransferTarget & { readonly custody: CustodyLog },
+  { onProgress, ...options }: SyncOptions,
+): AsyncGenerator<SyncResult> {
+  return forEachKey(source, async function* (key) {
+    const listed = await source.entries(key);
+    const results = transferEntries(key, listed, source, target, {
+      ...options,
+      onProgress: (digest, bytes, size) => {
+        const entry = listed.find(({ sha512 }) => sha512 === digest);
+        if (entry !== undefined) onProgress?.(entry, bytes, size);
+      },
+    });
+    for await (const result of results) {
+      if (result.outcome === 'copied') {
+        const { digest, sha512, softwareUrl } = result.entry;
+        const size = (await target.blobs.stat(sha512))?.size;
+        await target.custody.record({
+          ...{ action: 'sync', key, entry: digest, sha512, softwareUrl, size, source: source.name },
+        });
+      }
+      yield result;
+    }
+  });
+}
+
+/**
+ * Uploads to a running cache all that it lacks of a source. It makes every entry the newest of its key: so the oldest
+ * goes first, and one that stands behind another of its platform and signer that is there already is left out.
+ * @throws CacheError `unavailable`, `unauthorized`, `forbidden`, `no-space`, `storage`
+ */
+export function syncToServer(
+  source: Source,
+  target: UploadTarget,
+  { trusted, dryRun = false, onProgress }: SyncOptions,
+): AsyncGenerator<SyncResult> {
+  return forEachKey(source, async function* (key) {
+    const listed = await source.entries(key);
+    const present = new Set((await target.entries(key)).map(({ digest }) => digest));
+    for (const [index, entry] of [...listed.entries()].reverse()) {
+      try {
+        trusted.verify(entry);
+        checkBinding(key, entry);
+        const isThere = present.has(entry.digest);
+        const ahead = listed.slice(0, index).filter(({ digest }) => present.has(digest));
+        if (!isThere && ahead.some((other) => isSuccessor(other, entry))) {
+          yield { key, entry, outcome: 'left-out' };
+          continue;
+        }
+        const hadBlob = await uploadBlob(entry);
+        if (!isThere && !dryRun) await target.putEntry(key, entry.pair);
+        yield { key, entry, outcome: isThere && hadBlob ? 'unchanged' : dryRun ? 'missing' : 'copied' };
+      } catch (error) {
+        yield { key, entry, outcome: 'refused', reason: reasonOf(error) };
+      }
+    }
+  });
+
+  /** Whether a node that takes the one never takes the other. */
+  function isSuccessor(a: SourceEntry, b: SourceEntry): boolean {
+    const classOf = ({ platform }: SourceEntry): string | undefined =>
+      platform && compatibilityClass(platform);
+    const signerOf = (entry: SourceEntry): string | undefined => trusted.signerOf(entry)?.fingerprint512;
+    return classOf(a) === classOf(b) && signerOf(a) === signerOf(b);
+  }
+
+  /** @returns whether it was there already */
+  async function uploadBlob(entry: SourceEntry): Promise<boolean> {
+    const { sha512 } = entry;
+    const [there, here] = [await target.blobSize(sha512), await source.blobSize(sha512)];
+    if (there !== undefined && (there === entry.size || there === (here ?? there))) return true;
+    if (here === undefined) throw missingBlob(entry, source);
+    if (!dryRun) await target.putBlob(sha512, () => openWithProgress(entry));
+    return false;
+  }
+
+  async function openWithProgress(entry: SourceEntry): Promise<SourceBlob> {
+    const blob = await source.openBlob(entry.sha512);
+    if (blob === undefined) throw missingBlob(entry, source);
+    return { ...blob, pieces: counted() };
+
+    async function* counted(): AsyncGenerator<Uint8Array> {
+      for await (const piece of blob?.pieces ?? []) {
+        yield piece;
+        onProgress?.(entry, piece.byteLength, blob?.size);
+      }
+    }
+  }
+}
+
+/** What can't be read of one key says nothing about the others; what can't be read of so many says that all is lost. */
+const UNREADABLE_IN_A_ROW = 3;
+
+async function* forEachKey(
+  source: Source,
+  sync: (key: Key) => AsyncGenerator<SyncResult>,
+): AsyncGenerator<SyncResult> {
+  let unavailable = 0;
+  for await (const key of source.keys()) {
+    try {
+      yield* sync(key);
+      unavailable = 0;
+    } catch (error) {
+      if (!(error instanceof CacheError)) throw error;
+      // One bad entry of another cache is an answer 500 to its key, which can't be told from worse.
+      if (error.code === 'unavailable') unavailable++;
+      else if (!(error instanceof DamagedObject)) throw error;
+      if (unavailable >= UNREADABLE_IN_A_ROW) throw error;
+      yield { key, outcome: 'unreadable', reason: error.message };
+    }
+  }
+}

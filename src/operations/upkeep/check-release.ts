@@ -1,0 +1,160 @@
+import { createHasher, type Digest } from '../../cache/digest.ts';
+import { checkBinding } from '../../cache/entry.ts';
+import { CacheError } from '../../cache/errors.ts';
+import type { Key } from '../../cache/key.ts';
+import { formatPlatform, isCompatible, type Platform } from '../../cache/platform.ts';
+import type { TrustedCertificates } from '../../cache/signature.ts';
+import { DamagedObject } from '../../cache/small-object.ts';
+import { isLoss } from '../../storage/storage-error.ts';
+import type { Source, SourceEntry } from '../source.ts';
+
+export interface CheckOptions {
+  /** Where it is to be installed. */
+  readonly machine: Platform;
+  /** Whom the nodes trust. */
+  readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
+  /** Whether the blob is read and hashed. */
+  readonly deep: boolean;
+  /** Bytes of a blob that were read since the last call. */
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+}
+
+/** What would become of an installation. */
+export interface ReleaseCheck {
+  readonly key: Key;
+  /** Why a node could not install it; undefined when it could. */
+  readonly problem: ReleaseProblem | undefined;
+  /** The entry that a node takes: of those that it trusts the first that fits. */
+  readonly chosen: ChosenEntry | undefined;
+  /** For which platforms there are entries, whether a node could trust them or not; each once. */
+  readonly platforms: readonly Platform[];
+}
+
+export interface ChosenEntry {
+  readonly entry: Digest;
+  readonly platform: Platform | undefined;
+  readonly sha512: Digest;
+  /** Bytes of the blob; undefined when it isn't there. */
+  readonly size: number | undefined;
+}
+
+export interface ReleaseProblem {
+  readonly kind:
+    | 'no-entry'
+    | 'entry-damaged'
+    | 'incompatible'
+    | 'untrusted'
+    /** It belongs under another key. */
+    | 'key-mismatch'
+    | 'blob-missing'
+    | 'blob-damaged'
+    | 'unreadable'
+    /** Whoever was asked did not answer as a cache does. */
+    | 'unavailable';
+  /** For a person. */
+  readonly message: string;
+}
+
+/**
+ * Goes the way that a node goes (protocol.md, "Which entry a node installs").
+ * @throws CacheError: the source can't be asked
+ */
+export async function checkRelease(key: Key, source: Source, options: CheckOptions): Promise<ReleaseCheck> {
+  let entries: readonly SourceEntry[];
+  try {
+    entries = await source.entries(key);
+  } catch (error) {
+    if (!(error instanceof DamagedObject) && !isLoss(error)) throw error;
+    const problem = { kind: 'entry-damaged', message: error.message } as const;
+    return { key, problem, chosen: undefined, platforms: [] };
+  }
+  const platforms = platformsOf(entries);
+  const chosen = entries.find((entry) => fits(entry, options) && isTrusted(entry, options));
+  if (chosen === undefined)
+    return { key, problem: faultOfAll(entries, platforms, options), chosen, platforms };
+  const { digest, platform, sha512 } = chosen;
+  const { size, problem } = await checkChosen(key, chosen, source, options);
+  return { key, problem, chosen: { entry: digest, platform, sha512, size }, platforms };
+}
+
+function fits({ platform }: SourceEntry, { machine }: CheckOptions): boolean {
+  return platform !== undefined && isCompatible(platform, machine);
+}
+
+function isTrusted(entry: SourceEntry, { trusted }: CheckOptions): boolean {
+  return trusted.signerOf(entry) !== undefined;
+}
+
+/** Why none of the entries is taken. */
+function faultOfAll(
+  entries: readonly SourceEntry[],
+  platforms: readonly Platform[],
+  options: CheckOptions,
+): ReleaseProblem {
+  if (entries.length === 0) return { kind: 'no-entry', message: 'there is no entry for it' };
+  const machine = formatPlatform(options.machine);
+  const fitting = entries.filter((entry) => fits(entry, options));
+  if (fitting.length === 0) {
+    const others = platforms.length === 0 ? 'none that is told' : platforms.map(formatPlatform).join(', ');
+    return { kind: 'incompatible', message: `there is no build for ${machine}, only for ${others}` };
+  }
+  const isUnsigned = fitting.every(({ pair }) => pair[1] === '');
+  return {
+    kind: 'untrusted',
+    message: `there is a build for ${machine}, but ${isUnsigned ? 'it is not signed' : 'no trusted certificate verifies its signature'}`,
+  };
+}
+
+async function checkChosen(
+  key: Key,
+  entry: SourceEntry,
+  source: Source,
+  { deep, onProgress }: CheckOptions,
+): Promise<{ readonly size: number | undefined; readonly problem: ReleaseProblem | undefined }> {
+  const { sha512 } = entry;
+  const missing = { kind: 'blob-missing', message: `its blob ${sha512} is not there` } as const;
+  let size: number | undefined;
+  try {
+    checkBinding(key, entry);
+    size = await source.blobSize(sha512);
+    if (size === undefined) return { size, problem: missing };
+    // An entry may tell a wrong size of a good blob: the bytes decide.
+    if (!deep && (entry.size === undefined || entry.size === size)) return { size, problem: undefined };
+    const actual = await hashOf(sha512, source, onProgress);
+    if (actual === sha512) return { size, problem: undefined };
+    if (actual === undefined) return { size: undefined, problem: missing };
+    const message = `its blob ${sha512} is damaged: its ${size} bytes have the sha512 ${actual}`;
+    return { size, problem: { kind: 'blob-damaged', message } };
+  } catch (error) {
+    if (error instanceof CacheError && error.code === 'key-mismatch')
+      return { size, problem: { kind: 'key-mismatch', message: error.message } };
+    if (!isLoss(error)) throw error;
+    return { size, problem: { kind: 'unreadable', message: error.message } };
+  }
+}
+
+async function hashOf(
+  sha512: Digest,
+  source: Source,
+  onProgress: CheckOptions['onProgress'],
+): Promise<Digest | undefined> {
+  const blob = await source.openBlob(sha512);
+  if (blob === undefined) return undefined;
+  try {
+    const hasher = createHasher();
+    for await (const piece of blob.pieces) {
+      hasher.update(piece);
+      onProgress?.(piece.byteLength);
+    }
+    return hasher.digest();
+  } finally {
+    await blob.close();
+  }
+}
+
+function platformsOf(entries: readonly SourceEntry[]): readonly Platform[] {
+  const platforms = new Map<string, Platform>();
+  for (const { platform } of entries)
+    if (platform !== undefined) platforms.set(JSON.stringify(platform), platform);
+  return [...platforms.values()];
+}

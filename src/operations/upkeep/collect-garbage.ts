@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CustodyLog } from '../../cache/custody.ts';
+import { blobName } from '../../cache/layout.ts';
+import type { ObjectStorage } from '../../cache/object-storage.ts';
+import { DamagedObject } from '../../cache/small-object.ts';
+import type { StoreUpkeep, TakenObject } from '../../cache/store-upkeep.ts';
+import { isLoss } from '../../storage/storage-error.ts';
+import type { GarbageBlob, GarbageEntry, GarbageSearch, GarbageStore } from './garbage.ts';
+
+export interface GarbageTarget extends GarbageStore {
+  readonly storage: ObjectStorage;
+  readonly upkeep: StoreUpkeep;
+  readonly custody: Pick<CustodyLog, 'record'>;
+}
+
+/**
+ * How long a blob is out of sight before it is removed, milliseconds. Whoever saw it just before, and relies on it, has
+ * written the entry that names it by then.
+ */
+const SETTLE_MS = 2000;
+/** Events that are recorded together. */
+const BATCH = 64;
+
+/** What was removed of each kind. */
+export interface Removed {
+  readonly entries: readonly GarbageEntry[];
+  readonly blobs: readonly GarbageBlob[];
+  readonly leftovers: readonly string[];
+  readonly records: readonly string[];
+}
+
+/**
+ * Removes garbage, also while others write to the store: a blob that an entry names by now, or that was written anew,
+ * stays.
+ * @param settle milliseconds
+ * @throws CacheError `storage`
+ */
+export async function removeGarbage(
+  store: GarbageTarget,
+  search: GarbageSearch,
+  settle = SETTLE_MS,
+): Promise<Removed> {
+  const { garbage } = search;
+  const entries = await removeEntries(store, garbage.entries);
+  const blobs = await removeBlobs(store, search, settle);
+  for (const path of garbage.leftovers) await store.upkeep.removeLeftover(path);
+  for (const name of garbage.records) await store.storage.remove(name);
+  return { entries, blobs, leftovers: garbage.leftovers, records: garbage.records };
+}
+
+async function removeEntries(
+  { directory, custody }: GarbageTarget,
+  entries: readonly GarbageEntry[],
+): Promise<readonly GarbageEntry[]> {
+  const removed: GarbageEntry[] = [];
+  await inBatches(entries, async (garbage) => {
+    const { key, entry, sha512, softwareUrl } = garbage;
+    if (!(await directory.remove(key, entry))) return;
+    removed.push(garbage);
+    await custody.record({ action: 'gc', key, entry, sha512, softwareUrl, reason: 'superseded' });
+  });
+  return removed;
+}
+
+async function removeBlobs(
+  store: GarbageTarget,
+  search: GarbageSearch,
+  settle: number,
+): Promise<readonly GarbageBlob[]> {
+  const { garbage, referenced } = search;
+  if (garbage.blobs.length === 0 || !(await seeNewEntries(store, search))) return [];
+  const taken: TakenBlob[] = [];
+  const removed: GarbageBlob[] = [];
+  try {
+    for (const blob of garbage.blobs) {
+      if (!referenced.has(blob.sha512)) await take(blob, store, search.youngest, taken);
+    }
+    await sleep(settle);
+    const isAllSeen = await seeNewEntries(store, search);
+    const isNamed = ({ sha512 }: GarbageBlob): boolean => !isAllSeen || referenced.has(sha512);
+    for (const { object } of taken.filter(({ blob }) => isNamed(blob))) await object.putBack();
+    await inBatches(
+      taken.splice(0).filter(({ blob }) => !isNamed(blob)),
+      async ({ blob, object }) => {
+        await object.remove();
+        removed.push(blob);
+        await store.custody.record({ action: 'gc', ...blob, reason: 'no entry names it' });
+      },
+    );
+  } finally {
+    // It failed: nobody knows yet whether they are garbage.
+    for (const { object } of taken) await object.putBack();
+  }
+  return removed;
+}
+
+interface TakenBlob {
+  readonly blob: GarbageBlob;
+  readonly object: TakenObject;
+}
+
+/** One of the same name may have been written since the search: that goes back at once. */
+async function take(
+  blob: GarbageBlob,
+  { upkeep }: GarbageTarget,
+  youngest: number,
+  taken: TakenBlob[],
+): Promise<void> {
+  const object = await upkeep.takeOut(blobName(blob.sha512));
+  if (object === undefined) return;
+  if (object.modified > youngest) await object.putBack();
+  else taken.push({ blob, object });
+}
+
+/**
+ * Reads the entries that have come since, and notes the blobs that they name.
+ * @returns false when one can't be read: it might name any
+ */
+async function seeNewEntries(
+  { directory }: GarbageTarget,
+  { seen, referenced }: GarbageSearch,
+): Promise<boolean> {
+  for await (const { key, digest } of directory.list()) {
+    if (seen.has(digest)) continue;
+    try {
+      const entry = await directory.entry(key, digest);
+      if (entry !== undefined) referenced.add(entry.sha512);
+      seen.add(digest);
+    } catch (error) {
+      if (!(error instanceof DamagedObject) && !isLoss(error)) throw error;
+      return false;
+    }
+  }
+  return true;
+}
+
+async function inBatches<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  for (let start = 0; start < items.length; start += BATCH)
+    await Promise.all(items.slice(start, start + BATCH).map(work));
+}

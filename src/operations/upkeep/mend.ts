@@ -1,0 +1,147 @@
+import { createBlobs } from '../../cache/blobs.ts';
+import type { CustodyEvent, CustodyLog } from '../../cache/custody.ts';
+import { createDirectory } from '../../cache/directory.ts';
+import { CacheError } from '../../cache/errors.ts';
+import { BLOBS, STORE_FILE, STORE_FORMAT } from '../../cache/layout.ts';
+import { writeSmallObject } from '../../cache/small-object.ts';
+import type { Source } from '../source.ts';
+import type { Finding } from './finding.ts';
+import { healBlob, healEntry, type HealOptions, type HealTarget } from './heal.ts';
+import { createMendingStorage } from './mending-storage.ts';
+import { createPace } from './pace.ts';
+import type { StoreToVerify } from './verification.ts';
+import { verifyBytes } from './verify-blobs.ts';
+
+export interface MendOptions extends HealOptions {
+  /** Whether what is bad, and no source has good, is moved to quarantine. */
+  readonly repair: boolean;
+  /** Asked for good copies, in this order. */
+  readonly sources: readonly Source[];
+  readonly custody: Pick<CustodyLog, 'record'>;
+}
+
+/** What became of a finding. */
+export type Mended =
+  /** A good one is in its place. */
+  | { readonly outcome: 'healed'; readonly source?: string; readonly quarantined?: string | undefined }
+  | { readonly outcome: 'quarantined'; readonly quarantined: string }
+  /** It isn't there any more, or is all right now: somebody else was quicker, or a fault has passed. */
+  | { readonly outcome: 'gone' }
+  /** Each source that was asked, and why it could not help. */
+  | { readonly outcome: 'left'; readonly reasons: readonly string[] };
+
+const NOT_HEALED: Mended = { outcome: 'left', reasons: [] };
+
+/**
+ * Mends findings, one after the other. A store in use stays right meanwhile: a good copy takes the place of a bad one in
+ * one step, and what is replaced or moved is kept in quarantine, by a path relative to the store.
+ * @throws CacheError `no-space`, `storage`
+ */
+export function createMender(
+  store: StoreToVerify,
+  options: MendOptions,
+): (finding: Finding) => Promise<Mended> {
+  const { quarantine } = store.upkeep;
+  const { repair, sources, custody } = options;
+  const kept = new Map<string, string>();
+  const storage = createMendingStorage(store.storage, quarantine, (name, place) => kept.set(name, place));
+  const target: HealTarget = { storage, blobs: createBlobs(storage), directory: createDirectory(storage) };
+  const unreachable = new Map<Source, string>();
+
+  const heal = async (finding: Finding): Promise<Mended> => {
+    const reasons: string[] = [];
+    for (const source of sources) {
+      try {
+        const known = unreachable.get(source);
+        if (known !== undefined) throw new CacheError('unavailable', known);
+        await healFrom(source, finding, target, options);
+        const quarantined = kept.get(finding.path);
+        await custody.record({
+          ...eventOf(finding),
+          action: 'heal',
+          source: source.name,
+          target: quarantined,
+        });
+        return { outcome: 'healed', source: source.name, quarantined };
+      } catch (error) {
+        if (!(error instanceof CacheError) || error.code === 'no-space') throw error;
+        // Not asked again and again: each time would be waited for.
+        if (error.code === 'unavailable') unreachable.set(source, error.message);
+        reasons.push(`${source.name}: ${error.message}`);
+      }
+    }
+    return { outcome: 'left', reasons };
+  };
+
+  const putAway = async (finding: Finding): Promise<Mended> => {
+    // Looked at once more: a fault that has passed, or a good copy that has come, is not put away.
+    if (!(await isStillBad(finding, store))) return { outcome: 'gone' };
+    const quarantined = await quarantine.move(finding.path);
+    if (quarantined === undefined) return { outcome: 'gone' };
+    await custody.record({ ...eventOf(finding), action: 'repair', target: quarantined });
+    return { outcome: 'quarantined', quarantined };
+  };
+
+  const restoreMark = async (finding: Finding): Promise<Mended> => {
+    storage.condemn(STORE_FILE);
+    await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
+    const quarantined = kept.get(STORE_FILE);
+    await custody.record({ ...eventOf(finding), action: 'repair', target: quarantined });
+    return { outcome: 'healed', quarantined };
+  };
+
+  return async (finding) => {
+    if (finding.kind === 'mark-damaged') return repair ? restoreMark(finding) : NOT_HEALED;
+    const mended = isHealable(finding) ? await heal(finding) : NOT_HEALED;
+    return repair && mended.outcome === 'left' && isMovable(finding) ? putAway(finding) : mended;
+  };
+}
+
+function isHealable({ kind, entry, sha512 }: Finding): boolean {
+  return (
+    kind === 'entry-damaged' ||
+    kind === 'blob-damaged' ||
+    kind === 'blob-missing' ||
+    (kind === 'unreadable' && (entry ?? sha512) !== undefined)
+  );
+}
+
+function isMovable(finding: Finding): boolean {
+  return finding.kind === 'stray' || (finding.kind !== 'blob-missing' && isHealable(finding));
+}
+
+async function healFrom(
+  source: Source,
+  { path, key, entry, sha512 }: Finding,
+  target: HealTarget,
+  options: HealOptions,
+): Promise<void> {
+  if (path.startsWith(BLOBS)) {
+    if (sha512 !== undefined) await healBlob(sha512, source, target, options);
+  } else if (key !== undefined && entry !== undefined) await healEntry(key, entry, source, target, options);
+}
+
+async function isStillBad(
+  { path, key, entry, sha512 }: Finding,
+  { blobs, directory }: StoreToVerify,
+): Promise<boolean> {
+  try {
+    if (path.startsWith(BLOBS)) {
+      const object = sha512 === undefined ? undefined : await blobs.open(sha512);
+      return (
+        sha512 === undefined ||
+        object === undefined ||
+        (await verifyBytes(sha512, object, createPace())) !== undefined
+      );
+    }
+    return key === undefined || entry === undefined || (await directory.entry(key, entry)) === undefined;
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    return true;
+  }
+}
+
+/** What is recorded of it. */
+function eventOf({ problem, key, entry, sha512, softwareUrl, path }: Finding): Omit<CustodyEvent, 'action'> {
+  return { key, entry, sha512, softwareUrl, reason: `${path}: ${problem}` };
+}

@@ -1,0 +1,38 @@
+import type { ObjectStorage } from '../../cache/object-storage.ts';
+import type { Quarantine } from '../../cache/store-upkeep.ts';
+
+/** A storage through which what is bad gets replaced. */
+export interface MendingStorage extends ObjectStorage {
+  /** From now on the object is not there, for whoever reads; what is written in its place keeps it in quarantine. */
+  condemn(name: string): void;
+}
+
+/** @param onKept is told of each object that went into quarantine, and where to */
+export function createMendingStorage(
+  storage: ObjectStorage,
+  quarantine: Quarantine,
+  onKept: (name: string, target: string) => void,
+): MendingStorage {
+  const condemned = new Set<string>();
+  return {
+    condemn: (name) => void condemned.add(name),
+    stat: async (name) => (condemned.has(name) ? undefined : storage.stat(name)),
+    open: async (name) => (condemned.has(name) ? undefined : storage.open(name)),
+    list: (prefix) => storage.list(prefix),
+    remove: (name) => storage.remove(name),
+    async create(size) {
+      const writer = await storage.create(size);
+      return {
+        write: (chunk) => writer.write(chunk),
+        abort: () => writer.abort(),
+        async commit(name) {
+          // Only now the new bytes are known to be right; whoever reads meets either the old ones or the new ones.
+          const target = condemned.has(name) ? await quarantine.keep(name) : undefined;
+          await writer.commit(name);
+          condemned.delete(name);
+          if (target !== undefined) onKept(name, target);
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import { newestFirst, type Directory, type StoredEntry } from '../../cache/directory.ts';
+import type { Digest } from '../../cache/digest.ts';
+import type { Key } from '../../cache/key.ts';
+import { DamagedObject } from '../../cache/small-object.ts';
+import { isLoss } from '../../storage/storage-error.ts';
+
+/** All that a store has of a key. */
+export interface KeyEntries {
+  /** Newest first. */
+  readonly entries: readonly StoredEntry[];
+  /** Names of those that can't be read. */
+  readonly damaged: readonly Digest[];
+}
+
+/** @throws CacheError `storage`, but not for what is damaged */
+export async function readEntries(directory: Directory, key: Key): Promise<KeyEntries> {
+  const entries: StoredEntry[] = [];
+  const damaged: Digest[] = [];
+  for (const digest of await directory.digests(key)) {
+    try {
+      const entry = await directory.entry(key, digest);
+      if (entry !== undefined) entries.push(entry);
+    } catch (error) {
+      if (!(error instanceof DamagedObject) && !isLoss(error)) throw error;
+      damaged.push(digest);
+    }
+  }
+  return { entries: entries.sort(newestFirst), damaged };
+}

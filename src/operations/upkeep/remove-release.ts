@@ -1,0 +1,53 @@
+import type { CustodyLog } from '../../cache/custody.ts';
+import type { Digest } from '../../cache/digest.ts';
+import type { Directory } from '../../cache/directory.ts';
+import type { Key } from '../../cache/key.ts';
+import type { Platform } from '../../cache/platform.ts';
+import { readEntries } from './read-entries.ts';
+
+export interface RemoveOptions {
+  /** Which platforms; all, and those that can't be told, unless told. */
+  readonly matches?: ((platform: Platform) => boolean) | undefined;
+  readonly dryRun: boolean;
+  readonly custody: Pick<CustodyLog, 'record'>;
+}
+
+/** An entry that was removed, or would be. What is told of it is missing where it is damaged. */
+export interface RemovedEntry {
+  readonly key: Key;
+  readonly entry: Digest;
+  readonly sha512?: Digest;
+  readonly softwareUrl?: string | undefined;
+  readonly platform?: Platform | undefined;
+  readonly received?: Date;
+}
+
+/**
+ * Removes the entries of a key. Their blobs stay, because other entries may name them: they are garbage then.
+ * @returns what was removed; nothing when there was nothing to remove
+ * @throws CacheError `storage`
+ */
+export async function removeRelease(
+  key: Key,
+  directory: Directory,
+  { matches, dryRun, custody }: RemoveOptions,
+): Promise<readonly RemovedEntry[]> {
+  const { entries, damaged } = await readEntries(directory, key);
+  const chosen: readonly RemovedEntry[] = [
+    ...entries
+      .filter(({ platform }) => matches === undefined || (platform !== undefined && matches(platform)))
+      .map(({ digest: entry, sha512, softwareUrl, platform, received }) => ({
+        ...{ key, entry, sha512, softwareUrl, platform, received },
+      })),
+    ...(matches === undefined ? damaged.map((entry) => ({ key, entry })) : []),
+  ];
+  if (dryRun) return chosen;
+  const removed: RemovedEntry[] = [];
+  for (const item of chosen) {
+    if (!(await directory.remove(key, item.entry))) continue;
+    removed.push(item);
+    const { entry, sha512, softwareUrl } = item;
+    await custody.record({ action: 'remove', key, entry, sha512, softwareUrl });
+  }
+  return removed;
+}

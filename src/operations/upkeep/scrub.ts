@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { CacheError } from '../../cache/errors.ts';
+import { SCRUB_FILE } from '../../cache/layout.ts';
+import type { ObjectStorage } from '../../cache/object-storage.ts';
+import { DamagedObject, readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
+import type { Finding } from './finding.ts';
+import { createPace } from './pace.ts';
+import type { StoreToVerify, VerifyCounts, VerifyOptions } from './verification.ts';
+import { verifyStore } from './verify-store.ts';
+
+/** A check of the whole store that went to its end. */
+export interface ScrubResult {
+  /** ISO 8601, UTC. */
+  readonly finished: string;
+  /** How much was wrong. */
+  readonly findings: number;
+}
+
+export interface ScrubOptions extends Pick<VerifyOptions, 'trusted' | 'allowUnsigned'> {
+  /** Milliseconds from the end of one check to the next. */
+  readonly interval: number;
+  /** Bytes a second; little enough for a disk to have time for others, unless told. */
+  readonly rate?: number;
+  readonly onBegin: () => void;
+  readonly onFinding: (finding: Finding) => void;
+  readonly onEnd: (result: ScrubResult, looked: VerifyCounts) => void;
+  /** The check could not go to its end, or not be noted; the next one may. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Checks that go on until they are stopped. */
+export interface Scrub {
+  /** The last check, also when an earlier process made it. */
+  last(): ScrubResult | undefined;
+  /** Resolves when nothing is read any more. */
+  stop(): Promise<void>;
+}
+
+/** Half of what a slow disk gives. */
+const RATE = 32 * 1024 * 1024;
+/** How often it's looked whether it is time, milliseconds; clocks are set, and timers don't reach further than 24 days. */
+const LOOK_MS = 60_000;
+const SIZE_LIMIT = 4096;
+
+const scrubResult = z.object({ finished: z.iso.datetime(), findings: z.number() });
+
+/**
+ * Reads the whole store again and again, and changes nothing in it but the note of when it did. Several servers on one
+ * store share that note.
+ */
+export function startScrub(store: StoreToVerify, options: ScrubOptions): Scrub {
+  const { interval, onFailure } = options;
+  const giveUp = new AbortController();
+  const { signal } = giveUp;
+  let last: ScrubResult | undefined;
+
+  const isDue = (): boolean => {
+    const age = last === undefined ? Infinity : Date.now() - Date.parse(last.finished);
+    // A clock that was set back must not put it off for years.
+    return age >= interval || age < 0;
+  };
+
+  const go = async (): Promise<void> => {
+    for (;;) {
+      last = (await readResult(store.storage)) ?? last;
+      if (isDue()) last = await scrubOnce(store, options, signal);
+      await sleep(Math.min(LOOK_MS, interval), undefined, { signal });
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    while (!signal.aborted) {
+      try {
+        await go();
+      } catch (error) {
+        if (signal.aborted) return;
+        onFailure(error);
+        await sleep(Math.min(LOOK_MS, interval), undefined, { signal }).catch(() => undefined);
+      }
+    }
+  };
+
+  const running = run();
+  return {
+    last: () => last,
+    stop: async () => {
+      giveUp.abort();
+      await running;
+    },
+  };
+}
+
+async function scrubOnce(
+  store: StoreToVerify,
+  { trusted, allowUnsigned, rate = RATE, onBegin, onFinding, onEnd, onFailure }: ScrubOptions,
+  signal: AbortSignal,
+): Promise<ScrubResult> {
+  onBegin();
+  const verifying = verifyStore(store, {
+    ...{ trusted, allowUnsigned, deep: true },
+    pace: createPace({ rate, signal }),
+  });
+  let findings = 0;
+  for (;;) {
+    const step = await verifying.next();
+    signal.throwIfAborted();
+    if (!step.done) {
+      findings++;
+      onFinding(step.value);
+      continue;
+    }
+    const result = { finished: new Date().toISOString(), findings };
+    onEnd(result, step.value);
+    // A store that can only be read is checked all the same.
+    await writeSmallObject(store.storage, SCRUB_FILE, JSON.stringify(result)).catch(onFailure);
+    return result;
+  }
+}
+
+/** A note that is damaged is none. */
+async function readResult(storage: ObjectStorage): Promise<ScrubResult | undefined> {
+  try {
+    const text = await readSmallObject(storage, SCRUB_FILE, SIZE_LIMIT);
+    return text === undefined ? undefined : scrubResult.parse(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof CacheError && !(error instanceof DamagedObject)) throw error;
+    return undefined;
+  }
+}

@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import type { Digest } from '../../cache/digest.ts';
+import type { StoredEntry } from '../../cache/directory.ts';
+import type { UnverifiedEntry } from '../../cache/entry.ts';
+import { compatibilityClass } from '../../cache/platform.ts';
+import type { TrustedCertificates } from '../../cache/signature.ts';
+
+export interface SupersededOptions {
+  /** How many are kept of what one node could install. */
+  readonly keep: number;
+  /** Those whose signers can be told apart; entries of others are kept. */
+  readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
+  readonly hasBlob: (sha512: Digest) => Promise<boolean>;
+}
+
+/**
+ * The entries that no node takes any more, whomever of the signers it trusts, wherever it runs and unpacks: there are
+ * newer ones in their stead, and their blobs are there. An entry that isn't understood that far is superseded by none.
+ * @param entries of one key, newest first
+ */
+export async function supersededOf(
+  entries: readonly StoredEntry[],
+  { keep, trusted, hasBlob }: SupersededOptions,
+): Promise<readonly StoredEntry[]> {
+  const kept = new Map<string, number>();
+  const superseded: StoredEntry[] = [];
+  for (const entry of entries) {
+    const use = useOf(entry, trusted);
+    if (use === undefined) continue;
+    const count = kept.get(use) ?? 0;
+    if (count >= keep) superseded.push(entry);
+    else if (await hasBlob(entry.sha512)) kept.set(use, count + 1);
+  }
+  return superseded;
+}
+
+/** Equal for two entries that serve the same nodes. */
+function useOf(entry: StoredEntry, trusted: Pick<TrustedCertificates, 'signerOf'>): string | undefined {
+  const { platform, softwareUrl, pair } = entry;
+  // What clients choose by under other keys isn't known.
+  if (platform === undefined || softwareUrl === undefined) return undefined;
+  const signer = pair[1] === '' ? '' : trusted.signerOf(entry)?.fingerprint512;
+  if (signer === undefined) return undefined;
+  return JSON.stringify([signer, compatibilityClass(platform), softwareRootOf(entry)]);
+}
+
+function softwareRootOf({ pair: [json] }: UnverifiedEntry): unknown {
+  return z.looseObject({ software_root: z.unknown() }).parse(JSON.parse(json)).software_root ?? null;
+}

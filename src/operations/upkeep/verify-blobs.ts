@@ -1,0 +1,79 @@
+import { isDigest, type Digest } from '../../cache/digest.ts';
+import { BLOBS, blobName } from '../../cache/layout.ts';
+import type { OpenObject } from '../../cache/object-storage.ts';
+import { diskFinding, type Finding } from './finding.ts';
+import { hashBlob } from './hash-blob.ts';
+import type { Pace } from './pace.ts';
+import type { StoreToVerify, VerifyOptions, VerifyState } from './verification.ts';
+
+const FOLDER = BLOBS.slice(0, -1);
+
+/** Looks at every blob, and at what stands among them. */
+export async function* verifyBlobs(
+  store: StoreToVerify,
+  options: VerifyOptions,
+  state: VerifyState,
+): AsyncGenerator<Finding> {
+  try {
+    for await (const { name, type } of store.upkeep.list(FOLDER)) {
+      if (!isDigest(name))
+        yield { kind: 'stray', path: BLOBS + name, problem: 'its name is no sha512: no blob' };
+      else if (type !== 'file')
+        yield { kind: 'blob-damaged', path: BLOBS + name, sha512: name, problem: 'it is not a file' };
+      else {
+        const finding = await verifyListed(name, store, options, state);
+        if (finding !== undefined) yield finding;
+      }
+    }
+  } catch (error) {
+    yield diskFinding(error, { path: FOLDER });
+  }
+}
+
+async function verifyListed(
+  digest: Digest,
+  { blobs }: StoreToVerify,
+  { deep, since = -Infinity, pace, onProgress }: VerifyOptions,
+  { counts, referenced, badBlobs }: VerifyState,
+): Promise<Finding | undefined> {
+  const path = blobName(digest);
+  try {
+    if (badBlobs.has(digest)) return undefined;
+    const stat = await blobs.stat(digest);
+    // Somebody has removed it meanwhile.
+    if (stat === undefined) return undefined;
+    counts.blobs++;
+    counts.bytes += stat.size;
+    if (!referenced.has(digest)) {
+      counts.unreferencedBlobs++;
+      counts.unreferencedBytes += stat.size;
+    }
+    if (!deep || stat.modified < since) return undefined;
+    const object = await blobs.open(digest);
+    if (object === undefined) return undefined;
+    return await verifyBytes(digest, object, pace, (bytes) => onProgress?.(path, bytes));
+  } catch (error) {
+    return diskFinding(error, { path, sha512: digest });
+  }
+}
+
+/** Whether the bytes are those that the digest names; closes the object. @throws CacheError `storage` */
+export async function verifyBytes(
+  digest: Digest,
+  object: OpenObject,
+  pace: Pace,
+  onProgress: (bytes: number) => void = () => undefined,
+): Promise<(Finding & { readonly kind: 'blob-damaged' }) | undefined> {
+  try {
+    const actual = await hashBlob(object, pace, onProgress);
+    if (actual === digest) return undefined;
+    return {
+      kind: 'blob-damaged',
+      path: blobName(digest),
+      sha512: digest,
+      problem: `its ${object.size} bytes have the sha512 ${actual}`,
+    };
+  } finally {
+    await object.close();
+  }
+}

@@ -1,0 +1,131 @@
+import { isDigest, type Digest } from '../../cache/digest.ts';
+import type { StoredEntry } from '../../cache/directory.ts';
+import { CacheError, systemCode } from '../../cache/errors.ts';
+import type { Key } from '../../cache/key.ts';
+import { blobName, DIRECTORY, entriesPrefix, parseKeyFolder, partName, STORE_FILE } from '../../cache/layout.ts';
+import type { ObjectStat } from '../../cache/object-storage.ts';
+import { DamagedObject } from '../../cache/small-object.ts';
+import { diskFinding, type Finding } from './finding.ts';
+import { verifyBytes } from './verify-blobs.ts';
+import type { StoreToVerify, VerifyOptions, VerifyState } from './verification.ts';
+
+const FOLDER = DIRECTORY.slice(0, -1);
+/** What reading an entry costs a disk. */
+const ENTRY_COST = 4096;
+
+/** Looks at every entry and at the blob that it names, and at what stands among the entries. */
+export async function* verifyEntries(
+  store: StoreToVerify,
+  options: VerifyOptions,
+  state: VerifyState,
+): AsyncGenerator<Finding> {
+  try {
+    for await (const { name, type } of store.upkeep.list(FOLDER)) {
+      const key = parseKeyFolder(name);
+      const path = DIRECTORY + name;
+      if (key === undefined) yield { kind: 'stray', path, problem: 'its name is no key as a store spells it' };
+      else if (type !== 'folder') yield { kind: 'stray', path, problem: 'it is not a folder of entries' };
+      else yield* verifyKey(key, store, options, state);
+    }
+  } catch (error) {
+    yield diskFinding(error, { path: FOLDER });
+  }
+}
+
+async function* verifyKey(
+  key: Key,
+  store: StoreToVerify,
+  options: VerifyOptions,
+  state: VerifyState,
+): AsyncGenerator<Finding> {
+  const prefix = entriesPrefix(key);
+  try {
+    for await (const { name, type } of store.upkeep.list(prefix.slice(0, -1))) {
+      const path = prefix + name;
+      if (!isDigest(name)) yield { kind: 'stray', path, problem: 'its name is no sha512: no entry' };
+      else if (type !== 'file')
+        yield { kind: 'entry-damaged', path, key, entry: name, problem: 'it is not a file' };
+      else yield* verifyEntry(key, name, store, options, state);
+    }
+  } catch (error) {
+    yield diskFinding(error, { path: prefix.slice(0, -1), key });
+  }
+}
+
+async function* verifyEntry(
+  key: Key,
+  digest: Digest,
+  store: StoreToVerify,
+  { trusted, allowUnsigned, since, pace }: VerifyOptions,
+  { counts, referenced, badBlobs }: VerifyState,
+): AsyncGenerator<Finding> {
+  const path = entriesPrefix(key) + digest;
+  const where = { path, key, entry: digest };
+  let entry: StoredEntry | undefined;
+  try {
+    await pace.take(ENTRY_COST);
+    if (since !== undefined && ((await store.storage.stat(path))?.modified ?? 0) < since) return;
+    entry = await store.directory.entry(key, digest);
+  } catch (error) {
+    counts.entries++;
+    yield error instanceof DamagedObject
+      ? { ...where, kind: 'entry-damaged', problem: error.what }
+      : diskFinding(error, where);
+    return;
+  }
+  // Somebody has removed it meanwhile.
+  if (entry === undefined) return;
+  counts.entries++;
+  referenced.add(entry.sha512);
+  const { sha512, softwareUrl } = entry;
+  const isUnsigned = entry.pair[1] === '';
+  if (trusted.signerOf(entry) === undefined && !(isUnsigned && allowUnsigned)) {
+    const problem = isUnsigned ? 'it is not signed' : 'no trusted certificate verifies its signature';
+    yield { ...where, kind: 'entry-untrusted', sha512, softwareUrl, problem };
+  }
+  const finding = await verifyNamedBlob(key, entry, store, { pace });
+  if (finding === undefined) return;
+  if (finding.kind !== 'blob-missing') {
+    if (badBlobs.has(sha512)) return;
+    badBlobs.add(sha512);
+  }
+  yield finding;
+}
+
+async function verifyNamedBlob(
+  key: Key,
+  { digest, sha512, size, softwareUrl }: StoredEntry,
+  { storage, blobs, directory }: StoreToVerify,
+  { pace }: Pick<VerifyOptions, 'pace'>,
+): Promise<Finding | undefined> {
+  const where = { path: blobName(sha512), key, entry: digest, sha512, softwareUrl };
+  let stat: ObjectStat | undefined;
+  try {
+    stat = await blobs.stat(sha512);
+    if (stat !== undefined) {
+      if (size === undefined || size === stat.size) return undefined;
+      // Entries may tell a wrong size of a good blob: the bytes decide.
+      const object = await blobs.open(sha512);
+      if (object === undefined) return undefined;
+      const finding = await verifyBytes(sha512, object, pace);
+      return finding && { ...finding, ...where };
+    }
+  } catch (error) {
+    if (error instanceof CacheError && systemCode(error.cause) === undefined) {
+      // Something else stands in its place, if the store itself is still there; that is found among the blobs.
+      await storage.stat(STORE_FILE);
+      return undefined;
+    }
+    return diskFinding(error, where);
+  }
+  // The entry may have been removed, and then its blob, after it was read.
+  if ((await directory.digests(key)).every((other) => other !== digest)) return undefined;
+  const isInParts = (await storage.stat(partName(sha512, 1))) !== undefined;
+  return {
+    ...where,
+    kind: 'blob-missing',
+    problem: isInParts
+      ? 'it is there only in parts, as on a medium, and is not served; import the medium into a store'
+      : 'it is not there, and an entry names it',
+  };
+}

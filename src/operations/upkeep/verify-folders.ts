@@ -1,0 +1,53 @@
+import { isDigest } from '../../cache/digest.ts';
+import type { CacheError } from '../../cache/errors.ts';
+import {
+  CUSTODY_FILE,
+  IMPORTS,
+  PARTS,
+  parsePartName,
+  SCRUB_FILE,
+  STORE_FILE,
+} from '../../cache/layout.ts';
+import type { StoreUpkeep } from '../../cache/store-upkeep.ts';
+import { OWN_NAMES } from '../../storage/store-folder.ts';
+import { diskFinding, type Finding } from './finding.ts';
+
+const FILES: ReadonlySet<string> = new Set([STORE_FILE, CUSTODY_FILE, SCRUB_FILE]);
+
+/** Looks for what stands in a store, beside blobs and entries, and has no business there. */
+export async function* verifyFolders(
+  upkeep: StoreUpkeep,
+  markFault: CacheError | undefined,
+): AsyncGenerator<Finding> {
+  if (markFault !== undefined)
+    yield { kind: 'mark-damaged', path: STORE_FILE, problem: markFault.message };
+  yield* straysIn(upkeep, '', (name, type) => {
+    if (name !== STORE_FILE && !OWN_NAMES.has(name)) return 'nothing of this name belongs into a store';
+    if (type !== (FILES.has(name) ? 'file' : 'folder')) return `it is not a ${FILES.has(name) ? 'file' : 'folder'}`;
+    return undefined;
+  });
+  yield* straysIn(upkeep, IMPORTS, (name, type) =>
+    isDigest(name) && type === 'file' ? undefined : 'it is no record of an import',
+  );
+  yield* straysIn(upkeep, PARTS, (name, type) =>
+    parsePartName(PARTS + name) !== undefined && type === 'file' ? undefined : 'it is no part of a blob',
+  );
+  for await (const path of upkeep.leftovers())
+    yield { kind: 'stray', path, problem: 'a writer that is gone left it; it is removed when the store is next written to' };
+}
+
+/** @param folder `''`, or ends in `/` */
+async function* straysIn(
+  upkeep: StoreUpkeep,
+  folder: string,
+  problemOf: (name: string, type: 'file' | 'folder' | 'other') => string | undefined,
+): AsyncGenerator<Finding> {
+  try {
+    for await (const { name, type } of upkeep.list(folder.replace(/\/$/, ''))) {
+      const problem = problemOf(name, type);
+      if (problem !== undefined) yield { kind: 'stray', path: folder + name, problem };
+    }
+  } catch (error) {
+    yield diskFinding(error, { path: folder });
+  }
+}

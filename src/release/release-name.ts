@@ -1,0 +1,78 @@
+import { keyOfSoftwareUrl } from '../cache/key.ts';
+import { fileNamePart } from './archive-name.ts';
+
+/** Leaves room for the platform in a file name of 255 bytes. */
+const LENGTH_LIMIT = 160;
+
+/** A tag or a commit at the end of a folder's name: `1.0.344`, `v2.1`, `slapos-1.0.344`, 40 hex digits. */
+const VERSION = /(?:^|[-_])(v?\d+(?:\.\d+)+[a-z0-9.+-]*|[0-9a-f]{40})$/i;
+
+/** What a URL tells of a release, from its folders. */
+interface Told {
+  readonly name: readonly string[];
+  readonly version: readonly string[];
+}
+
+/**
+ * What people call the release of a software URL, as a part of a file name: `rapid-cdn-1.0.344` for
+ * `https://HOST/GROUP/slapos/raw/1.0.344/software/rapid-cdn/software.cfg`, `rapid-cdn-py3-1.0.344` for its
+ * `software-py3.cfg`. Without a version where none is told; different URLs may get the same name. Never throws.
+ */
+export function nameOfRelease(url: string): string {
+  const { host, segments } = partsOf(url);
+  const folders = segments.slice(0, -1);
+  const { name, version } = toldByRef(host, folders) ?? toldByFolders(folders);
+  const variant = variantOf(segments.at(-1) ?? '', name.at(-1));
+  const parts = [...name, variant, ...version].map(fileNamePart).filter((part) => part !== '');
+  return fileNamePart(parts.join('-').slice(0, LENGTH_LIMIT)) || keyOfSoftwareUrl(url);
+}
+
+function partsOf(url: string): { readonly host: string; readonly segments: readonly string[] } {
+  const [, host = '', path = url] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)([^?#]*)/i.exec(url) ?? [];
+  const segments = path.split('/').filter((segment) => !['', '.', '..', '~'].includes(segment));
+  return { host: host.toLowerCase(), segments: segments.map(decode) };
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment; // A "%" that stands for itself.
+  }
+}
+
+/** `…/raw/REF/software/NAME`, as GitLab, GitHub and Gitea have it; a branch may be several folders. */
+function toldByRef(host: string, folders: readonly string[]): Told | undefined {
+  const raw = folders.indexOf('raw');
+  const start = host === 'raw.githubusercontent.com' ? 2 : raw + 1;
+  if (start === 0 || start >= folders.length) return undefined;
+  const rest = folders.slice(start);
+  const ref = rest[0] === 'refs' ? rest.slice(2) : rest;
+  const mark = markIn(ref);
+  if (mark > 0) return { name: ref.slice(mark + 1), version: ref.slice(0, mark) };
+  const project = folders.slice(0, start).filter((folder) => folder !== 'raw' && folder !== '-');
+  return { name: ref.length > 1 ? ref.slice(1) : project.slice(-1), version: ref.slice(0, 1) };
+}
+
+/** A checkout, or a server of files: the version, if any, is in the name of a folder above. */
+function toldByFolders(folders: readonly string[]): Told {
+  const mark = markIn(folders);
+  const above = folders.slice(0, mark === -1 ? -1 : mark);
+  const version = above.findLast((folder) => VERSION.test(folder));
+  return {
+    name: mark === -1 ? folders.slice(-1) : folders.slice(mark + 1),
+    version: version === undefined ? [] : [VERSION.exec(version)?.[1] ?? ''],
+  };
+}
+
+/** Where `software` of `software/NAME` stands, -1 where there is none. */
+function markIn(folders: readonly string[]): number {
+  return folders.slice(0, -1).lastIndexOf('software');
+}
+
+/** What tells a profile from others in the same folder: `py3` of `software-py3.cfg`. */
+function variantOf(file: string, folder: string | undefined): string {
+  const stem = file.replace(/\.cfg$/i, '');
+  const [, variant = ''] = /^software(?:[-_.](.*))?$/is.exec(stem) ?? [undefined, stem];
+  return variant === folder ? '' : variant;
+}

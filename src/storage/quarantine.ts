@@ -1,0 +1,105 @@
+import { constants, type Stats } from 'node:fs';
+import { copyFile, link, lstat, mkdir, rename, rm, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { systemCode } from '../cache/errors.ts';
+import { QUARANTINE } from '../cache/layout.ts';
+import type { Quarantine } from '../cache/store-upkeep.ts';
+import { storageError } from './storage-error.ts';
+import { checkIsStillThere } from './store-folder.ts';
+import { syncFolder } from './sync-folder.ts';
+
+/**
+ * `quarantine/<time>/<path>` of the store at `root`, on its file system: so even what can't be read can be moved there.
+ * Each process that puts something there has a folder of its own, made when it is needed.
+ */
+export function createQuarantine(root: string, now: () => Date = () => new Date()): Quarantine {
+  let folder: Promise<string> | undefined;
+
+  const put = async (
+    path: string,
+    bring: (from: string, to: string, stats: Stats) => Promise<void>,
+  ): Promise<string | undefined> => {
+    const from = join(root, ...path.split('/'));
+    try {
+      const stats = await statsOf(from);
+      if (stats === undefined) {
+        await checkIsStillThere(root);
+        return undefined;
+      }
+      folder ??= makeFolder(root, now());
+      const target = await freePath(root, `${await folder}/${path}`);
+      const to = join(root, ...target.split('/'));
+      await mkdir(dirname(to), { recursive: true });
+      await bring(from, to, stats);
+      await syncFolder(dirname(to));
+      return target;
+    } catch (error) {
+      throw storageError(error, `can't put ${from} into quarantine`);
+    }
+  };
+
+  return {
+    move: (path) => put(path, rename),
+    keep: (path) =>
+      put(path, async (from, to, stats) => {
+        if (!stats.isFile() || !((await tryLink(from, to)) || (await tryCopy(from, to, stats))))
+          await rename(from, to);
+      }),
+  };
+}
+
+/** @returns its path in the store; names are such as FAT takes, too */
+async function makeFolder(root: string, time: Date): Promise<string> {
+  const base = `${QUARANTINE}${time.toISOString().replace(/[-:]|\.\d+/g, '')}`;
+  await mkdir(join(root, QUARANTINE), { recursive: true });
+  await syncFolder(root);
+  for (let number = 1; ; number++) {
+    const folder = number === 1 ? base : `${base}-${number}`;
+    try {
+      await mkdir(join(root, folder));
+      await syncFolder(join(root, QUARANTINE));
+      return folder;
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw error;
+    }
+  }
+}
+
+/** What came back under a path after it was moved once, and is bad again. */
+async function freePath(root: string, path: string): Promise<string> {
+  for (let number = 1; ; number++) {
+    const candidate = number === 1 ? path : `${path}-${number}`;
+    if ((await statsOf(join(root, ...candidate.split('/')))) === undefined) return candidate;
+  }
+}
+
+/** FAT knows no links. */
+async function tryLink(from: string, to: string): Promise<boolean> {
+  return link(from, to).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What the disk can't read any more can't be copied; nor what there is no room for. */
+async function tryCopy(from: string, to: string, { atime, mtime }: Stats): Promise<boolean> {
+  const copying = `${to}.part`;
+  try {
+    await copyFile(from, copying, constants.COPYFILE_EXCL);
+    await utimes(copying, atime, mtime);
+    await rename(copying, to);
+    return true;
+  } catch {
+    await rm(copying, { force: true });
+    return false;
+  }
+}
+
+async function statsOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return undefined;
+  }
+}

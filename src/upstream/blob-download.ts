@@ -1,0 +1,109 @@
+import type { IncomingMessage } from 'node:http';
+import type { Digest } from '../cache/digest.ts';
+import { CacheError } from '../cache/errors.ts';
+import { bytesOf, dropAnswer, faultOfAnswer } from './answer.ts';
+import { createAttempts, PassingFault, persist, type Patience } from './attempts.ts';
+import type { Endpoint } from './endpoint.ts';
+
+/** A blob that is being downloaded. */
+export interface BlobDownload {
+  /** Bytes; undefined when the other side doesn't tell. */
+  readonly size: number | undefined;
+  /** To be iterated once at most. Whoever takes them checks the sha512. @throws CacheError `unavailable` */
+  readonly pieces: AsyncIterable<Uint8Array>;
+  /** To be called once, always. */
+  close(): Promise<void>;
+}
+
+/**
+ * Downloads a blob; undefined when it isn't there. A connection that is lost is taken up again where it broke.
+ * @throws CacheError `unavailable`
+ */
+export async function openBlob(
+  endpoint: Endpoint,
+  digest: Digest,
+  patience: Patience,
+): Promise<BlobDownload | undefined> {
+  const path = `/${digest}`;
+  const url = endpoint.url + path;
+  const first = await persist(patience, async () => {
+    const response = await endpoint.send('GET', path);
+    if (response.statusCode === 200 || response.statusCode === 404) return response;
+    throw await faultOfAnswer(response, endpoint, url);
+  });
+  if (first.statusCode === 404) {
+    dropAnswer(first);
+    return undefined;
+  }
+  const size = lengthOf(first);
+  return {
+    size,
+    pieces: pieces(),
+    close: () => Promise.resolve(void first.destroy()),
+  };
+
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    const attempts = createAttempts(patience);
+    const validator = strongEtagOf(first);
+    let response: IncomingMessage | undefined = first;
+    let position = 0;
+    for (;;) {
+      try {
+        response ??= await resume(position, validator);
+        // Who knows nothing of ranges sends all of it again.
+        let repeated = response.statusCode === 200 ? position : 0;
+        for await (const piece of bytesOf(response, url)) {
+          const fresh = piece.subarray(Math.min(repeated, piece.byteLength));
+          repeated -= piece.byteLength - fresh.byteLength;
+          if (fresh.byteLength === 0) continue;
+          position += fresh.byteLength;
+          attempts.succeed();
+          yield fresh;
+        }
+        if (size === undefined || position >= size) return;
+        throw new PassingFault(`${url}: the answer ended early`);
+      } catch (error) {
+        await attempts.fail(atPosition(error, position, size));
+        response = undefined;
+      }
+    }
+  }
+
+  async function resume(position: number, validator: string | undefined): Promise<IncomingMessage> {
+    if (position === 0) return open({});
+    return open({
+      Range: `bytes=${position}-`,
+      ...(validator === undefined ? {} : { 'If-Range': validator }),
+    });
+  }
+
+  async function open(headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
+    const response = await endpoint.send('GET', path, { headers });
+    const { statusCode } = response;
+    if (statusCode === 200) return response;
+    if (statusCode !== 206) throw await faultOfAnswer(response, endpoint, url);
+    const wanted = /^bytes=(\d+)-$/.exec(headers['Range'] ?? '')?.[1];
+    const given = /^bytes (\d+)-/i.exec(response.headers['content-range'] ?? '')?.[1];
+    if (given === wanted) return response;
+    response.destroy();
+    throw new CacheError('unavailable', `${url}: answered other bytes than those asked for`);
+  }
+}
+
+/** Bytes of the body, where the answer tells. */
+export function lengthOf({ headers }: IncomingMessage): number | undefined {
+  const length = Number(headers['content-length'] ?? Number.NaN);
+  return Number.isSafeInteger(length) ? length : undefined;
+}
+
+/** Only a strong one says that the bytes are the same (RFC 9110, 13.1.5). */
+function strongEtagOf({ headers: { etag } }: IncomingMessage): string | undefined {
+  return etag?.startsWith('"') === true ? etag : undefined;
+}
+
+function atPosition(error: unknown, position: number, size: number | undefined): unknown {
+  if (!(error instanceof PassingFault) || position === 0) return error;
+  const { message, retryAfter, cause } = error;
+  const where = `${message}, after ${position}${size === undefined ? '' : ` of ${size}`} bytes`;
+  return new PassingFault(where, { cause, ...(retryAfter === undefined ? {} : { retryAfter }) });
+}

@@ -1,0 +1,60 @@
+import type { IncomingMessage } from 'node:http';
+import type { Digest } from '../cache/digest.ts';
+import type { EntryPair } from '../cache/entry.ts';
+import { CacheError, type ErrorCode } from '../cache/errors.ts';
+import { dropAnswer, faultOfAnswer } from './answer.ts';
+import type { Endpoint } from './endpoint.ts';
+
+/**
+ * Uploads a blob: `PUT …/<sha512>`. Unlike `POST` it says what the bytes must be, so that wrong ones leave nothing.
+ * @param size in bytes where it is known
+ * @throws CacheError `unavailable`; `forbidden`, `unauthorized`: who asks may not upload; `too-large`, `digest-mismatch`:
+ * this one is refused; `no-space`
+ */
+export async function putBlob(
+  endpoint: Endpoint,
+  digest: Digest,
+  { size, pieces }: { readonly size: number | undefined; readonly pieces: AsyncIterable<Uint8Array> },
+): Promise<void> {
+  const path = `/${digest}`;
+  const headers = {
+    'Content-Type': 'application/octet-stream',
+    ...(size === undefined ? {} : { 'Content-Length': String(size) }),
+  };
+  const response = await endpoint.send('PUT', path, { headers, body: pieces });
+  await expectDone(response, endpoint, path, { 400: 'digest-mismatch', 413: 'too-large' });
+}
+
+/**
+ * Adds an entry to those of a key, as the newest: `PUT …/<key>`.
+ * @param path `/` and the key
+ * @throws CacheError `unavailable`; `unauthorized`: who asks may not upload; `untrusted`, `key-mismatch`, `blob-missing`,
+ * `too-large`: this one is refused; `no-space`
+ */
+export async function putEntry(endpoint: Endpoint, path: string, pair: EntryPair): Promise<void> {
+  const body = Buffer.from(JSON.stringify(pair));
+  const headers = { 'Content-Type': 'application/json', 'Content-Length': String(body.byteLength) };
+  const response = await endpoint.send('PUT', path, { headers, body });
+  // Who may not upload gets the same status as who sends what nobody trusts: the text tells.
+  await expectDone(response, endpoint, path, {
+    ...{ 400: 'key-mismatch', 403: 'untrusted', 409: 'blob-missing', 413: 'too-large' },
+  });
+}
+
+/** @param refusals what a status says of this one object */
+async function expectDone(
+  response: IncomingMessage,
+  endpoint: Endpoint,
+  path: string,
+  refusals: Readonly<Record<number, ErrorCode>>,
+): Promise<void> {
+  const { statusCode = 0 } = response;
+  if (statusCode >= 200 && statusCode < 300) {
+    dropAnswer(response);
+    return;
+  }
+  const fault = await faultOfAnswer(response, endpoint, endpoint.url + path);
+  // A full disk doesn't pass by waiting.
+  const code = statusCode === 507 ? 'no-space' : refusals[statusCode];
+  throw code === undefined ? fault : new CacheError(code, fault.message, { cause: fault });
+}
