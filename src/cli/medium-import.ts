@@ -80,7 +80,11 @@ export function printMediumResults(results: readonly MediumImportResult[], termi
   );
   for (const { reason, softwareUrl, key } of results)
     if (reason !== undefined) terminal.warn(`cache: ${softwareUrl ?? key}: ${reason}`);
-  const parts = (['imported', 'unchanged', 'checked', 'refused'] as const)
+  if (results.some(({ outcome }) => outcome === 'skipped'))
+    terminal.tell(
+      'skipped: signed by somebody whom nobody here trusts, but signed again by somebody who is trusted',
+    );
+  const parts = (['imported', 'unchanged', 'checked', 'skipped', 'refused'] as const)
     .map((outcome) => ({ outcome, number: results.filter((one) => one.outcome === outcome).length }))
     .filter(({ number }) => number > 0)
     .map(({ outcome, number }) => `${number} ${outcome}`);

@@ -5,7 +5,16 @@ const SIZE: Field = [124, 12];
 const CHECKSUM: Field = [148, 8];
 const FLAG = 156;
 /** All numbers that Python's tarfile reads: mode, uid, gid, size, mtime, checksum, devmajor, devminor. */
-const NUMBERS: readonly Field[] = [[100, 8], [108, 8], [116, 8], SIZE, [136, 12], CHECKSUM, [329, 8], [337, 8]];
+const NUMBERS: readonly Field[] = [
+  [100, 8],
+  [108, 8],
+  [116, 8],
+  SIZE,
+  [136, 12],
+  CHECKSUM,
+  [329, 8],
+  [337, 8],
+];
 /** Further ones that tar's Header reads: atime, ctime. */
 const TIMES = [476, 488] as const;
 /** A number that begins with a byte of this or more is in base 256. */

@@ -1,7 +1,7 @@
 import { Header } from 'tar';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
-import { readPlainHeader } from './plain-header.ts';
+import { hasNumbersForPython, readPlainHeader } from './plain-header.ts';
 
 /** A tar is a row of blocks of this many bytes. */
 export const BLOCK_SIZE = 512;
@@ -104,7 +104,7 @@ function readPlain(block: Buffer, path: string, extension: TarExtension): KindAn
 
 function readAny(block: Buffer, path: string, extension: TarExtension, position: number): KindAndSize {
   const header = decode(block, extension);
-  if (header?.cksumValid !== true) throw corruptHeader(position);
+  if (header?.cksumValid !== true || !hasNumbersForPython(block)) throw corruptHeader(position);
   const kind = KINDS[header.type];
   const flag = String.fromCharCode(block[156] ?? 0);
   if (kind === undefined) throw unsupportedKind(path, flag);

@@ -4,7 +4,6 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { CacheError } from '../../src/cache/errors.ts';
 import { parseEntry } from '../../src/cache/entry.ts';
-import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import type { Source, SourceEntry } from '../../src/operations/source.ts';
@@ -15,7 +14,6 @@ import {
   type TransferOptions,
 } from '../../src/operations/transfer.ts';
 import { collect } from '../fixtures/collect.ts';
-import { membersOf, RAPID_CDN } from '../fixtures/entries.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { createTestSigner } from '../http/test-signer.ts';
@@ -399,9 +397,4 @@ describe('a blob alone', () => {
       /has no blob/,
     );
   });
-});
-
-it('the key of a release is that of its URL', () => {
-  expect(KEY).toBe(keyOfSoftwareUrl(RAPID_CDN));
-  expect(membersOf(RAPID_CDN)['software_url']).toBe(RAPID_CDN);
 });

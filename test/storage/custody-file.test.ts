@@ -20,7 +20,7 @@ import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
 import { ownerTag } from '../../src/storage/temporary-name.ts';
 import { collect } from '../fixtures/collect.ts';
 import { check, findingsOf, judgeCustody } from '../fixtures/custody.ts';
-import { rejected } from '../fixtures/expected-error.ts';
+import { cacheErrorOf } from '../fixtures/expected-error.ts';
 import { mountReadOnly, mountTmpfs, unmount } from '../fixtures/mounts.ts';
 import { asOrdinaryUser } from '../fixtures/ordinary-user.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
@@ -217,7 +217,7 @@ describe('the lock', () => {
   it('of an owner who lives is never taken: that is an error, and nothing is written', async () => {
     const owner = `${ownerTag()}.0123456789`;
     await holdAs(owner);
-    const error = await rejected(logOf().record({ action: 'import' }));
+    const error = await cacheErrorOf(logOf().record({ action: 'import' }));
     expect(error.code).toBe('storage');
     expect(error.message).toContain(join(root, CUSTODY_LOCK));
     expect(error.message).toContain("doesn't go on");
@@ -252,7 +252,7 @@ describe('the lock', () => {
 
   it('is an error when a file has its name', async () => {
     await writeFile(join(root, CUSTODY_LOCK), '');
-    const error = await rejected(logOf().record({ action: 'import' }));
+    const error = await cacheErrorOf(logOf().record({ action: 'import' }));
     expect(error.message).toBe(`${join(root, CUSTODY_LOCK)} is not a folder; move it out of the store`);
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
@@ -264,7 +264,7 @@ describe('what can go wrong with the disk', () => {
     const at = join(root, '../read-only');
     await mountReadOnly(context, root, at);
     expect(await sourcesIn(logOf(at))).toEqual(['before']);
-    const error = await rejected(logOf(at).record({ action: 'import' }));
+    const error = await cacheErrorOf(logOf(at).record({ action: 'import' }));
     expect(error.code).toBe('storage');
     expect(error.message).toBe(
       `can't write ${join(at, CUSTODY_FILE)}: the file system is mounted read-only (EROFS)`,
@@ -274,7 +274,7 @@ describe('what can go wrong with the disk', () => {
 
   it("another user's log can't be written, and the error says so", async () => {
     await logOf().record({ action: 'import', source: 'before' });
-    const error = await asOrdinaryUser(() => rejected(logOf().record({ action: 'import' })));
+    const error = await asOrdinaryUser(() => cacheErrorOf(logOf().record({ action: 'import' })));
     expect(error.message).toBe(`can't write ${path}: permission denied (EACCES)`);
     expect(await sourcesIn(logOf())).toEqual(['before']);
     await expectNothingLeft();
@@ -312,8 +312,8 @@ describe('what can go wrong with the disk', () => {
     const log = logOf(disk);
     await log.record({ action: 'import' });
     await unmount(disk);
-    expect((await rejected(log.record({ action: 'import' }))).code).toBe('storage');
-    expect((await rejected(collect(log.lines()))).code).toBe('storage');
+    expect((await cacheErrorOf(log.record({ action: 'import' }))).code).toBe('storage');
+    expect((await cacheErrorOf(collect(log.lines()))).code).toBe('storage');
     expect(await readdir(disk)).toEqual([]);
   });
 
@@ -321,8 +321,8 @@ describe('what can go wrong with the disk', () => {
     await writeFile(path, '');
     await truncate(path, 64 * 1024 * 1024);
     for (const error of [
-      await rejected(logOf().record({ action: 'import' })),
-      await rejected(collect(logOf().lines())),
+      await cacheErrorOf(logOf().record({ action: 'import' })),
+      await cacheErrorOf(collect(logOf().lines())),
     ]) {
       expect(error.code).toBe('storage');
       expect(error.message).toContain(`${path} is damaged`);
@@ -336,8 +336,8 @@ describe('what can go wrong with the disk', () => {
   ])('%s in its place is refused', async (_what, put) => {
     await writeFile(join(root, '../elsewhere'), 'precious');
     await put();
-    expect((await rejected(logOf().record({ action: 'import' }))).code).toBe('storage');
-    expect((await rejected(collect(logOf().lines()))).code).toBe('storage');
+    expect((await cacheErrorOf(logOf().record({ action: 'import' }))).code).toBe('storage');
+    expect((await cacheErrorOf(collect(logOf().lines()))).code).toBe('storage');
     expect(await readFile(join(root, '../elsewhere'), 'utf8')).toBe('precious');
   });
 });

@@ -49,8 +49,11 @@ export interface MediumImportResult {
   readonly sha512: Digest;
   /** Bytes of the blob; undefined when it isn't on the medium. */
   readonly size: number | undefined;
-  /** `checked`: a dry run found nothing wrong. */
-  readonly outcome: 'imported' | 'unchanged' | 'checked' | 'refused';
+  /**
+   * `checked`: a dry run found nothing wrong. `skipped`: nobody here trusts who signed it, but the medium has the same build
+   * under a signature that counts, too; so it is with what was fetched and signed anew.
+   */
+  readonly outcome: 'imported' | 'unchanged' | 'checked' | 'skipped' | 'refused';
   /** Why it was refused. */
   readonly reason?: string;
 }
@@ -69,7 +72,7 @@ export async function importMedium(
 ): Promise<readonly MediumImportResult[]> {
   const { target, present = target } = options;
   if (present !== undefined && !options.acceptOlder) await checkIsNewest(medium, present.storage);
-  const judged = await Promise.all(medium.entries.map((entry) => judge(entry, medium, options)));
+  const judged = markTwins(await Promise.all(medium.entries.map((entry) => judge(entry, medium, options))));
   const missing = new Map<Digest, number>();
   for (const { entry, reason } of judged) {
     const size = medium.blobs.get(entry.sha512)?.size;
@@ -107,6 +110,17 @@ async function checkIsNewest(medium: Medium, storage: ObjectStorage): Promise<vo
 interface JudgedEntry extends MediumEntry {
   readonly verified?: VerifiedEntry;
   readonly reason?: string;
+  /** Whether the same build can be imported by another entry. */
+  readonly hasTwin?: boolean;
+}
+
+function markTwins(judged: readonly JudgedEntry[]): readonly JudgedEntry[] {
+  const buildOf = ({ key, entry: { sha512, platform } }: JudgedEntry): string =>
+    JSON.stringify([key, sha512, platform]);
+  const builds = new Set(judged.filter(({ verified }) => verified !== undefined).map(buildOf));
+  return judged.map((one) =>
+    one.reason === undefined ? one : { ...one, hasTwin: builds.has(buildOf(one)) },
+  );
 }
 
 async function judge(
@@ -129,13 +143,14 @@ async function judge(
 }
 
 function resultOf(
-  { key, entry, reason }: JudgedEntry,
+  { key, entry, reason, hasTwin = false }: JudgedEntry,
   { blobs }: Medium,
   outcome: MediumImportResult['outcome'],
 ): MediumImportResult {
   const { softwareUrl, platform, sha512 } = entry;
   const release = { key, softwareUrl, platform, sha512, size: blobs.get(sha512)?.size };
-  return reason === undefined ? { ...release, outcome } : { ...release, outcome: 'refused', reason };
+  if (reason === undefined) return { ...release, outcome };
+  return hasTwin ? { ...release, outcome: 'skipped' } : { ...release, outcome: 'refused', reason };
 }
 
 async function addEntry(

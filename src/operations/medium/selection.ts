@@ -31,9 +31,17 @@ export interface SelectionOptions {
 export async function selectEntries(options: SelectionOptions): Promise<readonly SelectedEntry[]> {
   const selected: SelectedEntry[] = [];
   for (const key of options.keys ?? (await allKeys(options.directory))) {
+    const builtThere = new Set<string>();
+    // Newest first.
     for (const entry of await options.directory.entries(key).catch(noneIfDamaged)) {
       const size = (await options.blobs.stat(entry.sha512))?.size;
-      selected.push({ key, entry, size, ...verdictOn(key, entry, size, options) });
+      const verdict = verdictOn(key, entry, size, options);
+      const build = JSON.stringify([entry.sha512, entry.platform]);
+      // An older signature of a build that the other side has under a newer one is of no use: an upstream's that isn't
+      // trusted there was left out when it came.
+      const isOlderTwin = verdict.carry === 'entry' && builtThere.has(build);
+      selected.push({ key, entry, size, ...verdict, ...(isOlderTwin ? { carry: 'nothing' } : {}) });
+      if (options.inventory?.hasEntry(key, entry.digest)) builtThere.add(build);
     }
   }
   return selected;

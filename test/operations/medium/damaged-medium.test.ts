@@ -181,7 +181,7 @@ describe('a file of a medium', () => {
     `store/parts/${'0'.repeat(128)}.0001`,
     'store/bcache/notes.txt',
     'store/readme',
-  ])('that nobody exported is named: %s', async (name) => {
+  ])('that nobody exported is named: %.30s', async (name) => {
     await mkdir(join(medium, name, '..'), { recursive: true });
     await writeFile(join(medium, name), 'x');
     await expectRefusalAtOnce('invalid-medium', new RegExp(`^ {2}${name}: not in the manifest$`, 'm'));
@@ -255,7 +255,7 @@ describe('a manifest', () => {
     await exportTo(medium, stranger);
     const message = await expectRefusalAtOnce(
       'untrusted',
-      /is signed by "stranger .* of.*the East.*" \(SHA-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}\), whom this site does not trust/,
+      /is signed by "stranger .*of\\u009b the East.*" \(SHA-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}\), whom this site does not trust/,
       /^\[signature\]\nsignature-certificate-list =\n {4}-----BEGIN CERTIFICATE-----\n/m,
     );
     // A terminal would act on it.
@@ -373,11 +373,11 @@ describe('trips that are mixed', () => {
     await expectRefusalAtOnce('invalid-medium', /bdir.*: not in the manifest/);
   });
 
-  it('with an entry of the same name and size are refused', async () => {
+  it('with one entry in the place of another are refused', async () => {
     const [first = '', second = ''] = (await filesOf(medium)).filter((path) => path.includes('/bdir/'));
     await chmod(join(medium, first), 0o644);
     await copyFile(join(medium, second), join(medium, first));
-    await expectRefusalAtOnce('invalid-medium', /bdir.*: its bytes were changed/);
+    await expectRefusalAtOnce('invalid-medium', /bdir.*: (its bytes were changed|has \d+ bytes instead)/);
   });
 
   it('to an older one, complete and right, are refused until a person insists', async () => {
