@@ -29,7 +29,7 @@ export async function readEnd(file: FileHandle, path: string): Promise<LogEnd> {
   if (!stats.isFile()) throw new CacheError('storage', `${path} is not a file; move it out of the store`);
   let end = Buffer.alloc(0);
   for (let position = stats.size; position > 0;) {
-    const size = Math.min(PIECE_SIZE, position);
+    const size = Math.min(Math.max(PIECE_SIZE, end.length), position);
     position -= size;
     const piece = Buffer.alloc(size);
     const { bytesRead } = await file.read(piece, 0, size, position);

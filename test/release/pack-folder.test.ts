@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { appendFile, chmod, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { packFolder, type FolderPacking } from '../../src/release/pack-folder.ts';
@@ -88,6 +89,14 @@ describe('a packed folder', () => {
     setEnvironment('TAR_OPTIONS', '--format=posix --exclude=*.py --owner=nobody');
     setEnvironment('POSIXLY_CORRECT', '1');
     expect((await pack()).equals(before)).toBe(true);
+  });
+
+  it('tells its owners by name, for nodes where they have another number', async () => {
+    const archive = join(folder, 'archive.tar.gz');
+    await writeFile(archive, await pack());
+    const members = execFileSync('tar', ['-tvzf', archive], { encoding: 'utf8' }).trim().split('\n');
+    expect(members.length).toBeGreaterThan(10);
+    for (const member of members) expect(member.split(/\s+/)[1]).toMatch(`${userInfo().username}/`);
   });
 
   it('has no sockets, which are named', async () => {

@@ -6,7 +6,7 @@ import { hasNumbersForPython, readPlainHeader } from '../../src/release/plain-he
 
 /** Where the numbers of a header begin, and beside them. */
 const POSITIONS = [100, 107, 108, 116, 124, 130, 135, 136, 156, 257, 329, 337, 345, 476, 488, 511];
-const BYTES = [...'\0 01789-+ax'].map((letter) => letter.charCodeAt(0)).concat(0x80, 0xff);
+const BYTES = [...Buffer.from('\0 01789-+ax'), 0x80, 0xff];
 /** How programs write a checksum, and how they don't. */
 const CHECKSUMS = [
   (sum: number) => `${sum.toString(8).padStart(6, '0')}\0 `,
