@@ -44,10 +44,8 @@ export function createMemberRules(): MemberRules {
     }
     checkNotThroughSymlink(path, components);
     if (kind === 'hard-link') checkHardLink(member, components);
-    if (kind === 'symlink') {
-      symlinks.add(components.join('/'));
-      clear = [];
-    }
+    // It isn't in `clear`, which is its own folders now.
+    if (kind === 'symlink') symlinks.add(components.join('/'));
     if (first !== undefined) noteTop(first, components.length > 1 || kind === 'directory' ? 'folder' : kind);
     return components;
   }

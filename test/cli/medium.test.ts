@@ -1,0 +1,376 @@
+import { spawn } from 'node:child_process';
+import { chmod, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { contentsOf } from '../fixtures/folder-contents.ts';
+import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { CACHE, ENVIRONMENT, resultOf, runCache, startCache, type CommandResult } from './command.ts';
+
+const CDN = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
+const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
+const MIB = 1024 * 1024;
+
+let folder: string;
+let device: string;
+
+beforeEach(async () => {
+  folder = await temporaryFolder();
+  device = join(folder, 'device');
+  await mkdir(device);
+});
+
+const cache = (...args: readonly string[]): Promise<CommandResult> => runCache(folder, ...args);
+const on = (site: string): readonly string[] => ['-c', join(folder, site, 'config.ini')];
+
+/** Fails unless the command ends with `code`. */
+async function expectEnd(code: number, running: Promise<CommandResult>): Promise<CommandResult> {
+  const result = await running;
+  expect(result.stderr).not.toMatch(/unexpected error/);
+  expect(result, result.stderr).toMatchObject({ code });
+  return result;
+}
+
+/** A connected site with two releases, of which one has a blob of more than 2 MiB. */
+async function makeConnected(): Promise<void> {
+  await cache('init', 'connected', '--common-name', 'Connected');
+  for (const [url, file, payload] of [
+    [CDN, 'rapid-cdn-1.0.344-ubuntu-22.04.tar.gz', 0],
+    [KVM, 'kvm-1.0.344-ubuntu-22.04.tar.gz', 2 * MIB],
+  ] as const) {
+    const release = await makeSoftwareRelease(join(folder, 'root'), url, { payload });
+    await packRelease(release, join(folder, 'connected', 'software', file));
+  }
+  await expectEnd(0, cache('import', ...on('connected'), join('connected', 'software')));
+}
+
+async function blobOf(url: string, site = 'connected'): Promise<string> {
+  const { stdout } = await cache('lookup', ...on(site), '--json', url);
+  return (JSON.parse(stdout) as { entries: { sha512: string }[] }).entries[0]?.sha512 ?? '';
+}
+
+interface ExportJson {
+  readonly serial: number;
+  readonly fingerprint: string;
+  readonly certificateFile: string;
+  readonly bytes: number;
+  readonly entries: readonly { readonly softwareUrl: string; readonly outcome: string }[];
+}
+
+describe('a trip over the air gap', () => {
+  it('needs four commands, and the second one carries only what is new', async () => {
+    await makeConnected();
+    const exported = await expectEnd(0, cache('export', ...on('connected'), device));
+    expect(exported.stdout).toMatch(/^RESULT +PLATFORM +SIZE +URL OR KEY\n/);
+    expect(exported.stdout).toMatch(/^exported +ubuntu 22\.04 x86_64-linux-gnu +2\.\d MiB +https.*kvm/m);
+    expect(exported.stderr).toMatch(/2 exported; 2\.\d MiB written/);
+    expect(exported.stderr).toContain(`Unmount it before you unplug it: umount ${device}`);
+    const [, fingerprint = ''] = /signed by "Connected" \(SHA-256 ([0-9A-F:]+)\)/.exec(exported.stderr) ?? [];
+    expect(exported.stderr).toContain(`cache init /srv/shacache --trust ${device}/miscellaneous/sign.crt`);
+
+    const trust = join(device, 'miscellaneous', 'sign.crt');
+    const made = await expectEnd(0, cache('init', 'offline', '--trust', trust));
+    expect(made.stderr).toContain(`trusted: "Connected" (SHA-256 ${fingerprint})`);
+    const imported = await expectEnd(0, cache('import', ...on('offline'), device));
+    expect(imported.stderr).toContain(`${device}: export 1 of `);
+    expect(imported.stdout).toMatch(/^imported +ubuntu 22\.04 x86_64-linux-gnu +\S+ \S+ +https.*rapid-cdn/m);
+    expect(imported.stderr).toMatch(/2 imported/);
+    const { stdout } = await cache('lookup', ...on('offline'), KVM, '--os', 'ubuntu-22.04', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ entries: [{ verified: true }] });
+
+    const again = await expectEnd(0, cache('import', ...on('offline'), '--json', device));
+    expect((JSON.parse(again.stdout) as { outcome: string }[]).map(({ outcome }) => outcome)).toEqual([
+      ...['unchanged', 'unchanged'],
+    ]);
+
+    const inventory = await expectEnd(0, cache('inventory', ...on('offline')));
+    await writeFile(join(folder, 'have.json'), inventory.stdout);
+    const url = 'https://example.com/new/software.cfg';
+    const release = await makeSoftwareRelease(join(folder, 'root'), url);
+    await packRelease(release, join(folder, 'new-ubuntu-22.04.tar.gz'));
+    await expectEnd(0, cache('import', ...on('connected'), 'new-ubuntu-22.04.tar.gz'));
+    const second = join(folder, 'second');
+    await mkdir(second);
+    const result = await expectEnd(
+      0,
+      cache('export', ...on('connected'), second, '--missing-from', 'have.json', '--json'),
+    );
+    const { serial, entries } = JSON.parse(result.stdout) as ExportJson;
+    expect(serial).toBe(2);
+    expect(entries.map(({ softwareUrl, outcome }) => [outcome, softwareUrl]).sort()).toEqual(
+      [['exported', url], ...[CDN, KVM].map((one) => ['present', one])].sort(),
+    );
+    expect(result.stderr).toMatch(/have\.json: inventory of /);
+    // The offline site has a key of its own, which nobody told the connected one of.
+    expect(result.stderr).toMatch(
+      /have\.json is signed by "ShaCache Signing Cert" .*, who is not trusted here/,
+    );
+    expect(await readdir(join(second, 'store', 'bdir'))).toEqual([keyOfSoftwareUrl(url)]);
+    await expectEnd(0, cache('import', ...on('offline'), second));
+    const older = await expectEnd(1, cache('import', ...on('offline'), device));
+    expect(older.stderr).toMatch(/device is older than a medium that came before.*--accept-older/);
+    await expectEnd(0, cache('import', ...on('offline'), '--accept-older', device));
+  });
+});
+
+describe('cache export', () => {
+  it('knows no other release than it has, suggests the nearest, and writes nothing', async () => {
+    await makeConnected();
+    const before = await contentsOf(folder);
+    const wrong = KVM.replace('344', '345');
+    const { stderr, stdout } = await expectEnd(
+      1,
+      cache('export', ...on('connected'), device, wrong, CDN, 'pypi:x=1'),
+    );
+    expect(stderr).toContain(`the store has nothing for ${wrong}; did you mean ${KVM} ?`);
+    expect(stderr).toContain('the store has nothing for pypi:x=1');
+    expect(stderr).not.toContain(`nothing for ${CDN}`);
+    expect(stdout).toBe('');
+    expect(await contentsOf(folder)).toEqual(before);
+  });
+
+  it('writes nothing in a dry run', async () => {
+    await makeConnected();
+    const before = await contentsOf(folder);
+    const { stdout, stderr } = await expectEnd(0, cache('export', ...on('connected'), device, '-n', CDN));
+    expect(stdout).toMatch(/^planned .*rapid-cdn/m);
+    expect(stdout).not.toContain('kvm');
+    expect(stderr).toMatch(/1 to be exported; .* to write/);
+    expect(await contentsOf(folder)).toEqual(before);
+  });
+
+  it.each([
+    [
+      ['nowhere'],
+      2,
+      /nowhere: no such folder; is the medium mounted\? To export into a folder, make it: mkdir/,
+    ],
+    [[''], 2, /the folder of the medium has no name/],
+    [['.', '--split', '0'], 2, /--split: 0 is too small; name at least 64 KiB/],
+    [['.', '--split', 'x'], 2, /not a size: "x"/],
+    [['.', '--missing-from', 'none.json'], 2, /none\.json: can't be read \(ENOENT\)/],
+    [[], 2, /missing required argument 'medium'/],
+  ])('%j ends with %i', async (args, code, message) => {
+    await mkdir(join(folder, 'cache-store', 'bcache'), { recursive: true });
+    const { stderr } = await expectEnd(code, cache('export', ...args));
+    expect(stderr).toMatch(message);
+  });
+
+  it('of an empty store says so', async () => {
+    await cache('init', 'connected');
+    const { stderr } = await expectEnd(1, cache('export', ...on('connected'), device));
+    expect(stderr).toMatch(/the store has nothing to export; fill it with: cache import/);
+    expect(await readdir(device)).toEqual([]);
+  });
+
+  it('of a damaged blob ends with 1, and exports the rest', async () => {
+    await makeConnected();
+    const path = join(folder, 'connected', 'store', 'bcache', await blobOf(KVM));
+    await chmod(path, 0o644);
+    const bytes = await readFile(path);
+    bytes.writeUInt8(bytes.readUInt8(1000) ^ 1, 1000);
+    await writeFile(path, bytes);
+    const { stdout, stderr } = await expectEnd(1, cache('export', ...on('connected'), device));
+    expect(stdout).toMatch(/^LEFT OUT .*kvm/m);
+    expect(stderr).toMatch(
+      /left out: .*kvm.*: blob \w+ of the store is damaged: .*; see: cache verify --deep/,
+    );
+    expect(stderr).toMatch(/1 exported, 1 left out/);
+    await expectEnd(0, cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt')));
+    await expectEnd(0, cache('import', ...on('offline'), device));
+  });
+
+  it('to a file system that takes no files that large tells to split, which helps', async () => {
+    await makeConnected();
+    // A limit of the process in place of one of the file system: 1 MiB, in blocks of 1 KiB.
+    const limited = (...args: readonly string[]): Promise<CommandResult> =>
+      resultOf(
+        spawn('bash', ['-c', 'ulimit -f 1024; exec "$@"', 'bash', process.execPath, CACHE, ...args], {
+          cwd: folder,
+          env: ENVIRONMENT,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        }),
+      );
+    const failed = await expectEnd(3, limited('export', ...on('connected'), device));
+    expect(failed.stderr).toMatch(/takes no file that large \(EFBIG\); export again with --split 2G/);
+    await expectEnd(0, limited('export', ...on('connected'), device, '--split', '1M'));
+    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await expectEnd(0, cache('import', ...on('offline'), device));
+    expect(await blobOf(KVM, 'offline')).toBe(await blobOf(KVM));
+  });
+
+  it('makes a store that can be served, but for the blobs in parts', async () => {
+    await makeConnected();
+    await expectEnd(0, cache('export', ...on('connected'), device, '--split', '1M'));
+    await writeFile(join(folder, 'served.ini'), `[store]\npath = ${join(device, 'store')}\n`);
+    const server = startCache(folder, ['serve', '-c', 'served.ini', '--listen', '127.0.0.1:0']);
+    const url = await new Promise<string>((resolve, reject) => {
+      let text = '';
+      server.stdout?.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+        const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(text) ?? [];
+        if (found !== undefined) resolve(found);
+      });
+      server.once('close', () => {
+        reject(new Error(text));
+      });
+    });
+    const statusOf = (path: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        get(`${url}${path}`, (response) => {
+          response.resume().once('end', () => {
+            resolve(response.statusCode);
+          });
+        }).once('error', reject);
+      });
+    expect(await statusOf(`/bdir/${keyOfSoftwareUrl(KVM)}`)).toBe(200);
+    expect(await statusOf(`/bcache/${await blobOf(CDN)}`)).toBe(200);
+    expect(await statusOf(`/bcache/${await blobOf(KVM)}`)).toBe(404);
+    server.kill('SIGTERM');
+    await resultOf(server);
+  });
+});
+
+describe('cache import of a medium', () => {
+  it('that is not trusted tells whom to trust, and no key was made for it', async () => {
+    await makeConnected();
+    await cache('export', ...on('connected'), device);
+    await mkdir(join(folder, 'bare', 'cache-store', 'bcache'), { recursive: true });
+    const before = await contentsOf(join(folder, 'bare'));
+    const { stderr, stdout } = await expectEnd(1, runCache(join(folder, 'bare'), 'import', device));
+    expect(stderr).toMatch(
+      /is signed by "Connected" \(SHA-256 [0-9A-F:]{95}\), whom this site does not trust/,
+    );
+    expect(stdout).toBe('');
+    expect(await contentsOf(join(folder, 'bare'))).toEqual(before);
+    // What it says to put into config.ini is enough.
+    const [, section = ''] = /^(\[signature\]\n[^]*-----END CERTIFICATE-----)$/m.exec(stderr) ?? [];
+    await writeFile(join(folder, 'bare', 'config.ini'), `[store]\npath = cache-store\n${section}\n`);
+    await expectEnd(0, runCache(join(folder, 'bare'), 'import', device));
+  });
+
+  it('that is damaged shows the list, and ends with 1', async () => {
+    await makeConnected();
+    await cache('export', ...on('connected'), device);
+    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    const blob = await blobOf(CDN);
+    await truncate(join(device, 'store', 'bcache', blob), 5);
+    const { stderr } = await expectEnd(1, cache('import', ...on('offline'), device));
+    expect(stderr).toMatch(
+      /device is not as its manifest says; nothing of it was taken:\n {2}store\/bcache\/\w+: has 5 bytes instead of \d+\n/,
+    );
+  });
+
+  it('in a dry run writes nothing, where there is a store and where there is none', async () => {
+    await makeConnected();
+    await cache('export', ...on('connected'), device);
+    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    for (const path of ['store', 'gone']) {
+      const before = await contentsOf(folder);
+      const { stdout } = await expectEnd(0, cache('import', ...on('offline'), '-n', device));
+      expect(stdout.match(/^checked /gm)).toHaveLength(2);
+      expect(await contentsOf(folder)).toEqual(before);
+      if (path === 'store') await rm(join(folder, 'offline', 'store'), { recursive: true });
+    }
+  });
+
+  it('leaves archives beside the store alone, and tells of them; they can be imported, too', async () => {
+    await makeConnected();
+    await cache('export', ...on('connected'), device, CDN);
+    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    const release = await makeSoftwareRelease(join(folder, 'root'), 'https://example.com/software.cfg');
+    await packRelease(release, join(device, 'software', 'x-ubuntu-22.04.tar.gz'));
+    const { stderr } = await expectEnd(0, cache('import', ...on('offline'), device));
+    expect(stderr).toMatch(
+      /software holds 1 archives, which are not part of the export; .* cache import .*software/,
+    );
+    const both = await expectEnd(
+      0,
+      cache('import', ...on('offline'), '--json', device, join(device, 'software')),
+    );
+    expect(JSON.parse(both.stdout)).toMatchObject([
+      { outcome: 'unchanged', softwareUrl: CDN },
+      { outcome: 'imported', file: 'x-ubuntu-22.04.tar.gz' },
+    ]);
+  });
+
+  it('of a store that nobody has signed is none, and the message says what is missing', async () => {
+    await makeConnected();
+    await cache('init', 'offline');
+    await rm(join(folder, 'connected', 'software'), { recursive: true });
+    const { stderr } = await expectEnd(1, cache('import', ...on('offline'), 'connected'));
+    expect(stderr).toMatch(/no archives in connected\n/);
+    expect(stderr).toMatch(
+      /connected\/store is a store without a manifest; make one .* cache export .*connected/,
+    );
+  });
+});
+
+describe('cache inventory', () => {
+  it('makes no key for a site that has none', async () => {
+    await mkdir(join(folder, 'cache-store', 'bcache'), { recursive: true });
+    const before = await contentsOf(folder);
+    const { stdout, stderr } = await expectEnd(0, cache('inventory'));
+    const [text, signature] = JSON.parse(stdout) as [string, string];
+    expect(signature).toBe('');
+    expect(JSON.parse(text)).toMatchObject({ type: 'shacache-inventory', entries: [] });
+    expect(stderr).toMatch(/no signing key: the inventory is not signed/);
+    expect(await contentsOf(folder)).toEqual(before);
+  });
+});
+
+describe('cache init --trust', () => {
+  it('takes several files, and those that openssl describes', async () => {
+    await cache('init', 'a', '--common-name', 'A');
+    await cache('init', 'b', '--common-name', 'B');
+    const [a, b] = [
+      join(folder, 'a', 'miscellaneous', 'sign.crt'),
+      join(folder, 'b', 'miscellaneous', 'sign.crt'),
+    ];
+    await writeFile(
+      join(folder, 'both.pem'),
+      `Certificate:\n  Data:\n${await readFile(a, 'utf8')}\nmore\n${await readFile(b, 'utf8')}`,
+    );
+    for (const [site, files] of [
+      ['one', ['both.pem']],
+      ['two', [a, b]],
+    ] as const) {
+      const { stderr } = await expectEnd(0, cache('init', site, '--trust', ...files));
+      expect(stderr).toMatch(/trusted: "A" [^]*trusted: "B" /);
+      await expectEnd(0, cache('list', ...on(site)));
+    }
+  });
+
+  it('keeps a configuration that is there, and tells what to add; once it is there, all is well', async () => {
+    await cache('init', 'a', '--common-name', 'A');
+    await cache('init', 'site');
+    const file = join(folder, 'site', 'config.ini');
+    const before = await readFile(file, 'utf8');
+    const trust = join('a', 'miscellaneous', 'sign.crt');
+    const { stderr } = await expectEnd(1, cache('init', 'site', '--trust', trust));
+    expect(await readFile(file, 'utf8')).toBe(before);
+    const [list = ''] = /^signature-certificate-list =[^]*?-----END CERTIFICATE-----$/m.exec(stderr) ?? [];
+    expect(stderr).toMatch(
+      /config\.ini was there and is kept; to trust what it does not list yet, put this into its \[signature\]/,
+    );
+    await writeFile(file, before.replace('[signature]\n', `[signature]\n${list}\n`));
+    expect((await expectEnd(0, cache('init', 'site', '--trust', trust))).stderr).toMatch(/trusted: "A"/);
+  });
+
+  it.each([
+    ['none.crt', undefined, /none\.crt: no such file/],
+    ['text.crt', 'hello', /text\.crt: holds no certificate in PEM/],
+    [
+      'bad.crt',
+      '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+      /bad\.crt: not a PEM certificate/,
+    ],
+  ])('of %s ends with 2 and makes nothing', async (name, content, message) => {
+    if (content !== undefined) await writeFile(join(folder, name), content);
+    const { stderr } = await expectEnd(2, cache('init', 'site', '--trust', name));
+    expect(stderr).toMatch(message);
+    expect(await readdir(folder)).not.toContain('site');
+  });
+});

@@ -1,0 +1,221 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { CacheError } from '../../../src/cache/errors.ts';
+import { createTrustedCertificates } from '../../../src/cache/signature.ts';
+import { openMedium } from '../../../src/operations/medium/open-medium.ts';
+import { transferKey } from '../../../src/operations/transfer.ts';
+import { collect } from '../../fixtures/collect.ts';
+import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
+import { contentsOf } from '../../fixtures/folder-contents.ts';
+import { mountReadOnly, mountTmpfs, unmount } from '../../fixtures/mounts.ts';
+import { signerOf } from '../../fixtures/signing-keys.ts';
+import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
+import {
+  addRelease,
+  blobsIn,
+  CDN,
+  entriesIn,
+  exportTo,
+  hasGoodBlob,
+  importFrom,
+  KVM,
+  makeSite,
+  MIB,
+  pairOf,
+  prepareTrip,
+  type Trip,
+} from './medium-site.ts';
+
+let trip: Trip;
+let medium: string;
+
+beforeEach(async () => {
+  trip = await prepareTrip(await temporaryFolder());
+  medium = trip.medium;
+});
+
+describe('an import of a medium', () => {
+  it('brings blobs and entries, records who came how, and changes nothing the second time', async () => {
+    await exportTo(medium, trip.connected);
+    const results = await importFrom(medium, trip.offline);
+    expect(results).toMatchObject([
+      { outcome: 'imported', softwareUrl: CDN, key: trip.cdn.key, sha512: trip.cdn.sha512, size: 100_000 },
+      { outcome: 'imported', softwareUrl: KVM, key: trip.kvm.key, sha512: trip.kvm.sha512 },
+    ]);
+    expect(await hasGoodBlob(trip.offline, trip.cdn.sha512)).toBe(true);
+    expect(await hasGoodBlob(trip.offline, trip.kvm.sha512)).toBe(true);
+    const log = await readFile(join(trip.offline.root, 'custody.log'), 'utf8');
+    expect(
+      log
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toMatchObject([
+      { action: 'import', softwareUrl: CDN, entry: trip.cdn.entry.digest, source: medium, size: 100_000 },
+      { action: 'import', softwareUrl: KVM, entry: trip.kvm.entry.digest, source: medium },
+    ]);
+
+    const before = await contentsOf(join(trip.offline.root, 'bcache'));
+    let bytes = 0;
+    const again = await importFrom(medium, trip.offline, {
+      onProgress: (_digest, count) => (bytes += count),
+    });
+    expect(again.map(({ outcome }) => outcome)).toEqual(['unchanged', 'unchanged']);
+    expect(bytes).toBe(0);
+    expect(await contentsOf(join(trip.offline.root, 'bcache'))).toEqual(before);
+    expect(await readFile(join(trip.offline.root, 'custody.log'), 'utf8')).toBe(log);
+  });
+
+  it('only reads the medium: one that is mounted read-only does', async (context) => {
+    await exportTo(medium, trip.connected, { split: MIB });
+    const at = join(trip.folder, 'mounted');
+    await mountReadOnly(context, medium, at);
+    const before = await contentsOf(medium);
+    expect(await importFrom(at, trip.offline)).toHaveLength(2);
+    expect(await importFrom(at, trip.offline)).toHaveLength(2);
+    expect(await contentsOf(medium)).toEqual(before);
+  });
+
+  it('that is dry reads every byte and writes nothing, also where there is no store', async () => {
+    await exportTo(medium, trip.connected, { split: MIB });
+    const before = await contentsOf(trip.offline.root);
+    let [bytes, total] = [0, 0];
+    const results = await importFrom(medium, trip.offline, {
+      target: undefined as never,
+      onTotal: (count) => (total = count),
+      onProgress: (_digest, count) => (bytes += count),
+    });
+    expect(results.map(({ outcome }) => outcome)).toEqual(['checked', 'checked']);
+    expect([bytes, total]).toEqual([2 * MIB + 112_345, 2 * MIB + 112_345]);
+    expect(await contentsOf(trip.offline.root)).toEqual(before);
+  });
+
+  it('that is broken off shows nothing yet, and the next only copies what is missing', async () => {
+    await exportTo(medium, trip.connected);
+    let bytes = 0;
+    const breaking = importFrom(medium, trip.offline, {
+      onProgress: (_digest, count) => {
+        bytes += count;
+        if (bytes > 1.5 * MIB) throw new Error('broken off');
+      },
+    });
+    await expect(breaking).rejects.toThrow('broken off');
+    expect(await entriesIn(trip.offline)).toEqual([]);
+    const there = await blobsIn(trip.offline);
+    expect(there).toEqual([trip.cdn.sha512]);
+    bytes = 0;
+    await importFrom(medium, trip.offline, { onProgress: (_digest, count) => (bytes += count) });
+    expect(bytes).toBe(2 * MIB + 12_345);
+    expect(await entriesIn(trip.offline)).toHaveLength(2);
+  });
+
+  it('mends a blob of the store that is cut off', async () => {
+    await exportTo(medium, trip.connected);
+    await importFrom(medium, trip.offline);
+    const path = join(trip.offline.root, 'bcache', trip.kvm.sha512);
+    execFileSync('truncate', ['-s', '1000', path]);
+    const outcomes = (await importFrom(medium, trip.offline)).map(({ outcome }) => outcome);
+    expect(outcomes).toEqual(['unchanged', 'imported']);
+    expect(await hasGoodBlob(trip.offline, trip.kvm.sha512)).toBe(true);
+  });
+
+  it('of a medium that is pulled out says so, and not that it is damaged', async (context) => {
+    await mountTmpfs(context, medium, 64 * MIB);
+    await exportTo(medium, trip.connected);
+    let isGone = false;
+    const error = await cacheErrorOf(
+      importFrom(medium, trip.offline, {
+        onProgress: () => {
+          if (!isGone) execFileSync('umount', ['-l', medium]);
+          isGone = true;
+        },
+      }),
+    );
+    expect(error.message).toMatch(/medium is gone; plug the medium in, mount it, and run the import again/);
+    expect(error.code).toBe('storage');
+    expect(await entriesIn(trip.offline)).toEqual([]);
+    await unmount(medium);
+  });
+
+  it('into a store without room writes nothing', async () => {
+    await exportTo(medium, trip.connected);
+    const before = await contentsOf(trip.offline.root);
+    const checkRoom = (bytes: number): Promise<void> =>
+      Promise.reject(new CacheError('no-space', `no room for ${bytes}`));
+    await expectCacheError(
+      importFrom(medium, trip.offline, { checkRoom }),
+      'no-space',
+      new RegExp(`no room for ${2 * MIB + 112_345}$`),
+    );
+    expect(await contentsOf(trip.offline.root)).toEqual(before);
+    const full = await makeSite(join(trip.folder, 'full'), 'offline', {
+      trust: [trip.connected.signer.certificate],
+      minFreeSpace: 2 ** 50,
+    });
+    await expectCacheError(importFrom(medium, full), 'no-space', /no room/);
+    expect(await entriesIn(full)).toEqual([]);
+  });
+});
+
+describe('an entry of a medium', () => {
+  it('whose signer is not trusted is refused, and its blob not copied; the others are imported', async () => {
+    const upstream = await pairOf('upstream');
+    const { sha512 } = await addRelease(trip.connected, 'https://example.com/upstream.cfg', 5000, {
+      by: signerOf(upstream),
+    });
+    const trusted = createTrustedCertificates(
+      [trip.connected.signer.certificate, upstream.certificate].map((pem) => ({ pem, where: 'trusted' })),
+    );
+    await exportTo(medium, trip.connected, { trusted });
+    const results = await importFrom(medium, trip.offline);
+    expect(results.map(({ outcome }) => outcome).sort()).toEqual(['imported', 'imported', 'refused']);
+    expect(results.find(({ outcome }) => outcome === 'refused')).toMatchObject({
+      softwareUrl: 'https://example.com/upstream.cfg',
+      reason: expect.stringMatching(/no trusted certificate verifies the signature/) as string,
+    });
+    expect(await blobsIn(trip.offline)).not.toContain(sha512);
+
+    const both = await makeSite(join(trip.folder, 'both'), 'offline', {
+      trust: [trip.connected.signer.certificate, upstream.certificate],
+    });
+    expect((await importFrom(medium, both)).map(({ outcome }) => outcome)).toEqual(Array(3).fill('imported'));
+  });
+
+  it('keeps its place among those that the site has', async () => {
+    const newer = await addRelease(trip.offline, CDN, 10, { received: new Date('2999-01-01') });
+    const older = await addRelease(trip.offline, CDN, 20, { version: '0', received: new Date('1999-01-01') });
+    await exportTo(medium, trip.connected);
+    await importFrom(medium, trip.offline);
+    const entries = await trip.offline.site.directory.entries(trip.cdn.key);
+    expect(entries.map(({ digest }) => digest)).toEqual(
+      [newer, trip.cdn, older].map(({ entry }) => entry.digest),
+    );
+  });
+});
+
+describe('a medium as a source', () => {
+  it('gives what was exported, blobs in parts joined', async () => {
+    await exportTo(medium, trip.connected, { split: MIB });
+    const trusted = createTrustedCertificates([{ pem: trip.connected.signer.certificate, where: 'trusted' }]);
+    const { source } = await openMedium(medium, trusted);
+    expect(source.name).toBe(medium);
+    expect((await collect(source.keys())).sort()).toEqual([trip.cdn.key, trip.kvm.key].sort());
+    expect(await source.blobSize(trip.kvm.sha512)).toBe(2 * MIB + 12_345);
+    expect(await source.entries('0'.repeat(32) as typeof trip.cdn.key)).toEqual([]);
+    for (const key of [trip.cdn.key, trip.kvm.key]) {
+      const [result] = await collect(transferKey(key, source, trip.offline.site, { trusted }));
+      expect(result?.outcome).toBe('copied');
+    }
+    expect(await hasGoodBlob(trip.offline, trip.kvm.sha512)).toBe(true);
+  });
+
+  it('without manifest is none', async () => {
+    await mkdir(join(trip.folder, 'empty'));
+    await exportTo(medium, trip.connected);
+    await rm(join(medium, 'manifest.json'));
+    for (const folder of [medium, join(trip.folder, 'empty')])
+      await expectCacheError(importFrom(folder, trip.offline), 'invalid-medium', /has no manifest\.json/);
+  });
+});
