@@ -1,3 +1,4 @@
+import { chmod } from 'node:fs/promises';
 import { rolldown, type OutputOptions } from 'rolldown';
 
 /**
@@ -21,6 +22,8 @@ const output: OutputOptions = {
 // First in memory: `cleanDir` empties the folder even when nothing comes after.
 await program.generate(output);
 await program.write({ ...output, cleanDir: true });
+// A link to it is a command.
+await chmod('dist/cli/main.js', 0o755);
 
 function packageOf(path: string): string | null {
   const [, name] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path) ?? [];

@@ -159,13 +159,15 @@ export async function isIntact(read: Promise<StoredEntry | undefined>): Promise<
  * @throws CacheError `storage`: it is damaged
  */
 export function parseStoredEntry(text: string, key: Key, digest: Digest, name: string): StoredEntry {
-  let stored: StoredEntry;
   try {
     const { received, entry, check } = storedEntry.parse(JSON.parse(text));
-    stored = { ...parseEntry(entry), received: new Date(received) };
-    if (check !== undefined && check !== checkOf(received, stored.digest))
-      throw new CacheError('invalid-entry', 'its time or its check was changed');
+    const stored = { ...parseEntry(entry), received: new Date(received) };
+    if (stored.digest !== digest)
+      throw new CacheError('invalid-entry', 'its content does not match its name');
+    if (check !== undefined && check !== checkOf(received, digest))
+      throw new CacheError('invalid-entry', 'the time that it tells was changed');
     checkBinding(key, stored);
+    return stored;
   } catch (error) {
     throw new DamagedObject(
       name,
@@ -173,8 +175,6 @@ export function parseStoredEntry(text: string, key: Key, digest: Digest, name: s
       error,
     );
   }
-  if (stored.digest !== digest) throw new DamagedObject(name, 'its content does not match its name');
-  return stored;
 }
 
 /** Against the disk, not against people: a name and a signature are what those would have to forge. */

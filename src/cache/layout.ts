@@ -72,7 +72,9 @@ export function parsePartName(name: string): { digest: Digest; index: number } |
   const [, text = '', number = ''] = /^([^.]*)\.(\d{4,9})$/.exec(name.slice(PARTS.length)) ?? [];
   const digest = attempt(() => parseDigest(text));
   const index = Number(number);
-  return digest !== undefined && index > 0 && partName(digest, index) === name ? { digest, index } : undefined;
+  return digest !== undefined && index > 0 && partName(digest, index) === name
+    ? { digest, index }
+    : undefined;
 }
 
 function attempt<T>(parse: () => T): T | undefined {

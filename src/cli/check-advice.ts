@@ -22,10 +22,7 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
     case 'no-entry':
       return [fetch, bring];
     case 'incompatible':
-      return [
-        fetch,
-        `compile it on such a machine, and there: cache pack FOLDER; then ${bring}`,
-      ];
+      return [fetch, `compile it on such a machine, and there: cache pack FOLDER; then ${bring}`];
     case 'untrusted':
       return [
         `if its signer is to be trusted: add the certificate to signature-certificate-list in [signature] of ${config.file ?? 'config.ini'} and of the nodes (cache slapos-cfg)`,

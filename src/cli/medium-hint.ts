@@ -32,6 +32,15 @@ export async function hintAtMedium(
   }
 }
 
+/** Tells of a signing key that would travel with a medium. */
+export async function hintAtKey(medium: string, terminal: Terminal): Promise<void> {
+  const key = join(medium, 'miscellaneous', 'sign.key');
+  if (await isThere(key))
+    terminal.tell(
+      `note: ${key} travels with the medium, and whoever has it decides what nodes run as root; move it away`,
+    );
+}
+
 /** Tells of a store that stands where archives were sought: nobody has signed for it as a whole. */
 export async function hintAtStore(
   paths: readonly string[],

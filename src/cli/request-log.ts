@@ -1,10 +1,13 @@
 import { pino, type DestinationStream } from 'pino';
 import type { RequestLine, RequestLog } from '../http/access-log.ts';
+import type { Finding } from '../operations/upkeep/finding.ts';
 
 /** The log of a server: JSON lines on stderr, or words where stderr is a terminal. */
 export interface ServerLog extends RequestLog {
   info(message: string): void;
   warn(message: string): void;
+  /** Something that is wrong with the store. */
+  finding(finding: Finding): void;
   /** Writes what is still held back; to be called before the process ends. */
   flush(): void;
 }
@@ -46,20 +49,29 @@ function logTo(log: pino.Logger, flush: () => void): ServerLog {
     warn: (message) => {
       log.warn(message);
     },
+    finding: (finding) => {
+      log.warn(finding, 'finding');
+    },
     flush,
   };
 }
+
+/** What there may be in a line. */
+type LogLine = { msg: string; err?: { message: string } } & Partial<RequestLine> &
+  Partial<Pick<Finding, 'kind' | 'problem'>>;
 
 /** Each line in words, for the person at the terminal. */
 function wordsTo(stream: NodeJS.WritableStream): DestinationStream {
   return {
     write: (json) => {
-      const line = JSON.parse(json) as Partial<RequestLine> & { msg: string; err?: { message: string } };
+      const line = JSON.parse(json) as LogLine;
       const time = new Date().toTimeString().slice(0, 8);
       const text =
         line.msg === 'request'
           ? `${line.method ?? ''} ${line.path ?? ''}  ${line.status ?? ''}${line.aborted ? ' aborted' : ''}  ${line.bytes ?? ''} B  ${line.ms ?? ''} ms  ${line.remote ?? ''}${line.user === undefined ? '' : ` ${line.user}`}  ${line.requestId ?? ''}`
-          : [line.msg, line.requestId, line.err?.message].filter((part) => part !== undefined).join('  ');
+          : [line.msg, line.requestId, line.kind, line.path, line.problem, line.err?.message]
+              .filter((part) => part !== undefined)
+              .join('  ');
       stream.write(`${time}  ${text}\n`);
     },
   };

@@ -3,7 +3,7 @@ import type { BlobUser } from '../operations/upkeep/blob-users.ts';
 import type { Finding, FindingKind } from '../operations/upkeep/finding.ts';
 import type { Mended } from '../operations/upkeep/mend.ts';
 import type { VerifyCounts } from '../operations/upkeep/verification.ts';
-import { formatSize } from './terminal/format.ts';
+import { formatCount, formatSize } from './terminal/format.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /** A finding, and what became of it where anything was tried. */
@@ -72,14 +72,17 @@ export function printSummary(
   const left = findings.filter((finding) => !isMended(finding));
   if (left.length > 0) for (const line of adviceFor(left)) terminal.tell(line);
   const { entries, blobs, bytes, unreferencedBlobs, unreferencedBytes } = looked;
-  if (!isPartial && unreferencedBlobs > 0) {
+  // What can't be read may name any of them.
+  const isKnown =
+    !isPartial && findings.every(({ kind }) => kind !== 'entry-damaged' && kind !== 'unreadable');
+  if (isKnown && unreferencedBlobs > 0) {
     terminal.tell(
-      `${unreferencedBlobs} blobs (${formatSize(unreferencedBytes)}) are named by no entry: cache gc removes them`,
+      `no entry names ${formatCount(unreferencedBlobs, 'blob')} (${formatSize(unreferencedBytes)}): cache gc removes what is not needed`,
     );
   }
   const mended = isMending ? `, ${findings.length - left.length} of them mended` : '';
   terminal.tell(
-    `${entries} entries, ${blobs} blobs (${formatSize(bytes)}${deep ? '' : ', not read: --deep reads them'}): ${findings.length === 0 ? 'nothing wrong' : `${findings.length} findings${mended}`}`,
+    `${formatCount(entries, 'entry')}, ${formatCount(blobs, 'blob')} (${formatSize(bytes)}${deep ? '' : ', not read: --deep reads them'}): ${findings.length === 0 ? 'nothing wrong' : `${formatCount(findings.length, 'finding')}${mended}`}`,
   );
 }
 

@@ -18,8 +18,7 @@ const LIMIT = 36_525 * 24 * 3600_000;
  * @throws CacheError `usage`
  */
 export function parseDuration(text: string, unit?: 'd'): number {
-  const [, amount, name = ''] =
-    /^(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)?$/.exec(text.trim().toLowerCase()) ?? [];
+  const [, amount, name = ''] = /^(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)?$/.exec(text.trim().toLowerCase()) ?? [];
   const factor = UNITS[name === '' ? (unit ?? '') : name] ?? (Number(amount) === 0 ? 1 : undefined);
   const duration = Math.round(Number(amount) * (factor ?? NaN));
   if (duration <= LIMIT) return duration;

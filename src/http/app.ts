@@ -23,6 +23,8 @@ export interface AppParts {
   readonly version: string;
   /** Rejects while the store can't be used. */
   readonly checkStore: () => Promise<void>;
+  /** When the whole store was checked last, and how much was wrong; shown by `/health`. */
+  readonly lastScrub?: () => { readonly finished: string; readonly findings: number } | undefined;
   readonly access: AccessControl;
   /** Whose entries may be uploaded. */
   readonly trusted: TrustedCertificates;
@@ -40,7 +42,7 @@ export interface AppParts {
  * as fast. What would be middleware is in the recorder below, and in `requireRole`, which wraps a handler.
  */
 export function createApp(parts: AppParts): App {
-  const { blobs, directory, custody, log, version, checkStore, access, trusted, upload } = parts;
+  const { blobs, directory, custody, log, version, checkStore, lastScrub, access, trusted, upload } = parts;
   // The path as it came: a URL object would resolve ".." before anybody could refuse it.
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => requestPath(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
@@ -58,7 +60,7 @@ export function createApp(parts: AppParts): App {
   );
   const health: Handler = async (c) => {
     await checkStore();
-    return c.json({ status: 'ok', version });
+    return c.json({ status: 'ok', version, scrub: lastScrub?.() });
   };
   app.all('/health', byMethod({ GET: health }));
   const recordOf = createRecorder(log);

@@ -62,23 +62,22 @@ export async function* readLines(root: string, path: string): AsyncGenerator<Uin
     return;
   }
   try {
-    let rest = Buffer.alloc(0);
-    const piece = Buffer.alloc(PIECE_SIZE);
-    let number = 1;
-    for (;;) {
-      const { bytesRead } = await file.read(piece, 0, PIECE_SIZE);
+    let begun: Buffer[] = [];
+    for (let number = 1; ;) {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(PIECE_SIZE), 0, PIECE_SIZE);
       if (bytesRead === 0) break;
-      rest = Buffer.concat([rest, piece.subarray(0, bytesRead)]);
-      let begin = 0;
-      for (let end = rest.indexOf(NEWLINE); end !== -1; end = rest.indexOf(NEWLINE, begin)) {
-        yield rest.subarray(begin, end + 1);
-        begin = end + 1;
+      let rest = buffer.subarray(0, bytesRead);
+      for (let end = rest.indexOf(NEWLINE); end !== -1; end = rest.indexOf(NEWLINE)) {
+        yield Buffer.concat([...begun, rest.subarray(0, end + 1)]);
+        begun = [];
+        rest = rest.subarray(end + 1);
         number++;
       }
-      rest = rest.subarray(begin);
-      if (rest.length > LINE_LIMIT) throw tooLong(path, `line ${number}`);
+      begun.push(rest);
+      if (begun.length * PIECE_SIZE > LINE_LIMIT) throw tooLong(path, `line ${number}`);
     }
-    if (rest.length > 0) yield rest;
+    const last = Buffer.concat(begun);
+    if (last.length > 0) yield last;
   } catch (error) {
     throw storageError(error, `can't read ${path}`);
   } finally {

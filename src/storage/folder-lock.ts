@@ -30,18 +30,31 @@ export async function takeFolderLock(
   name: string,
   patience: number,
 ): Promise<() => Promise<void>> {
-  await checkIsStillThere(root);
   const lock = join(root, name);
   const mine = `${ownerTag()}.${randomBytes(9).toString('hex')}`;
   const prepared = join(root, TEMPORARY, mine);
-  await mkdir(join(prepared, mine), { recursive: true });
+  await makeTemporary(root, prepared);
   try {
+    await mkdir(join(prepared, mine));
     await take(prepared, lock, patience);
   } catch (error) {
     await rm(prepared, { recursive: true, force: true });
     throw error;
   }
   return () => removeOwner(lock, mine);
+}
+
+async function makeTemporary(root: string, folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+    return;
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
+  // A store that was put together by copying may lack it; the empty mount point of a disk that was unplugged must.
+  await checkIsStillThere(root);
+  await mkdir(join(root, TEMPORARY), { recursive: true });
+  await mkdir(folder);
 }
 
 async function take(prepared: string, lock: string, patience: number): Promise<void> {
@@ -55,15 +68,12 @@ async function take(prepared: string, lock: string, patience: number): Promise<v
     }
     if (owner !== undefined) {
       const state = ownerStateOf(owner);
-      const isLate = performance.now() - since > patience;
-      if (state === 'gone' || (state === 'unseen' && isLate)) {
-        await removeOwner(lock, owner);
-        continue;
-      }
-      if (isLate) {
+      const waited = performance.now() - since;
+      if (state === 'gone' || (state === 'unseen' && waited > patience)) await removeOwner(lock, owner);
+      if (waited > (state === 'alive' ? patience : 2 * patience)) {
         throw new CacheError(
           'storage',
-          `${lock} is held by a process of this machine that doesn't go on (${owner}); end that process, or remove ${lock} if there is none`,
+          `${lock} is held by somebody who doesn't go on (${owner}); end that process, or remove ${lock} if there is none`,
         );
       }
     }

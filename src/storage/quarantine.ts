@@ -1,6 +1,7 @@
-import { constants, type Stats } from 'node:fs';
-import { copyFile, link, lstat, mkdir, rename, rm, utimes } from 'node:fs/promises';
+import { createReadStream, createWriteStream, type Stats } from 'node:fs';
+import { link, lstat, mkdir, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { systemCode } from '../cache/errors.ts';
 import { QUARANTINE } from '../cache/layout.ts';
 import type { Quarantine } from '../cache/store-upkeep.ts';
@@ -85,8 +86,9 @@ async function tryLink(from: string, to: string): Promise<boolean> {
 async function tryCopy(from: string, to: string, { atime, mtime }: Stats): Promise<boolean> {
   const copying = `${to}.part`;
   try {
-    await copyFile(from, copying, constants.COPYFILE_EXCL);
-    await utimes(copying, atime, mtime);
+    // By hand: some drivers of FAT know none of the system calls that copy at once, nor those that set permissions.
+    await pipeline(createReadStream(from), createWriteStream(copying, { flags: 'wx', flush: true }));
+    await utimes(copying, atime, mtime).catch(() => undefined);
     await rename(copying, to);
     return true;
   } catch {

@@ -38,7 +38,13 @@ function reasonOf(code: string | undefined, error: unknown): string {
 }
 
 /** What the system says when bytes, or what leads to them, are lost. */
-const LOSSES: ReadonlySet<string | undefined> = new Set(['EIO', 'EUCLEAN', 'EBADMSG', 'ENODATA', 'EREMOTEIO']);
+const LOSSES: ReadonlySet<string | undefined> = new Set([
+  'EIO',
+  'EUCLEAN',
+  'EBADMSG',
+  'ENODATA',
+  'EREMOTEIO',
+]);
 
 /** Whether the disk has lost what was to be read, rather than that it can't be read just now, or not by us. */
 export function isLoss(error: unknown): error is CacheError {

@@ -2,7 +2,14 @@ import { CacheError, systemCode } from '../cache/errors.ts';
 import { PassingFault } from './attempts.ts';
 
 /** The other side, or the way to it, was there and broke off. */
-const LOST = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNABORTED', 'EAI_AGAIN']);
+const LOST = new Set([
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ECONNABORTED',
+  'EAI_AGAIN',
+  'ERR_STREAM_PREMATURE_CLOSE',
+]);
 
 /** Nobody is there: worth another try only if somebody was before. */
 const ABSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN']);
@@ -10,19 +17,17 @@ const ABSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREAC
 /** How Node names what is wrong with a certificate (tls, "X509 certificate error codes"). */
 const CERTIFICATE = /SELF_SIGNED|ISSUER|LEAF_SIGNATURE|CERT_/;
 
-/** A failed connection as a person can act on it. @param url without password */
+/** A failed connection as a person can act on it; any other error as it is. @param url without password */
 export function faultOfConnection(
   error: unknown,
   url: string,
   { hasAnswered }: { readonly hasAnswered: boolean },
-): unknown {
-  if (error instanceof CacheError) return error;
+): Error {
   const code = systemCode(error);
-  const detail = code ?? (error instanceof Error ? error.message : String(error));
-  if (code !== undefined && (LOST.has(code) || (hasAnswered && ABSENT.has(code)))) {
-    return new PassingFault(`${url}: the connection was lost (${detail})`, { cause: error });
-  }
-  return new CacheError('unavailable', `${url}: can't be reached (${detail})${adviceOn(code ?? '')}`, {
+  if (code === undefined) return error instanceof Error ? error : new Error(String(error));
+  if (LOST.has(code) || (hasAnswered && ABSENT.has(code)))
+    return new PassingFault(`${url}: the connection was lost (${code})`, { cause: error });
+  return new CacheError('unavailable', `${url}: can't be reached (${code})${adviceOn(code)}`, {
     cause: error,
   });
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -6,6 +7,7 @@ import { digestOf, type Digest } from '../../src/cache/digest.ts';
 import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
 import { collect } from '../fixtures/collect.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
+import { incompressible } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
 const BYTES = Buffer.from('compiled software');
@@ -50,6 +52,29 @@ describe('a blob', () => {
     expect(await readFile(join(root, 'bcache', DIGEST))).toEqual(BYTES);
     expect(await read(DIGEST)).toEqual(BYTES);
     expect(await blobs.stat(DIGEST)).toMatchObject({ size: BYTES.length });
+  });
+
+  it('is the same however its bytes come, in chunks whose memory is used again', async () => {
+    const chunkSize = fc.oneof(fc.nat(2000), fc.nat(700_000), fc.constant(512 * 1024));
+    const memory = Buffer.alloc(700_000);
+    await fc.assert(
+      fc.asyncProperty(fc.array(chunkSize, { maxLength: 8 }), fc.boolean(), async (sizes, isAnnounced) => {
+        const whole = incompressible(sizes.reduce((sum, size) => sum + size, 0));
+        const writer = await blobs.create(isAnnounced ? { size: whole.length } : {});
+        let position = 0;
+        for (const size of sizes) {
+          whole.copy(memory, 0, position, position + size);
+          await writer.write(memory.subarray(0, size));
+          memory.fill(0xaa);
+          position += size;
+        }
+        const { digest, size } = await writer.commit();
+        expect(size).toBe(whole.length);
+        expect(digest).toBe(digestOf(whole));
+        expect((await readFile(join(root, 'bcache', digest))).equals(whole)).toBe(true);
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it('is seen only after it is whole', async () => {

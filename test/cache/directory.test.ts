@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../../src/cache/digest.ts';
-import { createDirectory, type Directory } from '../../src/cache/directory.ts';
+import { createDirectory, parseStoredEntry, type Directory } from '../../src/cache/directory.ts';
 import type { VerifiedEntry } from '../../src/cache/entry.ts';
 import { keyOfSoftwareUrl, parseKey } from '../../src/cache/key.ts';
 import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
@@ -192,5 +192,32 @@ describe('a damaged entry', () => {
     await mkdir(join(root, 'bdir', other));
     await writeFile(join(root, 'bdir', other, entryOf(1).digest), await intact());
     await expectCacheError(directory.entries(other), 'storage', /does not belong under key/);
+  });
+});
+
+describe('the object of an entry', () => {
+  const text = async (): Promise<Buffer> => {
+    await directory.add(KEY, entryOf(1));
+    return readFile(fileOf(entryOf(1)));
+  };
+
+  it('with any one bit flipped is not taken for what was written', async () => {
+    const whole = await text();
+    const read = (bytes: Buffer) =>
+      parseStoredEntry(bytes.toString('utf8'), KEY, entryOf(1).digest, 'the entry');
+    expect(read(whole).received).toEqual(new Date(clock));
+    for (let bit = 0; bit < 8 * whole.length; bit++) {
+      const flipped = Buffer.from(whole);
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      expect(() => read(flipped), `bit ${bit}: ${flipped.toString('utf8')}`).toThrow(/is damaged/);
+    }
+  });
+
+  it('of an older version, which did not guard its time, is read', async () => {
+    const { check, ...older } = JSON.parse((await text()).toString()) as Record<string, unknown>;
+    expect(check).toMatch(/^[0-9a-f]{16}$/);
+    await rm(fileOf(entryOf(1)));
+    await writeFile(fileOf(entryOf(1)), JSON.stringify(older));
+    expect(await digestsOf()).toEqual([entryOf(1).digest]);
   });
 });

@@ -158,6 +158,15 @@ describe('cache export', () => {
     expect(stderr).toMatch(message);
   });
 
+  it('onto the disk that the store and its key are on works, and warns of the key', async () => {
+    await makeConnected();
+    const { stderr } = await expectEnd(0, cache('export', ...on('connected'), 'connected'));
+    expect(stderr).toMatch(/2 on the medium already; 0 B written/);
+    expect(stderr).toMatch(/note: .*connected\/miscellaneous\/sign\.key travels with the medium/);
+    await cache('init', 'offline', '--trust', join('connected', 'miscellaneous', 'sign.crt'));
+    await expectEnd(0, cache('import', ...on('offline'), 'connected'));
+  });
+
   it('of an empty store says so', async () => {
     await cache('init', 'connected');
     const { stderr } = await expectEnd(1, cache('export', ...on('connected'), device));

@@ -23,7 +23,7 @@ function faultOf(text: string): CacheError {
 
 describe('the defaults', () => {
   it('are those of design.md', () => {
-    const { software, ...rest } = defaultConfig('/srv/here');
+    const { software, pin, ...rest } = defaultConfig('/srv/here');
     expect(rest).toEqual({
       file: undefined,
       server: {
@@ -31,7 +31,7 @@ describe('the defaults', () => {
         publicUrl: undefined,
         tls: { mode: 'off' },
       },
-      store: { path: '/srv/here/cache-store' },
+      store: { path: '/srv/here/cache-store', scrubInterval: undefined },
       signature: {
         privateKeyFile: '/srv/here/sign.key',
         certificateFile: '/srv/here/sign.crt',
@@ -49,6 +49,7 @@ describe('the defaults', () => {
       upstream: undefined,
     });
     expect(software.size).toBe(0);
+    expect(pin.size).toBe(0);
   });
 
   it('are the same for an empty file and for empty sections', () => {
@@ -198,7 +199,7 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '\n[xyz]',
     2,
-    'unknown section [xyz]; known are [software], [server], [store], [signature], [upload], [access], [upstream]',
+    'unknown section [xyz]; known are [software], [pin], [server], [store], [signature], [upload], [access], [upstream]',
   ],
   [
     '[server]\n\ntls-certifcate = x',
@@ -211,7 +212,7 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
     2,
     '[upload] foo: unknown key; known are max-blob-size, min-free-space, allow-unsigned',
   ],
-  ['[store]\n__proto__ = 1', 2, '[store] __proto__: unknown key; known are path'],
+  ['[store]\n__proto__ = 1', 2, '[store] __proto__: unknown key; known are path, scrub-interval'],
   ...['url', 'endpoint', 'region', 'path-style', 'local-cache', 'local-cache-size'].map(
     (key) =>
       [
@@ -221,9 +222,9 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
       ] as const,
   ),
   [
-    '[store]\nscrub-interval = 1d',
+    '[store]\nscrub-interval = 30s',
     2,
-    '[store] scrub-interval: this version does not check the store by itself; remove the line',
+    '[store] scrub-interval: is shorter than a minute: the disk would never rest; write 7d or so, or off to check nothing',
   ],
   // [server]
   ['[server]\nlisten =', 2, '[server] listen: names no address; write HOST:PORT, such as [::]:5050'],
@@ -611,7 +612,6 @@ describe('config.example.ini', () => {
       'path-style',
       'local-cache',
       'local-cache-size',
-      'scrub-interval',
     ]) {
       expect(example).toMatch(new RegExp(`\\b${key}\\b`));
     }

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { CacheError } from '../../src/cache/errors.ts';
 import { keyOfSoftwareUrl, parseKey } from '../../src/cache/key.ts';
 import { entriesPrefix } from '../../src/cache/layout.ts';
+import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { membersOf, RAPID_CDN, unsignedEntry } from '../fixtures/entries.ts';
 import { startHttpServer, type HttpServer, type HttpServerOptions } from '../fixtures/http-server.ts';
 import { ask, headerOf, RawConnection } from './raw-connection.ts';
@@ -19,24 +20,22 @@ async function start(options?: HttpServerOptions): Promise<HttpServer> {
   return server;
 }
 
-/** A directory of many keys whose objects nobody wrote: only their names are looked at. */
-function manyKeys(count: number): HttpServerOptions {
-  return {
-    wrapStorage: (storage) => ({
-      ...storage,
-      async *list(prefix) {
-        if (prefix !== 'bdir/') {
-          yield* storage.list(prefix);
-          return;
-        }
-        for (let index = 0; index < count; index++) {
-          const key = index.toString(16).padStart(32, '0');
-          yield `${prefix}${key}/${'0'.repeat(128)}`;
-          await Promise.resolve();
-        }
-      },
-    }),
-  };
+/**
+ * A storage in which there are the names of many keys' entries, which nobody wrote: a list of keys reads none of them.
+ * @param onList called before each name is listed
+ */
+function withManyKeys(count: number, onList: (index: number) => void = () => undefined) {
+  return (storage: ObjectStorage): ObjectStorage => ({
+    ...storage,
+    list: (prefix) => (prefix === 'bdir/' ? names() : storage.list(prefix)),
+  });
+
+  async function* names(): AsyncGenerator<string> {
+    for (let index = 0; index < count; index++) {
+      onList(index);
+      yield await Promise.resolve(`bdir/${index.toString(16).padStart(32, '0')}/${'0'.repeat(128)}`);
+    }
+  }
 }
 
 describe('GET /bdir/', () => {
@@ -64,7 +63,7 @@ describe('GET /bdir/', () => {
   });
 
   it('sends a list that is longer than a piece, whole', async () => {
-    const server = await start(manyKeys(10_000));
+    const server = await start({ wrapStorage: withManyKeys(10_000) });
     const lines = (await ask(server, '/bdir/')).body.toString().split('\n');
     expect(lines).toHaveLength(10_001);
     expect(new Set(lines).size).toBe(10_001);
@@ -72,21 +71,7 @@ describe('GET /bdir/', () => {
 
   it('stops when the client goes away', async () => {
     let listed = 0;
-    const { wrapStorage = (storage) => storage } = manyKeys(10_000_000);
-    const server = await start({
-      wrapStorage: (storage) => {
-        const many = wrapStorage(storage);
-        return {
-          ...many,
-          async *list(prefix) {
-            for await (const name of many.list(prefix)) {
-              listed++;
-              yield name;
-            }
-          },
-        };
-      },
-    });
+    const server = await start({ wrapStorage: withManyKeys(10_000_000, () => listed++) });
     const connection = await RawConnection.open(server);
     connection.request('/bdir/');
     await connection.head();
@@ -125,23 +110,14 @@ describe('GET /bdir/', () => {
   });
 
   it('of a disk that fails is a fault, and broken off where it has begun', async () => {
-    let isBroken = true;
-    const { wrapStorage = (storage) => storage } = manyKeys(5000);
+    let good = 0;
     const server = await start({
-      wrapStorage: (storage) => {
-        const many = wrapStorage(storage);
-        return {
-          ...many,
-          async *list(prefix) {
-            if (isBroken) throw new CacheError('storage', 'the disk fails');
-            yield* many.list(prefix);
-            throw new CacheError('storage', 'the disk fails');
-          },
-        };
-      },
+      wrapStorage: withManyKeys(10_000, (index) => {
+        if (index >= good) throw new CacheError('storage', 'the disk fails');
+      }),
     });
     for (const method of ['GET', 'HEAD']) expect((await ask(server, '/bdir/', { method })).status).toBe(500);
-    isBroken = false;
+    good = 5000;
     const connection = await RawConnection.open(server);
     connection.request('/bdir/');
     expect((await connection.head()).status).toBe(200);

@@ -15,7 +15,10 @@ const FORMAT: Readonly<Record<DiskFormat, readonly string[]>> = {
 
 /** Why there can't be disks of this format here; undefined when there can. */
 export async function whyNoDisk(format: DiskFormat): Promise<string | undefined> {
-  const programs = [FORMAT[format][0] ?? '', ...((await needsHelper(format)) ? ['fusefat', 'fusermount'] : [])];
+  const programs = [
+    FORMAT[format][0] ?? '',
+    ...((await needsHelper(format)) ? ['fusefat', 'fusermount'] : []),
+  ];
   for (const program of programs) {
     try {
       await run('sh', ['-c', `command -v ${program}`]);

@@ -51,9 +51,20 @@ export async function startMachine(name: string, folder: string): Promise<Machin
   // A pid namespace of its own: with its first process everything on the machine ends.
   const child = spawn(
     'unshare',
-    ['--mount', '--net', '--pid', '--fork', '--mount-proc', '--kill-child', '--propagation', 'private'].concat(
-      ['bash', '-euc', [...mounts, 'ip link set lo up', 'echo ready', 'exec sleep infinity'].join('\n')],
-    ),
+    [
+      '--mount',
+      '--net',
+      '--pid',
+      '--fork',
+      '--mount-proc',
+      '--kill-child',
+      '--propagation',
+      'private',
+    ].concat([
+      'bash',
+      '-euc',
+      [...mounts, 'ip link set lo up', 'echo ready', 'exec sleep infinity'].join('\n'),
+    ]),
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const ended = new Promise((resolve) => child.once('close', resolve));
@@ -77,11 +88,14 @@ export async function startMachine(name: string, folder: string): Promise<Machin
 
   const attempt = (script: string): Promise<CommandResult> =>
     new Promise((resolve, reject) => {
-      const { NODE_OPTIONS: _unwanted, ...env } = process.env;
       const command = spawn(
         'nsenter',
         ['--target', String(pid), '--mount', '--net', '--pid', 'bash', '-euo', 'pipefail', '-c', script],
-        { cwd: '/', env: { ...env, SHACACHE_CONFIG: '', NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'pipe'] },
+        {
+          cwd: '/',
+          env: { ...process.env, NODE_OPTIONS: '', SHACACHE_CONFIG: '', NO_COLOR: '1' },
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
       );
       let stdout = '';
       let stderr = '';
@@ -90,7 +104,8 @@ export async function startMachine(name: string, folder: string): Promise<Machin
       command.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
       command.once('error', reject).once('close', (code, signal) => {
         clearTimeout(timer);
-        if (code === null) reject(new Error(`${name}: ended by ${String(signal)}: ${script}\n${stdout}${stderr}`));
+        if (code === null)
+          reject(new Error(`${name}: ended by ${String(signal)}: ${script}\n${stdout}${stderr}`));
         else resolve({ code, stdout, stderr });
       });
     });

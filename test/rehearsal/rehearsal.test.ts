@@ -34,7 +34,9 @@ describe.each<DiskFormat>(['ext4', 'vfat'])('the guide, with a disk of %s', (for
       await makeDisk(join(folder, 'second.img'), format, 256 * MIB),
     ] as const;
     const originals = await prepareConnected(connected, folder);
-    await node.run(`mkdir -p /etc/opt/slapos && printf '[slapos]\\nsoftware_root = /opt/slapgrid\\n' > /etc/opt/slapos/slapos.cfg`);
+    await node.run(
+      `mkdir -p /etc/opt/slapos && printf '[slapos]\\nsoftware_root = /opt/slapgrid\\n' > /etc/opt/slapos/slapos.cfg`,
+    );
 
     const values: Record<string, string> = {
       DISK: disks[0],
@@ -105,7 +107,10 @@ async function prepareConnected(connected: Machine, folder: string): Promise<str
     await packRelease(release, join(folder, 'upstream', `${name}.tar.gz`));
   }
   const compiled = await makeSoftwareRelease(root, MASTER, { payload: 5 * MIB });
-  await cp(compiled, join(folder, 'slapgrid', keyOfSoftwareUrl(MASTER)), { recursive: true, verbatimSymlinks: true });
+  await cp(compiled, join(folder, 'slapgrid', keyOfSoftwareUrl(MASTER)), {
+    recursive: true,
+    verbatimSymlinks: true,
+  });
   await connected.run(`
 mkdir -p /opt/shacache /opt/slapgrid
 mount --bind '${REPOSITORY}' /opt/shacache
@@ -163,5 +168,9 @@ async function contentsOf(
 
 async function cablesOf(machine: Machine): Promise<readonly string[]> {
   const { stdout } = await machine.run('ip -o link show | cut -d : -f 2 | cut -d @ -f 1');
-  return stdout.trim().split('\n').map((line) => line.trim()).sort();
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim())
+    .sort();
 }

@@ -111,6 +111,12 @@ describe('custody.log', () => {
     expect(findingsOf(await collect(checkCustody(log.lines())))).toEqual([]);
   });
 
+  it('is made in a store that was put together by copying', async () => {
+    await rm(join(root, 'tmp'), { recursive: true });
+    await logOf().record({ action: 'import', source: 'first' });
+    expect(await sourcesIn(logOf())).toEqual(['first']);
+  });
+
   it('may be moved away: a new one is begun', async () => {
     const log = logOf();
     await log.record({ action: 'import', source: 'old' });
@@ -228,14 +234,14 @@ describe('the lock', () => {
 
   it('is waited for as long as others go on', async () => {
     const other = logOf();
-    let isOver = false;
+    const over = new AbortController();
     const busy = (async () => {
-      while (!isOver) await other.record({ action: 'import', source: 'other' });
+      while (!over.signal.aborted) await other.record({ action: 'import', source: 'other' });
     })();
     try {
       for (const source of numbers(5)) await logOf().record({ action: 'import', source });
     } finally {
-      isOver = true;
+      over.abort();
       await busy;
     }
     expect((await sourcesIn(other)).filter((source) => source !== 'other')).toEqual(numbers(5));
@@ -248,6 +254,14 @@ describe('the lock', () => {
     await mkdir(join(root, 'tmp', alive, alive), { recursive: true });
     await openFilesystemStorage(root, { write: true });
     expect(await readdir(join(root, 'tmp'))).toEqual([alive]);
+  });
+
+  it('of an owner who cannot be removed is an error, too', async () => {
+    const owner = gone();
+    await holdAs(join(owner, 'more'));
+    const error = await cacheErrorOf(logOf().record({ action: 'import' }));
+    expect(error.message).toContain("doesn't go on");
+    expect(await lockOwners()).toEqual([owner]);
   });
 
   it('is an error when a file has its name', async () => {

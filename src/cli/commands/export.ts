@@ -10,6 +10,7 @@ import { readInventory, type Inventory } from '../../operations/medium/inventory
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { hintAtKey } from '../medium-hint.ts';
 import { openSigner, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
@@ -62,6 +63,7 @@ export async function exportReleases(
   } finally {
     progress?.clear();
   }
+  await hintAtKey(folder, terminal);
   if (json) printJson(folder, result, terminal);
   else print(folder, result, terminal);
   if (result.entries.some(({ outcome }) => outcome === 'refused') || result.entries.length === 0)

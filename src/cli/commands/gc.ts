@@ -8,7 +8,7 @@ import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
 import { readConfig, readTrusted } from '../site.ts';
-import { formatDate, formatSize } from '../terminal/format.ts';
+import { formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { openStoreForUpkeep, pinnedKeys } from '../upkeep-store.ts';
 
@@ -39,7 +39,10 @@ export async function gc(options: GcOptions): Promise<void> {
 
 function parseKeep(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new CacheError('usage', `--keep: not a number of entries to keep: ${JSON.stringify(text)}; write 1 or more`);
+  throw new CacheError(
+    'usage',
+    `--keep: not a number of entries to keep: ${JSON.stringify(text)}; write 1 or more`,
+  );
 }
 
 function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean, terminal: Terminal): void {
@@ -52,17 +55,17 @@ function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean,
   for (const name of records) terminal.print(`record  ${name}`);
   const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
   const parts = [
-    `${entries.length} superseded entries`,
-    `${blobs.length} blobs (${formatSize(bytes)})`,
-    `${leftovers.length} leftovers`,
-    `${records.length} records of imports`,
+    formatCount(entries.length, 'superseded entry'),
+    `${formatCount(blobs.length, 'blob')} (${formatSize(bytes)})`,
+    formatCount(leftovers.length, 'leftover'),
+    formatCount(records.length, 'import record'),
   ];
   terminal.tell(`${parts.join(', ')} ${dryRun ? 'would be removed; nothing was' : 'removed'}`);
 }
 
 function warnOfDamage({ damaged }: Garbage, terminal: Terminal): void {
   terminal.warn(
-    `cache: all blobs were kept, because ${damaged.length} entries can't be read and may name any of them; mend them first: cache verify --heal-from MEDIUM|STORE|URL, or put them away: cache verify --repair`,
+    `cache: all blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; mend that first: cache verify --heal-from MEDIUM|STORE|URL, or give it up: cache verify --repair`,
   );
   endWith(EXIT.incomplete);
 }

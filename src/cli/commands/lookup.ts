@@ -10,7 +10,7 @@ import { openServer } from '../servers.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { createTerminal } from '../terminal/terminal.ts';
 
 export interface LookupOptions extends CommonOptions, MachineOptions {
   readonly server?: string;

@@ -7,7 +7,7 @@ import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
 import { readConfig, type MachineOptions } from '../site.ts';
 import { suggestUrls } from '../suggestions.ts';
-import { formatDate } from '../terminal/format.ts';
+import { formatCount, formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { openStoreForUpkeep, pinnedKeys } from '../upkeep-store.ts';
@@ -87,7 +87,7 @@ function printRemoved(results: readonly RemovedTarget[], dryRun: boolean, termin
   );
   terminal.tell(
     dryRun
-      ? `${entries.length} entries would be removed; nothing was`
-      : `${entries.length} entries removed; the blobs that no entry names any more go with: cache gc`,
+      ? `${formatCount(entries.length, 'entry')} would be removed; nothing was`
+      : `${formatCount(entries.length, 'entry')} removed; the blobs that no entry names any more go with: cache gc`,
   );
 }

@@ -10,7 +10,8 @@ import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { createServerLog, type ServerLog } from '../request-log.ts';
 import { createAccess } from '../access.ts';
-import { openCustody, openStore, readConfig, readOwnTrusted, type Store } from '../site.ts';
+import { openCustody, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
+import { createStoreScrub } from '../scrub.ts';
 import { prepareTls, tlsFilesOf, watchTls, type TlsWatch } from '../tls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { printImported, runImport } from './import.ts';
@@ -35,6 +36,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
       : parseListen(options.listen.join(' '), { tls: config.server.tls.mode !== 'off' });
   const store = await openServedStore(config, terminal, { make: Array.isArray(options.import) });
   const log = createServerLog();
+  const scrub = createStoreScrub(config, await readTrusted(config), log);
   const app = createApp({
     blobs: store.blobs,
     directory: store.directory,
@@ -49,17 +51,20 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
     checkStore: async () => {
       await store.storage.stat(STORE_FILE);
     },
+    lastScrub: () => scrub?.last(),
   });
   const tls = await prepareTls(config, terminal);
   const toldToStop = untilToldToStop();
   // Before the import, which may take long: a port in use should not be found out after it.
   const listeners = await listenOnAll(app, addresses, tls);
   const watch = watchCertificates(config, listeners, log);
+  scrub?.start();
   try {
     const busy = begin(options, listeners, config, terminal, log).then(() => toldToStop);
     await Promise.race([busy, toldToStop]);
   } finally {
     watch.stop();
+    void scrub?.stop();
     await stop(listeners, log);
   }
   // Told to stop while an import runs: that may be broken off at any moment.

@@ -1,5 +1,5 @@
 import { CacheError } from '../../cache/errors.ts';
-import { formatPlatform } from '../../cache/platform.ts';
+import { formatPlatform, type Platform } from '../../cache/platform.ts';
 import { syncToServer, syncToStore, type SyncResult } from '../../operations/sync.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
@@ -15,10 +15,20 @@ export interface SyncOptions extends CommonOptions {
   readonly json?: boolean;
 }
 
-/** What is shown of a sync: nothing is kept of the entries, perhaps a million, that were there already. */
+/** What is shown of an entry, or of a key that can't be read. */
+interface Change {
+  readonly key: string;
+  readonly softwareUrl?: string | undefined;
+  readonly platform?: Platform | undefined;
+  readonly sha512?: string;
+  readonly outcome: SyncResult['outcome'];
+  readonly reason?: string | undefined;
+}
+
+/** Nothing is kept of the entries, perhaps a million, that were there already. */
 interface Summary {
   readonly counts: Map<SyncResult['outcome'], number>;
-  readonly changes: SyncResult[];
+  readonly changes: Change[];
 }
 
 export async function sync(from: string, to: string, options: SyncOptions): Promise<void> {
@@ -41,23 +51,37 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
       ? syncToServer(source, target.server, syncOptions)
       : syncToStore(source, target.store, syncOptions);
   const summary: Summary = { counts: new Map(), changes: [] };
-  try {
-    for await (const result of results) {
-      summary.counts.set(result.outcome, (summary.counts.get(result.outcome) ?? 0) + 1);
-      if (result.outcome !== 'unchanged') summary.changes.push(result);
-    }
-  } finally {
+  const show = (): void => {
     progress.clear();
-    // A sync that is broken off has done what it has done.
-    if (json) printJson(summary, terminal);
+    if (json) terminal.print(formatJson(summary));
     else print(summary, terminal);
+  };
+  try {
+    for await (const result of results) note(result, summary);
+  } catch (error) {
+    // What was copied before it broke off is there.
+    if (summary.counts.size > 0) show();
+    throw error;
   }
+  show();
   if (summary.counts.has('refused') || summary.counts.has('unreadable')) endWith(EXIT.incomplete);
 }
 
 interface Labelled {
   readonly softwareUrl: string | undefined;
   readonly sha512: string;
+}
+
+function note(result: SyncResult, { counts, changes }: Summary): void {
+  const { key, outcome } = result;
+  counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  if (outcome === 'unchanged') return;
+  const reason = 'reason' in result ? { reason: result.reason } : {};
+  if (result.outcome === 'unreadable') changes.push({ key, outcome, ...reason });
+  else {
+    const { softwareUrl, platform, sha512 } = result.entry;
+    changes.push({ key, softwareUrl, platform, sha512, outcome, ...reason });
+  }
 }
 
 const OUTCOMES = ['copied', 'missing', 'unchanged', 'left-out', 'refused', 'unreadable'] as const;
@@ -67,47 +91,26 @@ function print({ counts, changes }: Summary, terminal: Terminal): void {
     terminal.print(
       formatTable(
         ['RESULT', 'PLATFORM', 'URL OR KEY'],
-        changes.map((change) => [
-          isFault(change) ? change.outcome.toUpperCase() : change.outcome,
-          'entry' in change && change.entry.platform !== undefined
-            ? formatPlatform(change.entry.platform)
-            : '',
-          nameOf(change),
+        changes.map(({ key, softwareUrl, platform, outcome, reason }) => [
+          reason === undefined ? outcome : outcome.toUpperCase(),
+          platform === undefined ? '' : formatPlatform(platform),
+          softwareUrl ?? key,
         ]),
       ),
     );
   }
-  for (const change of changes) {
-    if ('reason' in change) terminal.warn(`cache: ${nameOf(change)}: ${change.reason}`);
+  for (const { key, softwareUrl, reason } of changes) {
+    if (reason !== undefined) terminal.warn(`cache: ${softwareUrl ?? key}: ${reason}`);
   }
-  if (counts.has('left-out'))
-    terminal.tell('cache: what is left out is older than what is there: a server would make it the newest');
+  if (counts.has('left-out')) {
+    terminal.tell('what was left out is older than what is there; a server would make it the newest');
+  }
   const parts = OUTCOMES.filter((outcome) => counts.has(outcome)).map(
     (outcome) => `${counts.get(outcome) ?? 0} ${outcome}`,
   );
   terminal.tell(parts.length === 0 ? 'there is nothing to copy' : parts.join(', '));
 }
 
-function isFault({ outcome }: SyncResult): boolean {
-  return outcome === 'refused' || outcome === 'unreadable';
-}
-
-function nameOf(result: SyncResult): string {
-  return 'entry' in result ? (result.entry.softwareUrl ?? result.key) : result.key;
-}
-
-function printJson({ counts, changes }: Summary, terminal: Terminal): void {
-  const shown = changes.map((change) => ({
-    key: change.key,
-    ...('entry' in change
-      ? {
-          softwareUrl: change.entry.softwareUrl,
-          platform: change.entry.platform,
-          sha512: change.entry.sha512,
-        }
-      : {}),
-    outcome: change.outcome,
-    ...('reason' in change ? { reason: change.reason } : {}),
-  }));
-  terminal.print(JSON.stringify({ counts: Object.fromEntries(counts), changes: shown }, undefined, 2));
+function formatJson({ counts, changes }: Summary): string {
+  return JSON.stringify({ counts: Object.fromEntries(counts), changes }, undefined, 2);
 }

@@ -14,7 +14,13 @@ import { readConfig, readTrusted } from '../site.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { openStoreForUpkeep, type UpkeepStore } from '../upkeep-store.ts';
-import { isMended, printFinding, printSummary, type MendedFinding, type VerifyReport } from '../verify-report.ts';
+import {
+  isMended,
+  printFinding,
+  printSummary,
+  type MendedFinding,
+  type VerifyReport,
+} from '../verify-report.ts';
 
 export interface VerifyOptions extends CommonOptions {
   readonly deep?: boolean;
@@ -61,7 +67,8 @@ async function run(
   const verifying = verifyStore(store, {
     ...{ trusted, deep, onProgress },
     allowUnsigned: config.upload.allowUnsigned,
-    since: since === undefined ? undefined : Date.now() - parseOption('--since', () => parseDuration(since, 'd')),
+    since:
+      since === undefined ? undefined : Date.now() - parseOption('--since', () => parseDuration(since, 'd')),
     pace: createPace({ rate: rate === undefined ? undefined : parseRate(rate) }),
   });
   const sources = await Promise.all(healFrom.map((place) => openSource(place, config, terminal, { ca })));
@@ -90,6 +97,7 @@ async function findAffected(
 
 function parseRate(text: string): number {
   const rate = parseOption('--rate', () => parseSize(text.replace(/\/s$/, '')));
-  if (rate === 0) throw new CacheError('usage', '--rate: 0 would never end; write bytes a second, such as 50M');
+  if (rate === 0)
+    throw new CacheError('usage', '--rate: 0 would never end; write bytes a second, such as 50M');
   return rate;
 }

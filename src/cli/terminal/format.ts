@@ -11,6 +11,11 @@ export function formatSize(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ''}`;
 }
 
+/** `1 blob`, `2 blobs`, `2 entries` */
+export function formatCount(count: number, noun: string): string {
+  return `${count} ${count === 1 ? noun : `${noun.replace(/y$/, 'ie')}s`}`;
+}
+
 /** `2026-11-20 21:34`, UTC, of an ISO date; any other text as it is. */
 export function formatDate(date: Date | string): string {
   const text = typeof date === 'string' ? date : date.toISOString();

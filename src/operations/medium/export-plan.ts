@@ -82,7 +82,7 @@ export function planExport(
 }
 
 /** Whether a blob is on the medium, going by names and sizes. */
-export function seemsThere({ sha512, size }: PlannedBlob, { sizes, split }: Stock): boolean {
+function seemsThere({ sha512, size }: PlannedBlob, { sizes, split }: Stock): boolean {
   return sizes.get(blobName(sha512)) === size || split.get(sha512)?.size === size;
 }
 

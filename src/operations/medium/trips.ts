@@ -59,7 +59,7 @@ export async function originOf(storage: ObjectStorage): Promise<string> {
 }
 
 /** @returns undefined where nothing was exported yet */
-export async function readOrigin(storage: ObjectStorage): Promise<string | undefined> {
+async function readOrigin(storage: ObjectStorage): Promise<string | undefined> {
   const text = await readSmallObject(storage, ORIGIN, RECORD_SIZE_LIMIT);
   if (text === undefined) return undefined;
   try {

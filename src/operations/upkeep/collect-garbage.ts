@@ -52,14 +52,12 @@ async function removeEntries(
   { directory, custody }: GarbageTarget,
   entries: readonly GarbageEntry[],
 ): Promise<readonly GarbageEntry[]> {
-  const removed: GarbageEntry[] = [];
-  await inBatches(entries, async (garbage) => {
-    const { key, entry, sha512, softwareUrl } = garbage;
-    if (!(await directory.remove(key, entry))) return;
-    removed.push(garbage);
-    await custody.record({ action: 'gc', key, entry, sha512, softwareUrl, reason: 'superseded' });
+  return inBatches(entries, async ({ key, entry, sha512, softwareUrl }) => {
+    const isRemoved = await directory.remove(key, entry);
+    if (isRemoved)
+      await custody.record({ action: 'gc', key, entry, sha512, softwareUrl, reason: 'superseded' });
+    return isRemoved;
   });
-  return removed;
 }
 
 async function removeBlobs(
@@ -70,7 +68,6 @@ async function removeBlobs(
   const { garbage, referenced } = search;
   if (garbage.blobs.length === 0 || !(await seeNewEntries(store, search))) return [];
   const taken: TakenBlob[] = [];
-  const removed: GarbageBlob[] = [];
   try {
     for (const blob of garbage.blobs) {
       if (!referenced.has(blob.sha512)) await take(blob, store, search.youngest, taken);
@@ -79,19 +76,17 @@ async function removeBlobs(
     const isAllSeen = await seeNewEntries(store, search);
     const isNamed = ({ sha512 }: GarbageBlob): boolean => !isAllSeen || referenced.has(sha512);
     for (const { object } of taken.filter(({ blob }) => isNamed(blob))) await object.putBack();
-    await inBatches(
-      taken.splice(0).filter(({ blob }) => !isNamed(blob)),
-      async ({ blob, object }) => {
-        await object.remove();
-        removed.push(blob);
-        await store.custody.record({ action: 'gc', ...blob, reason: 'no entry names it' });
-      },
-    );
+    const unnamed = taken.splice(0).filter(({ blob }) => !isNamed(blob));
+    const removed = await inBatches(unnamed, async ({ blob, object }) => {
+      await object.remove();
+      await store.custody.record({ action: 'gc', ...blob, reason: 'no entry names it' });
+      return true;
+    });
+    return removed.map(({ blob }) => blob);
   } finally {
     // It failed: nobody knows yet whether they are garbage.
     for (const { object } of taken) await object.putBack();
   }
-  return removed;
 }
 
 interface TakenBlob {
@@ -134,7 +129,16 @@ async function seeNewEntries(
   return true;
 }
 
-async function inBatches<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  for (let start = 0; start < items.length; start += BATCH)
-    await Promise.all(items.slice(start, start + BATCH).map(work));
+/** @returns those of which `remove` said that they were removed, in their order */
+async function inBatches<T>(
+  items: readonly T[],
+  remove: (item: T) => Promise<boolean>,
+): Promise<readonly T[]> {
+  const removed: T[] = [];
+  for (let start = 0; start < items.length; start += BATCH) {
+    const batch = items.slice(start, start + BATCH);
+    const results = await Promise.all(batch.map(remove));
+    removed.push(...batch.filter((_item, index) => results[index]));
+  }
+  return removed;
 }

@@ -18,6 +18,8 @@ export interface ScrubResult {
 }
 
 export interface ScrubOptions extends Pick<VerifyOptions, 'trusted' | 'allowUnsigned'> {
+  /** Opens the store, as it is then. */
+  readonly open: () => Promise<StoreToVerify>;
   /** Milliseconds from the end of one check to the next. */
   readonly interval: number;
   /** Bytes a second; little enough for a disk to have time for others, unless told. */
@@ -29,8 +31,9 @@ export interface ScrubOptions extends Pick<VerifyOptions, 'trusted' | 'allowUnsi
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Checks that go on until they are stopped. */
+/** Checks, one after the other, until they are stopped. */
 export interface Scrub {
+  start(): void;
   /** The last check, also when an earlier process made it. */
   last(): ScrubResult | undefined;
   /** Resolves when nothing is read any more. */
@@ -49,8 +52,8 @@ const scrubResult = z.object({ finished: z.iso.datetime(), findings: z.number() 
  * Reads the whole store again and again, and changes nothing in it but the note of when it did. Several servers on one
  * store share that note.
  */
-export function startScrub(store: StoreToVerify, options: ScrubOptions): Scrub {
-  const { interval, onFailure } = options;
+export function createScrub(options: ScrubOptions): Scrub {
+  const { open, interval, onFailure } = options;
   const giveUp = new AbortController();
   const { signal } = giveUp;
   let last: ScrubResult | undefined;
@@ -63,6 +66,7 @@ export function startScrub(store: StoreToVerify, options: ScrubOptions): Scrub {
 
   const go = async (): Promise<void> => {
     for (;;) {
+      const store = await open();
       last = (await readResult(store.storage)) ?? last;
       if (isDue()) last = await scrubOnce(store, options, signal);
       await sleep(Math.min(LOOK_MS, interval), undefined, { signal });
@@ -70,7 +74,7 @@ export function startScrub(store: StoreToVerify, options: ScrubOptions): Scrub {
   };
 
   const run = async (): Promise<void> => {
-    while (!signal.aborted) {
+    for (;;) {
       try {
         await go();
       } catch (error) {
@@ -81,8 +85,11 @@ export function startScrub(store: StoreToVerify, options: ScrubOptions): Scrub {
     }
   };
 
-  const running = run();
+  let running: Promise<void> | undefined;
   return {
+    start: () => {
+      running ??= run();
+    },
     last: () => last,
     stop: async () => {
       giveUp.abort();

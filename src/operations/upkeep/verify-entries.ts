@@ -2,7 +2,14 @@ import { isDigest, type Digest } from '../../cache/digest.ts';
 import type { StoredEntry } from '../../cache/directory.ts';
 import { CacheError, systemCode } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
-import { blobName, DIRECTORY, entriesPrefix, parseKeyFolder, partName, STORE_FILE } from '../../cache/layout.ts';
+import {
+  blobName,
+  DIRECTORY,
+  entriesPrefix,
+  parseKeyFolder,
+  partName,
+  STORE_FILE,
+} from '../../cache/layout.ts';
 import type { ObjectStat } from '../../cache/object-storage.ts';
 import { DamagedObject } from '../../cache/small-object.ts';
 import { diskFinding, type Finding } from './finding.ts';
@@ -23,7 +30,8 @@ export async function* verifyEntries(
     for await (const { name, type } of store.upkeep.list(FOLDER)) {
       const key = parseKeyFolder(name);
       const path = DIRECTORY + name;
-      if (key === undefined) yield { kind: 'stray', path, problem: 'its name is no key as a store spells it' };
+      if (key === undefined)
+        yield { kind: 'stray', path, problem: 'its name is no key as a store spells it' };
       else if (type !== 'folder') yield { kind: 'stray', path, problem: 'it is not a folder of entries' };
       else yield* verifyKey(key, store, options, state);
     }

@@ -1,13 +1,6 @@
 import { isDigest } from '../../cache/digest.ts';
 import type { CacheError } from '../../cache/errors.ts';
-import {
-  CUSTODY_FILE,
-  IMPORTS,
-  PARTS,
-  parsePartName,
-  SCRUB_FILE,
-  STORE_FILE,
-} from '../../cache/layout.ts';
+import { CUSTODY_FILE, IMPORTS, PARTS, parsePartName, SCRUB_FILE, STORE_FILE } from '../../cache/layout.ts';
 import type { StoreUpkeep } from '../../cache/store-upkeep.ts';
 import { OWN_NAMES } from '../../storage/store-folder.ts';
 import { diskFinding, type Finding } from './finding.ts';
@@ -19,11 +12,11 @@ export async function* verifyFolders(
   upkeep: StoreUpkeep,
   markFault: CacheError | undefined,
 ): AsyncGenerator<Finding> {
-  if (markFault !== undefined)
-    yield { kind: 'mark-damaged', path: STORE_FILE, problem: markFault.message };
+  if (markFault !== undefined) yield { kind: 'mark-damaged', path: STORE_FILE, problem: markFault.message };
   yield* straysIn(upkeep, '', (name, type) => {
     if (name !== STORE_FILE && !OWN_NAMES.has(name)) return 'nothing of this name belongs into a store';
-    if (type !== (FILES.has(name) ? 'file' : 'folder')) return `it is not a ${FILES.has(name) ? 'file' : 'folder'}`;
+    if (type !== (FILES.has(name) ? 'file' : 'folder'))
+      return `it is not a ${FILES.has(name) ? 'file' : 'folder'}`;
     return undefined;
   });
   yield* straysIn(upkeep, IMPORTS, (name, type) =>
@@ -33,7 +26,11 @@ export async function* verifyFolders(
     parsePartName(PARTS + name) !== undefined && type === 'file' ? undefined : 'it is no part of a blob',
   );
   for await (const path of upkeep.leftovers())
-    yield { kind: 'stray', path, problem: 'a writer that is gone left it; it is removed when the store is next written to' };
+    yield {
+      kind: 'stray',
+      path,
+      problem: 'a writer that is gone left it; it is removed when the store is next written to',
+    };
 }
 
 /** @param folder `''`, or ends in `/` */

@@ -176,12 +176,12 @@ describe('a file of a medium', () => {
   });
 
   it.each([
-    `store/bcache/${'0'.repeat(128)}`,
-    `store/bdir/${'0'.repeat(32)}/${'0'.repeat(128)}`,
-    `store/parts/${'0'.repeat(128)}.0001`,
-    'store/bcache/notes.txt',
-    'store/readme',
-  ])('that nobody exported is named: %.30s', async (name) => {
+    ['blob', `store/bcache/${'0'.repeat(128)}`],
+    ['entry', `store/bdir/${'0'.repeat(32)}/${'0'.repeat(128)}`],
+    ['part', `store/parts/${'0'.repeat(128)}.0001`],
+    ['file among the blobs', 'store/bcache/notes.txt'],
+    ['file beside them', 'store/readme'],
+  ])('that is a %s that nobody exported is named', async (_what, name) => {
     await mkdir(join(medium, name, '..'), { recursive: true });
     await writeFile(join(medium, name), 'x');
     await expectRefusalAtOnce('invalid-medium', new RegExp(`^ {2}${name}: not in the manifest$`, 'm'));

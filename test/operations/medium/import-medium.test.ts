@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CacheError } from '../../../src/cache/errors.ts';
 import { createTrustedCertificates } from '../../../src/cache/signature.ts';
+import { readInventory, takeInventory } from '../../../src/operations/medium/inventory.ts';
 import { openMedium } from '../../../src/operations/medium/open-medium.ts';
 import { transferKey } from '../../../src/operations/transfer.ts';
 import { collect } from '../../fixtures/collect.ts';
@@ -115,7 +116,8 @@ describe('an import of a medium', () => {
     await exportTo(medium, trip.connected);
     await importFrom(medium, trip.offline);
     const path = join(trip.offline.root, 'bcache', trip.kvm.sha512);
-    execFileSync('truncate', ['-s', '1000', path]);
+    await chmod(path, 0o644);
+    await truncate(path, 1000);
     const outcomes = (await importFrom(medium, trip.offline)).map(({ outcome }) => outcome);
     expect(outcomes).toEqual(['unchanged', 'imported']);
     expect(await hasGoodBlob(trip.offline, trip.kvm.sha512)).toBe(true);
@@ -181,6 +183,27 @@ describe('an entry of a medium', () => {
       trust: [trip.connected.signer.certificate, upstream.certificate],
     });
     expect((await importFrom(medium, both)).map(({ outcome }) => outcome)).toEqual(Array(3).fill('imported'));
+  });
+
+  it('whose signer is not trusted is skipped when somebody trusted has signed the same build anew', async () => {
+    const upstream = await pairOf('upstream');
+    const url = 'https://example.com/upstream.cfg';
+    const { key, entry, sha512 } = await addRelease(trip.connected, url, 5000, { by: signerOf(upstream) });
+    await trip.connected.site.directory.add(key, trip.connected.signer.sign(entry.pair[0]));
+    const trusted = createTrustedCertificates(
+      [trip.connected.signer.certificate, upstream.certificate].map((pem) => ({ pem, where: 'trusted' })),
+    );
+    await exportTo(medium, trip.connected, { trusted, keys: [key] });
+    const results = await importFrom(medium, trip.offline);
+    expect(results.map(({ outcome }) => outcome).sort()).toEqual(['imported', 'skipped']);
+    expect(await hasGoodBlob(trip.offline, sha512)).toBe(true);
+    // The next trip doesn't carry again what was skipped.
+    const have = await takeInventory(trip.offline.site, undefined);
+    const file = join(trip.folder, 'have.json');
+    await writeFile(file, JSON.stringify(have));
+    const inventory = await readInventory(file, trusted);
+    const { entries } = await exportTo(medium, trip.connected, { trusted, keys: [key], inventory });
+    expect(entries.map(({ outcome }) => outcome)).toEqual(['present', 'present']);
   });
 
   it('keeps its place among those that the site has', async () => {
