@@ -1,6 +1,7 @@
 import { pino, type DestinationStream } from 'pino';
 import type { RequestLine, RequestLog } from '../http/access-log.ts';
 import type { Finding } from '../operations/upkeep/finding.ts';
+import { holdLines } from './held-lines.ts';
 
 /** The log of a server: JSON lines on stderr, or words where stderr is a terminal. */
 export interface ServerLog extends RequestLog {
@@ -12,30 +13,37 @@ export interface ServerLog extends RequestLog {
   flush(): void;
 }
 
-/** Lines are held back for at most this long: writing each by itself costs more than answering a small request. */
-const FLUSH_MS = 500;
-/** Bytes written at once: with less, the thread that writes takes a good part of the machine from the one that answers. */
-const LOG_BUFFER_SIZE = 64 * 1024;
-
 export function createServerLog(): ServerLog {
-  if (process.stderr.isTTY) {
-    const log = pino({ base: null, timestamp: false }, wordsTo(process.stderr));
-    return logTo(log, () => undefined);
-  }
-  const destination = pino.destination({
-    dest: 2,
-    sync: false,
-    minLength: LOG_BUFFER_SIZE,
-    maxWrite: 2 * LOG_BUFFER_SIZE,
-    periodicFlush: FLUSH_MS,
-  });
-  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
-  return logTo(log, () => {
-    destination.flushSync();
-  });
+  if (process.stderr.isTTY) return logTo(pino({ base: null, timestamp: false }, wordsTo(process.stderr)));
+  const lines = holdLines(2);
+  const timeNow = createTimeMember();
+  return {
+    ...logTo(pino({ base: null, timestamp: timeNow }, lines)),
+    // The same line as pino's, in half of the time.
+    request: (line) => {
+      lines.write(`{"level":30${timeNow()},${JSON.stringify(line).slice(1, -1)},"msg":"request"}\n`);
+    },
+    flush: () => {
+      lines.flush();
+    },
+  };
 }
 
-function logTo(log: pino.Logger, flush: () => void): ServerLog {
+/** The member `time` as pino wants it; made once for all lines of a millisecond. */
+function createTimeMember(): () => string {
+  let madeAt = 0;
+  let member = '';
+  return () => {
+    const now = Date.now();
+    if (now !== madeAt) {
+      madeAt = now;
+      member = pino.stdTimeFunctions.isoTime();
+    }
+    return member;
+  };
+}
+
+function logTo(log: pino.Logger): ServerLog {
   return {
     request: (line) => {
       log.info(line, 'request');
@@ -52,7 +60,7 @@ function logTo(log: pino.Logger, flush: () => void): ServerLog {
     finding: (finding) => {
       log.warn(finding, 'finding');
     },
-    flush,
+    flush: () => undefined,
   };
 }
 

@@ -47,27 +47,33 @@ export function createRecorder(log: RequestLog): (bindings: HttpBindings) => Req
     const begin = performance.now();
     // Of several requests in a row on one connection, each counts from its own answer's first byte to its last.
     let before = socket.bytesWritten;
-    let after: number | undefined;
     if (outgoing.socket === null) {
       outgoing.once('socket', () => {
         before = socket.bytesWritten;
       });
     }
-    outgoing.prependOnceListener('finish', () => {
-      after = socket.bytesWritten;
-    });
-    outgoing.once('close', () => {
+    let isTold = false;
+    const tell = (aborted: boolean): void => {
+      if (isTold) return;
+      isTold = true;
       log.request({
         requestId: record.id,
         method: incoming.method ?? '',
         path: incoming.url ?? '',
         status: outgoing.headersSent ? outgoing.statusCode : 0,
-        bytes: (after ?? socket.bytesWritten) - before,
+        bytes: socket.bytesWritten - before,
         ms: Math.round((performance.now() - begin) * 100) / 100,
         remote,
         ...(record.user === undefined ? {} : { user: record.user }),
-        aborted: !outgoing.writableFinished,
+        aborted,
       });
+    };
+    // Ahead of node's own listener, which begins the next answer: until then the connection's bytes are this one's.
+    outgoing.prependListener('finish', () => {
+      tell(false);
+    });
+    outgoing.on('close', () => {
+      tell(!outgoing.writableFinished);
     });
     return record;
   };

@@ -32,19 +32,23 @@ export function answerFor(
     // A digest names the same bytes for ever.
     'Cache-Control': 'public, max-age=31536000, immutable',
   };
-  const nothing = { ...headers, 'Content-Length': '0' };
-  if (ifMatch !== undefined && !matchesEtag(ifMatch, etag)) return { status: 412, headers: nothing };
+  if (ifMatch !== undefined && !matchesEtag(ifMatch, etag))
+    return { status: 412, headers: { ...headers, 'Content-Length': '0' } };
   if (matchesEtag(ifNoneMatch, etag)) return { status: 304, headers };
-  const whole: BlobAnswer = {
-    status: 200,
-    headers: { ...headers, 'Content-Length': String(size) },
-    part: { start: 0, end: size - 1 },
-  };
-  if (range === undefined || (ifRange !== undefined && ifRange !== etag)) return whole;
-  const part = parseRange(range, size);
-  if (part === undefined) return whole;
+  const part =
+    range === undefined || (ifRange !== undefined && ifRange !== etag) ? undefined : parseRange(range, size);
+  if (part === undefined) {
+    return {
+      status: 200,
+      headers: { ...headers, 'Content-Length': String(size) },
+      part: { start: 0, end: size - 1 },
+    };
+  }
   if (part === 'unsatisfiable') {
-    return { status: 416, headers: { ...nothing, 'Content-Range': `bytes */${size}` } };
+    return {
+      status: 416,
+      headers: { ...headers, 'Content-Length': '0', 'Content-Range': `bytes */${size}` },
+    };
   }
   const { start, end } = part;
   return {

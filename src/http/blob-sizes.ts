@@ -17,7 +17,7 @@ interface KnownSize {
 }
 
 /** A blob that is removed seems to be there for this long at the most. */
-const FRESH_MS = 500;
+const FRESH_MS = 900;
 const LIMIT = 10_000;
 
 /** "It isn't there" is never remembered: it may be uploaded a moment later. */

@@ -29,7 +29,7 @@ interface RememberedList extends EntryList {
 }
 
 /** What other processes add to the store shows after this time at the latest; the promise to users is a second. */
-const FRESH_MS = 500;
+const FRESH_MS = 900;
 /** Memory for lists, in bytes: about 50 000 keys. */
 const SIZE_LIMIT = 64 * 1024 * 1024;
 
@@ -54,7 +54,7 @@ export function createEntryLists(directory: Directory): EntryLists {
       remembered.freshUntil = Math.max(remembered.freshUntil, freshUntil);
       return remembered;
     }
-    const entries = await directory.entries(key);
+    const entries = names === '' ? [] : await directory.entries(key);
     if (entries.length === 0) {
       lists.delete(key);
       return undefined;

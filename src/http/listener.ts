@@ -53,11 +53,13 @@ export async function createListener(
   { host, port }: ListenAddress,
   tls?: TlsOptions,
 ): Promise<Listener> {
-  const asSent = new WeakMap<IncomingMessage, { readonly method: string; readonly url: string }>();
+  // Of the request that is being handed over: the listener calls back before anything else has its turn.
+  let asSent: Pick<IncomingMessage, 'method' | 'url'> = {};
   const answer = getRequestListener(
     (request, bindings) => {
       const { incoming, outgoing } = bindings as HttpBindings;
-      Object.assign(incoming, asSent.get(incoming));
+      incoming.method = asSent.method;
+      incoming.url = asSent.url;
       return app.fetch(request, { incoming, outgoing });
     },
     { errorHandler: () => new Response('bad request\n', { status: 400 }) },
@@ -69,9 +71,10 @@ export async function createListener(
     // @hono/node-server makes a URL of Host and target, and refuses what a URL can't hold: clients without Host, and
     // IPv6 addresses that aren't written in the shortest way. Hono makes another answer of one to HEAD. Nobody here
     // looks at the URL, and node itself leaves out the body: both are shown something plain, until they are through.
-    const { method = '', url = '' } = incoming;
-    asSent.set(incoming, { method, url });
-    Object.assign(incoming, { method: method === 'HEAD' ? 'GET' : method, url: '/' });
+    const { method, url } = incoming;
+    asSent = { method, url };
+    if (method === 'HEAD') incoming.method = 'GET';
+    incoming.url = '/';
     incoming.headers.host = 'cache';
     void answer(incoming, outgoing);
   };

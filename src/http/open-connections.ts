@@ -36,7 +36,7 @@ export function trackConnections(server: Server): OpenConnections {
   return {
     note({ socket }, outgoing) {
       add(socket, 1);
-      outgoing.once('close', () => {
+      outgoing.on('close', () => {
         add(socket, -1);
       });
     },

@@ -97,7 +97,7 @@ async function fetchBlobSize(endpoint: Endpoint, digest: Digest): Promise<number
   const path = `/${digest}`;
   const url = endpoint.url + path;
   const head = await endpoint.send('HEAD', path);
-  dropAnswer(head);
+  head.resume();
   if (head.statusCode === 404) return undefined;
   const length = lengthOf(head);
   if (head.statusCode === 200 && length !== undefined) return length;

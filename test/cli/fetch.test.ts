@@ -204,18 +204,20 @@ describe('fetch', () => {
 
   it('killed in the middle leaves nothing that counts, and the next one finishes', async () => {
     const entry = signRelease(signer, { content: CONTENT });
-    const slow = await startScriptedServer(({ url = '' }, response) => {
+    const slow = await startScriptedServer(({ url = '', method }, response) => {
       if (url.startsWith('/bdir/')) response.end(JSON.stringify([entry.pair]));
       else {
         response.writeHead(200, { 'Content-Length': String(CONTENT.length) });
-        response.write(CONTENT.subarray(0, 500_000));
+        if (method === 'HEAD') response.end();
+        else response.write(CONTENT.subarray(0, 500_000));
       }
     });
     await configure({ cacheUrl: `${slow.url}/bcache`, dirUrl: `${slow.url}/bdir` });
     const child = startCache(folder, ['fetch', RAPID_CDN, ...OS]);
     const ended = resultOf(child);
     const writing = (): Promise<readonly string[]> => readdir(join(folder, 'store', 'tmp')).catch(() => []);
-    while ((await writing()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    while ((await writing()).length === 0 && child.exitCode === null)
+      await new Promise((resolve) => setTimeout(resolve, 20));
     child.kill('SIGKILL');
     await ended;
     expect(await readdir(join(folder, 'store', 'bcache')).catch(() => [])).toEqual([]);

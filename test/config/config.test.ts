@@ -145,6 +145,21 @@ describe('a configuration', () => {
     expect(software.size).toBe(2);
   });
 
+  it('reads which releases are pinned', () => {
+    const { pin, software } = parse('[pin]\nCDN = https://h/A\nkvm = https://h/B');
+    expect([...pin]).toEqual([
+      ['CDN', 'https://h/A'],
+      ['kvm', 'https://h/B'],
+    ]);
+    expect(software.size).toBe(0);
+  });
+
+  it('reads how often the store is checked', () => {
+    expect(parse('[store]\nscrub-interval = 7d').store.scrubInterval).toBe(7 * 24 * 3600_000);
+    expect(parse('[store]\nscrub-interval = 24 h').store.scrubInterval).toBe(24 * 3600_000);
+    expect(parse('[store]\nscrub-interval = Off').store.scrubInterval).toBeUndefined();
+  });
+
   it('reads the limits of uploads', () => {
     const text = '[upload]\nmax-blob-size = 1.5 GiB\nmin-free-space = 0\nallow-unsigned = Yes';
     expect(parse(text).upload).toEqual({
@@ -357,6 +372,17 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
         `[signature] signature-certificate-list: ${message}; paste it again, "-----BEGIN CERTIFICATE-----" to "-----END CERTIFICATE-----"`,
       ] as const,
   ),
+  [
+    '[store]\nscrub-interval = weekly',
+    2,
+    '[store] scrub-interval: not a length of time: "weekly"; write a number with s, m, h, d or w, such as 24h or 7d, of at most 100 years',
+  ],
+  // [pin]
+  [
+    '[pin]\na = b.cfg',
+    2,
+    '[pin] a: not a software URL: "b.cfg"; write it as slapos supply gets it, https://…',
+  ],
   // [software]
   [
     '[software]\na = https://h/a\nB = b.cfg',
@@ -605,14 +631,7 @@ describe('config.example.ini', () => {
       for (const key of Object.keys(shape))
         expect(body, `[${section}]`).toMatch(new RegExp(`^#(?:: )?${key} =`, 'm'));
     }
-    for (const key of [
-      'url',
-      'endpoint',
-      'region',
-      'path-style',
-      'local-cache',
-      'local-cache-size',
-    ]) {
+    for (const key of ['url', 'endpoint', 'region', 'path-style', 'local-cache', 'local-cache-size']) {
       expect(example).toMatch(new RegExp(`\\b${key}\\b`));
     }
   });

@@ -53,8 +53,8 @@ async function recordsOf({ root }: HttpServer): Promise<readonly Partial<Custody
   const lines = await collect(checkCustody(custody.lines()));
   return lines.map(({ record, finding }) => {
     expect(finding).toBeUndefined();
-    const { previous: _previous, at: _at, ...told } = record ?? {};
-    return told;
+    const told = Object.entries(record ?? {}).filter(([name]) => name !== 'previous' && name !== 'at');
+    return Object.fromEntries(told);
   });
 }
 

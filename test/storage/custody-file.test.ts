@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFile,
   mkdir,
@@ -10,7 +12,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { CustodyLog } from '../../src/cache/custody.ts';
 import { checkCustody } from '../../src/cache/custody-chain.ts';
 import { digestOf } from '../../src/cache/digest.ts';
@@ -195,6 +197,28 @@ describe('the lock', () => {
     await holdAs(gone());
     await Promise.all(numbers(20).map((source) => logOf().record({ action: 'import', source })));
     expect([...(await sourcesIn(logOf()))].sort()).toEqual([...numbers(20)].sort());
+    await expectNothingLeft();
+  });
+
+  it('of a process that was killed is free at once', async () => {
+    const script = `
+      import { takeFolderLock } from ${JSON.stringify(new URL('../../src/storage/folder-lock.ts', import.meta.url).href)};
+      await takeFolderLock(${JSON.stringify(root)}, ${JSON.stringify(CUSTODY_LOCK)}, 1000);
+      process.stdout.write('taken');
+      setInterval(() => undefined, 1000);
+    `;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    expect(String((await once(child.stdout, 'data'))[0])).toBe('taken');
+    expect((await cacheErrorOf(logOf().record({ action: 'import' }))).message).toContain("doesn't go on");
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    // With the patience of days it would be seen that it isn't.
+    const log = createCustodyFile(root, { who: ALICE, patience: 1e9 });
+    await log.record({ action: 'import', source: 'mine' });
+    expect(await sourcesIn(log)).toEqual(['mine']);
     await expectNothingLeft();
   });
 

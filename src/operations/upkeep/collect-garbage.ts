@@ -72,21 +72,30 @@ async function removeBlobs(
     for (const blob of garbage.blobs) {
       if (!referenced.has(blob.sha512)) await take(blob, store, search.youngest, taken);
     }
+    if (taken.length === 0) return [];
     await sleep(settle);
     const isAllSeen = await seeNewEntries(store, search);
-    const isNamed = ({ sha512 }: GarbageBlob): boolean => !isAllSeen || referenced.has(sha512);
-    for (const { object } of taken.filter(({ blob }) => isNamed(blob))) await object.putBack();
-    const unnamed = taken.splice(0).filter(({ blob }) => !isNamed(blob));
-    const removed = await inBatches(unnamed, async ({ blob, object }) => {
-      await object.remove();
-      await store.custody.record({ action: 'gc', ...blob, reason: 'no entry names it' });
-      return true;
-    });
+    const all = taken.splice(0);
+    const isNamed = ({ blob }: TakenBlob): boolean => !isAllSeen || referenced.has(blob.sha512);
+    await putBack(all.filter(isNamed));
+    const removed = await inBatches(
+      all.filter((each) => !isNamed(each)),
+      async ({ blob, object }) => {
+        await object.remove();
+        await store.custody.record({ action: 'gc', ...blob, reason: 'no entry names it' });
+        return true;
+      },
+    );
     return removed.map(({ blob }) => blob);
   } finally {
     // It failed: nobody knows yet whether they are garbage.
-    for (const { object } of taken) await object.putBack();
+    await putBack(taken);
   }
+}
+
+/** Each of them, even when one can't be. */
+async function putBack(taken: readonly TakenBlob[]): Promise<void> {
+  await Promise.all(taken.map(({ object }) => object.putBack()));
 }
 
 interface TakenBlob {

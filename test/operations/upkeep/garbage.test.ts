@@ -413,7 +413,7 @@ describe('whatever a store holds', () => {
           await rm(store.root, { recursive: true });
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 });

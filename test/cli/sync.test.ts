@@ -1,0 +1,215 @@
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { digestOf } from '../../src/cache/digest.ts';
+import type { Signer } from '../../src/cache/signature.ts';
+import { readSigner } from '../../src/operations/make-medium.ts';
+import { contentsOf } from '../fixtures/folder-contents.ts';
+import { startScriptedServer } from '../fixtures/scripted-server.ts';
+import { incompressible } from '../fixtures/software-release.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { ServeProcess } from '../http/serve-process.ts';
+import { createTestSigner } from '../http/test-signer.ts';
+import { addRelease, BOOKWORM, keyOf, makeStore, type TestStore } from '../operations/test-store.ts';
+import { resultOf, runCache, startCache, type CommandResult } from './command.ts';
+
+const KEY = keyOf();
+const OTHER = 'https://example.com/other/software.cfg';
+
+let folder: string;
+let signer: Signer;
+let stranger: Signer;
+let from: TestStore;
+
+beforeAll(async () => {
+  signer = await createTestSigner('site');
+  stranger = await createTestSigner('stranger');
+});
+
+beforeEach(async () => {
+  folder = await temporaryFolder();
+  await writeFile(join(folder, 'sign.crt'), signer.certificate);
+  await writeFile(join(folder, 'config.ini'), '[signature]\ncertificate-file = sign.crt\n');
+  from = await makeStore(join(folder, 'from'));
+});
+
+const cache = (...args: readonly string[]): Promise<CommandResult> => runCache(folder, ...args);
+
+async function entriesIn(root: string): Promise<readonly string[]> {
+  const { directory } = await makeStore(join(folder, root));
+  return (await directory.entries(KEY)).map(({ sha512 }) => sha512);
+}
+
+/** A running cache to which alice, whose password is `s3cret`, may upload what the site signed. */
+async function serve(prepare?: (root: string) => Promise<unknown>): Promise<ServeProcess> {
+  const at = await temporaryFolder();
+  const hash = createHash('sha1').update('s3cret').digest('base64');
+  await writeFile(join(at, 'htpasswd'), `alice:{SHA}${hash}\n`);
+  await writeFile(join(at, 'sign.crt'), signer.certificate);
+  return ServeProcess.start({
+    folder: at,
+    config:
+      '[signature]\ncertificate-file = sign.crt\n[access]\nhtpasswd-file = htpasswd\nupload-users = alice\n',
+    ...(prepare === undefined ? {} : { prepare }),
+  });
+}
+
+describe('sync', () => {
+  it('makes a store of what another has, and does nothing the second time', async () => {
+    await addRelease(from, signer, { content: 'one' });
+    await addRelease(from, signer, { content: 'two', os: BOOKWORM });
+    const dry = await cache('sync', 'from', 'to', '--dry-run');
+    expect(dry.stdout).toMatch(/^missing +ubuntu .*\nmissing +debian 12\.4 x86_64-linux-gnu +https:/m);
+    expect(dry.stderr).toBe('2 missing\n');
+    expect(dry.code).toBe(0);
+    expect(await readdir(folder)).not.toContain('to');
+    const first = await cache('sync', 'from', 'to');
+    expect(first.stdout).toMatch(/^RESULT +PLATFORM +URL OR KEY\ncopied +/);
+    expect(first.stderr).toBe('2 copied\n');
+    expect(first.code).toBe(0);
+    expect(await entriesIn('to')).toEqual(['two', 'one'].map(digestOf));
+    const before = await contentsOf(join(folder, 'to'));
+    expect(await cache('sync', 'from', 'to')).toEqual({ code: 0, stdout: '', stderr: '2 unchanged\n' });
+    expect(await contentsOf(join(folder, 'to'))).toEqual(before);
+    const log = await cache('sync', '--json', 'from', 'to');
+    expect(JSON.parse(log.stdout)).toEqual({ counts: { unchanged: 2 }, changes: [] });
+  });
+
+  it('says which entries it does not trust, copies the others and ends with 1', async () => {
+    await addRelease(from, signer, { content: 'good' });
+    await addRelease(from, stranger, { content: 'bad', url: OTHER });
+    const { code, stdout, stderr } = await cache('sync', 'from', 'to');
+    expect(stdout).toMatch(new RegExp(`^REFUSED +ubuntu 22\\.04 x86_64-linux-gnu +${OTHER}$`, 'm'));
+    expect(stderr).toMatch(new RegExp(`^cache: ${OTHER}: no trusted certificate verifies`, 'm'));
+    expect(stderr).toMatch(/1 copied, 1 refused/);
+    expect(code).toBe(1);
+    const json = await cache('sync', '--json', 'from', 'to');
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      counts: { unchanged: 1, refused: 1 },
+      changes: [{ softwareUrl: OTHER, outcome: 'refused' }],
+    });
+    expect(json.code).toBe(1);
+  });
+
+  it('reads the store of a medium, and adds to it', async () => {
+    await mkdir(join(folder, 'medium', 'software'), { recursive: true });
+    await addRelease(await makeStore(join(folder, 'medium', 'store')), signer, { content: 'one' });
+    expect((await cache('sync', 'medium', 'to')).stderr).toBe('1 copied\n');
+    await addRelease(from, signer, { content: 'two', os: BOOKWORM });
+    expect((await cache('sync', 'from', 'medium')).stderr).toBe('1 copied\n');
+    expect(await entriesIn('medium/store')).toEqual(['two', 'one'].map(digestOf));
+  });
+
+  it('reads a medium with a manifest only when it is as it was exported, and never writes to it', async () => {
+    await cache('init', '-q', 'site');
+    const keys = join(folder, 'site', 'miscellaneous');
+    const site = await readSigner({
+      privateKeyFile: join(keys, 'sign.key'),
+      certificateFile: join(keys, 'sign.crt'),
+    });
+    if (site === undefined) throw new Error('init made no key');
+    await addRelease(await makeStore(join(folder, 'site', 'store')), site, { content: 'one' });
+    await mkdir(join(folder, 'device'));
+    const config = ['-c', join('site', 'config.ini')];
+    expect((await cache('export', ...config, 'device')).code).toBe(0);
+    const before = await contentsOf(join(folder, 'device'));
+    expect((await cache('sync', ...config, 'device', 'to')).stderr).toBe('1 copied\n');
+    const written = await cache('sync', ...config, 'to', 'device');
+    expect(written.stderr).toMatch(
+      /device is a medium with a manifest.*write to it with: cache export device/,
+    );
+    expect(written.code).toBe(2);
+    expect(await contentsOf(join(folder, 'device'))).toEqual(before);
+    // Another site doesn't trust who signed the manifest.
+    expect((await cache('sync', 'device', 'elsewhere')).code).toBe(1);
+    await writeFile(join(folder, 'device', 'store', 'bcache', 'a'.repeat(128)), 'stray');
+    const changed = await cache('sync', ...config, 'device', 'elsewhere');
+    expect(changed.stderr).toMatch(/not in the manifest/);
+    expect(changed.code).toBe(1);
+    expect(await readdir(folder)).not.toContain('elsewhere');
+  });
+
+  it('from a running cache to a store, and from a store to a running cache', async () => {
+    const serving = await serve(async (root) => {
+      await addRelease(await makeStore(root), signer, { content: 'one' });
+    });
+    const base = `http://127.0.0.1:${await serving.port()}`;
+    expect((await cache('sync', base, 'to')).stderr).toBe('1 copied\n');
+    await addRelease(from, signer, { content: 'two', os: BOOKWORM });
+    const nameless = await cache('sync', 'from', base);
+    expect(nameless.stderr).toMatch(/answered 401 Unauthorized: a user name and password are needed/);
+    expect(nameless.code).toBe(1);
+    const named = await cache('sync', 'from', base.replace('//', '//alice:s3cret@'));
+    expect(named.stderr).toBe('1 copied\n');
+    expect(named.code).toBe(0);
+    expect((await cache('sync', base, 'to')).stderr).toBe('1 copied, 1 unchanged\n');
+    expect(await entriesIn('to')).toEqual(['two', 'one'].map(digestOf));
+    expect(serving.stderr).not.toContain('s3cret');
+  });
+
+  it('leaves out what a running cache would make the newest', async () => {
+    const serving = await serve();
+    await addRelease(from, signer, { content: 'old' });
+    await addRelease(from, signer, { content: 'new' });
+    await cp(from.root, join(folder, 'newer'), { recursive: true });
+    const newer = await makeStore(join(folder, 'newer'));
+    const [, old] = await newer.directory.entries(KEY);
+    if (old !== undefined) await newer.directory.remove(KEY, old.digest);
+    const base = `http://alice:s3cret@127.0.0.1:${await serving.port()}`;
+    await cache('sync', 'newer', base);
+    const { code, stdout, stderr } = await cache('sync', 'from', base);
+    expect(stdout).toMatch(/^left-out +ubuntu 22\.04/m);
+    expect(stderr).toMatch(
+      /older than what is there; a server would make it the newest\n1 unchanged, 1 left-out/,
+    );
+    expect(code).toBe(0);
+  });
+
+  it('killed in the middle goes on where it was', async () => {
+    const content = incompressible(1_000_000);
+    await addRelease(from, signer, { content: 'one' });
+    const { pair } = await addRelease(from, signer, { content, url: OTHER });
+    const slow = await startScriptedServer(({ url = '', method }, response) => {
+      if (url === '/bdir/')
+        response.writeHead(200, { 'Content-Type': 'text/plain' }).end(`${keyOf({ url: OTHER })}\n`);
+      else if (url.startsWith('/bdir/')) response.end(JSON.stringify([pair]));
+      else if (method === 'HEAD') response.end();
+      else {
+        response.writeHead(200, { 'Content-Length': String(content.length) });
+        response.write(content.subarray(0, 300_000));
+      }
+    });
+    const child = startCache(folder, ['sync', slow.url, 'to']);
+    const ended = resultOf(child);
+    const writing = (): Promise<readonly string[]> => readdir(join(folder, 'to', 'tmp')).catch(() => []);
+    while ((await writing()).length === 0 && child.exitCode === null)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill('SIGKILL');
+    await ended;
+    expect((await cache('sync', 'from', 'to')).stderr).toBe('2 copied\n');
+    expect(await writing()).toEqual([]);
+  });
+});
+
+describe('wrong usage ends with 2', () => {
+  it.each([
+    [['from', 'from'], /FROM and TO are the same; name two places/],
+    [['./from/', join('from', '..', 'from')], /FROM and TO are the same/],
+    [['http://a:b@h:5050/', 'http://h:5050'], /FROM and TO are the same/],
+    [['http://', 'to'], /URL: not an HTTP URL/],
+    [['from'], /missing required argument 'to'/],
+  ])('%j', async (args, message) => {
+    const { code, stderr } = await cache('sync', ...args);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+    expect(await readdir(folder)).not.toContain('to');
+  });
+
+  it('but a source that is no store ends with 3', async () => {
+    const { code, stderr } = await cache('sync', 'none', 'to');
+    expect(stderr).toMatch(/there is no store at .*none; is its disk mounted\?/);
+    expect(code).toBe(3);
+    expect(await readdir(folder)).not.toContain('to');
+  });
+});
