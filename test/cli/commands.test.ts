@@ -38,7 +38,18 @@ function expectFailure({ code, stdout, stderr }: CommandResult, exitCode: number
   expect(code).toBe(exitCode);
 }
 
-const COMMANDS = ['init', 'keygen', 'import', 'pack', 'fetch', 'sync', 'serve', 'lookup', 'list', 'slapos-cfg'];
+const COMMANDS = [
+  'init',
+  'keygen',
+  'import',
+  'pack',
+  'fetch',
+  'sync',
+  'serve',
+  'lookup',
+  'list',
+  'slapos-cfg',
+];
 
 describe('help', () => {
   it('names every command and the exit codes', async () => {

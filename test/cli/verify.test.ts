@@ -101,9 +101,7 @@ describe('one bit flipped in each of 20 blobs and 20 entries', () => {
       expect(await report('--deep')).toMatchObject({ code: 0, findings: [] });
       expect(await install(served.url, folder)).toEqual(Array(24).fill(true));
       for (const { sha512: digest } of entries.slice(0, 3)) {
-        const { stdout } = await promisify(execFile)('sha512sum', [
-          join(site.root, blobName(digest as never)),
-        ]);
+        const { stdout } = await promisify(execFile)('sha512sum', [join(site.root, blobName(digest))]);
         expect(stdout.slice(0, 128)).toBe(digest);
       }
       await vi.waitFor(async () => {
@@ -124,7 +122,7 @@ describe('one bit flipped in each of 20 blobs and 20 entries', () => {
 
   /** Asks for all that is bad, again and again: it may be bad, but it's never "not found". */
   function watchServer(url: string): { readonly stop: () => Promise<void> } {
-    let isDone = false;
+    let isDone = false as boolean;
     const running = (async () => {
       let round = 0;
       for (; !isDone; round++) {

@@ -256,7 +256,7 @@ describe('an entry of the wrong form', () => {
     expect(await listOf(key)).toHaveLength(1);
   });
 
-  it.each(['x', 'A'.repeat(32), '0'.repeat(31), '0'.repeat(33), '..', '%2e%2e', 'a:../b', '.', '%00:x', ''])(
+  it.each(['x', 'A'.repeat(32), '0'.repeat(31), '0'.repeat(33), '..', '%2e%2e', 'a:../b', '.', '%00:x'])(
     'is refused under what is no key: "%s"',
     async (key) => {
       const before = await everythingBelow(server.root);
@@ -264,6 +264,12 @@ describe('an entry of the wrong form', () => {
       expect(await everythingBelow(server.root)).toEqual(before);
     },
   );
+
+  it('is refused without a key: what is there is the list of keys, which nobody writes', async () => {
+    const before = await everythingBelow(server.root);
+    expect((await put('', signer.sign(fresh().text).pair)).status).toBe(405);
+    expect(await everythingBelow(server.root)).toEqual(before);
+  });
 
   it('may be as deep as it likes', async () => {
     const { url, key } = fresh();

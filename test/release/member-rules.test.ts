@@ -15,14 +15,12 @@ const member: fc.Arbitrary<TarMember> = fc.oneof(
     .tuple(path, fc.constantFrom('', '/', '//'))
     .map(([name, end]) => ({ path: name + end, kind: 'directory' as const, linkTarget: '', size: 0 })),
   path.map((name) => ({ path: name, kind: 'symlink' as const, linkTarget: 'x', size: 0 })),
-  fc
-    .tuple(path, path)
-    .map(([name, target]) => ({
-      path: name,
-      kind: 'hard-link' as const,
-      linkTarget: `${target}/x`,
-      size: 0,
-    })),
+  fc.tuple(path, path).map(([name, target]) => ({
+    path: name,
+    kind: 'hard-link' as const,
+    linkTarget: `${target}/x`,
+    size: 0,
+  })),
 );
 
 it('refuses whatever lies behind a symbolic link that came before, and nothing else', () => {

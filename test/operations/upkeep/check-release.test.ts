@@ -129,7 +129,9 @@ describe('a release', () => {
 describe('another cache', () => {
   async function serve(): Promise<Source> {
     const server = await startHttpServer();
-    onTestFinished(async () => void (await server.stop()));
+    onTestFinished(async () => {
+      await server.stop();
+    });
     await addRelease(server, signer, { content: 'abcdef' });
     served = server.root;
     return createUpstream({ directory: `${server.url}/bdir`, blobs: `${server.url}/bcache` });

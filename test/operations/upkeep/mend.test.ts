@@ -112,7 +112,9 @@ describe('healing', () => {
 
   it('from a running cache keeps the order of entries', async () => {
     const server = await startHttpServer();
-    onTestFinished(async () => void (await server.stop()));
+    onTestFinished(async () => {
+      await server.stop();
+    });
     const served = { ...store, blobs: server.blobs, directory: server.directory };
     const all: VerifiedEntry[] = [];
     for (const number of [0, 1, 2]) {
@@ -215,7 +217,7 @@ describe('healing', () => {
     const entries = await addReleases(6);
     const names = entries.flatMap((entry) => [blobName(entry.sha512), nameOf(entry)]);
     for (const name of names) await flipBit(store.root, name);
-    let isDone = false;
+    let isDone = false as boolean;
     const watching = (async () => {
       let looks = 0;
       for (; !isDone; looks++) {

@@ -43,7 +43,10 @@ function start(options: Partial<ScrubOptions> = {}): Scrub {
   return scrub;
 }
 
-const until = (condition: () => unknown) => vi.waitFor(() => void expect(condition()).toBeTruthy(), 20_000);
+const until = (condition: () => unknown) =>
+  vi.waitFor(() => {
+    expect(condition()).toBeTruthy();
+  }, 20_000);
 const note = async () =>
   JSON.parse(await readFile(join(store.root, 'scrub.json'), 'utf8')) as { finished: string };
 
@@ -55,9 +58,7 @@ describe('a server that checks its store', () => {
     expect(told).toEqual(['begin', 'blob-damaged', 'end 1 1']);
     expect(scrub.last()).toMatchObject({ findings: 1 });
     expect(await note()).toEqual(scrub.last());
-    const { 'scrub.json': _note, ...after } = await contentsOf(store.root);
-    const { tmp: _before, ...rest } = before;
-    expect(after).toMatchObject(rest);
+    expect(await contentsOf(store.root)).toMatchObject({ ...before, tmp: expect.anything() as unknown });
     // The next server on this store has not to do it again.
     const next = start();
     await until(() => next.last());
