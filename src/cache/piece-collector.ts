@@ -13,7 +13,8 @@ export interface PieceCollector {
 const PIECE_SIZE = 512 * 1024;
 
 /**
- * Chunks as large as a piece are handed over as they are.
+ * Chunks as large as a piece are handed over as they are, and so is the first one: where there is no room, that shows
+ * at once.
  * @param size bytes in all, where it is known
  * @param take resolves when the piece may be reused
  */
@@ -22,6 +23,7 @@ export function createPieceCollector(
   take: (piece: Uint8Array) => Promise<void>,
 ): PieceCollector {
   const length = Math.min(PIECE_SIZE, size ?? PIECE_SIZE);
+  let isFirst = true;
   let piece: Uint8Array | undefined;
   let filled = 0;
 
@@ -34,7 +36,11 @@ export function createPieceCollector(
 
   return {
     async write(chunk) {
-      if (filled === 0 && chunk.length >= length) return take(chunk);
+      if (isFirst || (filled === 0 && chunk.length >= length)) {
+        isFirst = false;
+        await take(chunk);
+        return;
+      }
       piece ??= Buffer.allocUnsafeSlow(length);
       for (let start = 0; start < chunk.length;) {
         const part = chunk.subarray(start, start + length - filled);

@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import { CacheError } from '../cache/errors.ts';
 import { EXIT, endWith, exitCodeOf } from './exit-code.ts';
 import { createProgram } from './program.ts';
+import { withoutControls } from './terminal/terminal.ts';
 
 // `cache list | head` closes the pipe: the rest isn't wanted, and that is no failure. What is being done goes on.
 for (const stream of [process.stdout, process.stderr]) {
@@ -20,7 +21,7 @@ try {
   } else {
     endWith(exitCodeOf(error));
     const text = error instanceof CacheError ? error.message : faultOfOurs(error);
-    process.stderr.write(`cache: ${text}\n`);
+    process.stderr.write(`cache: ${withoutControls(text)}\n`);
   }
 }
 

@@ -69,6 +69,10 @@ export function printSummary(
     const what = platform === undefined ? '' : ` for ${formatPlatform(platform)}`;
     terminal.warn(`cache: ${softwareUrl ?? key}${what} can't be installed: it needs the blob ${sha512}`);
   }
+  const isKept = ({ mended }: MendedFinding): boolean =>
+    (mended?.outcome === 'healed' || mended?.outcome === 'quarantined') && mended.quarantined !== undefined;
+  if (findings.some(isKept))
+    terminal.tell('what was bad is kept in quarantine/ of the store; remove it when it is of no more use');
   const left = findings.filter((finding) => !isMended(finding));
   if (left.length > 0) for (const line of adviceFor(left)) terminal.tell(line);
   const { entries, blobs, bytes, unreferencedBlobs, unreferencedBytes } = looked;

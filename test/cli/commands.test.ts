@@ -47,7 +47,12 @@ const COMMANDS = [
   'sync',
   'serve',
   'lookup',
+  'check',
   'list',
+  'verify',
+  'remove',
+  'gc',
+  'log',
   'slapos-cfg',
 ];
 

@@ -274,6 +274,14 @@ describe('a lying upstream', () => {
     expect(await fetchFrom(pair, CONTENT)).toMatch(/add the signer to signature-certificate-list/);
   });
 
+  it('does not reach the terminal with what it writes into entries', async () => {
+    const more = { multiarch: '\u001b[2J\u009b2J\u0007', software_url: `${RAPID_CDN}\u001b]0;x\u0007` };
+    const { pair } = signRelease(stranger, { content: CONTENT, more });
+    const stderr = await fetchFrom(pair, CONTENT);
+    expect(stderr).toMatch(/\\u001b\[2J\\u009b2J\\u0007/);
+    expect(stderr.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
+  });
+
   it('that lost the blob is refused', async () => {
     await upstream.directory.add(KEY, signRelease(signer, { content: CONTENT }));
     await configure();

@@ -1,10 +1,15 @@
 import { execFile } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { RAPID_CDN } from '../fixtures/entries.ts';
+import { startScriptedServer } from '../fixtures/scripted-server.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { createTestSigner } from '../http/test-signer.ts';
+import { signRelease } from '../operations/test-store.ts';
 import { CACHE, ENVIRONMENT, runCache } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
@@ -72,3 +77,44 @@ describe('the progress of an import', () => {
     expect(stdout).toMatch(/imported/);
   });
 });
+
+describe('the progress of a fetch', () => {
+  it('tells of the release, and of all together', async () => {
+    const folder = await temporaryFolder();
+    const signer = await createTestSigner();
+    const content = Buffer.alloc(4_000_000, 'x');
+    const { pair } = signRelease(signer, { content });
+    const upstream = await startScriptedServer(({ url = '', method }, response) => {
+      if (url.startsWith('/bdir/')) response.end(JSON.stringify([pair]));
+      else {
+        response.writeHead(200, { 'Content-Length': String(content.length) });
+        if (method === 'HEAD') response.end();
+        else void trickle(response, content);
+      }
+    });
+    await writeFile(join(folder, 'sign.crt'), signer.certificate);
+    await writeFile(join(folder, 'config.ini'), '[signature]\ncertificate-file = sign.crt\n');
+    const command = ['fetch', '--server', upstream.url, '--os', 'ubuntu-22.04', RAPID_CDN];
+    const { stdout } = await promisify(execFile)(
+      'python3',
+      ['-c', ON_TERMINAL, process.execPath, CACHE, ...command, '--multiarch', 'x86_64-linux-gnu'],
+      { cwd: folder, env: ENVIRONMENT },
+    );
+    const drawn = stdout.split('\r\u001b[K').slice(1);
+    expect(drawn.length).toBeGreaterThan(2);
+    for (const line of drawn.slice(0, -1)) {
+      expect(line).toMatch(/^\[[#.]{20}\] +\d+% {2}\S+ \w+ of 3\.8 MiB {2}.* left {2}\d+% of https:\/\//);
+      expect(line.length).toBeLessThan(120);
+    }
+    expect(drawn.at(-1)).toMatch(/^RESULT +PLATFORM/);
+  });
+});
+
+/** Sends in pieces, with pauses in which the progress is drawn. */
+async function trickle(response: ServerResponse, content: Buffer): Promise<void> {
+  for (let position = 0; position < content.length; position += 1_000_000) {
+    response.write(content.subarray(position, position + 1_000_000));
+    await new Promise((resolve) => setTimeout(resolve, 120));
+  }
+  response.end();
+}

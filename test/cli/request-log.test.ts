@@ -57,6 +57,6 @@ describe('the log of a server that no terminal shows', () => {
   it('shows a line while the server runs, without more requests to push it out', async () => {
     const serve = await ServeProcess.start();
     await ask({ host: '127.0.0.1', port: await serve.port() }, '/health');
-    await expect.poll(() => serve.stderr).toContain('"path":"/health"');
+    await expect.poll(() => serve.stderr, { timeout: 30_000 }).toContain('"path":"/health"');
   });
 });

@@ -17,8 +17,11 @@ export interface Site extends TestStore {
 
 let keys: Promise<KeyPair> | undefined;
 
-/** @param config more lines of config.ini */
-export async function makeSite(config = ''): Promise<Site> {
+/**
+ * @param config more sections of config.ini
+ * @param store more lines of its `[store]`
+ */
+export async function makeSite(config = '', store = ''): Promise<Site> {
   // One for the file of tests: what takes long is the key.
   keys ??= createKeyPair({ commonName: 'ShaCache', days: 1, bits: 2048 });
   const pair = await keys;
@@ -27,7 +30,7 @@ export async function makeSite(config = ''): Promise<Site> {
   await writeFile(join(folder, 'sign.key'), pair.privateKey, { mode: 0o600 });
   await writeFile(
     join(folder, 'config.ini'),
-    `[store]\npath = store\n[signature]\ncertificate-file = sign.crt\nprivate-key-file = sign.key\n${config}`,
+    `[store]\npath = store\n${store}[signature]\ncertificate-file = sign.crt\nprivate-key-file = sign.key\n${config}`,
   );
   return { ...(await makeStore(join(folder, 'store'))), folder, signer: signerOf(pair) };
 }
@@ -35,7 +38,7 @@ export async function makeSite(config = ''): Promise<Site> {
 export const urlOf = (number: number): string =>
   `https://lab.nexedi.com/nexedi/slapos/raw/1.0.${number}/software/example/software.cfg`;
 
-export const contentOf = (number: number): Buffer => Buffer.concat([Buffer.from(`${number} `), BYTES]);
+const contentOf = (number: number): Buffer => Buffer.concat([Buffer.from(`${number} `), BYTES]);
 const BYTES = incompressible(60_000);
 
 /** The releases `from` to `to`, the last not among them. */

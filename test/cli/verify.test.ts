@@ -13,7 +13,7 @@ import { keyOf } from '../operations/test-store.ts';
 import { flipBit } from '../operations/upkeep/upkeep-store.ts';
 import { runCache } from './command.ts';
 import { serveFrom } from './served.ts';
-import { addReleases, contentOf, makeSite, sha512, urlOf, type Site } from './upkeep-site.ts';
+import { addReleases, makeSite, sha512, urlOf, type Site } from './upkeep-site.ts';
 
 let site: Site;
 
@@ -101,7 +101,9 @@ describe('one bit flipped in each of 20 blobs and 20 entries', () => {
       expect(await report('--deep')).toMatchObject({ code: 0, findings: [] });
       expect(await install(served.url, folder)).toEqual(Array(24).fill(true));
       for (const { sha512: digest } of entries.slice(0, 3)) {
-        const { stdout } = await promisify(execFile)('sha512sum', [join(site.root, blobName(digest))]);
+        const { stdout } = await promisify(execFile)('sha512sum', [
+          join(site.root, blobName(digest)),
+        ]);
         expect(stdout.slice(0, 128)).toBe(digest);
       }
       await vi.waitFor(async () => {
@@ -156,7 +158,7 @@ describe('verify', () => {
     const { code, stdout, stderr } = await cache('verify', '--deep');
     expect(code).toBe(1);
     expect(stdout).toMatch(/^stray: notes\.txt: /m);
-    expect(stdout).toMatch(new RegExp(`^entry-damaged: ${nameOf(badEntry)}: it`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^entry-damaged: ${nameOf(badEntry)}: `, 'm'));
     expect(stdout).toMatch(new RegExp(`^blob-damaged: ${blobName(badBlob.sha512)}: its 60002 bytes`, 'm'));
     expect(stdout).toMatch(new RegExp(`^blob-missing: .*\\n {2}of ${urlOf(2)}$`, 'm'));
     expect(stderr).toContain(`${urlOf(0)} for ubuntu 22.04 x86_64-linux-gnu can't be installed`);
@@ -249,14 +251,7 @@ describe('verify', () => {
 
 describe('a server with scrub-interval', () => {
   it('finds what is bad, logs it, shows it under /health, and changes nothing', async () => {
-    site = await makeSite();
-    await writeFile(
-      join(site.folder, 'config.ini'),
-      (await readFile(join(site.folder, 'config.ini'), 'utf8')).replace(
-        'path = store',
-        'path = store\nscrub-interval = 1d',
-      ),
-    );
+    site = await makeSite('', 'scrub-interval = 1d\n');
     const [bad] = await addReleases(site, 3);
     const name = blobName(bad?.sha512 ?? ('' as never));
     await flipBit(site.root, name);
@@ -284,17 +279,10 @@ describe('a server with scrub-interval', () => {
     expect(response.headers.get('ETag')).toBe(`"${bad?.sha512 ?? ''}"`);
     expect(sha512(new Uint8Array(await response.arrayBuffer()))).not.toBe(bad?.sha512);
     served.child.kill('SIGTERM');
-    expect(contentOf(0)).toHaveLength(60_002);
   });
 
   it('ends at once when it is told to, in the middle of a check', async () => {
-    await writeFile(
-      join(site.folder, 'config.ini'),
-      (await readFile(join(site.folder, 'config.ini'), 'utf8')).replace(
-        'path = store',
-        'path = store\nscrub-interval = 1d',
-      ),
-    );
+    site = await makeSite('', 'scrub-interval = 1d\n');
     const writer = await site.blobs.create();
     // Ten seconds at the pace of the server.
     for (let count = 0; count < 320; count++) await writer.write(Buffer.alloc(1 << 20, count));

@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
+import { createDirectory } from '../../cache/directory.ts';
 import { CacheError, systemCode, type ErrorCode } from '../../cache/errors.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
 import type { Config } from '../../config/config.ts';
-import { blacklistedBy, keyOf } from '../../operations/lookup.ts';
+import { keyOf } from '../../operations/lookup.ts';
 import { sourceOfStore, type Source } from '../../operations/source.ts';
 import { checkRelease, type ReleaseCheck } from '../../operations/upkeep/check-release.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
+import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
@@ -47,7 +49,7 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
   const machine = await machineOf(options);
   const trusted = await readTrusted(config);
-  const store = server === undefined ? await openStore(config, terminal, { write: false }) : undefined;
+  const store = server === undefined ? await openOwnStore(config, terminal) : undefined;
   const source = await openSource(store, config, options);
   const suggest = createSuggestions(config, store, terminal);
   const progress = createProgress(undefined, { quiet });
@@ -62,7 +64,7 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
       const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
       checked.push({
         ...{ url, installable: problem === undefined, ...result },
-        notes: notesOn(url),
+        notes: [blacklistNote(url)].filter((note) => note !== undefined),
         suggestions: isUnknown ? await suggest(url) : [],
         fixes: problem === undefined ? [] : adviceFor(problem, { url, options, config, server }),
       });
@@ -73,6 +75,17 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   if (json) terminal.print(JSON.stringify({ machine, releases: checked }, undefined, 2));
   else printChecked(checked, machine, terminal);
   if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
+}
+
+/** What is damaged is told, but decides nothing: a node may well be able to install all the same. */
+async function openOwnStore(config: Config, terminal: Terminal): Promise<Store> {
+  const store = await openStore(config, terminal, { write: false });
+  const directory = createDirectory(store.storage, {
+    onDamage: (_key, _digest, { message }) => {
+      terminal.warn(`cache: ${message}`);
+    },
+  });
+  return { ...store, directory };
 }
 
 async function openSource(
@@ -101,15 +114,6 @@ async function checkOne(
     const problem = { kind: 'unavailable', message: error.message } as const;
     return { key, problem, chosen: undefined, platforms: [] };
   }
-}
-
-function notesOn(url: string): readonly string[] {
-  const blacklist = blacklistedBy(url);
-  return blacklist === undefined
-    ? []
-    : [
-        `nodes never ask a cache for this URL: the slapos.cfg that SlapOS ships has ${blacklist} in download-from-binary-cache-url-blacklist`,
-      ];
 }
 
 /** A URL a line; `-` is stdin. @throws CacheError `usage` */

@@ -9,11 +9,28 @@ export interface Terminal {
 }
 
 export function createTerminal({ quiet }: { readonly quiet: boolean }): Terminal {
+  const writeTo = (stream: NodeJS.WriteStream, text: string): void =>
+    void stream.write(`${withoutControls(text)}\n`);
   return {
-    print: (text) => void process.stdout.write(`${text}\n`),
-    tell: (text) => {
-      if (!quiet) process.stderr.write(`${text}\n`);
+    print: (text) => {
+      writeTo(process.stdout, text);
     },
-    warn: (text) => void process.stderr.write(`${text}\n`),
+    tell: (text) => {
+      if (!quiet) writeTo(process.stderr, text);
+    },
+    warn: (text) => {
+      writeTo(process.stderr, text);
+    },
   };
+}
+
+/**
+ * Terminals act on control characters, and what nobody has verified yet, such as an entry of a stranger, may hold any.
+ * They are shown as JSON writes them.
+ */
+export function withoutControls(text: string): string {
+  return text.replace(
+    /[^\P{Cc}\n\t]/gu,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
