@@ -101,9 +101,7 @@ describe('one bit flipped in each of 20 blobs and 20 entries', () => {
       expect(await report('--deep')).toMatchObject({ code: 0, findings: [] });
       expect(await install(served.url, folder)).toEqual(Array(24).fill(true));
       for (const { sha512: digest } of entries.slice(0, 3)) {
-        const { stdout } = await promisify(execFile)('sha512sum', [
-          join(site.root, blobName(digest)),
-        ]);
+        const { stdout } = await promisify(execFile)('sha512sum', [join(site.root, blobName(digest))]);
         expect(stdout.slice(0, 128)).toBe(digest);
       }
       await vi.waitFor(async () => {
