@@ -83,7 +83,8 @@ it(
       await rm(offline, { recursive: true });
     }
     process.stderr.write(`unplug: ${seen.broken} broken off, ${seen.done} done before the accident\n`);
-    expect(seen.broken, `seed ${SEED}`).toBeGreaterThan(0);
+    // Of a few rounds all may have been done before their accident.
+    if (RUNS > 10) expect(seen.broken, `seed ${SEED}`).toBeGreaterThan(0);
   },
 );
 
