@@ -29,6 +29,7 @@ export async function makeUnpluggedDisk(
   size: number,
 ): Promise<UnpluggedDisk> {
   let program: ChildProcess | undefined;
+  let isPulled = false;
   await mkdir(folder, { recursive: true });
 
   const end = async (): Promise<void> => {
@@ -38,8 +39,15 @@ export async function makeUnpluggedDisk(
     if (ending.exitCode === null && ending.signalCode === null) await once(ending, 'exit');
   };
 
+  const forget = async (): Promise<void> => {
+    if (!isPulled) return;
+    isPulled = false;
+    await run('umount', ['-l', folder]);
+  };
+
   const disk: UnpluggedDisk = {
     async plug({ readOnly = false } = {}) {
+      await forget();
       // As every system does with a disk that was pulled out: the journal is gone through first. 1: something was mended.
       await run('e2fsck', ['-fp', image]).catch((error: unknown) => {
         if (!(error instanceof Error && 'code' in error && error.code === 1)) throw error;
@@ -61,7 +69,8 @@ export async function makeUnpluggedDisk(
     async pull() {
       program?.kill('SIGKILL');
       await end();
-      await run('umount', ['-l', folder]);
+      // It stays mounted, and every access fails, until whoever uses it has gone.
+      isPulled = true;
     },
     async unmount() {
       // Somebody who was killed may be on the way out still.
@@ -92,6 +101,7 @@ export async function makeUnpluggedDisk(
   }
   onTestFinished(async () => {
     if (program !== undefined) await disk.pull();
+    await forget();
   });
   return disk;
 }
