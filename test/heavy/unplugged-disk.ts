@@ -48,8 +48,8 @@ export async function makeUnpluggedDisk(
   const disk: UnpluggedDisk = {
     async plug({ readOnly = false } = {}) {
       await forget();
-      // As every system does with a disk that was pulled out: the journal is gone through first. 1: something was mended.
-      await run('e2fsck', ['-fp', image]).catch((error: unknown) => {
+      // As with any disk that was pulled out; fuse2fs has no journal to go through, so all is mended that can be. 1: something was.
+      await run('e2fsck', ['-fy', image]).catch((error: unknown) => {
         if (!(error instanceof Error && 'code' in error && error.code === 1)) throw error;
       });
       const options = ['-o', readOnly ? 'ro' : 'rw,fakeroot'];
