@@ -1,7 +1,6 @@
 import { createHasher, type Digest } from './digest.ts';
 import { CacheError } from './errors.ts';
 import { BLOBS, blobName, digestOfBlobName } from './layout.ts';
-import { createPieceCollector } from './piece-collector.ts';
 import type { ObjectStat, ObjectStorage, OpenObject } from './object-storage.ts';
 
 /** ShaCache: immutable bytes, named by their sha512. */
@@ -38,21 +37,17 @@ export function createBlobs(storage: ObjectStorage): Blobs {
     async create({ digest: announced, size: announcedSize } = {}) {
       const writer = await storage.create(announcedSize);
       const hasher = createHasher();
-      const pieces = createPieceCollector(announcedSize, async (piece) => {
-        // Hashed while the disk works.
-        const written = writer.write(piece);
-        hasher.update(piece);
-        await written;
-      });
       let size = 0;
       return {
-        write(chunk) {
+        async write(chunk) {
           size += chunk.byteLength;
-          return pieces.write(chunk);
+          // Hashed while the disk works: both read the same chunk.
+          const written = writer.write(chunk);
+          hasher.update(chunk);
+          await written;
         },
         async commit() {
           try {
-            await pieces.end();
             const digest = hasher.digest();
             if (announcedSize !== undefined && size !== announcedSize) {
               throw new CacheError('incomplete', `${size} bytes came where ${announcedSize} were announced`);
