@@ -41,7 +41,7 @@ function finishedCalls(text: string): string[] {
   const calls: string[] = [];
   for (const line of text.split('\n')) {
     const [, thread = '', call = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
-    if (call.endsWith('<unfinished ...>')) begun.set(thread, call.replace('<unfinished ...>', ''));
+    if (call.endsWith('<unfinished ...>')) begun.set(thread, call.replace(/ *<unfinished \.\.\.>$/, ''));
     else calls.push(call.replace(/^<\.\.\. \w+ resumed>/, () => begun.get(thread) ?? ''));
   }
   return calls;
@@ -62,7 +62,7 @@ describe.skipIf(lacks('strace'))('an upload that was answered', () => {
     expect((await upload(place, content)).status).toBe(201);
     expect((await upload(place, entry, { method: 'PUT', target: `/bdir/${key}` })).status).toBe(201);
 
-    // Letters in the order of what happened; a retry or a log line in between doesn't matter.
+    // Words in the order of what happened; a retry or a log line in between doesn't matter.
     const [bcache, bdir] = [join(serve.root, 'bcache'), join(serve.root, 'bdir')];
     const patterns: readonly (readonly [string, RegExp])[] = [
       ['content ', new RegExp(`^f(data)?sync\\(\\d+<${serve.root}/tmp/[^>]*>\\) += 0`)],
@@ -72,11 +72,14 @@ describe.skipIf(lacks('strace'))('an upload that was answered', () => {
       ['key ', new RegExp(`^fsync\\(\\d+<${bdir}/${key}>\\) += 0`)],
       ['bdir ', new RegExp(`^fsync\\(\\d+<${bdir}>\\) += 0`)],
       ['store ', new RegExp(`^fsync\\(\\d+<${serve.root}>\\) += 0`)],
+      ['custody ', new RegExp(`^fdatasync\\(\\d+<${serve.root}/custody.log>\\) += 0`)],
       ['answer ', /^writev?\(.*HTTP\/1\.1 201/],
     ];
     const seen = (await calls()).flatMap((call) =>
       patterns.filter(([, pattern]) => pattern.test(call)).map(([name]) => name),
     );
-    expect(seen.join('')).toBe('content blob-name bcache answer content entry-name key bdir store answer ');
+    expect(seen.join('')).toBe(
+      'content blob-name bcache store custody answer content entry-name key bdir store custody answer ',
+    );
   });
 });
