@@ -19,7 +19,15 @@ const RESERVED: Readonly<Record<string, RegExp>> = {
 };
 
 /** All that the core may import from outside. */
-const CORE_PACKAGES = new Set(['node:crypto', 'node:stream', 'node:util', 'zod', 'node-forge']);
+const CORE_PACKAGES = new Set([
+  'node:crypto',
+  'node:os',
+  'node:stream',
+  'node:util',
+  'node:worker_threads',
+  'zod',
+  'node-forge',
+]);
 
 /** Each module's path below src/, and what it imports: paths below src/, or names of packages. */
 type Graph = ReadonlyMap<string, readonly string[]>;

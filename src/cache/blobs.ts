@@ -1,5 +1,6 @@
 import { createHasher, type Digest } from './digest.ts';
 import { CacheError } from './errors.ts';
+import type { HashThreads, StreamHasher } from './hash-threads.ts';
 import { BLOBS, blobName, digestOfBlobName } from './layout.ts';
 import type { ObjectStat, ObjectStorage, OpenObject } from './object-storage.ts';
 
@@ -18,8 +19,8 @@ export interface Blobs {
 }
 
 export interface BlobWriter {
-  /** Hashes and writes. Resolves when `chunk` may be reused. */
-  write(chunk: Uint8Array): Promise<void>;
+  /** Hashes and writes. Resolves when the chunks may be reused. Many small ones are best written at once. */
+  write(chunks: readonly Uint8Array[]): Promise<void>;
   /**
    * Makes the blob visible, if the bytes are those that were announced. A blob of that name is replaced: the new
    * bytes are known to be right, the old ones may have gone bad on the disk.
@@ -30,25 +31,36 @@ export interface BlobWriter {
   abort(): Promise<void>;
 }
 
-export function createBlobs(storage: ObjectStorage): Blobs {
+/** From this size on, a thread that hashes is worth the handing over. */
+const LARGE = 4 * 1024 * 1024;
+
+/** @param threads hash large blobs; without them everything is hashed where it is written */
+export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blobs {
+  const openHasher = (size: number | undefined): StreamHasher =>
+    threads === undefined || size === undefined || size < LARGE ? hashHere() : threads.open();
+
   return {
     stat: (digest) => storage.stat(blobName(digest)),
     open: (digest) => storage.open(blobName(digest)),
     async create({ digest: announced, size: announcedSize } = {}) {
       const writer = await storage.create(announcedSize);
-      const hasher = createHasher();
+      const hasher = openHasher(announcedSize);
       let size = 0;
+      const abort = async (): Promise<void> => {
+        hasher.close();
+        await writer.abort();
+      };
       return {
-        async write(chunk) {
-          size += chunk.byteLength;
-          // Hashed while the disk works: both read the same chunk.
-          const written = writer.write(chunk);
-          hasher.update(chunk);
-          await written;
+        async write(chunks) {
+          for (const chunk of chunks) size += chunk.byteLength;
+          // Hashed while the disk works: both read the same chunks.
+          const [written, hashed] = await Promise.allSettled([writer.write(chunks), hasher.update(chunks)]);
+          if (written.status === 'rejected') throw written.reason;
+          if (hashed.status === 'rejected') throw hashed.reason;
         },
         async commit() {
           try {
-            const digest = hasher.digest();
+            const digest = await hasher.digest();
             if (announcedSize !== undefined && size !== announcedSize) {
               throw new CacheError('incomplete', `${size} bytes came where ${announcedSize} were announced`);
             }
@@ -61,10 +73,10 @@ export function createBlobs(storage: ObjectStorage): Blobs {
             await writer.commit(blobName(digest));
             return { digest, size };
           } finally {
-            await writer.abort();
+            await abort();
           }
         },
-        abort: () => writer.abort(),
+        abort,
       };
     },
     async *list() {
@@ -74,5 +86,17 @@ export function createBlobs(storage: ObjectStorage): Blobs {
       }
     },
     remove: (digest) => storage.remove(blobName(digest)),
+  };
+}
+
+function hashHere(): StreamHasher {
+  const hasher = createHasher();
+  return {
+    update(chunks) {
+      for (const chunk of chunks) hasher.update(chunk);
+      return Promise.resolve();
+    },
+    digest: () => Promise.resolve(hasher.digest()),
+    close: () => undefined,
   };
 }

@@ -41,8 +41,8 @@ export interface OpenObject extends ObjectStat {
 }
 
 export interface ObjectWriter {
-  /** Resolves when `chunk` may be reused. */
-  write(chunk: Uint8Array): Promise<void>;
+  /** Resolves when the chunks may be reused. Many small ones are best written at once. */
+  write(chunks: readonly Uint8Array[]): Promise<void>;
   /** Makes the object durable and visible under `name`, in place of one that is there. */
   commit(name: string): Promise<void>;
   /** Forgets what was written. May be called at any time, also after `commit`: then it does nothing. */

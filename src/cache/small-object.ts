@@ -33,7 +33,7 @@ export async function writeSmallObject(storage: ObjectStorage, name: string, tex
   const content = Buffer.from(`${text}\n`);
   const writer = await storage.create(content.byteLength);
   try {
-    await writer.write(content);
+    await writer.write([content]);
     await writer.commit(name);
   } finally {
     await writer.abort();

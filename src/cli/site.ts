@@ -3,6 +3,7 @@ import { createBlobs, type Blobs } from '../cache/blobs.ts';
 import type { CustodyLog } from '../cache/custody.ts';
 import { createDirectory, type Directory } from '../cache/directory.ts';
 import { CacheError } from '../cache/errors.ts';
+import { createHashThreads } from '../cache/hash-threads.ts';
 import { multiarchOfNode, parseOs, parseOsRelease, type Platform } from '../cache/platform.ts';
 import { createTrustedCertificates, type Signer, type TrustedCertificates } from '../cache/signature.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
@@ -48,7 +49,8 @@ export async function openStore(
       endWith(EXIT.incomplete);
     },
   });
-  return { storage, blobs: createBlobs(storage), directory, custody: openCommandCustody(config, terminal) };
+  const blobs = createBlobs(storage, createHashThreads());
+  return { storage, blobs, directory, custody: openCommandCustody(config, terminal) };
 }
 
 /** Who did what to the store of the configuration; nothing is opened or made before it is needed. */

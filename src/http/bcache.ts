@@ -70,7 +70,7 @@ export function createBlobRoutes(
     const size = announcedLength(incoming, maxBlobSize);
     const writer = await blobs.create({ digest: announced, size });
     try {
-      for await (const chunk of receiveBody(incoming, outgoing, maxBlobSize)) await writer.write(chunk);
+      for await (const chunks of receiveBody(incoming, outgoing, maxBlobSize)) await writer.write(chunks);
       // The disk may need longer to have it all for good than a connection may otherwise be silent.
       incoming.socket.setTimeout(0);
       const { digest, size: received } = await writer.commit();

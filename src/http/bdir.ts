@@ -91,7 +91,7 @@ function keyOfPath(c: Context<HttpEnv>): Key {
 async function readText({ env: { incoming, outgoing } }: Context<HttpEnv>): Promise<string> {
   announcedLength(incoming, ENTRY_SIZE_LIMIT);
   const chunks: Buffer[] = [];
-  for await (const chunk of receiveBody(incoming, outgoing, ENTRY_SIZE_LIMIT)) chunks.push(chunk);
+  for await (const some of receiveBody(incoming, outgoing, ENTRY_SIZE_LIMIT)) chunks.push(...some);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CacheError, systemCode } from '../cache/errors.ts';
+import { bodyChunks } from './body-chunks.ts';
 
 /**
  * The length that the request announces; undefined when it comes in chunks.
@@ -14,7 +15,7 @@ export function announcedLength({ headers }: IncomingMessage, limit: number): nu
 }
 
 /**
- * The bytes of a request. A client that waits to be asked (`Expect: 100-continue`) is asked now: to be called when
+ * The bytes of a request, in chunks that belong to whoever takes them. A client that waits to be asked (`Expect: 100-continue`) is asked now: to be called when
  * everything that the head tells was found right.
  * @throws CacheError `too-large`; `incomplete` when the client goes away
  */
@@ -22,15 +23,14 @@ export async function* receiveBody(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   limit: number,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<readonly Buffer[]> {
   if (waitsToBeAsked(incoming)) outgoing.writeContinue();
   let size = 0;
   try {
-    // Not destroyed with the loop: a refusal needs the connection for its answer.
-    for await (const chunk of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      size += chunk.length;
+    for await (const chunks of bodyChunks(incoming)) {
+      for (const chunk of chunks) size += chunk.length;
       if (size > limit) throw tooLarge(limit);
-      yield chunk;
+      yield chunks;
     }
   } catch (error) {
     if (error instanceof CacheError) throw error;

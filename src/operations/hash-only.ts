@@ -6,9 +6,11 @@ export function hashOnly(): BlobWriter {
   const hasher = createHasher();
   let size = 0;
   return {
-    write: (chunk) => {
-      size += chunk.byteLength;
-      hasher.update(chunk);
+    write: (chunks) => {
+      for (const chunk of chunks) {
+        size += chunk.byteLength;
+        hasher.update(chunk);
+      }
       return Promise.resolve();
     },
     commit: () => Promise.resolve({ digest: hasher.digest(), size }),

@@ -212,7 +212,7 @@ async function readOnce(
   let glimpse: ReleaseGlimpse | undefined;
   try {
     for await (const piece of readFilePieces(archive.path)) {
-      await Promise.all([glimpse === undefined ? inspector.write(piece) : undefined, writer.write(piece)]);
+      await Promise.all([glimpse === undefined ? inspector.write(piece) : undefined, writer.write([piece])]);
       options.onProgress?.(archive, piece.byteLength);
       if (options.quick && glimpse === undefined && isIdentified(inspector.glimpse(), name, options)) {
         glimpse = inspector.glimpse();

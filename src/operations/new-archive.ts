@@ -9,7 +9,7 @@ import { isLeftover, ownerTag } from '../storage/temporary-name.ts';
 /** An archive that is being written into a folder; it has a name only once it is whole. */
 export interface NewArchive {
   /** Resolves when `chunk` may be reused. @throws CacheError `no-space`, `storage` */
-  write(chunk: Uint8Array): Promise<void>;
+  write(chunks: readonly Uint8Array[]): Promise<void>;
   /** Makes it durable and gives it its name, in place of a file that has it. @throws CacheError `no-space`, `storage` */
   keep(name: string): Promise<void>;
   /** Forgets what was written; does nothing after `keep`. */
@@ -67,13 +67,15 @@ export async function createNewArchive(
   let state: 'open' | 'kept' | 'aborted' = 'open';
 
   return {
-    async write(chunk) {
+    async write(chunks) {
       if (position >= nextCheck) {
         nextCheck = position + ROOM_CHECK_INTERVAL;
         await checkRoom(folder, 0, minFreeSpace);
       }
-      await writing(path, () => file.appendFile(chunk));
-      position += chunk.byteLength;
+      for (const chunk of chunks) {
+        await writing(path, () => file.appendFile(chunk));
+        position += chunk.byteLength;
+      }
     },
     keep: (name) =>
       writing(join(folder, name), async () => {

@@ -132,7 +132,7 @@ async function writeBoth(
 ): Promise<ReleaseContents> {
   const packing = packFolder(folder.path, (bytes) => onProgress?.(folder, bytes));
   for await (const piece of packing.archive) {
-    await Promise.all(writers.map((writer) => writer.write(piece)));
+    await Promise.all(writers.map((writer) => writer.write([piece])));
   }
   return packing.contents();
 }

@@ -127,7 +127,7 @@ export async function copyBlob(
     const writer = await blobs.create({ digest: sha512, size: blob.size });
     try {
       for await (const piece of blob.pieces) {
-        await writer.write(piece);
+        await writer.write([piece]);
         onProgress(sha512, piece.byteLength, blob.size);
       }
       await writer.commit();

@@ -53,7 +53,7 @@ export function createGzipWorkers(count: number = availableParallelism()): GzipW
   }
 
   function start(): Worker {
-    const worker = new Worker(PROGRAM, { eval: true });
+    const worker = new Worker(PROGRAM, { eval: true, execArgv: [] });
     workers.push(worker);
     worker.on('message', (member: Uint8Array) => {
       jobs.get(worker)?.resolve(member);

@@ -39,16 +39,16 @@ export async function createFileWriter(
   };
 
   return {
-    async write(chunk) {
+    async write(chunks) {
       if (position >= nextCheck) {
         nextCheck = position + ROOM_CHECK_INTERVAL;
         await checkRoom(root, 0, minFreeSpace);
       }
       try {
-        for (let offset = 0; offset < chunk.byteLength;) {
-          const { bytesWritten } = await file.write(chunk, offset, chunk.byteLength - offset, position);
-          offset += bytesWritten;
+        for (let left = withoutFirst(chunks, 0); left.length > 0;) {
+          const { bytesWritten } = await file.writev(left, position);
           position += bytesWritten;
+          left = withoutFirst(left, bytesWritten);
         }
       } catch (error) {
         throw storageError(error, `can't write ${path}`);
@@ -76,6 +76,18 @@ export async function createFileWriter(
       }
     },
   };
+}
+
+/** What is left of the chunks after their first `count` bytes; none that is empty. */
+function withoutFirst(chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  const left: Uint8Array[] = [];
+  let skipped = 0;
+  for (const chunk of chunks) {
+    const start = Math.min(count - skipped, chunk.length);
+    skipped += start;
+    if (start < chunk.length) left.push(chunk.subarray(start));
+  }
+  return left;
 }
 
 /** Renames, and makes durable the name and every folder that was made for it. */

@@ -24,8 +24,8 @@ beforeEach(async () => {
 async function put(bytes: Uint8Array, announced: { digest?: Digest; size?: number } = {}): Promise<Digest> {
   const writer = await blobs.create(announced);
   try {
-    await writer.write(bytes.subarray(0, 5));
-    await writer.write(bytes.subarray(5));
+    await writer.write([bytes.subarray(0, 5)]);
+    await writer.write([bytes.subarray(5)]);
     return (await writer.commit()).digest;
   } finally {
     await writer.abort();
@@ -64,7 +64,7 @@ describe('a blob', () => {
         let position = 0;
         for (const size of sizes) {
           whole.copy(memory, 0, position, position + size);
-          await writer.write(memory.subarray(0, size));
+          await writer.write([memory.subarray(0, size)]);
           memory.fill(0xaa);
           position += size;
         }
@@ -79,7 +79,7 @@ describe('a blob', () => {
 
   it('is seen only after it is whole', async () => {
     const writer = await blobs.create({ digest: DIGEST, size: BYTES.length });
-    await writer.write(BYTES);
+    await writer.write([BYTES]);
     expect(await blobs.stat(DIGEST)).toBeUndefined();
     expect(await blobs.open(DIGEST)).toBeUndefined();
     expect(await writer.commit()).toEqual({ digest: DIGEST, size: BYTES.length });
@@ -98,7 +98,7 @@ describe('a blob', () => {
 
   it('that is given up leaves nothing', async () => {
     const writer = await blobs.create();
-    await writer.write(BYTES);
+    await writer.write([BYTES]);
     await writer.abort();
     await writer.abort();
     expect(await isEmpty()).toBe(true);
@@ -121,7 +121,7 @@ describe('a blob', () => {
   it('is hashed before its chunk is used again', async () => {
     const writer = await blobs.create();
     const chunk = Buffer.alloc(100_000);
-    for (const value of [1, 2, 3]) await writer.write(chunk.fill(value));
+    for (const value of [1, 2, 3]) await writer.write([chunk.fill(value)]);
     const { digest } = await writer.commit();
     expect(digest).toBe(digestOf(Buffer.concat([1, 2, 3].map((value) => Buffer.alloc(100_000, value)))));
     expect(digestOf((await read(digest)) ?? '')).toBe(digest);

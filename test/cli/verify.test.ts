@@ -283,7 +283,7 @@ describe('a server with scrub-interval', () => {
     site = await makeSite('', 'scrub-interval = 1d\n');
     const writer = await site.blobs.create();
     // Ten seconds at the pace of the server.
-    for (let count = 0; count < 320; count++) await writer.write(Buffer.alloc(1 << 20, count));
+    for (let count = 0; count < 320; count++) await writer.write([Buffer.alloc(1 << 20, count)]);
     await writer.commit();
     const served = await serveFrom(site.folder);
     await vi.waitFor(() => {

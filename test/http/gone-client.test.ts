@@ -3,6 +3,7 @@ import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
 import { say } from './outside-programs.ts';
 import { RawConnection } from './raw-connection.ts';
 import { StorageObserver } from './storage-observer.ts';
+import { temporaryFiles } from './upload-client.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -78,4 +79,44 @@ describe('a client that goes away', () => {
       expect((await zeros.response()).body.equals(Buffer.alloc(2 * MIB))).toBe(true);
     }
   });
+});
+
+describe('an uploading client', () => {
+  it.each([0, 1000])(
+    'that went away before its body was asked for ends, %i bytes of it sent',
+    async (sent) => {
+      let [begun, aborted, go]: [boolean, boolean, () => void] = [false, false, () => undefined];
+      const server = await startHttpServer({
+        parts: (usual) => ({ ...usual, access: { anonymous: 'upload' } }),
+        wrapStorage: (storage) => ({
+          ...storage,
+          create: async (size) => {
+            begun = true;
+            await new Promise<void>((resolve) => (go = resolve));
+            const writer = await storage.create(size);
+            return {
+              ...writer,
+              abort: async () => {
+                await writer.abort();
+                aborted = true;
+              },
+            };
+          },
+        }),
+      });
+      onTestFinished(async () => {
+        await server.stop();
+      });
+      const connection = await RawConnection.open(server);
+      connection.send(
+        `POST /bcache HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(sent)}`,
+      );
+      await expect.poll(() => begun).toBe(true);
+      connection.destroy();
+      await expect.poll(() => server.lines.length).toBe(1);
+      go();
+      await expect.poll(() => aborted).toBe(true);
+      expect(await temporaryFiles(server.root)).toEqual([]);
+    },
+  );
 });

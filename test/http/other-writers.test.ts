@@ -117,7 +117,7 @@ describe('a blob', () => {
   async function addBlob(storage: ObjectStorage): Promise<Digest> {
     const writer = await createBlobs(storage).create();
     onTestFinished(() => writer.abort());
-    await writer.write(Buffer.from(CONTENT));
+    await writer.write([Buffer.from(CONTENT)]);
     return (await writer.commit()).digest;
   }
 

@@ -157,8 +157,8 @@ describe('a small disk', () => {
           const writer = await storage.create(size);
           return {
             ...writer,
-            write: async (bytes) => {
-              await writer.write(bytes);
+            write: async (chunks) => {
+              await writer.write(chunks);
               least = Math.min(least, await free());
             },
           };

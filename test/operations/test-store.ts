@@ -78,7 +78,7 @@ export function keyOf({ url = RAPID_CDN }: Pick<TestRelease, 'url'> = {}): Key {
 
 export async function addBlob(blobs: Blobs, content: string | Uint8Array): Promise<void> {
   const writer = await blobs.create();
-  await writer.write(Buffer.from(content));
+  await writer.write([Buffer.from(content)]);
   await writer.commit();
 }
 

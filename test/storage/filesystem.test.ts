@@ -36,7 +36,7 @@ const openToRead = () => openFilesystemStorage(root, { write: false });
 async function put(storage: ObjectStorage, name: string, content: string | Uint8Array): Promise<void> {
   const writer = await storage.create();
   try {
-    await writer.write(Buffer.from(content));
+    await writer.write([Buffer.from(content)]);
     await writer.commit(name);
   } finally {
     await writer.abort();
@@ -143,7 +143,7 @@ describe('a store that vanishes', () => {
   it('while an object is written leaves the other disk alone', async () => {
     const storage = await openToWrite();
     const writer = await storage.create();
-    await writer.write(Buffer.from('x'));
+    await writer.write([Buffer.from('x')]);
     await vanish();
     await expectCacheError(writer.commit('bcache/a'), 'storage');
     await writer.abort();
@@ -301,7 +301,7 @@ describe('a full disk', () => {
     await put(storage, 'bcache/a', Buffer.alloc(1 << 20));
     const writer = await storage.create();
     const writeAll = async () => {
-      for (let count = 0; count < 8; count++) await writer.write(Buffer.alloc(1 << 20));
+      for (let count = 0; count < 8; count++) await writer.write([Buffer.alloc(1 << 20)]);
     };
     await expectCacheError(writeAll, 'no-space', /ENOSPC/);
     await writer.abort();
@@ -322,7 +322,7 @@ describe('what a killed process was writing', () => {
       import { openFilesystemStorage } from ${JSON.stringify(module)};
       const storage = await openFilesystemStorage(${JSON.stringify(root)}, { write: true });
       const writer = await storage.create();
-      await writer.write(Buffer.alloc(1000));
+      await writer.write([Buffer.alloc(1000)]);
       process.stdout.write('written');
       setInterval(() => undefined, 1000);
     `;

@@ -26,7 +26,7 @@ export function describeObjectStorage(name: string, makeSubject: () => Promise<C
     async function put(object: string, ...chunks: readonly (string | Uint8Array)[]): Promise<void> {
       const writer = await storage.create();
       try {
-        for (const chunk of chunks) await writer.write(Buffer.from(chunk));
+        for (const chunk of chunks) await writer.write([Buffer.from(chunk)]);
         await writer.commit(object);
       } finally {
         await writer.abort();
@@ -130,8 +130,8 @@ export function describeObjectStorage(name: string, makeSubject: () => Promise<C
     describe('writing', () => {
       it('shows an object only when it is whole', async () => {
         const writer = await storage.create(6);
-        await writer.write(Buffer.from('abc'));
-        await writer.write(Buffer.from('def'));
+        await writer.write([Buffer.from('abc')]);
+        await writer.write([Buffer.from('def')]);
         expect(await storage.stat('bcache/a')).toBeUndefined();
         expect(await storage.open('bcache/a')).toBeUndefined();
         expect(await collect(storage.list('bcache/'))).toEqual([]);
@@ -149,7 +149,7 @@ export function describeObjectStorage(name: string, makeSubject: () => Promise<C
 
       it('leaves nothing of an object that was given up', async () => {
         const [early, late] = [await storage.create(), await storage.create()];
-        await late.write(randomBytes(200_000));
+        await late.write([randomBytes(200_000)]);
         for (const writer of [early, late, early, late]) await writer.abort();
         expect(await collect(storage.list('bcache/'))).toEqual([]);
         expect(await unfinished()).toEqual([]);
@@ -158,7 +158,7 @@ export function describeObjectStorage(name: string, makeSubject: () => Promise<C
       it('allows a chunk to be used again after it was written', async () => {
         const writer = await storage.create();
         const chunk = Buffer.alloc(70_000);
-        for (const value of ['a', 'b', 'c']) await writer.write(chunk.fill(value));
+        for (const value of ['a', 'b', 'c']) await writer.write([chunk.fill(value)]);
         chunk.fill('d');
         await writer.commit('bcache/a');
         await writer.abort();

@@ -44,7 +44,7 @@ async function makeStore(folder: string): Promise<void> {
 
 async function put(name: string, content: string): Promise<void> {
   const writer = await storage.create();
-  await writer.write(Buffer.from(content));
+  await writer.write([Buffer.from(content)]);
   await writer.commit(name);
 }
 

@@ -59,7 +59,7 @@ export async function writeBlob(
 ): Promise<{ readonly digest: Digest; readonly size: number }> {
   const writer = await blobs.create({ size });
   try {
-    for (const piece of pseudoRandom(seed, size)) await writer.write(piece);
+    for (const piece of pseudoRandom(seed, size)) await writer.write([piece]);
     return await writer.commit();
   } finally {
     await writer.abort();

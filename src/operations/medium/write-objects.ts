@@ -70,7 +70,7 @@ async function writeWhole(
   const writer = await createBlobs(storage).create({ digest: sha512, size });
   try {
     for await (const piece of readPieces(object)) {
-      await writer.write(piece);
+      await writer.write([piece]);
       onProgress(sha512, piece.byteLength);
     }
     await writer.commit();
@@ -119,7 +119,7 @@ async function writePart(
   const writer = await storage.create(size);
   try {
     for await (const piece of readPieces(range)) {
-      const writing = writer.write(piece);
+      const writing = writer.write([piece]);
       for (const one of [hasher, ...hashers]) one.update(piece);
       await writing;
       onProgress(name, piece.byteLength);
@@ -164,7 +164,7 @@ export async function writeText(storage: ObjectStorage, name: string, text: stri
   const bytes = Buffer.from(text);
   const writer = await storage.create(bytes.length);
   try {
-    await writer.write(bytes);
+    await writer.write([bytes]);
     await writer.commit(name);
   } finally {
     await writer.abort();

@@ -23,7 +23,7 @@ export function createMendingStorage(
     async create(size) {
       const writer = await storage.create(size);
       return {
-        write: (chunk) => writer.write(chunk),
+        write: (chunks) => writer.write(chunks),
         abort: () => writer.abort(),
         async commit(name) {
           // Only now the new bytes are known to be right; whoever reads meets either the old ones or the new ones.

@@ -85,7 +85,7 @@ export async function addRelease(
   const content = Buffer.from(incompressible(size));
   content.write(`${url} ${more.version ?? ''}`.slice(0, size));
   const writer = await site.blobs.create();
-  await writer.write(content);
+  await writer.write([content]);
   const { digest: sha512 } = await writer.commit();
   const key = keyOfSoftwareUrl(url);
   const members = membersOf(url, { sha512, size, version: more.version });
