@@ -1,4 +1,4 @@
-import { Header } from 'tar';
+import { Header } from 'tar/header';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { hasNumbersForPython, readPlainHeader } from './plain-header.ts';

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
-import { Header } from 'tar';
+import { Header } from 'tar/header';
 import { expect, it } from 'vitest';
 import { hasNumbersForPython, readPlainHeader } from '../../src/release/plain-header.ts';
 
