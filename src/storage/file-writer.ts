@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCode } from '../cache/errors.ts';
 import type { ObjectWriter } from '../cache/object-storage.ts';
 import { checkRoom, ROOM_CHECK_INTERVAL } from './free-space.ts';
+import { makeFoldersBelow } from './folders-below.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
 import { syncFolder } from './sync-folder.ts';
@@ -93,26 +94,21 @@ function withoutFirst(chunks: readonly Uint8Array[], count: number): readonly Ui
 /** Renames, and makes durable the name and every folder that was made for it. */
 async function moveInto(root: string, path: string, target: string): Promise<void> {
   const folder = dirname(target);
-  let firstMade: string | undefined;
+  const made = new Set<string>();
   // Somebody who removes the last object of a folder removes the folder too: in the middle of these, now and then.
   for (let attempt = 0; ; attempt++) {
-    // A folder made in an empty mount point would pass for a store, and everything in it for missing.
+    // In an empty mount point everything seems to be missing.
     if (folder !== root) await checkIsStillThere(root);
     try {
-      const made = await mkdir(folder, { recursive: true });
-      firstMade ??= made;
+      for (const one of await makeFoldersBelow(root, folder)) made.add(one);
       await rename(path, target);
     } catch (error) {
       if (systemCode(error) === 'ENOENT' && attempt < 10) continue;
       throw error;
     }
     await syncFolder(folder);
-    if (firstMade !== undefined) {
-      for (let made = folder; made !== root && made.length >= firstMade.length;) {
-        made = dirname(made);
-        await syncFolder(made);
-      }
-    }
+    // The innermost first, as they were found missing from the outside in.
+    for (const one of [...made].reverse()) await syncFolder(dirname(one));
     return;
   }
 }
@@ -125,7 +121,7 @@ async function createTemporary(root: string, path: string): Promise<FileHandle> 
   }
   await checkIsStillThere(root);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFoldersBelow(root, dirname(path));
     return await open(path, 'wx', 0o444);
   } catch (error) {
     throw storageError(error, `can't write ${path}`);

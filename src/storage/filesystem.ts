@@ -18,6 +18,8 @@ import {
 export interface FilesystemOptions {
   /** Whether the store is opened to be written: it's made where there is none, and what killed writers left goes. */
   readonly write: boolean;
+  /** Whether the folder of a store that is made must be there already, as that of a medium. */
+  readonly inFolder?: boolean;
   /** Bytes that writing leaves free on the disk. */
   readonly minFreeSpace?: number;
 }
@@ -31,13 +33,13 @@ export interface FilesystemOptions {
  */
 export async function openFilesystemStorage(
   root: string,
-  { write, minFreeSpace = 0 }: FilesystemOptions,
+  { write, inFolder = false, minFreeSpace = 0 }: FilesystemOptions,
 ): Promise<ObjectStorage> {
   const storage = createFilesystemStorage(root, minFreeSpace);
   const format = await readFormat(root);
   if (format === undefined) {
     // A full disk can be served, too: the reserve doesn't count for the mark of a store.
-    if (write) await initialiseStore(root, createFilesystemStorage(root, 0));
+    if (write) await initialiseStore(root, createFilesystemStorage(root, 0), !inFolder);
     else await checkIsStore(root);
   } else checkFormat(root, format);
   if (write) await removeLeftovers(root);

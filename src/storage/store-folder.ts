@@ -17,6 +17,7 @@ import {
 } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { writeSmallObject } from '../cache/small-object.ts';
+import { makeFoldersBelow } from './folders-below.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { isLeftover } from './temporary-name.ts';
 
@@ -49,10 +50,18 @@ export class DamagedMark extends CacheError {
   }
 }
 
-/** Makes a store of an empty folder, or of one where there is none. @throws CacheError `storage` */
-export async function initialiseStore(root: string, storage: ObjectStorage): Promise<void> {
+/**
+ * Makes a store of an empty folder.
+ * @param makeFolder whether the folder is made, too, where there is none
+ * @throws CacheError `storage`
+ */
+export async function initialiseStore(
+  root: string,
+  storage: ObjectStorage,
+  makeFolder: boolean,
+): Promise<void> {
   try {
-    await mkdir(root, { recursive: true });
+    if (makeFolder) await mkdir(root, { recursive: true });
     const others = (await readdir(root)).filter((name) => !OWN_NAMES.has(name));
     if (others.length > 0) {
       throw new CacheError(
@@ -60,7 +69,7 @@ export async function initialiseStore(root: string, storage: ObjectStorage): Pro
         `${root} is not a store and not empty (it holds ${others.slice(0, 3).join(', ')}); name an empty folder`,
       );
     }
-    await mkdir(join(root, TEMPORARY), { recursive: true });
+    await makeFoldersBelow(root, join(root, TEMPORARY));
   } catch (error) {
     throw storageError(error, `can't make the store ${root}`);
   }

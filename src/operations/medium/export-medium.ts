@@ -127,11 +127,11 @@ export async function exportMedium(folder: string, options: ExportOptions): Prom
   const inspection = await inspect(folder, stock, { ...options, onProgress });
   const missing = missingFrom(folder, plan, stock, inspection);
   await root.checkIsSame();
-  const certificateFile = await beginExport(folder, signer.certificate);
-  const storage = await openFilesystemStorage(join(folder, STORE_FOLDER), { write: true });
+  const certificateFile = await beginExport(root, signer.certificate);
+  const storage = await openFilesystemStorage(join(folder, STORE_FOLDER), { write: true, inFolder: true });
   const contents = await writeMissing(missing, { ...options, storage, stock, inspection, onProgress });
   await root.checkIsSame();
-  const sealed = await sealMedium(folder, contents, {
+  const sealed = await sealMedium(root, contents, {
     ...options,
     ...{ signer, storage, stock, onNote, onProgress },
   });

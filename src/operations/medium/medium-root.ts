@@ -1,12 +1,15 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdir, open, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CacheError, systemCode } from '../../cache/errors.ts';
 import type { SignedDocument } from '../../cache/signature.ts';
 import { syncFolder } from '../../storage/sync-folder.ts';
-import { readIfThere, writeError, writeNew } from '../files.ts';
+import { readIfThere, writeError } from '../files.ts';
 import { UNFINISHED_FILE } from './damage.ts';
-import { MANIFEST_FILE } from './manifest.ts';
+import { MANIFEST_FILE, STORE_FOLDER } from './manifest.ts';
+
+/** The folder of a medium that holds certificates. */
+const CERTIFICATES = 'miscellaneous';
 
 /** The folder of a medium, as it was when an export began. */
 export interface MediumRoot {
@@ -15,22 +18,71 @@ export interface MediumRoot {
   readonly isMountPoint: boolean;
   /** @throws CacheError `storage`: another file system is there now, or none */
   checkIsSame(): Promise<void>;
+  /**
+   * Makes a folder of the medium unless it's there, as `name` below its own.
+   * @throws CacheError `storage` as `checkIsSame`; then nothing is left of it on the disk beneath
+   */
+  makeFolder(name: string): Promise<void>;
+  /**
+   * Writes a small file of the medium in the place of the one that is there: a crash leaves the old one or the new one.
+   * @throws CacheError `storage` as `makeFolder`; `no-space`
+   */
+  replaceFile(name: string, text: string): Promise<void>;
 }
 
 /** @throws CacheError `usage`: it isn't there: nobody wants a disk that isn't mounted to be written to the one beneath */
 export async function openMediumRoot(folder: string): Promise<MediumRoot> {
   const { dev, ino } = await statFolder(folder);
   const parent = await stat(dirname(await realpath(folder)));
+  const gone = (): CacheError =>
+    new CacheError(
+      'storage',
+      `${folder} is gone; plug the medium in, mount it, and run the export again: it goes on where it stopped`,
+    );
+  const isSame = async (): Promise<boolean> => {
+    const now = await stat(folder).catch(() => undefined);
+    return now?.dev === dev && now.ino === ino;
+  };
   return {
     folder,
     isMountPoint: parent.dev !== dev || parent.ino === ino,
     async checkIsSame() {
-      const now = await stat(folder).catch(() => undefined);
-      if (now?.dev === dev && now.ino === ino) return;
-      throw new CacheError(
-        'storage',
-        `${folder} is gone; plug the medium in, mount it, and run the export again: it goes on where it stopped`,
-      );
+      if (!(await isSame())) throw gone();
+    },
+    async makeFolder(name) {
+      const path = join(folder, name);
+      try {
+        await mkdir(path);
+      } catch (error) {
+        if (systemCode(error) === 'EEXIST') return;
+        throw writeError(path, error);
+      }
+      if ((await lstat(path)).dev === dev) return;
+      await rmdir(path);
+      throw gone();
+    },
+    async replaceFile(name, text) {
+      const path = join(folder, name);
+      const temporary = `${path}.new`;
+      try {
+        const file = await open(temporary, 'w', 0o644);
+        try {
+          // Only after it was made it's certain where; an overlay tells another device for files than for folders.
+          if (!(await isSame())) {
+            await unlink(temporary).catch(() => undefined);
+            throw gone();
+          }
+          await file.writeFile(text);
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+        await rename(temporary, path);
+        await syncFolder(dirname(path));
+      } catch (error) {
+        if (error instanceof CacheError) throw error;
+        throw writeError(path, error);
+      }
     },
   };
 }
@@ -56,29 +108,25 @@ async function statFolder(folder: string): Promise<{ readonly dev: number; reado
  * @returns the path of the certificate
  * @throws CacheError `storage`, `no-space`
  */
-export async function beginExport(folder: string, certificate: string): Promise<string> {
-  for (const name of ['software', 'packages', 'miscellaneous']) {
-    const path = join(folder, name);
-    await mkdir(path, { recursive: true }).catch((error: unknown) => {
-      throw writeError(path, error);
-    });
-  }
-  const certificateFile = await placeCertificate(join(folder, 'miscellaneous'), certificate);
-  await replaceFile(folder, UNFINISHED_FILE, `${JSON.stringify({ began: new Date().toISOString() })}\n`);
+export async function beginExport(root: MediumRoot, certificate: string): Promise<string> {
+  for (const name of ['software', 'packages', CERTIFICATES, STORE_FOLDER]) await root.makeFolder(name);
+  const certificateFile = await placeCertificate(root, certificate);
+  await root.replaceFile(UNFINISHED_FILE, `${JSON.stringify({ began: new Date().toISOString() })}\n`);
   return certificateFile;
 }
 
 /** Never over the certificate of somebody else, which the nodes of a site may be set up with. */
-async function placeCertificate(folder: string, certificate: string): Promise<string> {
+async function placeCertificate(root: MediumRoot, certificate: string): Promise<string> {
   const { fingerprint256 } = new X509Certificate(certificate);
   const short = fingerprint256.replaceAll(':', '').slice(0, 16).toLowerCase();
   for (const name of ['sign.crt', `sign-${short}.crt`]) {
-    const path = join(folder, name);
+    const path = join(root.folder, CERTIFICATES, name);
     const there = await readIfThere(path);
-    if (there === undefined) await writeNew(path, certificate, 0o644);
+    if (there === undefined) await root.replaceFile(join(CERTIFICATES, name), certificate);
     if (there === undefined || fingerprintOf(there) === fingerprint256) return path;
   }
-  throw new CacheError('storage', `${join(folder, `sign-${short}.crt`)} is damaged; remove it`);
+  const path = join(root.folder, CERTIFICATES, `sign-${short}.crt`);
+  throw new CacheError('storage', `${path} is damaged; remove it`);
 }
 
 function fingerprintOf(pem: string): string | undefined {
@@ -90,8 +138,8 @@ function fingerprintOf(pem: string): string | undefined {
 }
 
 /** Puts a manifest in the place of the one before. @throws CacheError `storage`, `no-space` */
-export async function writeManifest(folder: string, [text, signature]: SignedDocument): Promise<void> {
-  await replaceFile(folder, MANIFEST_FILE, `${JSON.stringify([text, signature])}\n`);
+export async function writeManifest(root: MediumRoot, [text, signature]: SignedDocument): Promise<void> {
+  await root.replaceFile(MANIFEST_FILE, `${JSON.stringify([text, signature])}\n`);
 }
 
 /** Takes away the mark that an export writes to the medium. @throws CacheError `storage` */
@@ -102,24 +150,5 @@ export async function endExport(folder: string): Promise<void> {
     await syncFolder(folder);
   } catch (error) {
     throw writeError(mark, error);
-  }
-}
-
-/** A crash leaves the old file or the new one. */
-async function replaceFile(folder: string, name: string, text: string): Promise<void> {
-  const path = join(folder, name);
-  const temporary = `${path}.new`;
-  try {
-    const file = await open(temporary, 'w', 0o644);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    await syncFolder(folder);
-  } catch (error) {
-    throw writeError(path, error);
   }
 }

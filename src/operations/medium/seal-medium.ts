@@ -7,7 +7,7 @@ import type { Signer, TrustedCertificates } from '../../cache/signature.ts';
 import { describeContents, type MediumContents } from './compose-manifest.ts';
 import { checkIsSound, formatDamages, type Damage } from './damage.ts';
 import { formatManifest, MANIFEST_FILE, readManifest, STORE_FOLDER, type MediumFile } from './manifest.ts';
-import { endExport, writeManifest } from './medium-root.ts';
+import { endExport, writeManifest, type MediumRoot } from './medium-root.ts';
 import { digestObject } from './object-digest.ts';
 import { dropFromPageCache } from './page-cache.ts';
 import { FROM_MEMORY, readBack } from './read-back.ts';
@@ -34,10 +34,11 @@ export interface SealOptions {
  * @throws CacheError `storage`: the medium fails; `invalid-medium`: something else came onto it meanwhile
  */
 export async function sealMedium(
-  folder: string,
+  root: MediumRoot,
   { files, entries, written }: MediumContents & { readonly written: readonly string[] },
   options: SealOptions,
 ): Promise<{ readonly serial: number; readonly signer: X509Certificate }> {
+  const { folder } = root;
   const { site, storage, stock, signer, verify } = options;
   const all = new Map(files);
   const isStoreNew = !all.has(STORE_FILE);
@@ -52,7 +53,7 @@ export async function sealMedium(
     ...{ origin, serial, created: new Date().toISOString(), by: signatureOf(signer) },
     ...describeContents({ files: all, entries }),
   });
-  await writeManifest(folder, signer.signDocument(text));
+  await writeManifest(root, signer.signDocument(text));
   if (verify) await verifyManifest(folder, serial, options);
   await endExport(folder);
   return { serial, signer: new X509Certificate(signer.certificate) };

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
+import type { ObjectStorage } from '../../../src/cache/object-storage.ts';
 import type { SignedDocument } from '../../../src/cache/signature.ts';
+import { openMediumRoot } from '../../../src/operations/medium/medium-root.ts';
+import { openFilesystemStorage } from '../../../src/storage/filesystem.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
 import { mountTmpfs, unmount } from '../../fixtures/mounts.ts';
@@ -581,6 +584,44 @@ describe('the folder of a medium', () => {
     };
     const error = await cacheErrorOf(exportTo(medium, trip.connected, { onProgress }));
     expect(error.code).toBe('storage');
+    expect(await readdir(medium)).toEqual([]);
+    await unmount(medium);
+  });
+
+  it('that vanishes just before the manifest is written gets none', async (context) => {
+    await mountTmpfs(context, medium, 64 * MIB);
+    const { connected } = trip;
+    const { site } = connected;
+    let isGone = false;
+    const storage: ObjectStorage = {
+      ...site.storage,
+      // The number of the export is the last thing that is asked for.
+      create: async (size) => {
+        if (!isGone) execFileSync('umount', ['-l', medium]);
+        isGone = true;
+        return site.storage.create(size);
+      },
+    };
+    const error = await cacheErrorOf(exportTo(medium, connected, { site: { ...site, storage } }));
+    expect(isGone).toBe(true);
+    expect(error.code).toBe('storage');
+    expect(error.message).toContain('is gone; plug the medium in');
+    expect(await readdir(medium)).toEqual([]);
+    await unmount(medium);
+  });
+
+  it('gets nothing of what is made in the moment in which it vanishes', async (context) => {
+    await mountTmpfs(context, medium, 64 * MIB);
+    const root = await openMediumRoot(medium);
+    await root.makeFolder('software');
+    await root.replaceFile('file', 'text');
+    execFileSync('umount', ['-l', medium]);
+    await expectCacheError(root.makeFolder('store'), 'storage', /is gone/);
+    await expectCacheError(root.replaceFile('manifest.json', '{}'), 'storage', /is gone/);
+    await expectCacheError(
+      openFilesystemStorage(join(medium, 'store'), { write: true, inFolder: true }),
+      'storage',
+    );
     expect(await readdir(medium)).toEqual([]);
     await unmount(medium);
   });

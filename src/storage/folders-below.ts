@@ -1,0 +1,23 @@
+import { mkdir } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { systemCode } from '../cache/errors.ts';
+
+/**
+ * Makes a folder and those that it is in, but never the root: where a disk has just gone, the folder that it was mounted
+ * at would get something that passes for a store.
+ * @returns those that were missing
+ */
+export async function makeFoldersBelow(root: string, folder: string): Promise<readonly string[]> {
+  const made: string[] = [];
+  let path = root;
+  for (const name of relative(root, folder).split(sep).filter(Boolean)) {
+    path = join(path, name);
+    try {
+      await mkdir(path);
+      made.push(path);
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw error;
+    }
+  }
+  return made;
+}
