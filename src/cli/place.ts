@@ -10,7 +10,7 @@ import type { UploadTarget } from '../operations/sync.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
 import { openDryStore } from './dry-store.ts';
 import { openServer, type ServerOptions } from './servers.ts';
-import { openStore, readTrusted, type Store } from './site.ts';
+import { openStore, readOwnTrusted, type Store } from './site.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /**
@@ -26,7 +26,7 @@ export async function openSource(
 ): Promise<Source> {
   if (isUrl(text)) return openServer('URL', text, config, options);
   const folder = resolve(text);
-  if (await isMedium(folder)) return (await openMedium(folder, await readTrusted(config))).source;
+  if (await isMedium(folder)) return (await openMedium(folder, await readOwnTrusted(config))).source;
   const path = await storeIn(folder);
   const there = { ...config, store: { ...config.store, path } };
   return sourceOfStore(await openStore(there, terminal, { write: false }), path);

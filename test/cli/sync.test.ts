@@ -123,6 +123,15 @@ describe('sync', () => {
     expect(await contentsOf(join(folder, 'device'))).toEqual(before);
     // Another site doesn't trust who signed the manifest.
     expect((await cache('sync', 'device', 'elsewhere')).code).toBe(1);
+    // Nor does one to which the signer is only an upstream's: that vouches for entries, not for media.
+    const pem = site.certificate.trim().replaceAll('\n', '\n  ');
+    await writeFile(
+      join(folder, 'upstream.ini'),
+      `[signature]\ncertificate-file = sign.crt\n[upstream]\ndownload-binary-cache-url = http://127.0.0.1:9\ndownload-binary-dir-url = http://127.0.0.1:9\nsignature-certificate-list =\n  ${pem}\n`,
+    );
+    const upstream = await cache('sync', '-c', 'upstream.ini', 'device', 'elsewhere');
+    expect(upstream.stderr).toMatch(/signature-certificate-list/);
+    expect(upstream.code).toBe(1);
     await writeFile(join(folder, 'device', 'store', 'bcache', 'a'.repeat(128)), 'stray');
     const changed = await cache('sync', ...config, 'device', 'elsewhere');
     expect(changed.stderr).toMatch(/not in the manifest/);
