@@ -69,7 +69,6 @@ export function createHashThreads(count: number = availableParallelism()): HashT
 
   function start(): Thread {
     const worker = new Worker(PROGRAM, { eval: true, execArgv: [] });
-    worker.unref();
     const thread: Thread = { worker, jobs: [], streams: 0 };
     threads.push(thread);
     worker.on('message', ({ digest }: Answer) => {
@@ -86,6 +85,8 @@ export function createHashThreads(count: number = availableParallelism()): HashT
         reject?.(error);
       }
     });
+    // Last: to listen to it keeps the program from ending, too.
+    worker.unref();
     return thread;
   }
 

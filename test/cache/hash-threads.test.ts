@@ -56,6 +56,7 @@ describe('a thread that hashes', () => {
     const module = JSON.stringify(new URL('../../src/cache/hash-threads.ts', import.meta.url).href);
     const program = `
       const { createHashThreads } = await import(${module});
+      createHashThreads(1).open();
       const threads = createHashThreads(2);
       const left = threads.open();
       await left.update([Buffer.alloc(3_000_000)]);
