@@ -11,7 +11,7 @@ import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { createRandom } from './random.ts';
 import { makeUnpluggedDisk, type UnpluggedDisk } from './unplugged-disk.ts';
 
-const RUNS = process.env['SHACACHE_HEAVY'] ? 50 : 4;
+const RUNS = process.env['SHACACHE_HEAVY'] ? 50 : 6;
 const SEED = Number(process.env['SHACACHE_SEED'] ?? Date.now() % 1_000_000);
 const URLS = ['kvm', 'rapid-cdn', 're6stnet'].map(
   (name) => `https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/${name}/software.cfg`,
@@ -19,8 +19,12 @@ const URLS = ['kvm', 'rapid-cdn', 're6stnet'].map(
 const MIB = 1024 * 1024;
 
 /** How an export or an import ends before its time. */
-type Accident = 'the disk is pulled out' | 'the command is killed';
-const ACCIDENTS: readonly Accident[] = ['the disk is pulled out', 'the command is killed'];
+type Accident = 'the disk is pulled out' | 'the command is killed' | 'the mount is taken away';
+const ACCIDENTS: readonly Accident[] = [
+  'the disk is pulled out',
+  'the command is killed',
+  'the mount is taken away',
+];
 
 it(
   `${RUNS} accidents with a medium, while it is written or read: the next run completes, and nothing wrong is ever served`,
@@ -45,12 +49,12 @@ it(
 
     const seen = { broken: 0, done: 0 };
     for (let round = 0; round < RUNS; round++) {
-      const accident = ACCIDENTS[round % 2] ?? 'the command is killed';
+      const accident = ACCIDENTS[round % 3] ?? 'the command is killed';
       const offline = await makeOfflineSite(folder, connected, `offline-${round}`);
       const server = startCache(offline, ['serve', '--listen', '127.0.0.1:0']);
       const base = await urlOf(server);
       let result: CommandResult;
-      if (round % 4 < 2) {
+      if (round % 6 < 3) {
         await disk.format();
         await disk.plug();
         result = await breakOff(connected, ['export', device], exporting * random(), accident, disk);
@@ -148,8 +152,11 @@ async function breakOff(
   const ended = once(child, 'exit');
   await Promise.race([sleep(milliseconds), ended]);
   if (accident === 'the disk is pulled out') await disk.pull();
+  else if (accident === 'the mount is taken away') await disk.detach();
   else child.kill('SIGKILL');
   const { code, stdout, stderr } = await result;
+  // Nothing is written to the disk that the folder is on.
+  if (accident === 'the mount is taken away') expect(await disk.beneath(), stderr).toEqual([]);
   // A disk that is gone is an error like any other.
   expect(stderr).not.toContain('unexpected error');
   return { code, stdout, stderr };

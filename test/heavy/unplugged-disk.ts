@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { onTestFinished, type TestContext } from 'vitest';
@@ -15,6 +15,10 @@ export interface UnpluggedDisk {
   plug(options?: { readonly readOnly?: boolean }): Promise<void>;
   /** At once, in the middle of whatever happens. */
   pull(): Promise<void>;
+  /** Takes away the mount, as `umount -l` does: who uses it goes on with it, the folder shows what lies beneath. */
+  detach(): Promise<void>;
+  /** What lies beneath, after `detach`. */
+  beneath(): Promise<readonly string[]>;
   /** As `umount` does, all written. */
   unmount(): Promise<void>;
   /** Empties it; it is not plugged in afterwards. */
@@ -71,6 +75,14 @@ export async function makeUnpluggedDisk(
       await end();
       // It stays mounted, and every access fails, until whoever uses it has gone.
       isPulled = true;
+    },
+    async detach() {
+      await run('umount', ['-l', folder]);
+    },
+    async beneath() {
+      // The program ends with the last who used it.
+      await end();
+      return readdir(folder);
     },
     async unmount() {
       // Somebody who was killed may be on the way out still.
