@@ -12,6 +12,8 @@ const run = promisify(execFile);
  * a disk that is gone. What was not written to the image by then is lost.
  */
 export interface UnpluggedDisk {
+  /** Where it is mounted. */
+  readonly folder: string;
   plug(options?: { readonly readOnly?: boolean }): Promise<void>;
   /** At once, in the middle of whatever happens. */
   pull(): Promise<void>;
@@ -50,6 +52,7 @@ export async function makeUnpluggedDisk(
   };
 
   const disk: UnpluggedDisk = {
+    folder,
     async plug({ readOnly = false } = {}) {
       await forget();
       // As with any disk that was pulled out; fuse2fs has no journal to go through, so all is mended that can be. 1: something was.
