@@ -16,7 +16,10 @@ interface Outline {
 const VERSION = /(?<![0-9a-z])[0-9a-f]{40}(?![0-9a-z])|\d+(?:\.\d+)*/g;
 /** Stands for a version in an outline; never typed by anybody. */
 const VERSION_MARK = '\0';
-/** Two texts of which a larger part than this would have to be retyped have nothing to do with each other. */
+/**
+ * Two texts of which a larger part than this would have to be retyped have nothing to do with each other. For paths of
+ * as many folders it holds for the name of each: what URLs of one site have in common makes no two of them alike.
+ */
 const PLAUSIBLE_PART = 0.5;
 
 /**
@@ -34,10 +37,10 @@ export function nearest(
   const kept: Ranked[] = [];
   for (const candidate of candidates) {
     const found = outlineOf(candidate);
-    const plausible = Math.floor(Math.max(wanted.text.length, found.text.length) * PLAUSIBLE_PART);
+    const plausible = plausibleEdits(wanted.text, found.text);
     const worst = kept.length < limit ? plausible : Math.min(plausible, kept.at(-1)?.edits ?? -1);
     const edits = countEdits(wanted.text, found.text, worst);
-    if (edits === undefined) continue;
+    if (edits === undefined || !isAlikeByName(wanted.text, found.text)) continue;
     const ranked = {
       candidate,
       edits,
@@ -53,6 +56,22 @@ export function nearest(
 
 function compare(a: Ranked, b: Ranked): number {
   return a.edits - b.edits || a.versionGap - b.versionGap || Number(b.isExact) - Number(a.isExact);
+}
+
+function plausibleEdits(a: string, b: string): number {
+  return Math.floor(Math.max(a.length, b.length) * PLAUSIBLE_PART);
+}
+
+/** A branch in the place of a version is alike: `…/master/…` may be meant as `…/1.0.344/…`. */
+function isAlikeByName(a: string, b: string): boolean {
+  const names = a.split('/');
+  const others = b.split('/');
+  if (names.length !== others.length) return true;
+  return names.every((name, index) => {
+    const other = others[index] ?? '';
+    if (name === other || name === VERSION_MARK || other === VERSION_MARK) return true;
+    return countEdits(name, other, plausibleEdits(name, other)) !== undefined;
+  });
 }
 
 function outlineOf(text: string): Outline {

@@ -11,5 +11,5 @@ export function blacklistNote(url: string): string | undefined {
 
 export function noteBlacklist(url: string, terminal: Terminal): void {
   const note = blacklistNote(url);
-  if (note !== undefined) terminal.warn(`cache: note: ${note}`);
+  if (note !== undefined) terminal.warn(`note: ${note}`);
 }

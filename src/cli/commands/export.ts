@@ -112,7 +112,7 @@ async function openInventory(
   terminal.tell(`${file}: inventory of ${formatDate(created)}`);
   if (signature.kind === 'stranger')
     terminal.warn(
-      `cache: note: ${file} is signed by ${describeCertificate(signature.certificate)}, who is not trusted here: if it is wrong, the medium lacks what the site needs`,
+      `note: ${file} is signed by ${describeCertificate(signature.certificate)}, who is not trusted here: if it is wrong, the medium lacks what the site needs`,
     );
   if (signature.kind === 'none') terminal.tell(`note: ${file} is not signed`);
   return inventory;

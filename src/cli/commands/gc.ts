@@ -3,7 +3,7 @@ import { formatPlatform } from '../../cache/platform.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { createImportRecords } from '../../operations/import-records.ts';
 import { removeGarbage, type Removed } from '../../operations/upkeep/collect-garbage.ts';
-import { findGarbage, type Garbage } from '../../operations/upkeep/garbage.ts';
+import { findGarbage, type Garbage, type GarbageBlob } from '../../operations/upkeep/garbage.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
@@ -32,8 +32,10 @@ export async function gc(options: GcOptions): Promise<void> {
   const pinned = new Set(pinnedKeys(config).keys());
   const search = await findGarbage(store, { keep, grace, trusted, pinned });
   const removed = dryRun ? search.garbage : await removeGarbage(store, search);
-  if (json) terminal.print(JSON.stringify({ ...removed, damaged: search.garbage.damaged }, undefined, 2));
+  const { young, damaged } = search.garbage;
+  if (json) terminal.print(JSON.stringify({ ...removed, young, damaged }, undefined, 2));
   else print(removed, dryRun, terminal);
+  if (young.length > 0) tellOfYoung(young, options.grace, terminal);
   if (search.garbage.damaged.length > 0) warnOfDamage(search.garbage, terminal);
 }
 
@@ -53,14 +55,26 @@ function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean,
   for (const { sha512, size } of blobs) terminal.print(`blob  ${formatSize(size)}  ${sha512}`);
   for (const path of leftovers) terminal.print(`leftover  ${path}`);
   for (const name of records) terminal.print(`record  ${name}`);
-  const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
   const parts = [
     formatCount(entries.length, 'superseded entry'),
-    `${formatCount(blobs.length, 'blob')} (${formatSize(bytes)})`,
+    formatBlobs(blobs),
     formatCount(leftovers.length, 'leftover'),
     formatCount(records.length, 'import record'),
   ];
   terminal.tell(`${parts.join(', ')} ${dryRun ? 'would be removed; nothing was' : 'removed'}`);
+}
+
+const formatBlobs = (blobs: readonly GarbageBlob[]): string =>
+  `${formatCount(blobs.length, 'blob')} (${formatSize(blobs.reduce((sum, { size }) => sum + size, 0))})`;
+
+function tellOfYoung(young: readonly GarbageBlob[], grace: string, terminal: Terminal): void {
+  const kept =
+    young.length === 1
+      ? 'is kept, being younger than GRACE: its entry may be on its way'
+      : 'are kept, being younger than GRACE: their entries may be on their way';
+  terminal.tell(
+    `${formatBlobs(young)} that no entry names ${kept.replace('GRACE', grace)}. When nobody imports or uploads: cache gc --grace 0`,
+  );
 }
 
 function warnOfDamage({ damaged }: Garbage, terminal: Terminal): void {

@@ -52,9 +52,7 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
     results.push({ target, key, outcome, entries });
     if (outcome !== 'unknown') continue;
     const others = matches === undefined ? 0 : (await directory.digests(key)).length;
-    terminal.warn(
-      `cache: ${others === 0 ? 'nothing is known' : `none of the ${others} entries is for that platform`}: ${target}`,
-    );
+    terminal.warn(`cache: ${describeMiss(others)}: ${target}`);
     if (others > 0 || key === target) continue;
     for (const url of await suggestUrls(target, config, store, terminal))
       terminal.warn(`cache: did you mean ${url} ?`);
@@ -62,6 +60,14 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   if (json) terminal.print(JSON.stringify(results, undefined, 2));
   else printRemoved(results, dryRun, terminal);
   if (results.some(({ outcome }) => outcome === 'unknown' || outcome === 'pinned')) endWith(EXIT.incomplete);
+}
+
+/** @param others entries for other platforms */
+function describeMiss(others: number): string {
+  if (others === 0) return 'nothing is known';
+  return others === 1
+    ? 'its one entry is not for that platform'
+    : `none of the ${others} entries is for that platform`;
 }
 
 /** @returns undefined where every platform is meant */

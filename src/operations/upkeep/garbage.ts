@@ -49,6 +49,8 @@ export interface Garbage {
   readonly entries: readonly GarbageEntry[];
   /** That no entry names, or none but those above. */
   readonly blobs: readonly GarbageBlob[];
+  /** That no entry names either, but are kept: they are younger than the grace. */
+  readonly young: readonly GarbageBlob[];
   /** Paths of what killed writers left. */
   readonly leftovers: readonly string[];
   /** Names of records of imports, whose entry or blob is gone. */
@@ -95,7 +97,7 @@ export async function findGarbage(store: GarbageStore, options: GarbageOptions):
   }
   const garbage = {
     entries: entries.sort((a, b) => order(textOf(a), textOf(b))),
-    blobs: damaged.length > 0 ? [] : await findBlobs(blobs, referenced, youngest),
+    ...(damaged.length > 0 ? { blobs: [], young: [] } : await findBlobs(blobs, referenced, youngest)),
     leftovers: (await collected(upkeep.leftovers())).sort(),
     records: await findRecords(store, new Set(entries.map(({ entry }) => entry))),
     damaged,
@@ -103,14 +105,20 @@ export async function findGarbage(store: GarbageStore, options: GarbageOptions):
   return { garbage, referenced, seen, youngest };
 }
 
-async function findBlobs(blobs: Blobs, referenced: DigestSet, youngest: number): Promise<GarbageBlob[]> {
-  const found: GarbageBlob[] = [];
+async function findBlobs(
+  blobs: Blobs,
+  referenced: DigestSet,
+  youngest: number,
+): Promise<Pick<Garbage, 'blobs' | 'young'>> {
+  const old: GarbageBlob[] = [];
+  const young: GarbageBlob[] = [];
   for await (const sha512 of blobs.list()) {
     if (referenced.has(sha512)) continue;
     const stat = await blobs.stat(sha512);
-    if (stat !== undefined && stat.modified <= youngest) found.push({ sha512, size: stat.size });
+    if (stat !== undefined) (stat.modified <= youngest ? old : young).push({ sha512, size: stat.size });
   }
-  return found.sort((a, b) => order(a.sha512, b.sha512));
+  for (const found of [old, young]) found.sort((a, b) => order(a.sha512, b.sha512));
+  return { blobs: old, young };
 }
 
 async function findRecords(

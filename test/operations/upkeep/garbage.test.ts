@@ -169,6 +169,7 @@ describe('blobs', () => {
     expect((await find({ grace: HOUR })).blobs.map(({ sha512 }) => sha512).sort()).toEqual(
       [old.sha512, digestOf('stray and old')].sort(),
     );
+    expect((await find({ grace: HOUR })).young).toEqual([{ sha512: young, size: 'stray and young'.length }]);
     const removed = await collect({ grace: HOUR });
     expect(removed.blobs.reduce((sum, { size }) => sum + size, 0)).toBe('build 1stray and old'.length);
     expect(await store.blobs.stat(old.sha512)).toBeUndefined();
@@ -245,9 +246,9 @@ describe('collecting', () => {
     for (const number of [1, 2, 3]) await add(number);
     await addBlob(store.blobs, 'stray');
     const before = await contentsOf(store.root);
-    const { damaged, ...found } = await find();
+    const { damaged, young, ...found } = await find();
     expect(await contentsOf(store.root)).toEqual(before);
-    expect(damaged).toEqual([]);
+    expect([damaged, young]).toEqual([[], []]);
     expect(await collect()).toEqual(found);
     expect([found.entries.length, found.blobs.length]).toEqual([2, 3]);
     expect(await judgeCustody(join(store.root, 'custody.log'))).toEqual({ whole: 5, cut: 0 });
@@ -399,8 +400,8 @@ describe('whatever a store holds', () => {
             if (!missing.includes(blob)) await addBlob(store.blobs, `blob ${blob}`);
           const pinned = new Set(pins.map((url) => keyOf({ url })));
           const before = await choices();
-          const { damaged, ...found } = await find({ keep, pinned });
-          expect(damaged).toEqual([]);
+          const { damaged, young, ...found } = await find({ keep, pinned });
+          expect([damaged, young]).toEqual([[], []]);
           expect(await collect({ keep, pinned })).toEqual(found);
           expect(await choices()).toEqual(before);
           for (const url of pins)

@@ -1,0 +1,104 @@
+import { stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { blobName } from '../../src/cache/layout.ts';
+import type { Digest } from '../../src/cache/digest.ts';
+import { contentsOf } from '../fixtures/folder-contents.ts';
+import { runCache } from './command.ts';
+import { addReleases, makeSite, urlOf, type Site } from './upkeep-site.ts';
+
+const LONG_AGO = new Date('2020-01-02T03:04:05Z');
+
+let site: Site;
+
+beforeEach(async () => {
+  site = await makeSite(`[pin]\nkeep = ${urlOf(2)}\n`);
+});
+
+const cache = (...args: readonly string[]) => runCache(site.folder, ...args);
+const fileOf = (sha512: Digest) => join(site.root, blobName(sha512));
+const age = (sha512: Digest) => utimes(fileOf(sha512), LONG_AGO, LONG_AGO);
+const isThere = (sha512: Digest) =>
+  stat(fileOf(sha512)).then(
+    () => true,
+    () => false,
+  );
+
+describe('cache remove and cache gc', () => {
+  it('free the room of a release; a dry run says the same and changes nothing', async () => {
+    const [old, other, pinned] = await addReleases(site, 3);
+    if (old === undefined || other === undefined || pinned === undefined) throw new Error('none was added');
+    await age(old.sha512);
+    const removal = await cache('remove', urlOf(0));
+    expect(removal.code, removal.stderr).toBe(0);
+    expect(removal.stdout).toContain(urlOf(0));
+    expect(removal.stderr).toBe(
+      '1 entry removed; the blobs that no entry names any more go with: cache gc\n',
+    );
+
+    const before = await contentsOf(site.folder);
+    const dry = await cache('gc', '--dry-run');
+    expect(dry).toEqual({
+      code: 0,
+      stdout: `blob  58.6 KiB  ${old.sha512}\n`,
+      stderr:
+        '0 superseded entries, 1 blob (58.6 KiB), 0 leftovers, 0 import records would be removed; nothing was\n',
+    });
+    expect(await contentsOf(site.folder)).toEqual(before);
+
+    const real = await cache('gc');
+    expect(real.stdout).toBe(dry.stdout);
+    expect(real.stderr).toMatch(/1 blob \(58\.6 KiB\), 0 leftovers, 0 import records removed\n$/);
+    expect(await isThere(old.sha512)).toBe(false);
+    expect([await isThere(other.sha512), await isThere(pinned.sha512)]).toEqual([true, true]);
+  });
+
+  it('tell of blobs that are kept because they are young, and how to free them, too', async () => {
+    const [young] = await addReleases(site, 2);
+    if (young === undefined) throw new Error('none was added');
+    await cache('remove', urlOf(0));
+    for (const args of [['--dry-run'], []]) {
+      const { code, stdout, stderr } = await cache('gc', ...args);
+      expect([code, stdout]).toEqual([0, '']);
+      expect(stderr).toContain(
+        '1 blob (58.6 KiB) that no entry names is kept, being younger than 24h: its entry may be on its way. When nobody imports or uploads: cache gc --grace 0\n',
+      );
+    }
+    const report = JSON.parse((await cache('gc', '--json')).stdout) as { young: unknown };
+    expect(report).toEqual({
+      entries: [],
+      blobs: [],
+      leftovers: [],
+      records: [],
+      young: [{ sha512: young.sha512, size: 60_002 }],
+      damaged: [],
+    });
+    expect(await isThere(young.sha512)).toBe(true);
+    const { stdout, stderr } = await cache('gc', '--grace', '0');
+    expect(stdout).toBe(`blob  58.6 KiB  ${young.sha512}\n`);
+    expect(stderr).not.toContain('kept');
+    expect(await isThere(young.sha512)).toBe(false);
+  });
+
+  it('leave alone what is pinned, what is unknown and what is asked for wrongly', async () => {
+    await addReleases(site, 3);
+    const before = await contentsOf(site.folder);
+    for (const [args, code, message] of [
+      [
+        ['remove', urlOf(2)],
+        1,
+        /is pinned and stays; .* remove the line "keep = …" from \[pin\] of .*config\.ini/,
+      ],
+      [['remove', urlOf(7)], 1, /nothing is known: .*1\.0\.7.*\ncache: did you mean .*1\.0\.\d\//],
+      [['remove', '--os', 'debian-12', urlOf(0)], 1, /its one entry is not for that platform: /],
+      [['remove'], 2, /missing required argument 'url\|key'/],
+      [['gc', '--keep', '0'], 2, /--keep: not a number of entries to keep: "0"; write 1 or more/],
+      [['gc', '--grace', '1 moon'], 2, /--grace: not a length of time: "1 moon"/],
+    ] as const) {
+      const result = await cache(...args);
+      expect([result.code, result.stdout], result.stderr).toEqual([code, '']);
+      expect(result.stderr).toMatch(message);
+    }
+    expect(await contentsOf(site.folder)).toEqual(before);
+  });
+});
