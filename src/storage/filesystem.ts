@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, open, opendir, readdir, rmdir, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
-import { STORE_FORMAT } from '../cache/layout.ts';
+import { STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { createFileWriter } from './file-writer.ts';
 import { isLoss, storageError, throwUnlessAbsent } from './storage-error.ts';
@@ -37,11 +37,11 @@ export async function openFilesystemStorage(
 ): Promise<ObjectStorage> {
   const storage = createFilesystemStorage(root, minFreeSpace);
   const format = await readFormat(root);
-  if (format === undefined) {
-    // A full disk can be served, too: the reserve doesn't count for the mark of a store.
-    if (write) await initialiseStore(root, createFilesystemStorage(root, 0), !inFolder);
-    else await checkIsStore(root);
-  } else checkFormat(root, format);
+  if (format !== undefined) checkFormat(root, format);
+  else if (!write) await checkIsStore(root);
+  // A full disk can be served, too: the reserve doesn't count for the mark of a store.
+  else if (!(await initialiseStore(root, createFilesystemStorage(root, 0), !inFolder)))
+    checkFormat(root, await readFormat(root));
   if (write) await removeLeftovers(root);
   return storage;
 }
@@ -70,6 +70,7 @@ export async function openStorageForUpkeep(
 
 function checkFormat(root: string, format: unknown): void {
   if (format === STORE_FORMAT) return;
+  if (format === undefined) throw new DamagedMark(join(root, STORE_FILE), 'it is a link that leads nowhere');
   throw new CacheError(
     'storage',
     `the store ${root} has format ${JSON.stringify(format)}; this program knows ${STORE_FORMAT}: use a newer one`,

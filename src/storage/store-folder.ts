@@ -53,16 +53,19 @@ export class DamagedMark extends CacheError {
 /**
  * Makes a store of an empty folder.
  * @param makeFolder whether the folder is made, too, where there is none
+ * @returns false where another process was first: it is a store already
  * @throws CacheError `storage`
  */
 export async function initialiseStore(
   root: string,
   storage: ObjectStorage,
   makeFolder: boolean,
-): Promise<void> {
+): Promise<boolean> {
   try {
     if (makeFolder) await mkdir(root, { recursive: true });
-    const others = (await readdir(root)).filter((name) => !OWN_NAMES.has(name));
+    const names = await readdir(root);
+    if (names.includes(STORE_FILE)) return false;
+    const others = names.filter((name) => !OWN_NAMES.has(name));
     if (others.length > 0) {
       throw new CacheError(
         'storage',
@@ -74,6 +77,7 @@ export async function initialiseStore(
     throw storageError(error, `can't make the store ${root}`);
   }
   await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
+  return true;
 }
 
 const STORE_FOLDERS = [BLOBS, DIRECTORY].map((prefix) => prefix.slice(0, -1));
@@ -102,7 +106,8 @@ export async function checkIsStore(root: string): Promise<void> {
       `there is no store at ${root}; is its disk mounted? To make one: cache import FOLDER, or for an empty one: mkdir -p ${join(root, 'bcache')}`,
     );
   }
-  if (!STORE_FOLDERS.some((name) => names.includes(name))) {
+  // The mark may have come since it was looked for.
+  if (![STORE_FILE, ...STORE_FOLDERS].some((name) => names.includes(name))) {
     throw new CacheError(
       'storage',
       `${root} is not a store: it has no ${STORE_FILE}; make one with: cache import FOLDER`,

@@ -69,6 +69,19 @@ describe('opening a store', () => {
     await expectCacheError(openFilesystemStorage(home, { write: false }), 'storage', /is not a store/);
   });
 
+  it('makes one, though others do at the same time', async () => {
+    for (let round = 0; round < 30; round++) {
+      root = join(await temporaryFolder(), 'store');
+      const later = async (turns: number) => {
+        for (let turn = 0; turn < turns; turn++) await stat('/');
+        return openToWrite();
+      };
+      await Promise.all(Array.from({ length: 12 }, (_, turns) => later(turns)));
+      expect(JSON.parse(await readFile(join(root, 'store.json'), 'utf8'))).toEqual({ format: 1 });
+      expect(await readdir(join(root, 'tmp'))).toEqual([]);
+    }
+  });
+
   it('makes none where it is only to be read', async () => {
     await expectCacheError(openToRead(), 'storage', /there is no store at .*cache import/);
     await mkdir(root);
@@ -106,6 +119,14 @@ describe('opening a store', () => {
       }
     },
   );
+
+  it('refuses a store.json that is a link to nothing', async () => {
+    await mkdir(root);
+    await symlink('nothing', join(root, 'store.json'));
+    const { message } = await cacheErrorOf(openToWrite());
+    expect(message).toMatch(/store\.json is damaged: it is a link that leads nowhere; restore it as/);
+    expect(await readdir(root)).toEqual(['store.json']);
+  });
 
   it('refuses a file in the place of the store', async () => {
     await writeFile(root, '');
