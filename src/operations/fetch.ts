@@ -109,7 +109,7 @@ function refusalOf(
   if (first === undefined) return `${source.name} has nothing under key ${key}`;
   const good = offers.filter(({ verdict }) => verdict !== 'refused');
   if (good.length === 0)
-    return `none of the ${offers.length} entries there is to be trusted: ${first.reason ?? ''}`;
+    return `${offers.length === 1 ? 'its one entry there can not' : `none of the ${offers.length} entries there can`} be trusted: ${first.reason ?? ''}`;
   const platforms = good.map(({ entry: { platform } }) =>
     platform ? formatPlatform(platform) : 'an unknown one',
   );

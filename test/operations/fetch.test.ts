@@ -109,13 +109,13 @@ describe('of what there is', () => {
     source = { ...source, entries: () => Promise.resolve([parseEntry(pair)]) };
     const made = await plan();
     expect(verdictsOf(made)).toEqual(['refused']);
-    expect(made.refusal).toMatch(/none of the 1 entries there is to be trusted: .*does not belong under key/);
+    expect(made.refusal).toMatch(/its one entry there can not be trusted: .*does not belong under key/);
   });
 
   it('nothing is wanted where all is unsigned', async () => {
     const [json] = signRelease(theirs, { content: 'good' }).pair;
     source = { ...source, entries: () => Promise.resolve([parseEntry([json, ''])]) };
-    expect((await plan()).refusal).toMatch(/is to be trusted: the entry is not signed$/);
+    expect((await plan()).refusal).toMatch(/can not be trusted: the entry is not signed$/);
   });
 
   it('nothing is wanted for another machine, and the refusal tells for which there is', async () => {
