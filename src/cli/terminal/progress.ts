@@ -14,6 +14,8 @@ export interface Progress {
 
 const REDRAW_MS = 100;
 const BAR_WIDTH = 20;
+/** Stands for the beginning of a label; ASCII, as the bar, for the consoles of servers. */
+const CUT = '...';
 
 /** @param total bytes; undefined where nobody knows */
 export function createProgress(total: number | undefined, { quiet }: { readonly quiet: boolean }): Progress {
@@ -31,11 +33,21 @@ export function createProgress(total: number | undefined, { quiet }: { readonly 
       if (now - drawn < REDRAW_MS) return;
       drawn = now;
       const part = size === undefined ? '' : `${formatPart(current.done, size)} of `;
-      const text = `${formatProgress(done, total, (now - begin) / 1000)}  ${part}${label}`;
-      stderr.write(`\r\x1b[K${text.slice(0, Math.max(0, stderr.columns - 1))}`);
+      const text = `${formatProgress(done, total, (now - begin) / 1000)}  ${part}`;
+      stderr.write(`\r\x1b[K${fit(text, label, stderr.columns - 1)}`);
     },
     clear: () => void stderr.write('\r\x1b[K'),
   };
+}
+
+/** Of a label that is too long its end is shown: a path's or URL's beginning is that of all the others. */
+function fit(text: string, label: string, width: number): string {
+  const room = width - text.length;
+  if (label.length <= room) return text + label;
+  return (text + CUT + label.slice(label.length - Math.max(0, room - CUT.length))).slice(
+    0,
+    Math.max(0, width),
+  );
 }
 
 /** `[#####...............]  25%  75.0 MiB of 300.0 MiB  120.5 MiB/s  0:02 left`, or only how much and how fast. */
