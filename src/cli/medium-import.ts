@@ -8,7 +8,7 @@ import { describeCertificate } from '../operations/medium/signed-document.ts';
 import { checkRoom } from '../storage/free-space.ts';
 import { openDryStore } from './dry-store.ts';
 import { openStore, readOwnTrusted, readTrusted } from './site.ts';
-import { formatDate, formatSize } from './terminal/format.ts';
+import { byUrlOrKey, formatDate, formatSize } from './terminal/format.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
 import { formatTable } from './terminal/table.ts';
 import type { Terminal } from './terminal/terminal.ts';
@@ -66,7 +66,8 @@ async function hintAtArchives(folder: string, terminal: Terminal): Promise<void>
 }
 
 /** The table that sums up, then what needs a person's eye. */
-export function printMediumResults(results: readonly MediumImportResult[], terminal: Terminal): void {
+export function printMediumResults(unsorted: readonly MediumImportResult[], terminal: Terminal): void {
+  const results = [...unsorted].sort(byUrlOrKey);
   terminal.print(
     formatTable(
       ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'],

@@ -65,6 +65,7 @@ describe('a trip over the air gap', () => {
     const exported = await expectEnd(0, cache('export', ...on('connected'), device));
     expect(exported.stdout).toMatch(/^RESULT +PLATFORM +SIZE +URL OR KEY\n/);
     expect(exported.stdout).toMatch(/^exported +ubuntu 22\.04 x86_64-linux-gnu +2\.\d MiB +https.*kvm/m);
+    expect(exported.stdout).toMatch(/kvm[^]*rapid-cdn/);
     expect(exported.stderr).toMatch(/2 exported; 2\.\d MiB written/);
     expect(exported.stderr).toContain(`Unmount it before you unplug it: umount ${device}`);
     const [, fingerprint = ''] = /signed by "Connected" \(SHA-256 ([0-9A-F:]+)\)/.exec(exported.stderr) ?? [];

@@ -13,7 +13,7 @@ import { EXIT, endWith } from '../exit-code.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { openSigner, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
-import { formatDate, formatSize } from '../terminal/format.ts';
+import { byUrlOrKey, formatDate, formatSize } from '../terminal/format.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
@@ -128,7 +128,8 @@ function printJson(folder: string, { entries, bytes, seal }: ExportResult, termi
 }
 
 /** The table that sums up, what needs a person's eye, and what to do next. */
-function print(folder: string, { entries, bytes, seal }: ExportResult, terminal: Terminal): void {
+function print(folder: string, { bytes, seal, ...result }: ExportResult, terminal: Terminal): void {
+  const entries = [...result.entries].sort(byUrlOrKey);
   if (entries.length === 0) {
     terminal.tell('the store has nothing to export; fill it with: cache import FOLDER');
     return;

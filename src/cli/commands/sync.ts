@@ -6,6 +6,7 @@ import { EXIT, endWith } from '../exit-code.ts';
 import { isSamePlace, openSource, openTarget } from '../place.ts';
 import { readConfig, readTrusted } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
+import { byUrlOrKey } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
@@ -86,7 +87,8 @@ function note(result: SyncResult, { counts, changes }: Summary): void {
 
 const OUTCOMES = ['copied', 'missing', 'unchanged', 'left-out', 'refused', 'unreadable'] as const;
 
-function print({ counts, changes }: Summary, terminal: Terminal): void {
+function print({ counts, ...summary }: Summary, terminal: Terminal): void {
+  const changes = [...summary.changes].sort(byUrlOrKey);
   if (changes.length > 0) {
     terminal.print(
       formatTable(

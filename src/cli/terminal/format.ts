@@ -29,3 +29,14 @@ export function formatDuration(seconds: number): string {
   const tail = `${hours > 0 ? String(minutes).padStart(2, '0') : minutes}:${String(rest).padStart(2, '0')}`;
   return hours > 0 ? `${hours}:${tail}` : tail;
 }
+
+/** The order of rows in a table of releases: by what stands in the column `URL OR KEY`. */
+export function byUrlOrKey(a: Release, b: Release): number {
+  const [first, second] = [a.softwareUrl ?? a.key, b.softwareUrl ?? b.key];
+  return first < second ? -1 : Number(first > second);
+}
+
+interface Release {
+  readonly softwareUrl?: string | undefined;
+  readonly key: string;
+}
