@@ -37,7 +37,7 @@ const LARGE = 4 * 1024 * 1024;
 /** @param threads hash large blobs; without them everything is hashed where it is written */
 export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blobs {
   const openHasher = (size: number | undefined): StreamHasher =>
-    threads === undefined || size === undefined || size < LARGE ? hashHere() : threads.open();
+    (size !== undefined && size >= LARGE ? threads?.open() : undefined) ?? hashHere();
 
   return {
     stat: (digest) => storage.stat(blobName(digest)),

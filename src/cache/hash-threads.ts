@@ -1,11 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Digest } from './digest.ts';
+import { systemCode } from './errors.ts';
 
-/** Threads that hash, so that whoever reads and writes the same bytes needn't wait for it: as many as cores, at most. */
+/** Threads that hash, so that whoever reads and writes the same bytes needn't wait for it. */
 export interface HashThreads {
-  /** A stream of bytes that is hashed in the order in which it comes. To be closed in any case. */
-  open(): StreamHasher;
+  /**
+   * A stream of bytes that is hashed in the order in which it comes. To be closed in any case.
+   * @returns undefined where the system gives no thread: there may be a limit for the service
+   */
+  open(): StreamHasher | undefined;
 }
 
 export interface StreamHasher {
@@ -19,6 +23,8 @@ export interface StreamHasher {
 
 /** Bytes that are handed over at a time. */
 const SLOT_SIZE = 512 * 1024;
+/** Each takes some 10 MiB for good once it was needed; so many hash faster than disks write. */
+const MOST_THREADS = 8;
 /** Memory on its way to the threads, shared by all streams: for each core one piece that is hashed, and others waiting. */
 const SLOTS_PER_CORE = 3;
 
@@ -62,13 +68,21 @@ interface Thread {
 }
 
 /** Threads are started as they are needed, and keep no process from ending that doesn't wait for them. */
-export function createHashThreads(count: number = availableParallelism()): HashThreads {
+export function createHashThreads(
+  count: number = Math.min(availableParallelism(), MOST_THREADS),
+): HashThreads {
   const threads: Thread[] = [];
   const slots = createSlots(count * SLOTS_PER_CORE);
   let lastStream = 0;
 
-  function start(): Thread {
-    const worker = new Worker(PROGRAM, { eval: true, execArgv: [] });
+  function start(): Thread | undefined {
+    let worker: Worker;
+    try {
+      worker = new Worker(PROGRAM, { eval: true, execArgv: [] });
+    } catch (error) {
+      if (systemCode(error) === 'ERR_WORKER_INIT_FAILED') return undefined;
+      throw error;
+    }
     const thread: Thread = { worker, jobs: [], streams: 0 };
     threads.push(thread);
     worker.on('message', ({ digest }: Answer) => {
@@ -90,16 +104,17 @@ export function createHashThreads(count: number = availableParallelism()): HashT
     return thread;
   }
 
-  function leastBusy(): Thread {
+  function leastBusy(): Thread | undefined {
     const [first, ...others] = threads;
     if (first === undefined) return start();
     const least = others.reduce((best, thread) => (thread.streams < best.streams ? thread : best), first);
-    return least.streams > 0 && threads.length < count ? start() : least;
+    return (least.streams > 0 && threads.length < count ? start() : undefined) ?? least;
   }
 
   return {
     open() {
       const thread = leastBusy();
+      if (thread === undefined) return undefined;
       const stream = ++lastStream;
       let isOpen = true;
       thread.streams++;

@@ -16,6 +16,8 @@ interface Outline {
 const VERSION = /(?<![0-9a-z])[0-9a-f]{40}(?![0-9a-z])|\d+(?:\.\d+)*/g;
 /** Stands for a version in an outline; never typed by anybody. */
 const VERSION_MARK = '\0';
+/** What stands before the branch, tag or commit in URLs of files in repositories: `…/slapos/raw/master/software/…`. */
+const REVISION_FOLDER = 'raw';
 /**
  * Two texts of which a larger part than this would have to be retyped have nothing to do with each other. For paths of
  * as many folders it holds for the name of each: what URLs of one site have in common makes no two of them alike.
@@ -62,14 +64,15 @@ function plausibleEdits(a: string, b: string): number {
   return Math.floor(Math.max(a.length, b.length) * PLAUSIBLE_PART);
 }
 
-/** A branch in the place of a version is alike: `…/master/…` may be meant as `…/1.0.344/…`. */
+/** A version may be meant where another name stands, and any branch, tag or commit for another. */
 function isAlikeByName(a: string, b: string): boolean {
   const names = a.split('/');
   const others = b.split('/');
   if (names.length !== others.length) return true;
   return names.every((name, index) => {
     const other = others[index] ?? '';
-    if (name === other || name === VERSION_MARK || other === VERSION_MARK) return true;
+    if (name === other || names[index - 1] === REVISION_FOLDER) return true;
+    if (name === VERSION_MARK || other === VERSION_MARK) return true;
     return countEdits(name, other, plausibleEdits(name, other)) !== undefined;
   });
 }

@@ -2,11 +2,13 @@ import type { IncomingMessage } from 'node:http';
 
 /** Bytes of one request that may wait to be taken; then its client waits. */
 const WAITING_LIMIT = 512 * 1024;
+/** Chunks that may wait: each takes memory of its own, however small it is. As many as one system call writes. */
+const WAITING_CHUNKS = 1024;
 
 /**
  * The body of a request as it arrives: each time, all chunks that came since the last. Whoever writes them to a disk
- * does so once for many, and no chunk is copied to be joined with others. Nothing is read before it's asked for, and
- * what comes after it was left is nobody's.
+ * does so once for many, and no chunk is copied to be joined with others. Nothing is read before the first is asked for,
+ * then no further ahead than the limits; what comes after it was left is nobody's.
  * @throws the connection's error when it breaks
  */
 export async function* bodyChunks(incoming: IncomingMessage): AsyncGenerator<readonly Buffer[]> {
@@ -17,7 +19,7 @@ export async function* bodyChunks(incoming: IncomingMessage): AsyncGenerator<rea
   const onData = (chunk: Buffer): void => {
     waiting.push(chunk);
     size += chunk.length;
-    if (size >= WAITING_LIMIT) incoming.pause();
+    if (size >= WAITING_LIMIT || waiting.length >= WAITING_CHUNKS) incoming.pause();
     state.wake?.();
   };
   const onEnd = (): void => {

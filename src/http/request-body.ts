@@ -15,8 +15,8 @@ export function announcedLength({ headers }: IncomingMessage, limit: number): nu
 }
 
 /**
- * The bytes of a request, in chunks that belong to whoever takes them. A client that waits to be asked (`Expect: 100-continue`) is asked now: to be called when
- * everything that the head tells was found right.
+ * The bytes of a request, in chunks that belong to whoever takes them. A client that waits to be asked
+ * (`Expect: 100-continue`) is asked now: to be called when everything that the head tells was found right.
  * @throws CacheError `too-large`; `incomplete` when the client goes away
  */
 export async function* receiveBody(

@@ -8,7 +8,7 @@ import { isLeftover, ownerTag } from '../storage/temporary-name.ts';
 
 /** An archive that is being written into a folder; it has a name only once it is whole. */
 export interface NewArchive {
-  /** Resolves when `chunk` may be reused. @throws CacheError `no-space`, `storage` */
+  /** Resolves when the chunks may be reused. @throws CacheError `no-space`, `storage` */
   write(chunks: readonly Uint8Array[]): Promise<void>;
   /** Makes it durable and gives it its name, in place of a file that has it. @throws CacheError `no-space`, `storage` */
   keep(name: string): Promise<void>;

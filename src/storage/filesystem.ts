@@ -38,7 +38,7 @@ export async function openFilesystemStorage(
   const storage = createFilesystemStorage(root, minFreeSpace);
   const format = await readFormat(root);
   if (format !== undefined) checkFormat(root, format);
-  else if (!write) await checkIsStore(root);
+  else if (!write) await checkUnmarked(root);
   // A full disk can be served, too: the reserve doesn't count for the mark of a store.
   else if (!(await initialiseStore(root, createFilesystemStorage(root, 0), !inFolder)))
     checkFormat(root, await readFormat(root));
@@ -59,12 +59,23 @@ export async function openStorageForUpkeep(
   try {
     const format = await readFormat(root);
     if (format !== undefined) checkFormat(root, format);
-    else await checkIsStore(root);
+    else await checkUnmarked(root);
     return { storage, markFault: undefined };
   } catch (error) {
     if (!(error instanceof DamagedMark) && !isLoss(error)) throw error;
     await checkIsStore(root);
     return { storage, markFault: error };
+  }
+}
+
+/** No `store.json` was found: a store is one without it, too, and its maker may have written it since. */
+async function checkUnmarked(root: string): Promise<void> {
+  try {
+    await checkIsStore(root);
+  } catch (error) {
+    const format = await readFormat(root);
+    if (format === undefined) throw error;
+    checkFormat(root, format);
   }
 }
 

@@ -106,8 +106,7 @@ export async function checkIsStore(root: string): Promise<void> {
       `there is no store at ${root}; is its disk mounted? To make one: cache import FOLDER, or for an empty one: mkdir -p ${join(root, 'bcache')}`,
     );
   }
-  // The mark may have come since it was looked for.
-  if (![STORE_FILE, ...STORE_FOLDERS].some((name) => names.includes(name))) {
+  if (!STORE_FOLDERS.some((name) => names.includes(name))) {
     throw new CacheError(
       'storage',
       `${root} is not a store: it has no ${STORE_FILE}; make one with: cache import FOLDER`,

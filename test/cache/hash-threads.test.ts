@@ -1,14 +1,23 @@
 import { execFile } from 'node:child_process';
+import { chmod, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createBlobs } from '../../src/cache/blobs.ts';
 import { digestOf } from '../../src/cache/digest.ts';
-import { createHashThreads } from '../../src/cache/hash-threads.ts';
+import { createHashThreads, type HashThreads, type StreamHasher } from '../../src/cache/hash-threads.ts';
 import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
+import { lacks } from '../http/outside-programs.ts';
 import { incompressible } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+
+function opened(threads: HashThreads): StreamHasher {
+  const hasher = threads.open();
+  if (hasher === undefined) throw new Error('this system gives no threads');
+  return hasher;
+}
 
 describe('a thread that hashes', () => {
   it('gives the sha512, however the bytes come, in memory that is used again', async () => {
@@ -17,7 +26,7 @@ describe('a thread that hashes', () => {
     const memory = Buffer.alloc(6 * 1_500_000);
     await fc.assert(
       fc.asyncProperty(fc.array(fc.array(chunk, { maxLength: 6 }), { maxLength: 6 }), async (calls) => {
-        const hasher = threads.open();
+        const hasher = opened(threads);
         const all: Buffer[] = [];
         for (const [call, sizes] of calls.entries()) {
           let start = 0;
@@ -37,7 +46,7 @@ describe('a thread that hashes', () => {
     const threads = createHashThreads(2);
     const run = async (stream: number): Promise<void> => {
       const bytes = Buffer.alloc(700_000 + stream, stream);
-      const hasher = threads.open();
+      const hasher = opened(threads);
       for (let turn = 0; turn < 5; turn++) {
         if (stream % 3 === 0 && turn === 3) {
           hasher.close();
@@ -67,6 +76,36 @@ describe('a thread that hashes', () => {
     const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
     const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 30_000 });
     expect(stdout.trim()).toBe(digestOf('abc'));
+  });
+});
+
+describe('a system that gives no more threads', () => {
+  it('has large blobs hashed where they are written, and nothing is left behind', async (context) => {
+    const root = await temporaryFolder();
+    await chmod(root, 0o777);
+    const imported = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
+    // Only for who is not root do limits count.
+    const program = `
+      import { execFileSync } from 'node:child_process';
+      const { createBlobs } = await import(${imported('cache/blobs.ts')});
+      const { createHashThreads } = await import(${imported('cache/hash-threads.ts')});
+      const { openFilesystemStorage } = await import(${imported('storage/filesystem.ts')});
+      if (process.getuid() === 0) { process.setgroups([]); process.setgid(65534); process.setuid(65534); }
+      const storage = await openFilesystemStorage(${JSON.stringify(join(root, 'store'))}, { write: true });
+      const blobs = createBlobs(storage, createHashThreads(2));
+      const put = async (letter) => {
+        const writer = await blobs.create({ size: 5_000_000 });
+        await writer.write([Buffer.alloc(5_000_000, letter)]);
+        return (await writer.commit()).digest;
+      };
+      execFileSync('prlimit', ['--pid', String(process.pid), '--nproc=1:1']);
+      console.log(JSON.stringify(await Promise.all([put('a'), put('b')])));
+    `;
+    if (lacks('prlimit')) context.skip('needs prlimit of util-linux');
+    const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 30_000 });
+    expect(JSON.parse(stdout)).toEqual(['a', 'b'].map((letter) => digestOf(letter.repeat(5_000_000))));
+    expect(await readdir(join(root, 'store', 'tmp'))).toEqual([]);
   });
 });
 

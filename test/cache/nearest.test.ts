@@ -78,7 +78,12 @@ describe('nearest', () => {
 
   it('takes a branch for a version, and finds what has a folder more or less', () => {
     const known = [url('1.0.352', 'kvm'), url('1.0.338', 're6stnet')];
-    expect(nearest(url('master', 'kvm'), known, { limit: 3 })).toEqual([url('1.0.352', 'kvm')]);
+    for (const branch of ['master', 'v1.0.344', 'release-2', '3f2a9c1'])
+      expect(nearest(url(branch, 'kvm'), known, { limit: 3 }), branch).toEqual([url('1.0.352', 'kvm')]);
+    for (const branch of ['main', 'v1.0.344', '3f2a9c1', '1.0.352'])
+      expect(nearest(url(branch, 'kvm'), [url('master', 'kvm')], { limit: 3 }), branch).toEqual([
+        url('master', 'kvm'),
+      ]);
     expect(nearest(url('1.0.352', 'kvm').replace('/raw', ''), known, { limit: 1 })).toEqual([
       url('1.0.352', 'kvm'),
     ]);

@@ -61,7 +61,7 @@ describe('cache remove and cache gc', () => {
       const { code, stdout, stderr } = await cache('gc', ...args);
       expect([code, stdout]).toEqual([0, '']);
       expect(stderr).toContain(
-        '1 blob (58.6 KiB) that no entry names is kept, being younger than 24h: its entry may be on its way. When nobody imports or uploads: cache gc --grace 0\n',
+        '1 blob (58.6 KiB) that no entry needs is kept, being younger than 24h: another entry may be on its way. When nobody imports or uploads: cache gc --grace 0\n',
       );
     }
     const report = JSON.parse((await cache('gc', '--json')).stdout) as { young: unknown };
@@ -78,6 +78,19 @@ describe('cache remove and cache gc', () => {
     expect(stdout).toBe(`blob  58.6 KiB  ${young.sha512}\n`);
     expect(stderr).not.toContain('kept');
     expect(await isThere(young.sha512)).toBe(false);
+  });
+
+  it('keep blobs that are dated in the future, and tell of them', async () => {
+    const [future] = await addReleases(site, 1);
+    if (future === undefined) throw new Error('none was added');
+    await utimes(fileOf(future.sha512), new Date('2200-01-01'), new Date('2200-01-01'));
+    await cache('remove', urlOf(0));
+    const { stdout, stderr } = await cache('gc', '--grace', '0');
+    expect(stdout).toBe('');
+    expect(stderr).toContain(
+      '1 blob (58.6 KiB) that no entry needs is kept, being dated in the future: the clock was wrong then, or is now\n',
+    );
+    expect(await isThere(future.sha512)).toBe(true);
   });
 
   it('leave alone what is pinned, what is unknown and what is asked for wrongly', async () => {

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { openFilesystemStorage, openStorageForUpkeep } from '../../src/storage/filesystem.ts';
 import { cacheErrorOf, expectCacheError } from '../fixtures/expected-error.ts';
 import { collect } from '../fixtures/collect.ts';
 import { mountReadOnly, mountTmpfs, unmount } from '../fixtures/mounts.ts';
@@ -120,9 +120,23 @@ describe('opening a store', () => {
     },
   );
 
+  it('refuses a folder of something else, though it has a store.json, and leaves it alone', async () => {
+    await mkdir(join(root, 'photos'), { recursive: true });
+    await writeFile(join(root, 'store.json'), '{"shop": "x"}');
+    await expectCacheError(openToWrite(), 'storage');
+    await expectCacheError(openToRead(), 'storage');
+    expect(await cacheErrorOf(openStorageForUpkeep(root))).toMatchObject({
+      code: 'storage',
+      message: expect.stringContaining('is not a store') as unknown,
+    });
+    expect((await readdir(root)).sort()).toEqual(['photos', 'store.json']);
+  });
+
   it('refuses a store.json that is a link to nothing', async () => {
     await mkdir(root);
     await symlink('nothing', join(root, 'store.json'));
+    await expectCacheError(openToRead(), 'storage');
+    await expectCacheError(openStorageForUpkeep(root), 'storage');
     const { message } = await cacheErrorOf(openToWrite());
     expect(message).toMatch(/store\.json is damaged: it is a link that leads nowhere; restore it as/);
     expect(await readdir(root)).toEqual(['store.json']);
@@ -340,7 +354,7 @@ describe('what a killed process was writing', () => {
   async function startWriter(): Promise<ChildProcess> {
     const module = fileURLToPath(new URL('../../src/storage/filesystem.ts', import.meta.url));
     const script = `
-      import { openFilesystemStorage } from ${JSON.stringify(module)};
+      import { openFilesystemStorage, openStorageForUpkeep } from ${JSON.stringify(module)};
       const storage = await openFilesystemStorage(${JSON.stringify(root)}, { write: true });
       const writer = await storage.create();
       await writer.write([Buffer.alloc(1000)]);

@@ -35,7 +35,7 @@ export async function gc(options: GcOptions): Promise<void> {
   const { young, damaged } = search.garbage;
   if (json) terminal.print(JSON.stringify({ ...removed, young, damaged }, undefined, 2));
   else print(removed, dryRun, terminal);
-  if (young.length > 0) tellOfYoung(young, options.grace, terminal);
+  if (young.length > 0) tellOfYoung(young, grace, options.grace, terminal);
   if (search.garbage.damaged.length > 0) warnOfDamage(search.garbage, terminal);
 }
 
@@ -67,13 +67,12 @@ function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean,
 const formatBlobs = (blobs: readonly GarbageBlob[]): string =>
   `${formatCount(blobs.length, 'blob')} (${formatSize(blobs.reduce((sum, { size }) => sum + size, 0))})`;
 
-function tellOfYoung(young: readonly GarbageBlob[], grace: string, terminal: Terminal): void {
-  const kept =
-    young.length === 1
-      ? 'is kept, being younger than GRACE: its entry may be on its way'
-      : 'are kept, being younger than GRACE: their entries may be on their way';
+function tellOfYoung(young: readonly GarbageBlob[], grace: number, shown: string, terminal: Terminal): void {
+  const what = `${formatBlobs(young)} that no entry needs ${young.length === 1 ? 'is' : 'are'} kept, being`;
   terminal.tell(
-    `${formatBlobs(young)} that no entry names ${kept.replace('GRACE', grace)}. When nobody imports or uploads: cache gc --grace 0`,
+    grace === 0
+      ? `${what} dated in the future: the clock was wrong then, or is now`
+      : `${what} younger than ${shown}: another entry may be on its way. When nobody imports or uploads: cache gc --grace 0`,
   );
 }
 

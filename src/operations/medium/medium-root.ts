@@ -57,8 +57,10 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
         if (systemCode(error) === 'EEXIST') return;
         throw writeError(path, error);
       }
-      if ((await lstat(path)).dev === dev) return;
-      await rmdir(path);
+      const made = await lstat(path).catch(() => undefined);
+      if (made?.dev === dev) return;
+      // Made on the disk beneath; or it went with the medium.
+      if (made !== undefined) await rmdir(path).catch(() => undefined);
       throw gone();
     },
     async replaceFile(name, text) {

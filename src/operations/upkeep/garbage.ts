@@ -49,7 +49,7 @@ export interface Garbage {
   readonly entries: readonly GarbageEntry[];
   /** That no entry names, or none but those above. */
   readonly blobs: readonly GarbageBlob[];
-  /** That no entry names either, but are kept: they are younger than the grace. */
+  /** The same, but kept: they are younger than the grace. */
   readonly young: readonly GarbageBlob[];
   /** Paths of what killed writers left. */
   readonly leftovers: readonly string[];
