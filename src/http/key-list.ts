@@ -16,7 +16,9 @@ export function createKeyList(directory: Directory): Handler {
   return async ({ env: { incoming, outgoing } }) => {
     if (incoming.method === 'HEAD') {
       // A disk that fails is to be seen here, too.
-      await directory.keys()[Symbol.asyncIterator]().next();
+      const keys = directory.keys()[Symbol.asyncIterator]();
+      await keys.next();
+      await keys.return?.();
       return new Response(null, { headers: HEADERS });
     }
     const gone = new Promise<void>((resolve) => {

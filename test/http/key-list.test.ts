@@ -23,17 +23,26 @@ async function start(options?: HttpServerOptions): Promise<HttpServer> {
 /**
  * A storage in which there are the names of many keys' entries, which nobody wrote: a list of keys reads none of them.
  * @param onList called before each name is listed
+ * @param onEnd called when no more are asked for: a folder on a disk is closed then
  */
-function withManyKeys(count: number, onList: (index: number) => void = () => undefined) {
+function withManyKeys(
+  count: number,
+  onList: (index: number) => void = () => undefined,
+  onEnd: () => void = () => undefined,
+) {
   return (storage: ObjectStorage): ObjectStorage => ({
     ...storage,
     list: (prefix) => (prefix === 'bdir/' ? names() : storage.list(prefix)),
   });
 
   async function* names(): AsyncGenerator<string> {
-    for (let index = 0; index < count; index++) {
-      onList(index);
-      yield await Promise.resolve(`bdir/${index.toString(16).padStart(32, '0')}/${'0'.repeat(128)}`);
+    try {
+      for (let index = 0; index < count; index++) {
+        onList(index);
+        yield await Promise.resolve(`bdir/${index.toString(16).padStart(32, '0')}/${'0'.repeat(128)}`);
+      }
+    } finally {
+      onEnd();
     }
   }
 }
@@ -91,6 +100,29 @@ describe('GET /bdir/', () => {
       expect(response.status).toBe(405);
       expect(headerOf(response, 'Allow')).toBe('GET, HEAD');
     }
+  });
+
+  it('leaves no folder open, whether the list is sent, left or only asked about', async () => {
+    let open = 0;
+    const opening = (count: number) =>
+      start({
+        wrapStorage: withManyKeys(
+          count,
+          (index) => (open += index === 0 ? 1 : 0),
+          () => open--,
+        ),
+      });
+    const server = await opening(10_000);
+    for (const method of ['HEAD', 'GET']) {
+      await ask(server, '/bdir/', { method });
+      expect(open, method).toBe(0);
+    }
+    const connection = await RawConnection.open(await opening(10_000_000));
+    connection.request('/bdir/');
+    await connection.head();
+    expect(open).toBe(1);
+    connection.destroy();
+    await expect.poll(() => open).toBe(0);
   });
 
   it('is for those who may read', async () => {
