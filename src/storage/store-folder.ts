@@ -19,7 +19,7 @@ import type { ObjectStorage } from '../cache/object-storage.ts';
 import { writeSmallObject } from '../cache/small-object.ts';
 import { makeFoldersBelow } from './folders-below.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
-import { isLeftover } from './temporary-name.ts';
+import { isLeftover, tellsOwner } from './temporary-name.ts';
 
 /** Objects being written; on the store's own file system, because they get their name by a rename. */
 export const TEMPORARY = 'tmp';
@@ -129,23 +129,37 @@ export async function checkIsStillThere(root: string): Promise<void> {
 
 /** Removes what killed writers left. Cheap: only files being written stand there. */
 export async function removeLeftovers(root: string): Promise<void> {
-  const folder = join(root, TEMPORARY);
-  let names: string[];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    throwUnlessAbsent(error, `can't list ${folder}`);
-    return;
-  }
-  for (const name of names) {
-    const path = join(folder, name);
+  for await (const { name, isFolder } of leftoversIn(root)) {
+    const path = join(root, TEMPORARY, name);
     try {
-      const stats = await lstat(path);
-      if (!isLeftover(name, stats.mtimeMs)) continue;
-      if (stats.isDirectory()) await rm(path, { recursive: true });
+      if (isFolder) await rm(path, { recursive: true });
       else await unlink(path);
     } catch (error) {
       throwUnlessAbsent(error, `can't clean up ${path}`);
     }
+  }
+}
+
+/**
+ * What killed writers left. Where a link stands in the place of their folder, it may lead to anybody's: there only what
+ * is named as such counts.
+ */
+export async function* leftoversIn(
+  root: string,
+): AsyncGenerator<{ readonly name: string; readonly isFolder: boolean }> {
+  const folder = join(root, TEMPORARY);
+  try {
+    const isLink = (await lstat(folder)).isSymbolicLink();
+    for (const name of await readdir(folder)) {
+      if (isLink && !tellsOwner(name)) continue;
+      const stats = await lstat(join(folder, name)).catch((error: unknown) => {
+        throwUnlessAbsent(error, `can't look at ${join(folder, name)}`);
+        return undefined;
+      });
+      if (stats !== undefined && isLeftover(name, stats.mtimeMs))
+        yield { name, isFolder: stats.isDirectory() };
+    }
+  } catch (error) {
+    throwUnlessAbsent(error, `can't list ${folder}`);
   }
 }

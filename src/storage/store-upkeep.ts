@@ -6,9 +6,9 @@ import { systemCode } from '../cache/errors.ts';
 import type { FolderItem, StoreUpkeep, TakenObject } from '../cache/store-upkeep.ts';
 import { createQuarantine } from './quarantine.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
-import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
+import { checkIsStillThere, leftoversIn, TEMPORARY } from './store-folder.ts';
 import { syncFolder } from './sync-folder.ts';
-import { isLeftover, ownerTag } from './temporary-name.ts';
+import { ownerTag } from './temporary-name.ts';
 
 /** Looks after the store whose folder is `root`. */
 export function createStoreUpkeep(root: string): StoreUpkeep {
@@ -30,15 +30,7 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
     },
 
     async *leftovers() {
-      const folder = join(root, TEMPORARY);
-      try {
-        for await (const { name } of await opendir(folder)) {
-          const modified = await modifiedOf(join(folder, name));
-          if (modified !== undefined && isLeftover(name, modified)) yield `${TEMPORARY}/${name}`;
-        }
-      } catch (error) {
-        throwUnlessAbsent(error, `can't list ${folder}`);
-      }
+      for await (const { name } of leftoversIn(root)) yield `${TEMPORARY}/${name}`;
     },
 
     async removeLeftover(path) {
@@ -60,15 +52,6 @@ async function typeOf(item: Dirent, parent: string | undefined): Promise<FolderI
   if (parent === undefined || !item.isSymbolicLink()) return 'other';
   const target = await stat(join(parent, item.name)).catch(() => undefined);
   return target?.isDirectory() ? 'folder' : 'other';
-}
-
-async function modifiedOf(path: string): Promise<number | undefined> {
-  try {
-    return (await lstat(path)).mtimeMs;
-  } catch (error) {
-    throwUnlessAbsent(error, `can't look at ${path}`);
-    return undefined;
-  }
 }
 
 async function takeOut(root: string, path: string): Promise<TakenObject | undefined> {

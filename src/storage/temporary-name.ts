@@ -35,6 +35,11 @@ export function isLeftover(fileName: string, modified: number, now: number = Dat
   return state === 'unseen' ? now - modified > UNSEEN_LIMIT_MS : state === 'gone';
 }
 
+/** Whether a file's name is that of a temporary one: anybody else's files are named otherwise. */
+export function tellsOwner(fileName: string): boolean {
+  return parseOwner(fileName) !== undefined;
+}
+
 /** What can be told from here of the process that a file's name tells: `unseen` is on another host or in another container. */
 export function ownerStateOf(fileName: string): 'alive' | 'gone' | 'unseen' {
   const owner = parseOwner(fileName);

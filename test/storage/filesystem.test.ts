@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { openFilesystemStorage, openStorageForUpkeep } from '../../src/storage/filesystem.ts';
+import { createStoreUpkeep } from '../../src/storage/store-upkeep.ts';
 import { cacheErrorOf, expectCacheError } from '../fixtures/expected-error.ts';
 import { collect } from '../fixtures/collect.ts';
 import { mountReadOnly, mountTmpfs, unmount } from '../fixtures/mounts.ts';
@@ -347,6 +348,21 @@ describe('a full disk', () => {
     await put(storage, 'bcache/b', Buffer.alloc(3 << 20));
     expect(await storage.stat('bcache/b')).toMatchObject({ size: 3 << 20 });
   });
+});
+
+it('what stands behind a link in the place of tmp is nobody who was killed, unless it is named so', async () => {
+  await openToWrite();
+  const home = join(root, '..', 'home');
+  const ofAnother = '01234567-01234567-01234567-12-345.abc';
+  for (const name of ['thesis', ofAnother]) {
+    await mkdir(join(home, name), { recursive: true });
+    await utimes(join(home, name), new Date('2020-01-02'), new Date('2020-01-02'));
+  }
+  await rm(join(root, 'tmp'), { recursive: true });
+  await symlink(home, join(root, 'tmp'));
+  expect(await collect(createStoreUpkeep(root).leftovers())).toEqual([`tmp/${ofAnother}`]);
+  await openToWrite();
+  expect(await readdir(home)).toEqual(['thesis']);
 });
 
 describe('what a killed process was writing', () => {

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { lstat, mkdir, open, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, realpath, rename, rmdir, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CacheError, systemCode } from '../../cache/errors.ts';
 import type { SignedDocument } from '../../cache/signature.ts';
@@ -54,8 +54,9 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
       try {
         await mkdir(path);
       } catch (error) {
-        if (systemCode(error) === 'EEXIST') return;
-        throw writeError(path, error);
+        if (systemCode(error) !== 'EEXIST') throw writeError(path, error);
+        await checkIsFolder(path);
+        return;
       }
       const made = await lstat(path).catch(() => undefined);
       if (made?.dev === dev) return;
@@ -67,7 +68,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
       const path = join(folder, name);
       const temporary = `${path}.new`;
       try {
-        const file = await open(temporary, 'w', 0o644);
+        const file = await openNew(temporary);
         try {
           // Only after it was made it's certain where; an overlay tells another device for files than for folders.
           if (!(await isSame())) {
@@ -87,6 +88,23 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
       }
     },
   };
+}
+
+/** What an export that was broken off left goes. A link is never followed: it would lead to a file of this machine. */
+async function openNew(path: string): Promise<FileHandle> {
+  await unlink(path).catch((error: unknown) => {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  });
+  return open(path, 'wx', 0o644);
+}
+
+/** Not a link to one, for the same reason. */
+async function checkIsFolder(path: string): Promise<void> {
+  const stats = await lstat(path).catch((error: unknown) => {
+    throw writeError(path, error);
+  });
+  if (!stats.isDirectory())
+    throw new CacheError('invalid-medium', `${path} is not a folder; remove it from the medium`);
 }
 
 async function statFolder(folder: string): Promise<{ readonly dev: number; readonly ino: number }> {

@@ -17,7 +17,7 @@ export interface StoreFiles {
 /**
  * Looks at every file of the medium's store, without opening any. What a store keeps for its own use (its log, what was
  * imported, what is being written) is passed over: it isn't carried.
- * @throws CacheError `storage`
+ * @throws CacheError `storage`, `invalid-medium`
  */
 export async function listStoreFiles(medium: string): Promise<StoreFiles> {
   const root = join(medium, STORE_FOLDER);
@@ -26,13 +26,16 @@ export async function listStoreFiles(medium: string): Promise<StoreFiles> {
   const visit = async (folder: string): Promise<void> => {
     for (const item of await namesIn(join(root, folder))) {
       const name = folder + item;
-      if (folder === '' && isForOwnUse(item)) continue;
       const stats = await statsOf(join(root, name));
+      // Not a link: what is written or tidied up there would be somewhere on this machine.
+      if (folder === '' && isForOwnUse(item) && !stats?.isSymbolicLink()) continue;
       if (stats?.isDirectory()) await visit(`${name}/`);
       else if (stats?.isFile() && isCarriedName(name)) sizes.set(name, stats.size);
       else if (stats !== undefined) strays.push(name);
     }
   };
+  if ((await statsOf(root))?.isSymbolicLink())
+    throw new CacheError('invalid-medium', `${root} is a link; a medium's store is a folder of its own`);
   await visit('');
   return { sizes, strays };
 }
