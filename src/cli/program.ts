@@ -297,6 +297,7 @@ export function createProgram(): Command {
   )
     .option('--keep <number>', 'builds to keep of each release for each platform and signer', '1')
     .option('--grace <duration>', 'keep blobs that are younger: their entries may be on their way', '24h')
+    .option('--allow-empty', 'remove blobs although the store has no entry left')
     .option('-n, --dry-run', 'show what would be removed and remove nothing')
     .option('--json', 'print the result as JSON')
     .action(async (options: GcOptions) => (await import('./commands/gc.ts')).gc(options));

@@ -79,7 +79,11 @@ export function printSummary(
   // What can't be read may name any of them.
   const isKnown =
     !isPartial && findings.every(({ kind }) => kind !== 'entry-damaged' && kind !== 'unreadable');
-  if (isKnown && unreferencedBlobs > 0) {
+  if (isKnown && entries === 0 && blobs > 0) {
+    terminal.warn(
+      `cache: the store holds ${formatCount(blobs, 'blob')}, but no entry at all: nodes find nothing. Is a disk missing that holds its bdir?`,
+    );
+  } else if (isKnown && unreferencedBlobs > 0) {
     terminal.tell(
       `no entry names ${formatCount(unreferencedBlobs, 'blob')} (${formatSize(unreferencedBytes)}): cache gc removes what is not needed`,
     );

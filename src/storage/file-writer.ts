@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, unlink, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { systemCode } from '../cache/errors.ts';
 import type { ObjectWriter } from '../cache/object-storage.ts';
 import { checkRoom, ROOM_CHECK_INTERVAL } from './free-space.ts';
@@ -98,7 +98,7 @@ async function moveInto(root: string, path: string, target: string): Promise<voi
   // Somebody who removes the last object of a folder removes the folder too: in the middle of these, now and then.
   for (let attempt = 0; ; attempt++) {
     // In an empty mount point everything seems to be missing.
-    if (folder !== root) await checkIsStillThere(root);
+    if (folder !== root) await checkIsStillThere(root, relative(root, target));
     try {
       for (const one of await makeFoldersBelow(root, folder)) made.add(one);
       await rename(path, target);
@@ -119,7 +119,7 @@ async function createTemporary(root: string, path: string): Promise<FileHandle> 
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't write ${path}`);
   }
-  await checkIsStillThere(root);
+  await checkIsStillThere(root, TEMPORARY);
   try {
     await makeFoldersBelow(root, dirname(path));
     return await open(path, 'wx', 0o444);

@@ -99,7 +99,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
         if (stats.isFile()) return { size: stats.size, modified: stats.mtimeMs };
       } catch (error) {
         throwUnlessAbsent(error, `can't look at ${path}`);
-        await checkIsStillThere(root);
+        await checkIsStillThere(root, name);
         return undefined;
       }
       throw new CacheError('storage', `${path} is not a file; move it out of the store`);
@@ -113,7 +113,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
         file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       } catch (error) {
         throwUnlessAbsent(error, `can't open ${path}`);
-        await checkIsStillThere(root);
+        await checkIsStillThere(root, name);
         return undefined;
       }
       try {
@@ -148,7 +148,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
         // Where a name was found there is a store. Lookups depend on it: looking twice takes twice as long.
         if (names.length > 0) return;
       } else yield* namesInLargeFolder(pathOf(folder), prefix);
-      await checkIsStillThere(root);
+      await checkIsStillThere(root, prefix);
     },
 
     async remove(name) {
@@ -157,7 +157,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
         await unlink(path);
       } catch (error) {
         throwUnlessAbsent(error, `can't remove ${path}`);
-        await checkIsStillThere(root);
+        await checkIsStillThere(root, name);
         return false;
       }
       // A key's folder goes with its last entry.

@@ -1,4 +1,4 @@
-import { lstat, mkdir, readdir, readFile, rm, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, readlink, rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import {
@@ -116,14 +116,35 @@ export async function checkIsStore(root: string): Promise<void> {
 
 /**
  * A disk that was unplugged leaves an empty mount point, where everything seems to be missing. A miss counts only in
- * a store that is there.
+ * a store that is there; and where a link joins another disk to it, only when that is there, too.
+ * @param name what was missed
  */
-export async function checkIsStillThere(root: string): Promise<void> {
+export async function checkIsStillThere(root: string, name = ''): Promise<void> {
+  await checkMark(root);
+  const [folder = ''] = name.split('/', 1);
+  if (folder !== '') await checkFolder(join(root, folder));
+}
+
+async function checkMark(root: string): Promise<void> {
   try {
     await lstat(join(root, STORE_FILE));
   } catch (error) {
     throwUnlessAbsent(error, `can't look at ${join(root, STORE_FILE)}`);
     await checkIsStore(root);
+  }
+}
+
+async function checkFolder(path: string): Promise<void> {
+  try {
+    await stat(path);
+  } catch (error) {
+    throwUnlessAbsent(error, `can't look at ${path}`);
+    const target = await readlink(path).catch(() => undefined);
+    if (target !== undefined)
+      throw new CacheError(
+        'storage',
+        `${path} is a link to ${target}, which is not there; is its disk mounted?`,
+      );
   }
 }
 

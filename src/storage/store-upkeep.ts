@@ -25,7 +25,7 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
         }
       } catch (error) {
         throwUnlessAbsent(error, `can't list ${path}`);
-        await checkIsStillThere(root);
+        await checkIsStillThere(root, folder);
       }
     },
 

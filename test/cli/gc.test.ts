@@ -1,4 +1,4 @@
-import { stat, utimes } from 'node:fs/promises';
+import { rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { blobName } from '../../src/cache/layout.ts';
@@ -81,7 +81,7 @@ describe('cache remove and cache gc', () => {
   });
 
   it('keep blobs that are dated in the future, and tell of them', async () => {
-    const [future] = await addReleases(site, 1);
+    const [future] = await addReleases(site, 2);
     if (future === undefined) throw new Error('none was added');
     await utimes(fileOf(future.sha512), new Date('2200-01-01'), new Date('2200-01-01'));
     await cache('remove', urlOf(0));
@@ -91,6 +91,22 @@ describe('cache remove and cache gc', () => {
       '1 blob (58.6 KiB) that no entry needs is kept, being dated in the future: the clock was wrong then, or is now\n',
     );
     expect(await isThere(future.sha512)).toBe(true);
+  });
+
+  it('keep all blobs of a store without any entry, unless that is meant', async () => {
+    const [entry] = await addReleases(site, 1);
+    if (entry === undefined) throw new Error('none was added');
+    await age(entry.sha512);
+    await rm(join(site.root, 'bdir'), { recursive: true });
+    const { code, stdout, stderr } = await cache('gc');
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(
+      /all blobs were kept, because the store has no entry at all: is a disk missing .* cache gc --allow-empty/,
+    );
+    const verified = await cache('verify');
+    expect(verified.stderr).toMatch(/the store holds 1 blob, but no entry at all/);
+    expect(verified.stderr).not.toMatch(/cache gc/);
+    expect((await cache('gc', '--allow-empty')).stdout).toBe(`blob  58.6 KiB  ${entry.sha512}\n`);
   });
 
   it('leave alone what is pinned, what is unknown and what is asked for wrongly', async () => {

@@ -208,6 +208,33 @@ describe('a store that vanishes', () => {
   });
 });
 
+it.each(['bcache', 'bdir'])(
+  'a %s on another disk, which is gone, is an error, never a miss',
+  async (folder) => {
+    const storage = await openToWrite();
+    const name = folder === 'bdir' ? 'bdir/key/entry' : 'bcache/blob';
+    await put(storage, name, 'x');
+    const disk = join(root, '..', 'disk');
+    await rename(join(root, folder), disk);
+    await symlink(disk, join(root, folder));
+    expect(await storage.stat(name)).toBeDefined();
+    await rename(disk, join(root, '..', 'unmounted'));
+    const message = `${join(root, folder)} is a link to ${disk}, which is not there; is its disk mounted?`;
+    for (const attempt of [
+      () => storage.stat(name),
+      () => storage.open(name),
+      () => collect(storage.list(`${folder}/`)),
+      () => collect(storage.list(`${folder}/key/`)),
+      () => storage.remove(name),
+      () => put(storage, name, 'y'),
+      () => collect(createStoreUpkeep(root).list(folder)),
+    ])
+      expect((await cacheErrorOf(attempt())).message).toBe(message);
+    await rename(join(root, '..', 'unmounted'), disk);
+    expect(await storage.stat(name)).toBeDefined();
+  },
+);
+
 describe('something else in the place of an object', () => {
   it('is never followed when it is a symbolic link', async () => {
     const storage = await openToWrite();

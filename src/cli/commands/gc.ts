@@ -15,12 +15,13 @@ import { openStoreForUpkeep, pinnedKeys } from '../upkeep-store.ts';
 export interface GcOptions extends CommonOptions {
   readonly keep: string;
   readonly grace: string;
+  readonly allowEmpty?: boolean;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
 
 export async function gc(options: GcOptions): Promise<void> {
-  const { quiet = false, json = false, dryRun = false } = options;
+  const { quiet = false, json = false, dryRun = false, allowEmpty = false } = options;
   const terminal = createTerminal({ quiet });
   const keep = parseKeep(options.keep);
   const grace = parseOption('--grace', () => parseDuration(options.grace));
@@ -30,13 +31,14 @@ export async function gc(options: GcOptions): Promise<void> {
   const store = { ...opened, records: createImportRecords(opened.storage) };
   const trusted = await readTrusted(config);
   const pinned = new Set(pinnedKeys(config).keys());
-  const search = await findGarbage(store, { keep, grace, trusted, pinned });
+  const search = await findGarbage(store, { keep, grace, allowEmpty, trusted, pinned });
   const removed = dryRun ? search.garbage : await removeGarbage(store, search);
-  const { young, damaged } = search.garbage;
+  const { young, damaged, isDoubtful } = search.garbage;
   if (json) terminal.print(JSON.stringify({ ...removed, young, damaged }, undefined, 2));
   else print(removed, dryRun, terminal);
   if (young.length > 0) tellOfYoung(young, grace, options.grace, terminal);
-  if (search.garbage.damaged.length > 0) warnOfDamage(search.garbage, terminal);
+  if (damaged.length > 0) warnOfDamage(search.garbage, terminal);
+  if (isDoubtful) warnOfDoubt(terminal);
 }
 
 function parseKeep(text: string): number {
@@ -74,6 +76,13 @@ function tellOfYoung(young: readonly GarbageBlob[], grace: number, shown: string
       ? `${what} dated in the future: the clock was wrong then, or is now`
       : `${what} younger than ${shown}: another entry may be on its way. When nobody imports or uploads: cache gc --grace 0`,
   );
+}
+
+function warnOfDoubt(terminal: Terminal): void {
+  terminal.warn(
+    'cache: all blobs were kept, because the store has no entry at all: is a disk missing that holds its bdir? If nothing is missing: cache gc --allow-empty',
+  );
+  endWith(EXIT.incomplete);
 }
 
 function warnOfDamage({ damaged }: Garbage, terminal: Terminal): void {

@@ -1,7 +1,7 @@
 import type { Blobs } from '../../cache/blobs.ts';
 import { createDigestSet, type DigestSet } from '../../cache/digest-set.ts';
 import type { Digest } from '../../cache/digest.ts';
-import type { Directory } from '../../cache/directory.ts';
+import type { Directory, StoredEntry } from '../../cache/directory.ts';
 import type { Key } from '../../cache/key.ts';
 import type { Platform } from '../../cache/platform.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
@@ -23,6 +23,8 @@ export interface GarbageOptions {
   /** Milliseconds: what is younger is kept, because its entry may be on its way. */
   readonly grace: number;
   readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
+  /** Whether blobs go though the store has no entry at all: it's rather its folder of entries that is missing. */
+  readonly allowEmpty: boolean;
   /** Keys of which nothing is removed. */
   readonly pinned: ReadonlySet<Key>;
   readonly now?: number;
@@ -55,6 +57,8 @@ export interface Garbage {
   readonly leftovers: readonly string[];
   /** Names of records of imports, whose entry or blob is gone. */
   readonly records: readonly string[];
+  /** There are blobs, but no entry at all: nothing counts as garbage by what no entry names, unless that was allowed. */
+  readonly isDoubtful: boolean;
   /** Entries that can't be read. While there are any, no blob is garbage: they may name it. */
   readonly damaged: readonly { readonly key: Key; readonly entry: Digest }[];
 }
@@ -78,7 +82,11 @@ export async function findGarbage(store: GarbageStore, options: GarbageOptions):
   const seen = createDigestSet();
   const entries: GarbageEntry[] = [];
   const damaged: { key: Key; entry: Digest }[] = [];
-  const hasBlob = async (sha512: Digest): Promise<boolean> => (await blobs.stat(sha512)) !== undefined;
+  // A crash or fsck may have cut it off: then the older build is the last good one.
+  const hasBlob = async ({ sha512, size }: StoredEntry): Promise<boolean> => {
+    const stat = await blobs.stat(sha512);
+    return stat !== undefined && (size === undefined || stat.size === size);
+  };
   for await (const key of directory.keys()) {
     const found = await readEntries(directory, key);
     damaged.push(...found.damaged.map((entry) => ({ key, entry })));
@@ -95,11 +103,15 @@ export async function findGarbage(store: GarbageStore, options: GarbageOptions):
       }
     }
   }
+  const found = damaged.length > 0 ? { blobs: [], young: [] } : await findBlobs(blobs, referenced, youngest);
+  const isEmpty = entries.length + damaged.length + seen.size === 0;
+  const isDoubtful = isEmpty && !options.allowEmpty && found.blobs.length + found.young.length > 0;
   const garbage = {
     entries: entries.sort((a, b) => order(textOf(a), textOf(b))),
-    ...(damaged.length > 0 ? { blobs: [], young: [] } : await findBlobs(blobs, referenced, youngest)),
+    ...(isDoubtful ? { blobs: [], young: [] } : found),
     leftovers: (await collected(upkeep.leftovers())).sort(),
-    records: await findRecords(store, new Set(entries.map(({ entry }) => entry))),
+    records: isDoubtful ? [] : await findRecords(store, new Set(entries.map(({ entry }) => entry))),
+    isDoubtful,
     damaged,
   };
   return { garbage, referenced, seen, youngest };

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Digest } from '../../cache/digest.ts';
 import type { StoredEntry } from '../../cache/directory.ts';
 import type { UnverifiedEntry } from '../../cache/entry.ts';
 import { compatibilityClass } from '../../cache/platform.ts';
@@ -10,7 +9,8 @@ export interface SupersededOptions {
   readonly keep: number;
   /** Those whose signers can be told apart; entries of others are kept. */
   readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
-  readonly hasBlob: (sha512: Digest) => Promise<boolean>;
+  /** Whether what the entry names is there, as far as that shows without reading it. */
+  readonly hasBlob: (entry: StoredEntry) => Promise<boolean>;
 }
 
 /**
@@ -29,7 +29,7 @@ export async function supersededOf(
     if (use === undefined) continue;
     const count = kept.get(use) ?? 0;
     if (count >= keep) superseded.push(entry);
-    else if (await hasBlob(entry.sha512)) kept.set(use, count + 1);
+    else if (await hasBlob(entry)) kept.set(use, count + 1);
   }
   return superseded;
 }

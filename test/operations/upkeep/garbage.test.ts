@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { chmod, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf, type Digest } from '../../../src/cache/digest.ts';
@@ -55,7 +55,14 @@ async function open(): Promise<GarbageTarget> {
 }
 
 const optionsOf = (options: Partial<GarbageOptions>): GarbageOptions => ({
-  ...{ keep: 1, grace: 0, trusted: trusting(alice, bob), pinned: new Set<Key>(), ...options },
+  ...{
+    keep: 1,
+    grace: 0,
+    trusted: trusting(alice, bob),
+    pinned: new Set<Key>(),
+    allowEmpty: false,
+    ...options,
+  },
 });
 
 const find = async (options: Partial<GarbageOptions> = {}) =>
@@ -178,6 +185,29 @@ describe('blobs', () => {
     expect((await collect()).blobs.map(({ sha512 }) => sha512)).toEqual([young]);
   });
 
+  it('stay where there is no entry at all, unless that is meant', async () => {
+    const { sha512 } = await add(1);
+    await rm(join(store.root, 'bdir'), { recursive: true });
+    await mkdir(join(store.root, 'bdir'));
+    const garbage = await find({ allowEmpty: false });
+    expect(garbage).toMatchObject({ blobs: [], young: [], records: [], isDoubtful: true });
+    await collect({ allowEmpty: false });
+    expect(await store.blobs.stat(sha512)).toBeDefined();
+    expect(await find({ allowEmpty: true })).toMatchObject({ blobs: [{ sha512 }], isDoubtful: false });
+    await collect({ allowEmpty: true });
+    expect(await store.blobs.stat(sha512)).toBeUndefined();
+    expect(await find({ allowEmpty: false })).toMatchObject({ isDoubtful: false });
+  });
+
+  it('that was cut off does not stand for a build that is there: the older one stays', async () => {
+    const [old, cut] = [await add(1), await add(2, { more: { size: 'build 2'.length } })];
+    await chmod(join(store.root, blobName(cut.sha512)), 0o644);
+    await truncate(join(store.root, blobName(cut.sha512)), 0);
+    await collect();
+    expect(await numbers()).toEqual([2, 1]);
+    expect(await store.blobs.stat(old.sha512)).toBeDefined();
+  });
+
   it('that another entry names stay', async () => {
     await add(1, { content: 'shared' });
     await add(2);
@@ -246,9 +276,9 @@ describe('collecting', () => {
     for (const number of [1, 2, 3]) await add(number);
     await addBlob(store.blobs, 'stray');
     const before = await contentsOf(store.root);
-    const { damaged, young, ...found } = await find();
+    const { damaged, young, isDoubtful, ...found } = await find();
     expect(await contentsOf(store.root)).toEqual(before);
-    expect([damaged, young]).toEqual([[], []]);
+    expect([damaged, young, isDoubtful]).toEqual([[], [], false]);
     expect(await collect()).toEqual(found);
     expect([found.entries.length, found.blobs.length]).toEqual([2, 3]);
     expect(await judgeCustody(join(store.root, 'custody.log'))).toEqual({ whole: 5, cut: 0 });
@@ -400,8 +430,8 @@ describe('whatever a store holds', () => {
             if (!missing.includes(blob)) await addBlob(store.blobs, `blob ${blob}`);
           const pinned = new Set(pins.map((url) => keyOf({ url })));
           const before = await choices();
-          const { damaged, young, ...found } = await find({ keep, pinned });
-          expect([damaged, young]).toEqual([[], []]);
+          const { damaged, young, isDoubtful, ...found } = await find({ keep, pinned });
+          expect([damaged, young, isDoubtful]).toEqual([[], [], false]);
           expect(await collect({ keep, pinned })).toEqual(found);
           expect(await choices()).toEqual(before);
           for (const url of pins)
