@@ -60,7 +60,7 @@ const optionsOf = (options: Partial<GarbageOptions>): GarbageOptions => ({
     grace: 0,
     trusted: trusting(alice, bob),
     pinned: new Set<Key>(),
-    allowEmpty: false,
+    allowEmpty: true,
     ...options,
   },
 });
