@@ -66,8 +66,7 @@ export async function createListener(
   );
   // The limit on a whole request would cut off a long upload. The one on its head would go with it if it weren't given.
   const options = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 30_000, noDelay: true };
-  const onRequest: RequestListener = (incoming, outgoing) => {
-    connections.note(incoming, outgoing);
+  const begin: RequestListener = (incoming, outgoing) => {
     // @hono/node-server makes a URL of Host and target, and refuses what a URL can't hold: clients without Host, and
     // IPv6 addresses that aren't written in the shortest way. Hono makes another answer of one to HEAD. Nobody here
     // looks at the URL, and node itself leaves out the body: both are shown something plain, until they are through.
@@ -77,6 +76,16 @@ export async function createListener(
     incoming.url = '/';
     incoming.headers.host = 'cache';
     void answer(incoming, outgoing);
+  };
+  const onRequest: RequestListener = (incoming, outgoing) => {
+    connections.note(incoming, outgoing);
+    // Of requests that were sent ahead, node hands over hundreds together. Each begins when its answer has its turn: who
+    // goes away before that has opened nothing, and would never be heard of, because such an answer isn't closed.
+    if (outgoing.socket === null) {
+      outgoing.once('socket', () => {
+        begin(incoming, outgoing);
+      });
+    } else begin(incoming, outgoing);
   };
   const server =
     tls === undefined

@@ -12,7 +12,10 @@ describe.each(testedHosts())('on %s', (host) => {
   let digest: Digest;
 
   beforeAll(async () => {
-    server = await startHttpServer({ host });
+    server = await startHttpServer({
+      host,
+      parts: (usual) => ({ ...usual, access: { anonymous: 'upload' } }),
+    });
     digest = await server.addBlob(CONTENT);
   });
 
@@ -46,6 +49,23 @@ describe.each(testedHosts())('on %s', (host) => {
     let text = '';
     while (text.length < CONTENT.length) text += (await connection.response()).body.toString();
     expect(text).toBe(CONTENT);
+    connection.destroy();
+  });
+
+  it('answers other kinds of requests that were sent ahead, uploads among them, in their order, too', async () => {
+    const connection = await RawConnection.open(server);
+    const body = 'b'.repeat(100_000);
+    const targets = ['/health', `/bcache/${MISSING}`, '/bcache', `/bcache/${digest}`, '/nothing', '/bcache'];
+    for (const target of targets) {
+      const isUpload = target === '/bcache';
+      connection.request(target, {
+        method: isUpload ? 'POST' : 'GET',
+        ...(isUpload ? { headers: { 'Content-Length': String(body.length) }, body } : {}),
+      });
+    }
+    const statuses: number[] = [];
+    while (statuses.length < targets.length) statuses.push((await connection.response()).status);
+    expect(statuses).toEqual([200, 404, 201, 200, 404, 201]);
     connection.destroy();
   });
 

@@ -47,6 +47,17 @@ describe('a client that goes away', () => {
     expect(observer.bytesRead).toBeLessThan(32 * MIB);
   });
 
+  it('had sent many requests at once: only one of them was begun, and nothing stays open', async () => {
+    const { server, observer, target } = await start();
+    const connection = await RawConnection.open(server);
+    for (let count = 0; count < 300; count++) connection.request(target);
+    await connection.discard(MIB);
+    expect(observer.openObjects).toBe(1);
+    connection.destroy();
+    await expect.poll(() => [server.lines.length, observer.openObjects]).toEqual([1, 0]);
+    expect(observer.names.filter((name) => name.startsWith('bcache/')).length).toBeLessThan(5);
+  });
+
   it('takes nothing away from the others', async () => {
     const { server, observer, target } = await start();
     const size = 32 * MIB;
