@@ -15,8 +15,11 @@ export interface ServerLog extends RequestLog {
 
 export function createServerLog(): ServerLog {
   if (process.stderr.isTTY) return logTo(pino({ base: null, timestamp: false }, wordsTo(process.stderr)));
-  const lines = holdLines(2);
   const timeNow = createTimeMember();
+  const lines = holdLines(2, (count) => {
+    const lost = { msg: `lines of the log could not be written and are lost: ${count}` };
+    return `{"level":40${timeNow()},${JSON.stringify(lost).slice(1)}\n`;
+  });
   return {
     ...logTo(pino({ base: null, timestamp: timeNow }, lines)),
     // The same line as pino's, in half of the time.
