@@ -1,5 +1,5 @@
 import { createSecureContext } from 'node:tls';
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createKeyPair } from '../cache/certificate.ts';
@@ -101,11 +101,13 @@ export async function readTlsMaterial({
     privateKey: await readPem(keyFile),
     clientCa: clientCaFile === undefined ? undefined : await readPem(clientCaFile),
   };
-  parsePem(material.certificate, certificateFile);
+  const x509 = parsePem(material.certificate, certificateFile);
   if (clientCaFile !== undefined && material.clientCa !== undefined)
     parsePem(material.clientCa, clientCaFile);
   try {
     createSecureContext({ cert: material.certificate, key: material.privateKey, ca: material.clientCa });
+    // OpenSSL compares them only when they are of one kind: an RSA key and an EC certificate get through.
+    if (!x509.checkPrivateKey(createPrivateKey(material.privateKey))) throw new Error('they do not match');
   } catch (error) {
     throw new CacheError(
       'config',

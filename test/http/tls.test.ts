@@ -204,6 +204,11 @@ describe.skipIf(lacks('openssl', 'python3'))('a certificate that is given', () =
       /another\.key is not the unencrypted private key of \S+server\.crt/,
     ],
     [
+      'a key of another kind, RSA for EC',
+      async () => configOf({ ...pair, keyFile: (await makePairByOpenssl(folder, 'rsa-key')).keyFile }),
+      /rsa-key\.key is not the unencrypted private key of \S+server\.crt/,
+    ],
+    [
       'an encrypted key',
       async () => {
         const keyFile = join(folder, 'encrypted.key');
