@@ -10,11 +10,17 @@ import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
 import { syncFolder } from './sync-folder.ts';
 import { ownerTag } from './temporary-name.ts';
 
+export interface PromisedRoom {
+  bytes: number;
+}
+
 export interface FileWriterOptions {
   /** Bytes, where it is known. */
   readonly size: number | undefined;
   /** Bytes that stay free. */
   readonly minFreeSpace: number;
+  /** What the writers of this process have room for, and have not written yet: shared by those of a store. */
+  readonly promised: PromisedRoom;
   /** The path of an object's name. */
   readonly pathOf: (name: string) => string;
 }
@@ -22,11 +28,24 @@ export interface FileWriterOptions {
 /** An object being written in the store's folder for temporary files. @throws CacheError `no-space`, `storage` */
 export async function createFileWriter(
   root: string,
-  { size, minFreeSpace, pathOf }: FileWriterOptions,
+  { size, minFreeSpace, promised, pathOf }: FileWriterOptions,
 ): Promise<ObjectWriter> {
-  if (size !== undefined) await checkRoom(root, size, minFreeSpace);
+  let ahead = size ?? 0;
+  promised.bytes += ahead;
+  const release = (bytes: number): void => {
+    const released = Math.min(bytes, ahead);
+    ahead -= released;
+    promised.bytes -= released;
+  };
   const path = join(root, TEMPORARY, `${ownerTag()}.${randomBytes(9).toString('hex')}`);
-  const file = await createTemporary(root, path);
+  let file: FileHandle;
+  try {
+    if (size !== undefined) await checkRoom(root, size, minFreeSpace + promised.bytes - size);
+    file = await createTemporary(root, path);
+  } catch (error) {
+    release(Infinity);
+    throw error;
+  }
   let state: 'open' | 'committed' | 'aborted' = 'open';
   let closed = false;
   let position = 0;
@@ -36,6 +55,7 @@ export async function createFileWriter(
   const close = async (): Promise<void> => {
     if (closed) return;
     closed = true;
+    release(Infinity);
     await file.close();
   };
 
@@ -49,6 +69,7 @@ export async function createFileWriter(
         for (let left = withoutFirst(chunks, 0); left.length > 0;) {
           const { bytesWritten } = await file.writev(left, position);
           position += bytesWritten;
+          release(bytesWritten);
           left = withoutFirst(left, bytesWritten);
         }
       } catch (error) {

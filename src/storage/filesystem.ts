@@ -90,6 +90,7 @@ function checkFormat(root: string, format: unknown): void {
 
 function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStorage {
   const pathOf = (name: string): string => join(root, ...name.split('/'));
+  const promised = { bytes: 0 };
 
   return {
     async stat(name) {
@@ -138,7 +139,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
       }
     },
 
-    create: (size) => createFileWriter(root, { size, minFreeSpace, pathOf }),
+    create: (size) => createFileWriter(root, { size, minFreeSpace, promised, pathOf }),
 
     async *list(prefix) {
       const folder = prefix.slice(0, -1);

@@ -8,11 +8,12 @@ import {
   rename,
   rm,
   stat,
+  statfs,
   symlink,
   utimes,
   writeFile,
 } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
@@ -355,6 +356,26 @@ describe('a full disk', () => {
     await expectCacheError((await openToWrite()).create(2 ** 60), 'no-space', /are free; free some/);
     const careful = await openFilesystemStorage(root, { write: true, minFreeSpace: 2 ** 60 });
     await expectCacheError(careful.create(1), 'no-space', /a reserve of \d+/);
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
+  });
+
+  it('is not what two get together that would each have room alone', async () => {
+    const gib = 1024 ** 3;
+    const { bavail, bsize } = await statfs(dirname(root));
+    const storage = await openFilesystemStorage(root, { write: true, minFreeSpace: bavail * bsize - gib });
+    const size = 0.6 * gib;
+    const outcomes = await Promise.allSettled([storage.create(size), storage.create(size)]);
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const first = outcomes.find((outcome) => outcome.status === 'fulfilled')?.value;
+    await expectCacheError(storage.create(size), 'no-space');
+    // What was written is no longer to come: the disk has it.
+    await first?.write([Buffer.alloc(1024 ** 2)]);
+    await expectCacheError(storage.create(size), 'no-space');
+    await first?.abort();
+    await first?.abort();
+    const second = await storage.create(size);
+    await second.commit('bcache/a');
+    await (await storage.create(size)).abort();
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
 
