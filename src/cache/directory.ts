@@ -23,8 +23,8 @@ export interface Directory {
   entry(key: Key, digest: Digest): Promise<StoredEntry | undefined>;
   /**
    * Adds an entry to those of the key. The same pair again changes nothing.
-   * @param received when another store received it, for an entry that is copied: it keeps its place among the others.
-   * Without, it becomes the newest.
+   * @param received when another store received it, for an entry that is copied: it keeps its place among the others,
+   * but comes from no later than now: nobody knows who wrote a time. Without, it becomes the newest.
    * @returns whether it is new
    * @throws CacheError `key-mismatch`
    */
@@ -121,7 +121,8 @@ export function createDirectory(
       checkBinding(key, added);
       const name = entriesPrefix(key) + added.digest;
       if (await isIntact(entry(key, added.digest))) return false;
-      const received = copied ?? (await nextReceived(key));
+      const next = await nextReceived(key);
+      const received = copied !== undefined && copied < next ? copied : next;
       const check = checkOf(received.toISOString(), added.digest);
       await writeSmallObject(storage, name, JSON.stringify({ received, entry: added.pair, check }));
       return true;

@@ -172,7 +172,10 @@ export async function* fetchPlanned(
     // The same text, under another signature: what the source says of it stays as it is.
     const signed = by.sign(entry.pair[0]);
     if (options.dryRun) return !(await target.directory.digests(key)).includes(signed.digest);
-    const isNew = await target.directory.add(key, signed);
+    // In the place of the one that it stands for, which need not be the first.
+    const original = await target.directory.entry(key, entry.digest);
+    const place = original && new Date(original.received.getTime() + 1);
+    const isNew = await target.directory.add(key, signed, place);
     if (isNew) await record(signed, size);
     return isNew;
   }

@@ -3,11 +3,12 @@ import type { Digest } from '../cache/digest.ts';
 import { checkBinding, type EntryPair } from '../cache/entry.ts';
 import { CacheError } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
-import { compatibilityClass } from '../cache/platform.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import { DamagedObject } from '../cache/small-object.ts';
+import { useOf } from './entry-use.ts';
 import type { Source, SourceBlob, SourceEntry } from './source.ts';
 import {
+  madeAt,
   missingBlob,
   reasonOf,
   transferEntries,
@@ -82,14 +83,16 @@ export function syncToServer(
 ): AsyncGenerator<SyncResult> {
   return forEachKey(source, async function* (key) {
     const listed = await source.entries(key);
-    const present = new Set((await target.entries(key)).map(({ digest }) => digest));
+    const there = await target.entries(key);
+    const present = new Set(there.map(({ digest }) => digest));
     for (const [index, entry] of [...listed.entries()].reverse()) {
       try {
         trusted.verify(entry);
         checkBinding(key, entry);
         const isThere = present.has(entry.digest);
         const ahead = listed.slice(0, index).filter(({ digest }) => present.has(digest));
-        if (!isThere && ahead.some((other) => isSuccessor(other, entry))) {
+        const later = there.filter((other) => isMadeLater(other, entry));
+        if (!isThere && [...ahead, ...later].some((other) => isSuccessor(other, entry))) {
           yield { key, entry, outcome: 'left-out' };
           continue;
         }
@@ -104,10 +107,9 @@ export function syncToServer(
 
   /** Whether a node that takes the one never takes the other. */
   function isSuccessor(a: SourceEntry, b: SourceEntry): boolean {
-    const classOf = ({ platform }: SourceEntry): string | undefined =>
-      platform && compatibilityClass(platform);
-    const signerOf = (entry: SourceEntry): string | undefined => trusted.signerOf(entry)?.fingerprint512;
-    return classOf(a) === classOf(b) && signerOf(a) === signerOf(b);
+    const useIn = (entry: SourceEntry): string | undefined =>
+      useOf(entry, trusted) ?? trusted.signerOf(entry)?.fingerprint512;
+    return useIn(a) === useIn(b);
   }
 
   /** @returns whether it was there already */
@@ -132,6 +134,11 @@ export function syncToServer(
       }
     }
   }
+}
+
+function isMadeLater(a: SourceEntry, b: SourceEntry): boolean {
+  const [first, second] = [madeAt(a), madeAt(b)];
+  return first !== undefined && second !== undefined && first > second;
 }
 
 /** What can't be read of one key says nothing about the others; what can't be read of so many says that all is lost. */

@@ -1,10 +1,11 @@
 import type { Blobs } from '../cache/blobs.ts';
 import type { Digest } from '../cache/digest.ts';
-import { noneIfDamaged, type Directory } from '../cache/directory.ts';
+import { noneIfDamaged, type Directory, type StoredEntry } from '../cache/directory.ts';
 import { checkBinding } from '../cache/entry.ts';
 import { CacheError, type ErrorCode } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
+import { useOf } from './entry-use.ts';
 import type { Source, SourceEntry } from './source.ts';
 
 /** The store that is copied to. */
@@ -15,7 +16,7 @@ export interface TransferTarget {
 
 export interface TransferOptions {
   /** Whose signatures count. */
-  readonly trusted: Pick<TrustedCertificates, 'verify'>;
+  readonly trusted: Pick<TrustedCertificates, 'verify' | 'signerOf'>;
   /** Which of the entries are wanted; all of them unless told. */
   readonly select?: (entry: SourceEntry) => boolean;
   /** Finds out what would be copied, and writes nothing. No blob is read: a wrong one isn't noticed. */
@@ -47,7 +48,8 @@ export async function* transferKey(
 /**
  * Copies entries of a key, and the blobs that they name, from a source into a store: verbatim, the oldest first, each
  * only after its signature was verified and its blob is there. What is there already isn't copied again. An entry never
- * overtakes one that stands before it in the source. What is wrong with one entry doesn't stop the rest.
+ * overtakes one that stands before it in the source, nor, where the source tells no times, one that its own signer has
+ * made later. What is wrong with one entry doesn't stop the rest.
  * @param listed all entries that the source has of the key, newest first
  * @throws CacheError `storage`, `no-space`, `unavailable`: the store or the source failed; what was yielded is done
  */
@@ -58,14 +60,13 @@ export async function* transferEntries(
   target: TransferTarget,
   { trusted, select = () => true, dryRun = false, onProgress }: TransferOptions,
 ): AsyncGenerator<TransferResult> {
-  const present = new Map<Digest, Date>();
-  for (const { digest, received } of await target.directory.entries(key).catch(noneIfDamaged)) {
-    present.set(digest, received);
-  }
+  const there = await target.directory.entries(key).catch(noneIfDamaged);
+  const present = new Map(there.map(({ digest, received }) => [digest, received]));
   for (const [index, entry] of [...listed.entries()].reverse()) {
     if (!select(entry)) continue;
     try {
-      const isNew = await transfer(entry, placeOf(index, listed, present));
+      const place = placeOf(index, listed, present) ?? placeBehindLater(entry, there, trusted);
+      const isNew = await transfer(entry, place);
       yield { key, entry, outcome: !isNew ? 'unchanged' : dryRun ? 'missing' : 'copied' };
     } catch (error) {
       yield { key, entry, outcome: 'refused', reason: reasonOf(error) };
@@ -105,6 +106,29 @@ function placeOf(
     return told !== undefined && told.getTime() <= latest ? told : new Date(latest);
   }
   return told;
+}
+
+/**
+ * A cache tells no times, and may be behind, or be made to look so. Of two builds by one signer for the same nodes, what
+ * the signer says counts: nobody gets the older one because it came later.
+ */
+function placeBehindLater(
+  entry: SourceEntry,
+  there: readonly StoredEntry[],
+  trusted: Pick<TrustedCertificates, 'signerOf'>,
+): Date | undefined {
+  const made = madeAt(entry);
+  const use = made === undefined ? undefined : useOf(entry, trusted);
+  if (made === undefined || use === undefined) return undefined;
+  const later = there.filter((other) => (madeAt(other) ?? made) > made && useOf(other, trusted) === use);
+  const last = later.at(-1);
+  return last && new Date(last.received.getTime() - 1);
+}
+
+/** When the signer made the entry, where the entry tells: milliseconds since 1970. */
+export function madeAt({ creationDate }: Pick<SourceEntry, 'creationDate'>): number | undefined {
+  const time = creationDate === undefined ? NaN : Date.parse(creationDate);
+  return Number.isNaN(time) ? undefined : time;
 }
 
 /**

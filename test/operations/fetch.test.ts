@@ -216,6 +216,17 @@ describe('what is fetched', () => {
     expect((await recorded()).map((event) => event['entry'])).toEqual([entry.digest, own.digest]);
   });
 
+  it('signed anew stands where it stood, not before what came later', async () => {
+    const day = (number: number) => ({ more: { creation_date: `2026-01-0${number}T00:00:00.000Z` } });
+    await addRelease(upstream, theirs, { content: 'old', ...day(1) });
+    await addRelease(store, ours, { content: 'other', os: BOOKWORM });
+    await addRelease(store, theirs, { content: 'new', ...day(2) });
+    await fetch(await plan(), { signer: ours });
+    const entries = await store.directory.entries(KEY);
+    expect(entries.map(({ sha512 }) => sha512)).toEqual(['new', 'old', 'old', 'other'].map(digestOf));
+    expect(trusting(ours).signerOf(entries[1] as never)).toBeDefined();
+  });
+
   it('can be signed later, too', async () => {
     await addRelease(upstream, theirs, { content: 'archive' });
     await fetch(await plan());

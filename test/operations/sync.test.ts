@@ -200,6 +200,15 @@ describe('a sync to a running cache', () => {
     );
   });
 
+  it('leaves out what its signer made before one that only the server has', async () => {
+    const made = (day: number) => ({ more: { creation_date: `2026-01-0${day}T00:00:00.000Z` } });
+    await addRelease(from, signer, { content: 'old', ...made(1) });
+    await addRelease(from, second, { content: 'by another', ...made(1) });
+    await addRelease(server, signer, { content: 'new', ...made(2) });
+    expect(outcomesOf(await sync())).toEqual(['left-out', 'copied']);
+    expect(await order()).toEqual(['by another', 'new'].map(digestOf));
+  });
+
   it('leaves out what would overtake a newer one of its platform and signer', async () => {
     const releases: readonly (readonly [Signer, TestRelease])[] = [
       [signer, { content: 'old' }],

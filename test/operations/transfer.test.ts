@@ -21,6 +21,7 @@ import { everythingBelow, temporaryFiles } from '../http/upload-client.ts';
 import {
   addBlob,
   addRelease,
+  BOOKWORM,
   keyOf,
   makeStore,
   signRelease,
@@ -88,6 +89,43 @@ describe('what is copied', () => {
     expect(await transfer()).toEqual(['unchanged']);
     expect(await transfer({}, undated(from))).toEqual(['unchanged']);
     expect(await contentsOf(to.root)).toEqual(before);
+  });
+
+  const made = (day: number) => ({ more: { creation_date: `2026-01-0${day}T00:00:00.000Z` } });
+
+  it('from a cache does not overtake what its signer made later; what tells no date, or is of another, does', async () => {
+    const debian = { content: 'debian', os: BOOKWORM } as const;
+    for (const [by, release] of [
+      [signer, { content: '1', ...made(1) }],
+      [signer, { ...debian, ...made(1) }],
+      [stranger, { content: 'other', ...made(1) }],
+      [signer, { content: '4', ...made(4) }],
+      [signer, { content: 'undated' }],
+    ] as const)
+      await addRelease(from, by, release);
+    await addRelease(to, signer, { content: '2', ...made(2) }, at(10));
+    await addRelease(to, signer, { content: '3', ...made(3) }, at(11));
+    expect(await transfer({ trusted: trusting(signer, stranger) }, undated(from))).toEqual(
+      Array(5).fill('copied'),
+    );
+    expect(await order()).toEqual(['undated', '4', 'other', 'debian', '3', '2', '1']);
+  });
+
+  it('counts as received no later than now, whatever the source says: what comes after it is newer', async () => {
+    await addRelease(from, signer, { content: 'forged' });
+    const received = new Date('9999-12-31T23:59:59.999Z');
+    const begin = Date.now();
+    await transfer(
+      {},
+      {
+        ...from.source,
+        entries: async (key) => (await from.source.entries(key)).map((entry) => ({ ...entry, received })),
+      },
+    );
+    expect((await to.directory.entries(KEY))[0]?.received.getTime()).toBeLessThanOrEqual(Date.now());
+    expect((await to.directory.entries(KEY))[0]?.received.getTime()).toBeGreaterThanOrEqual(begin);
+    for (const content of ['1', '2', '3']) await addRelease(to, signer, { content });
+    expect(await order()).toEqual(['3', '2', '1', 'forged']);
   });
 
   it('is nothing of a key that the source does not have', async () => {

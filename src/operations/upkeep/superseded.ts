@@ -1,8 +1,6 @@
-import { z } from 'zod';
 import type { StoredEntry } from '../../cache/directory.ts';
-import type { UnverifiedEntry } from '../../cache/entry.ts';
-import { compatibilityClass } from '../../cache/platform.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
+import { useOf } from '../entry-use.ts';
 
 export interface SupersededOptions {
   /** How many are kept of what one node could install. */
@@ -32,18 +30,4 @@ export async function supersededOf(
     else if (await hasBlob(entry)) kept.set(use, count + 1);
   }
   return superseded;
-}
-
-/** Equal for two entries that serve the same nodes. */
-function useOf(entry: StoredEntry, trusted: Pick<TrustedCertificates, 'signerOf'>): string | undefined {
-  const { platform, softwareUrl, pair } = entry;
-  // What clients choose by under other keys isn't known.
-  if (platform === undefined || softwareUrl === undefined) return undefined;
-  const signer = pair[1] === '' ? '' : trusted.signerOf(entry)?.fingerprint512;
-  if (signer === undefined) return undefined;
-  return JSON.stringify([signer, compatibilityClass(platform), softwareRootOf(entry)]);
-}
-
-function softwareRootOf({ pair: [json] }: UnverifiedEntry): unknown {
-  return z.looseObject({ software_root: z.unknown() }).parse(JSON.parse(json)).software_root ?? null;
 }

@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import type { UnverifiedEntry } from '../cache/entry.ts';
+import { compatibilityClass } from '../cache/platform.ts';
+import type { TrustedCertificates } from '../cache/signature.ts';
+
+/**
+ * Equal for two entries of a key that serve the same nodes: whoever takes the one never takes what stands behind it.
+ * @returns undefined where that isn't known: it's not a release, or nobody known has signed it
+ */
+export function useOf(
+  entry: UnverifiedEntry,
+  trusted: Pick<TrustedCertificates, 'signerOf'>,
+): string | undefined {
+  const { platform, softwareUrl, pair } = entry;
+  // What clients choose by under other keys isn't known.
+  if (platform === undefined || softwareUrl === undefined) return undefined;
+  const signer = pair[1] === '' ? '' : trusted.signerOf(entry)?.fingerprint512;
+  if (signer === undefined) return undefined;
+  return JSON.stringify([signer, compatibilityClass(platform), softwareRootOf(entry)]);
+}
+
+function softwareRootOf({ pair: [json] }: UnverifiedEntry): unknown {
+  return z.looseObject({ software_root: z.unknown() }).parse(JSON.parse(json)).software_root ?? null;
+}
