@@ -1,6 +1,5 @@
 import { access } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { STORE_FILE } from '../cache/layout.ts';
 import type { Config } from '../config/config.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
@@ -39,21 +38,6 @@ export async function hintAtKey(medium: string, terminal: Terminal): Promise<voi
     terminal.tell(
       `note: ${key} travels with the medium, and whoever has it decides what nodes run as root; move it away`,
     );
-}
-
-/** Tells of a store that stands where archives were sought: nobody has signed for it as a whole. */
-export async function hintAtStore(
-  paths: readonly string[],
-  config: Config,
-  terminal: Terminal,
-): Promise<void> {
-  for (const folder of paths.map((path) => resolve(path))) {
-    const store = join(folder, 'store');
-    if (store === config.store.path || !(await isThere(join(store, STORE_FILE)))) continue;
-    terminal.tell(
-      `note: ${store} is a store without a manifest; make one where the medium comes from with: cache export ${folder}`,
-    );
-  }
 }
 
 async function isThere(path: string): Promise<boolean> {

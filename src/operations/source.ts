@@ -1,5 +1,7 @@
 import type { Blobs } from '../cache/blobs.ts';
 import type { Digest } from '../cache/digest.ts';
+import { CacheError } from '../cache/errors.ts';
+import { isLoss } from '../storage/storage-error.ts';
 import type { Directory } from '../cache/directory.ts';
 import type { UnverifiedEntry } from '../cache/entry.ts';
 import type { Key } from '../cache/key.ts';
@@ -52,6 +54,41 @@ export function sourceOfStore(
       const object = await blobs.open(digest);
       if (object === undefined) return undefined;
       return { size: object.size, pieces: readPieces(object), close: () => object.close() };
+    },
+  };
+}
+
+/**
+ * A source that tells what its disk has lost as its own fault, `incomplete`: who copies from it to another disk tells
+ * the one from the other, and goes on with the rest.
+ */
+export function tellingLoss(source: Source): Source {
+  const guarded = async <T>(read: () => Promise<T>): Promise<T> => {
+    try {
+      return await read();
+    } catch (error) {
+      throw isLoss(error) ? new CacheError('incomplete', error.message, { cause: error }) : error;
+    }
+  };
+  async function* guardedPieces(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const iterator = pieces[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const step = await guarded(() => iterator.next());
+        if (step.done) return;
+        yield step.value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  }
+  return {
+    ...source,
+    entries: (key) => guarded(() => source.entries(key)),
+    blobSize: (digest) => guarded(() => source.blobSize(digest)),
+    async openBlob(digest) {
+      const blob = await guarded(() => source.openBlob(digest));
+      return blob && { ...blob, pieces: guardedPieces(blob.pieces) };
     },
   };
 }

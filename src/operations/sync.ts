@@ -6,7 +6,7 @@ import type { Key } from '../cache/key.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import { DamagedObject } from '../cache/small-object.ts';
 import { useOf } from './entry-use.ts';
-import type { Source, SourceBlob, SourceEntry } from './source.ts';
+import { tellingLoss, type Source, type SourceBlob, type SourceEntry } from './source.ts';
 import {
   madeAt,
   missingBlob,
@@ -45,10 +45,11 @@ export interface UploadTarget extends Source {
  * @throws CacheError `storage`, `no-space`, `unavailable`: the store or the source failed
  */
 export function syncToStore(
-  source: Source,
+  from: Source,
   target: TransferTarget & { readonly custody: CustodyLog },
   { onProgress, ...options }: SyncOptions,
 ): AsyncGenerator<SyncResult> {
+  const source = tellingLoss(from);
   return forEachKey(source, async function* (key) {
     const listed = await source.entries(key);
     const results = transferEntries(key, listed, source, target, {
@@ -77,10 +78,11 @@ export function syncToStore(
  * @throws CacheError `unavailable`, `unauthorized`, `forbidden`, `no-space`, `storage`
  */
 export function syncToServer(
-  source: Source,
+  from: Source,
   target: UploadTarget,
   { trusted, dryRun = false, onProgress }: SyncOptions,
 ): AsyncGenerator<SyncResult> {
+  const source = tellingLoss(from);
   return forEachKey(source, async function* (key) {
     const listed = await source.entries(key);
     const there = await target.entries(key);
@@ -157,7 +159,7 @@ async function* forEachKey(
       if (!(error instanceof CacheError)) throw error;
       // One bad entry of another cache is an answer 500 to its key, which can't be told from worse.
       if (error.code === 'unavailable') unavailable++;
-      else if (!(error instanceof DamagedObject)) throw error;
+      else if (!(error instanceof DamagedObject) && error.code !== 'incomplete') throw error;
       if (unavailable >= UNREADABLE_IN_A_ROW) throw error;
       yield { key, outcome: 'unreadable', reason: error.message };
     }

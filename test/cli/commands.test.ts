@@ -443,8 +443,12 @@ describe('a medium with a key of its own', () => {
   it('is hinted at when another configuration is used, and not when its own is', async () => {
     await cache('init', 'medium');
     await makeArchive();
-    const other = await cache('import', 'medium');
-    expect(other.stderr).toContain(`the medium's own ${join(folder, 'medium', 'config.ini')} is not used`);
+    const other = await cache('import', join('medium', 'software'));
+    const config = join(folder, 'medium', 'config.ini');
+    expect(other.stderr).toContain(`the medium's own ${config} is not used`);
+    const whole = await cache('import', 'medium');
+    expect([whole.code, whole.stdout]).toEqual([1, '']);
+    expect(whole.stderr).toContain(`It has a configuration of its own; to use that: -c ${config}`);
     const own = await cache('import', '-c', 'medium/config.ini', 'medium');
     expect(own.stderr).not.toContain('is not used');
   });

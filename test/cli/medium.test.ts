@@ -309,12 +309,31 @@ describe('cache import of a medium', () => {
   it('of a store that nobody has signed is none, and the message says what is missing', async () => {
     await makeConnected();
     await cache('init', 'offline');
-    await rm(join(folder, 'connected', 'software'), { recursive: true });
-    const { stderr } = await expectEnd(1, cache('import', ...on('offline'), 'connected'));
-    expect(stderr).toMatch(/no archives in connected\n/);
+    const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), 'connected'));
+    expect(stdout).toBe('');
     expect(stderr).toMatch(
-      /connected\/store is a store without a manifest; make one .* cache export .*connected/,
+      /connected has no manifest\.json: nobody has signed for what is on it, .* cache export .*connected.* cache import .*connected\/software/s,
     );
+    // Who names the archives vouches for them.
+    await expectEnd(0, cache('import', ...on('offline'), join('connected', 'software')));
+    // And the site itself is not a medium from elsewhere.
+    await expectEnd(0, cache('import', ...on('connected'), 'connected'));
+  });
+
+  it('whose manifest was taken away is not signed here, with or without its store', async () => {
+    await makeConnected();
+    await cache('export', ...on('connected'), device);
+    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    const evil = await makeSoftwareRelease(join(folder, 'root'), 'https://example.com/software.cfg');
+    await packRelease(evil, join(device, 'software', 'evil-ubuntu-22.04.tar.gz'));
+    await rm(join(device, 'manifest.json'));
+    const before = await contentsOf(join(folder, 'offline'));
+    for (const what of ['store', 'software']) {
+      const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), device));
+      expect([stdout, stderr]).toEqual(['', expect.stringContaining('has no manifest.json') as string]);
+      expect(await contentsOf(join(folder, 'offline'))).toEqual(before);
+      await rm(join(device, what), { recursive: true });
+    }
   });
 });
 

@@ -9,10 +9,12 @@ import type { Signer } from '../../src/cache/signature.ts';
 import type { Source } from '../../src/operations/source.ts';
 import { syncToServer, syncToStore, type SyncOptions, type SyncResult } from '../../src/operations/sync.ts';
 import { collect } from '../fixtures/collect.ts';
+import { RAPID_CDN } from '../fixtures/entries.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
 import { createTestSigner } from '../http/test-signer.ts';
+import { temporaryFiles } from '../http/upload-client.ts';
 import { upstreamOf } from '../upstream/upstream-of.ts';
 import {
   addRelease,
@@ -59,6 +61,42 @@ describe('a sync to a store', () => {
 
   const sync = (source: Source = from.source, more: Partial<SyncOptions> = {}) =>
     collect(syncToStore(source, to, { ...options(), ...more }));
+
+  it('goes on where the disk of the source has lost a blob, or the entries of a key', async () => {
+    const third = 'https://example.com/third/software.cfg';
+    for (const [url, content] of [
+      [RAPID_CDN, 'good'],
+      [OTHER, 'lost entries'],
+      [third, 'lost blob'],
+    ] as const)
+      await addRelease(from, signer, { content, url });
+    const cause = Object.assign(new Error('i/o error'), { code: 'EIO' });
+    const failing = new CacheError('storage', "can't read: the disk fails (EIO)", { cause });
+    const source: Source = {
+      ...from.source,
+      entries: (key) => (key === keyOf({ url: OTHER }) ? Promise.reject(failing) : from.source.entries(key)),
+      openBlob: async (digest) => {
+        const blob = await from.source.openBlob(digest);
+        if (blob === undefined || digest !== digestOf('lost blob')) return blob;
+        return {
+          ...blob,
+          pieces: (async function* () {
+            yield Buffer.from('lost');
+            await Promise.reject(failing);
+          })(),
+        };
+      },
+    };
+    const results = await sync(source);
+    expect([...outcomesOf(results)].sort()).toEqual(['copied', 'refused', 'unreadable']);
+    expect(results.filter(({ outcome }) => outcome !== 'copied')).toEqual(
+      Array(2).fill(expect.objectContaining({ reason: failing.message })),
+    );
+    expect(await temporaryFiles(to.root)).toEqual([]);
+    // That of the target ends it.
+    const full = { ...to, blobs: { ...to.blobs, create: () => Promise.reject(failing) } };
+    await expectCacheError(collect(syncToStore(source, full, options())), 'storage');
+  });
 
   it('brings all that is missing, as it is, and records it; the second time it does nothing', async () => {
     await addRelease(from, signer, { content: 'one' }, at(1));

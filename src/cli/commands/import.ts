@@ -8,8 +8,9 @@ import type { MediumImportResult } from '../../operations/medium/import-medium.t
 import { EXIT, endWith } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { openImportTarget } from '../import-target.ts';
-import { hintAtMedium, hintAtStore } from '../medium-hint.ts';
+import { hintAtMedium } from '../medium-hint.ts';
 import { printMediumResults, runMediumImport } from '../medium-import.ts';
+import { refuseUnsignedMedium } from '../unsigned-medium.ts';
 import { printResults } from '../release-results.ts';
 import { readConfig } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
@@ -53,6 +54,7 @@ export async function runImport(
   options: ImportOptions,
   terminal: Terminal,
 ): Promise<Imported> {
+  for (const path of paths) await refuseUnsignedMedium(path, config);
   const media: MediumImportResult[] = [];
   const others: string[] = [];
   for (const path of paths) {
@@ -95,7 +97,6 @@ async function runArchiveImport(
   await hintAtMedium(paths, config, terminal);
   if (archives.length === 0) {
     terminal.warn(`cache: no archives in ${paths.join(', ')}`);
-    await hintAtStore(paths, config, terminal);
   }
   const system = os === undefined ? undefined : parseOs(os);
   const progress = createProgress(

@@ -87,7 +87,8 @@ export async function importMedium(
   const results: MediumImportResult[] = [];
   // The oldest first: when this is broken off, nodes are left with an older release rather than a gap.
   const order = [...judged].sort((a, b) => a.entry.received.getTime() - b.entry.received.getTime());
-  for (const one of order) {
+  for (const judgement of order) {
+    const one = await keepBlob(judgement, medium, target, options);
     const isNew = one.verified !== undefined && (await addEntry(one, one.verified, medium, target));
     const outcome = isNew || missing.has(one.entry.sha512) ? 'imported' : 'unchanged';
     results.push(resultOf(one, medium, outcome));
@@ -153,6 +154,26 @@ function resultOf(
   return hasTwin ? { ...release, outcome: 'skipped' } : { ...release, outcome: 'refused', reason };
 }
 
+/**
+ * Copying takes long, and `gc` may have removed a blob meanwhile that was there and that no entry named. From here on it
+ * has time to see the entry.
+ */
+async function keepBlob(
+  one: JudgedEntry,
+  medium: Medium,
+  target: MediumImportTarget,
+  { onProgress }: Pick<MediumImportOptions, 'onProgress'>,
+): Promise<JudgedEntry> {
+  const { key, entry, verified } = one;
+  const { sha512 } = entry;
+  if (verified === undefined || (await target.blobs.stat(sha512)) !== undefined) return one;
+  const size = medium.blobs.get(sha512)?.size;
+  if (size === undefined)
+    return { key, entry, reason: `its blob ${sha512} was removed from the store meanwhile` };
+  await copyBlobs(medium, new Map([[sha512, size]]), target, onProgress === undefined ? {} : { onProgress });
+  return one;
+}
+
 async function addEntry(
   { key, entry }: MediumEntry,
   verified: VerifiedEntry,
@@ -172,7 +193,7 @@ async function copyBlobs(
   medium: Medium,
   missing: ReadonlyMap<Digest, number>,
   target: MediumImportTarget,
-  { checkRoom, onTotal, onProgress }: MediumImportOptions,
+  { checkRoom, onTotal, onProgress }: Pick<MediumImportOptions, 'checkRoom' | 'onTotal' | 'onProgress'>,
 ): Promise<void> {
   const total = sumOf(missing.values());
   await checkRoom?.(total);

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { chmod, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -38,6 +39,23 @@ beforeEach(async () => {
 });
 
 describe('an import of a medium', () => {
+  it('adds no entry whose blob was removed meanwhile: it is copied again, or the entry refused', async () => {
+    await exportTo(medium, trip.connected);
+    const { blobs } = trip.offline.site;
+    await importFrom(medium, trip.offline);
+    for (const { key, entry } of [trip.cdn, trip.kvm])
+      await trip.offline.site.directory.remove(key, entry.digest);
+    // As gc does, between the look at what is there and the entries: here it is when the other blob is copied.
+    await blobs.remove(trip.kvm.sha512);
+    const results = await importFrom(medium, trip.offline, {
+      onProgress: () => {
+        rmSync(join(trip.offline.root, 'bcache', trip.cdn.sha512), { force: true });
+      },
+    });
+    expect(results.map(({ outcome }) => outcome)).toEqual(['imported', 'imported']);
+    for (const { sha512 } of [trip.cdn, trip.kvm]) expect(await hasGoodBlob(trip.offline, sha512)).toBe(true);
+  });
+
   it('brings blobs and entries, records who came how, and changes nothing the second time', async () => {
     await exportTo(medium, trip.connected);
     const results = await importFrom(medium, trip.offline);
