@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { CacheError } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import type { Config } from '../config/config.ts';
-import { isMedium, openMedium } from '../operations/medium/open-medium.ts';
+import { isMedium, openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { sourceOfStore, type Source } from '../operations/source.ts';
 import type { UploadTarget } from '../operations/sync.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
@@ -24,12 +24,36 @@ export async function openSource(
   terminal: Terminal,
   options: ServerOptions = {},
 ): Promise<Source> {
-  if (isUrl(text)) return openServer('URL', text, config, options);
-  const folder = resolve(text);
-  if (await isMedium(folder)) return (await openMedium(folder, await readOwnTrusted(config))).source;
+  return (await openPlace(text, config, terminal, options)).source;
+}
+
+/** As `openSource`, and the medium where it is one. */
+export async function openPlace(
+  text: string,
+  config: Config,
+  terminal: Terminal,
+  options: ServerOptions = {},
+): Promise<{ readonly source: Source; readonly medium?: Medium }> {
+  if (isUrl(text)) return { source: await openServer('URL', text, config, options) };
+  const folder = folderOf(text);
+  if (await isMedium(folder)) {
+    const medium = await openMedium(folder, await readOwnTrusted(config));
+    return { source: medium.source, medium };
+  }
   const path = await storeIn(folder);
+  if ((await statIfThere(path)) === undefined)
+    throw new CacheError(
+      'usage',
+      `${text}: no such folder, or its disk is not mounted; name the folder of a store, a medium, or the URL of a running cache`,
+    );
   const there = { ...config, store: { ...config.store, path } };
-  return sourceOfStore(await openStore(there, terminal, { write: false }), path);
+  return { source: sourceOfStore(await openStore(there, terminal, { write: false }), path) };
+}
+
+function folderOf(text: string): string {
+  // An empty variable of a script would be the folder that it stands in.
+  if (text === '') throw new CacheError('usage', 'an empty name; name a folder or a URL');
+  return resolve(text);
 }
 
 /** What a person names to write to. */
@@ -52,7 +76,7 @@ export async function openTarget(
     const server = await openServer('URL', text, config, options);
     return { kind: 'server', name: server.name, server };
   }
-  const folder = resolve(text);
+  const folder = folderOf(text);
   if (await isMedium(folder)) {
     throw new CacheError(
       'usage',

@@ -154,6 +154,7 @@ export function createProgram(): Command {
       'folder of a store, which is made if there is none, or URL of a cache that takes uploads',
     )
     .option('--ca <file>', 'PEM certificates that sign those of the servers, or their own')
+    .option('--accept-older', 'take a medium although a newer one of the same origin was imported')
     .option('-n, --dry-run', 'show what would be copied and write nothing')
     .option('--json', 'print the result as JSON')
     .action(async (from: string, to: string, options: SyncOptions) =>

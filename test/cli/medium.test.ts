@@ -112,6 +112,9 @@ describe('a trip over the air gap', () => {
     await expectEnd(0, cache('import', ...on('offline'), second));
     const older = await expectEnd(1, cache('import', ...on('offline'), device));
     expect(older.stderr).toMatch(/device is older than a medium that came before.*--accept-older/);
+    const synced = await expectEnd(1, cache('sync', ...on('offline'), device, 'offline'));
+    expect(synced.stderr).toMatch(/device is older than a medium that came before.*--accept-older/);
+    await expectEnd(0, cache('sync', ...on('offline'), '--accept-older', device, 'offline'));
     await expectEnd(0, cache('import', ...on('offline'), '--accept-older', device));
   });
 });

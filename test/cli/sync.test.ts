@@ -92,6 +92,20 @@ describe('sync', () => {
     expect(json.code).toBe(1);
   });
 
+  it('ends with 2 for a source that is not there, or has no name, and makes nothing', async () => {
+    const before = await contentsOf(folder);
+    for (const [args, message] of [
+      [['typo', 'to'], /typo: no such folder, or its disk is not mounted; name the folder of a store/],
+      [['', 'to'], /an empty name; name a folder or a URL/],
+      [['from', ''], /an empty name; name a folder or a URL/],
+    ] as const) {
+      const { code, stdout, stderr } = await cache('sync', ...args);
+      expect([code, stdout], stderr).toEqual([2, '']);
+      expect(stderr).toMatch(message);
+    }
+    expect(await contentsOf(folder)).toEqual(before);
+  });
+
   it('reads the store of a medium, and adds to it', async () => {
     await mkdir(join(folder, 'medium', 'software'), { recursive: true });
     await addRelease(await makeStore(join(folder, 'medium', 'store')), signer, { content: 'one' });
@@ -216,8 +230,9 @@ describe('wrong usage ends with 2', () => {
   });
 
   it('but a source that is no store ends with 3', async () => {
+    await mkdir(join(folder, 'none'));
     const { code, stderr } = await cache('sync', 'none', 'to');
-    expect(stderr).toMatch(/there is no store at .*none; is its disk mounted\?/);
+    expect(stderr).toMatch(/none is not a store: it has no store\.json/);
     expect(code).toBe(3);
     expect(await readdir(folder)).not.toContain('to');
   });

@@ -1,9 +1,10 @@
 import { CacheError } from '../../cache/errors.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
+import { checkIsNewest } from '../../operations/medium/import-medium.ts';
 import { syncToServer, syncToStore, type SyncResult } from '../../operations/sync.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
-import { isSamePlace, openSource, openTarget } from '../place.ts';
+import { isSamePlace, openPlace, openTarget } from '../place.ts';
 import { readConfig, readTrusted } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { byUrlOrKey } from '../terminal/format.ts';
@@ -12,6 +13,7 @@ import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
 export interface SyncOptions extends CommonOptions {
   readonly ca?: string;
+  readonly acceptOlder?: boolean;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -33,13 +35,15 @@ interface Summary {
 }
 
 export async function sync(from: string, to: string, options: SyncOptions): Promise<void> {
-  const { ca, quiet = false, dryRun = false, json = false } = options;
+  const { ca, quiet = false, dryRun = false, json = false, acceptOlder = false } = options;
   const terminal = createTerminal({ quiet });
   const config = await readConfig(options.config);
   if (await isSamePlace(from, to)) throw new CacheError('usage', 'FROM and TO are the same; name two places');
-  const source = await openSource(from, config, terminal, { ca });
+  const { source, medium } = await openPlace(from, config, terminal, { ca });
   const trusted = await readTrusted(config);
   const target = await openTarget(to, config, terminal, { ca, dryRun });
+  if (medium !== undefined && target.kind === 'store' && !acceptOlder)
+    await checkIsNewest(medium, target.store.storage);
   const progress = createProgress(undefined, { quiet });
   const syncOptions = {
     ...{ trusted, dryRun },

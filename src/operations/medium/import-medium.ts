@@ -97,7 +97,8 @@ export async function importMedium(
   return results;
 }
 
-async function checkIsNewest(medium: Medium, storage: ObjectStorage): Promise<void> {
+/** @throws CacheError `untrusted`: a newer one of the same origin was imported into this store */
+export async function checkIsNewest(medium: Medium, storage: ObjectStorage): Promise<void> {
   const { serial, created } = medium.manifest;
   const highest = await highestArrived(storage, medium);
   if (serial >= highest) return;
