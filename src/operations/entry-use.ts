@@ -19,6 +19,7 @@ export function useOf(
   return JSON.stringify([signer, compatibilityClass(platform), softwareRootOf(entry)]);
 }
 
-function softwareRootOf({ pair: [json] }: UnverifiedEntry): unknown {
+/** Where the release must be unpacked, as the signed text tells it; null where it doesn't. */
+export function softwareRootOf({ pair: [json] }: UnverifiedEntry): unknown {
   return z.looseObject({ software_root: z.unknown() }).parse(JSON.parse(json)).software_root ?? null;
 }

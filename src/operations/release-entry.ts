@@ -3,6 +3,7 @@ import type { Digest } from '../cache/digest.ts';
 import { noneIfDamaged, type Directory } from '../cache/directory.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import type { ReleaseIdentity } from './release-identity.ts';
+import { softwareRootOf } from './entry-use.ts';
 
 /** A release whose archive is in the store already. */
 export interface StoredRelease extends ReleaseIdentity {
@@ -48,6 +49,7 @@ export async function addReleaseEntry(
       entry.sha512 === sha512 &&
       entry.platform?.multiarch === platform.multiarch &&
       entry.platform.os.join() === platform.os.join() &&
+      (softwareRootOf(entry) ?? softwareRoot) === softwareRoot &&
       trusted.signerOf(entry) !== undefined,
   );
   if (known !== undefined) return { entry: known.digest, isNew: false };

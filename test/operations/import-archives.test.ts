@@ -213,6 +213,19 @@ describe('an archive that is all right', () => {
     expect(outcomesOf(await site.import([copy]))).toEqual(['refused']);
   });
 
+  it('is signed anew for another software root, and not again for the same', async () => {
+    const path = await makeArchive(site, FILE, KVM);
+    for (const [softwareRoot, outcome] of [
+      ['/opt/wrong', 'imported'],
+      ['/opt/slapgrid', 'imported'],
+      ['/opt/slapgrid', 'unchanged'],
+      ['/opt/wrong', 'unchanged'],
+    ] as const)
+      expect(outcomesOf(await site.import([path], { softwareRoot, recheck: true })), softwareRoot).toEqual([
+        outcome,
+      ]);
+  });
+
   it.each([
     ['its entry is', () => join('bdir', KVM_KEY)],
     ['its blob is', () => 'bcache'],

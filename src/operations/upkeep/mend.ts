@@ -74,8 +74,11 @@ export function createMender(
   };
 
   const putAway = async (finding: Finding): Promise<Mended> => {
-    // Looked at once more: a fault that has passed, or a good copy that has come, is not put away.
+    // Looked at once more: a fault that has passed, or a good copy that has come, is not put away; nor one that came
+    // during that look, which takes minutes for a large blob.
+    const before = await modifiedOf(finding, store);
     if (!(await isStillBad(finding, store))) return { outcome: 'gone' };
+    if ((await modifiedOf(finding, store)) !== before) return { outcome: 'gone' };
     const quarantined = await quarantine.move(finding.path);
     if (quarantined === undefined) return { outcome: 'gone' };
     await custody.record({ ...eventOf(finding), action: 'repair', target: quarantined });
@@ -119,6 +122,16 @@ async function healFrom(
   if (path.startsWith(BLOBS)) {
     if (sha512 !== undefined) await healBlob(sha512, source, target, options);
   } else if (key !== undefined && entry !== undefined) await healEntry(key, entry, source, target, options);
+}
+
+/** When a blob was written; undefined for anything else, and where the disk doesn't tell. */
+async function modifiedOf({ path, sha512 }: Finding, { blobs }: StoreToVerify): Promise<number | undefined> {
+  if (!path.startsWith(BLOBS) || sha512 === undefined) return undefined;
+  const stat = await blobs.stat(sha512).catch((error: unknown) => {
+    if (!(error instanceof CacheError)) throw error;
+    return undefined;
+  });
+  return stat?.modified;
 }
 
 async function isStillBad(

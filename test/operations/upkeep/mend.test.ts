@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { digestOf } from '../../../src/cache/digest.ts';
+import { digestOf, type Digest } from '../../../src/cache/digest.ts';
 import type { VerifiedEntry } from '../../../src/cache/entry.ts';
 import { CacheError } from '../../../src/cache/errors.ts';
 import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
@@ -255,6 +255,36 @@ describe('repair', () => {
     for (const entry of entries) await flipBit(store.root, blobName(entry.sha512));
     await rm(join(good.root, blobName(entries[0]?.sha512 ?? digestOf(''))));
     expect(outcomes(await mend({ repair: true, sources: [good.source] }))).toEqual(['healed', 'quarantined']);
+  });
+
+  it('does not put away a good blob that came while the bad one was looked at once more', async () => {
+    const [entry] = await addReleases(1);
+    if (entry === undefined) throw new Error('none was added');
+    await flipBit(store.root, blobName(entry.sha512));
+    const opened = await openToVerify(store.root);
+    const { findings } = await verifyAll(opened, trusted);
+    const blobs = {
+      ...opened.blobs,
+      open: async (digest: Digest) => {
+        const object = await opened.blobs.open(digest);
+        return (
+          object && {
+            ...object,
+            close: async () => {
+              await object.close();
+              await new Promise((resolve) => setTimeout(resolve, 20));
+              await addBlob(store.blobs, contentOf(0));
+            },
+          }
+        );
+      },
+    };
+    const mender = createMender(
+      { ...opened, blobs },
+      { repair: true, sources: [], trusted, custody: store.custody },
+    );
+    for (const finding of findings) expect(await mender(finding)).toEqual({ outcome: 'gone' });
+    await expectWhole();
   });
 
   it('leaves alone what is right by now', async () => {
