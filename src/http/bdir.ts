@@ -13,7 +13,7 @@ import { acceptUnsigned, type TrustedCertificates } from '../cache/signature.ts'
 import { requireRole, type AccessControl } from './access-control.ts';
 import type { HttpEnv } from './http-env.ts';
 import { createEntryLists, type EntryList } from './entry-lists.ts';
-import { matchesEtag } from './etag.ts';
+import { allowsEtag, matchesEtag } from './etag.ts';
 import { createKeyList } from './key-list.ts';
 import { byMethod } from './methods.ts';
 import { announcedLength, receiveBody } from './request-body.ts';
@@ -47,7 +47,7 @@ export function createDirectoryRoutes(
     if (list === undefined) throw new CacheError('not-found', `no entry for key ${key}`);
     const { body, etag, headers } = list;
     const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = c.env.incoming.headers;
-    if (ifMatch !== undefined && !matchesEtag(ifMatch, etag)) return new Response(null, { status: 412 });
+    if (!allowsEtag(ifMatch, etag)) return new Response(null, { status: 412 });
     if (matchesEtag(ifNoneMatch, etag)) {
       return new Response(null, { status: 304, headers: { ETag: etag, 'Cache-Control': 'no-cache' } });
     }

@@ -1,5 +1,5 @@
 import type { Digest } from '../cache/digest.ts';
-import { matchesEtag } from './etag.ts';
+import { allowsEtag, matchesEtag } from './etag.ts';
 import { parseRange, type ByteRange } from './range.ts';
 
 /** What a request says about which bytes it wants, and whether it wants any. */
@@ -32,8 +32,7 @@ export function answerFor(
     // A digest names the same bytes for ever.
     'Cache-Control': 'public, max-age=31536000, immutable',
   };
-  if (ifMatch !== undefined && !matchesEtag(ifMatch, etag))
-    return { status: 412, headers: { ...headers, 'Content-Length': '0' } };
+  if (!allowsEtag(ifMatch, etag)) return { status: 412, headers: { ...headers, 'Content-Length': '0' } };
   if (matchesEtag(ifNoneMatch, etag)) return { status: 304, headers };
   const part =
     range === undefined || (ifRange !== undefined && ifRange !== etag) ? undefined : parseRange(range, size);

@@ -2,5 +2,14 @@
 export function matchesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false;
   if (ifNoneMatch === etag || ifNoneMatch.trim() === '*') return true;
-  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+  return tagsOf(ifNoneMatch).some((tag) => tag.replace(/^W\//, '') === etag);
+}
+
+/** Whether `If-Match` lets a request through: the comparison is the strong one (RFC 9110, 13.1.1). */
+export function allowsEtag(ifMatch: string | undefined, etag: string): boolean {
+  return ifMatch === undefined || ifMatch.trim() === '*' || tagsOf(ifMatch).includes(etag);
+}
+
+function tagsOf(list: string): readonly string[] {
+  return list.split(',').map((tag) => tag.trim());
 }
