@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { readFileSync } from 'node:fs';
+import { SOFTWARE_ROOT } from '../cache/software-root.ts';
 import type { CommonOptions } from './common-options.ts';
 import type { ExportOptions } from './commands/export.ts';
 import type { CheckOptions } from './commands/check.ts';
@@ -85,7 +86,7 @@ export function createProgram(): Command {
       '--multiarch <name>',
       'machine it was built for, such as x86_64-linux-gnu (default: told by the programs inside)',
     )
-    .option('--software-root <folder>', 'where it was built and must be unpacked', '/opt/slapgrid')
+    .option('--software-root <folder>', `where it was built and must be unpacked (default: ${SOFTWARE_ROOT})`)
     .option('--quick', 'look into the archives only until URL and platform are known: damage may stay unseen')
     .option('--recheck', 'read archives again that were imported before and have not changed since')
     .option('--accept-older', 'take a medium although a newer one of the same origin was imported')

@@ -20,8 +20,8 @@ import {
 } from './release-identity.ts';
 
 export interface ImportOptions extends StatedIdentity {
-  /** Where the releases were built and must be unpacked. */
-  readonly softwareRoot: string;
+  /** Where the releases were built and must be unpacked; see `EntryOrigin`. */
+  readonly softwareRoot?: string | undefined;
   /** Where to; left out in a dry run, which writes nothing. */
   readonly target?: ImportTarget;
   /** Reads archives that were imported before, too. */
@@ -146,7 +146,7 @@ function fingerprintOf(archive: ArchiveFile, file: string, options: ImportOption
   return [
     ...[resolve(archive.path), archive.size, archive.modified],
     ...[url ?? null, os ?? null, multiarch ?? null, software.get(name) ?? null, software.get(base) ?? null],
-    ...[softwareRoot, quick, target?.signer.certificate ?? null],
+    ...[softwareRoot ?? null, quick, target?.signer.certificate ?? null],
     target?.trusted.certificates.map(({ fingerprint512 }) => fingerprint512) ?? null,
   ];
 }

@@ -3,6 +3,7 @@ import type { Digest } from '../cache/digest.ts';
 import { noneIfDamaged, type Directory } from '../cache/directory.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import type { ReleaseIdentity } from './release-identity.ts';
+import { SOFTWARE_ROOT } from '../cache/software-root.ts';
 import { softwareRootOf } from './entry-use.ts';
 
 /** A release whose archive is in the store already. */
@@ -28,8 +29,11 @@ export interface EntryOrigin {
   readonly action: CustodyAction;
   /** Path of what the release came from. */
   readonly source: string;
-  /** Where the release was built and must be unpacked. */
-  readonly softwareRoot: string;
+  /**
+   * Where the release was built and must be unpacked. Where nobody says, an entry for any folder will do, and a new one is
+   * for the usual folder.
+   */
+  readonly softwareRoot?: string | undefined;
   readonly now?: (() => Date) | undefined;
 }
 
@@ -49,14 +53,14 @@ export async function addReleaseEntry(
       entry.sha512 === sha512 &&
       entry.platform?.multiarch === platform.multiarch &&
       entry.platform.os.join() === platform.os.join() &&
-      (softwareRootOf(entry) ?? softwareRoot) === softwareRoot &&
+      (softwareRoot === undefined || (softwareRootOf(entry) ?? softwareRoot) === softwareRoot) &&
       trusted.signerOf(entry) !== undefined,
   );
   if (known !== undefined) return { entry: known.digest, isNew: false };
   const members = {
     sha512,
     software_url: softwareUrl,
-    software_root: softwareRoot,
+    software_root: softwareRoot ?? SOFTWARE_ROOT,
     multiarch: platform.multiarch,
     os: platform.os,
     file,

@@ -63,7 +63,6 @@ export async function makeImportSite(minFreeSpace = 0): Promise<ImportSite> {
       const results: ImportResult[] = [];
       const stated = {
         software: new Map<string, string>(),
-        softwareRoot: '/opt/slapgrid',
         target,
         ...options,
       };

@@ -20,7 +20,7 @@ export interface ImportOptions extends CommonOptions {
   readonly url?: string;
   readonly os?: string;
   readonly multiarch?: string;
-  readonly softwareRoot: string;
+  readonly softwareRoot?: string;
   readonly dryRun?: boolean;
   readonly quick?: boolean;
   readonly recheck?: boolean;

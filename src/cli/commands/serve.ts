@@ -80,10 +80,7 @@ async function begin(
   log: ServerLog,
 ): Promise<void> {
   if (Array.isArray(paths)) {
-    printImported(
-      await runImport(paths, config, { softwareRoot: '/opt/slapgrid', quiet }, terminal),
-      terminal,
-    );
+    printImported(await runImport(paths, config, { quiet }, terminal), terminal);
   }
   if (!quiet) await printWelcome(listeners, config, terminal);
   log.info(`serving ${config.store.path} on ${listeners.map(({ url }) => url).join(' ')}`);
