@@ -3,6 +3,7 @@ import { digestOf, type Digest } from './digest.ts';
 import {
   checkBinding,
   ENTRY_SIZE_LIMIT,
+  madeAt,
   parseEntry,
   type UnverifiedEntry,
   type VerifiedEntry,
@@ -183,7 +184,11 @@ function checkOf(received: string, digest: Digest): string {
   return digestOf(`${received} ${digest}`).slice(0, 16);
 }
 
-/** The order of a key's entries. */
+/** The order of a key's entries. Several can have got one place: before what is newer; then the one made last is first. */
 export function newestFirst(a: StoredEntry, b: StoredEntry): number {
-  return b.received.getTime() - a.received.getTime() || (a.digest < b.digest ? -1 : 1);
+  return (
+    b.received.getTime() - a.received.getTime() ||
+    (madeAt(b) ?? 0) - (madeAt(a) ?? 0) ||
+    (a.digest < b.digest ? -1 : 1)
+  );
 }

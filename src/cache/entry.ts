@@ -109,6 +109,12 @@ export function parseEntry(value: unknown): UnverifiedEntry {
   };
 }
 
+/** When the signer made the entry, where the entry tells: milliseconds since 1970. */
+export function madeAt({ creationDate }: Pick<UnverifiedEntry, 'creationDate'>): number | undefined {
+  const time = creationDate === undefined ? NaN : Date.parse(creationDate);
+  return Number.isNaN(time) ? undefined : time;
+}
+
 /** Old clients broke the base64 of a signature into lines; Python's decoder, like this, takes no other white space. */
 export function withoutLineBreaks(signature: string): string {
   return signature.replace(/[ \t\r\n]+/g, '');

@@ -172,10 +172,9 @@ export async function* fetchPlanned(
     // The same text, under another signature: what the source says of it stays as it is.
     const signed = by.sign(entry.pair[0]);
     if (options.dryRun) return !(await target.directory.digests(key)).includes(signed.digest);
-    // In the place of the one that it stands for, which need not be the first.
+    // In the very place of the one that it stands for: a millisecond later could be that of the entry before it.
     const original = await target.directory.entry(key, entry.digest);
-    const place = original && new Date(original.received.getTime() + 1);
-    const isNew = await target.directory.add(key, signed, place);
+    const isNew = await target.directory.add(key, signed, original?.received);
     if (isNew) await record(signed, size);
     return isNew;
   }

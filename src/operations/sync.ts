@@ -1,6 +1,6 @@
 import type { CustodyLog } from '../cache/custody.ts';
 import type { Digest } from '../cache/digest.ts';
-import { checkBinding, type EntryPair } from '../cache/entry.ts';
+import { checkBinding, madeAt, type EntryPair } from '../cache/entry.ts';
 import { CacheError } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
@@ -8,7 +8,6 @@ import { DamagedObject } from '../cache/small-object.ts';
 import { useOf } from './entry-use.ts';
 import { tellingLoss, type Source, type SourceBlob, type SourceEntry } from './source.ts';
 import {
-  madeAt,
   missingBlob,
   reasonOf,
   transferEntries,

@@ -1,7 +1,7 @@
 import type { Blobs } from '../cache/blobs.ts';
 import type { Digest } from '../cache/digest.ts';
 import { noneIfDamaged, type Directory, type StoredEntry } from '../cache/directory.ts';
-import { checkBinding } from '../cache/entry.ts';
+import { checkBinding, madeAt } from '../cache/entry.ts';
 import { CacheError, type ErrorCode } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
@@ -123,12 +123,6 @@ function placeBehindLater(
   const later = there.filter((other) => (madeAt(other) ?? made) > made && useOf(other, trusted) === use);
   const last = later.at(-1);
   return last && new Date(last.received.getTime() - 1);
-}
-
-/** When the signer made the entry, where the entry tells: milliseconds since 1970. */
-export function madeAt({ creationDate }: Pick<SourceEntry, 'creationDate'>): number | undefined {
-  const time = creationDate === undefined ? NaN : Date.parse(creationDate);
-  return Number.isNaN(time) ? undefined : time;
 }
 
 /**

@@ -111,6 +111,14 @@ describe('what is copied', () => {
     expect(await order()).toEqual(['undated', '4', 'other', 'debian', '3', '2', '1']);
   });
 
+  it('of several that its signer made before what is there, the one made last stands first', async () => {
+    const days = [1, 2, 3, 4, 5, 6];
+    for (const day of days) await addRelease(from, signer, { content: `${day}`, ...made(day) });
+    await addRelease(to, signer, { content: '7', ...made(7) });
+    await transfer({}, undated(from));
+    expect(await order()).toEqual(['7', '6', '5', '4', '3', '2', '1']);
+  });
+
   it('counts as received no later than now, whatever the source says: what comes after it is newer', async () => {
     await addRelease(from, signer, { content: 'forged' });
     const received = new Date('9999-12-31T23:59:59.999Z');
