@@ -25,6 +25,12 @@ const UNREADABLE: readonly Magic[] = [
   ['compress (.Z)', [0x1f, 0x9d]],
 ];
 
+/** Zstandard data may begin with a frame of anything; its first byte's last four bits are anything, too. */
+const SKIPPABLE_FRAME: Magic = ['Zstandard', [0x50, 0x2a, 0x4d, 0x18]];
+const LZMA_PROPERTIES_LIMIT = 9 * 5 * 5;
+/** liblzma takes no old LZMA data that claims to be larger than this, in bytes. */
+const LZMA_SIZE_LIMIT = 2 ** 38;
+
 const FOREIGN: readonly Magic[] = [
   ['zip', [0x50, 0x4b, 0x03, 0x04]],
   ['zip', [0x50, 0x4b, 0x05, 0x06]],
@@ -39,9 +45,16 @@ const FOREIGN: readonly Magic[] = [
  */
 export function detectCompression(head: Uint8Array): Compression {
   if (head.length === 0) throw new CacheError('invalid-archive', 'the file is empty');
-  // A tar comes first: its first bytes are a file name, which may look like anything.
-  if (isTarBlock(head)) return 'none';
   const readable = find(READABLE, head);
+  // The first bytes of a tar are a file name, which may look like anything.
+  if (isTarBlock(head)) {
+    const other = readable ?? compressionForPython(head);
+    if (other === undefined) return 'none';
+    throw new CacheError(
+      'invalid-archive',
+      `a tar and ${other} data in one: programs disagree about what is in it; pack it again`,
+    );
+  }
   if (readable !== undefined) return readable;
   const unreadable = find(UNREADABLE, head);
   if (unreadable !== undefined) {
@@ -62,6 +75,27 @@ function find<Name extends string>(
   head: Uint8Array,
 ): Name | undefined {
   return magics.find(([, bytes]) => bytes.every((byte, index) => head[index] === byte))?.[0];
+}
+
+/** How Python's tarfile would decompress what is a tar, too: it tries that first, and some compressions have no magic. */
+function compressionForPython(head: Uint8Array): string | undefined {
+  const unreadable = find(UNREADABLE, head);
+  if (unreadable !== undefined) return unreadable;
+  const [first = 0, ...rest] = head.subarray(0, SKIPPABLE_FRAME[1].length);
+  return (
+    find([SKIPPABLE_FRAME], Uint8Array.of(first & 0xf0, ...rest)) ?? (isOldLzma(head) ? 'LZMA' : undefined)
+  );
+}
+
+/** What liblzma makes sure of before it decompresses: properties, size of the dictionary, size of the content. */
+function isOldLzma(head: Uint8Array): boolean {
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
+  if (bytes.length < 13 || bytes.readUInt8(0) >= LZMA_PROPERTIES_LIMIT) return false;
+  const dictionary = bytes.readUInt32LE(1);
+  // A power of two, or one and a half.
+  const isUsual = dictionary === 2 ** 32 - 1 || /^1?10*$/.test(dictionary.toString(2));
+  const size = bytes.readBigUInt64LE(5);
+  return isUsual && (size === 2n ** 64n - 1n || (size > 0n && size < BigInt(LZMA_SIZE_LIMIT)));
 }
 
 function describe(head: Uint8Array): string {

@@ -18,6 +18,8 @@ export interface MemberRules {
   firstFolder(): string | undefined;
 }
 
+/** Some bytes are remembered of each. A release has some hundred thousand. */
+const MEMBER_LIMIT = 5_000_000;
 /** With more top-level members than this, nothing is gained by reading on. */
 const TOP_LEVEL_LIMIT = 20;
 const NAMED = 4;
@@ -25,15 +27,16 @@ const NAMED = 4;
 export function createMemberRules(): MemberRules {
   /** The top-level names, and the kind of those that are no folder. */
   const top = new Map<string, TarMember['kind'] | 'folder'>();
-  const symlinks = new Set<string>();
-  /** The folders of the last member, outermost first, none of which is a symlink: members come folder by folder. */
+  /** What stands where; the folders that members lie in, too. Each name comes once, so that this can't change. */
+  const places = new Map<string, TarMember['kind']>();
+  /** The folders of the last member, outermost first, which are good: members come folder by folder. */
   let clear: readonly string[] = [];
 
   function check(member: TarMember): readonly string[] {
     const { kind, path, linkTarget } = member;
     const components = checkPath(path, 'member');
     const [first] = components;
-    if ((first === undefined || path.endsWith('/')) && kind !== 'directory') {
+    if (isFolderName(path) && kind !== 'directory') {
       throw refused(`member ${quoteBriefly(path)} can't be unpacked: its name is that of a folder`);
     }
     if (kind === 'device') throw refused(`member ${quoteBriefly(path)} is a device file`);
@@ -42,34 +45,68 @@ export function createMemberRules(): MemberRules {
         `symbolic link ${quoteBriefly(path)} can't be unpacked: its target is empty or holds a NUL`,
       );
     }
-    checkNotThroughSymlink(path, components);
+    if (first === undefined) {
+      throw refused(
+        `member ${quoteBriefly(path)} would give its owner and mode to the software root of the nodes; pack it again with: tar -C ROOT -czf ARCHIVE FOLDER`,
+      );
+    }
+    checkFolders(path, components);
     if (kind === 'hard-link') checkHardLink(member, components);
-    // It isn't in `clear`, which is its own folders now.
-    if (kind === 'symlink') symlinks.add(components.join('/'));
-    if (first !== undefined) noteTop(first, components.length > 1 || kind === 'directory' ? 'folder' : kind);
+    place(member, components.join('/'));
+    noteTop(first, components.length > 1 || kind === 'directory' ? 'folder' : kind);
     return components;
+  }
+
+  /**
+   * The second of a name would be written, or would get its owner and mode, through the symbolic or hard link that the first
+   * made: Python's tarfile opens what is there.
+   */
+  function place({ kind, path }: TarMember, where: string): void {
+    const before = places.get(where);
+    if (before !== undefined && (before !== 'directory' || kind !== 'directory'))
+      throw refused(`member ${quoteBriefly(path)} comes twice, first as ${NAMES[before]}; pack it again`);
+    places.set(where, kind);
+    if (places.size > MEMBER_LIMIT) throw refused(`more than ${MEMBER_LIMIT} members`);
   }
 
   function checkHardLink({ path, linkTarget }: TarMember, components: readonly string[]): void {
     const target = checkPath(linkTarget, `hard link ${quoteBriefly(path)}: target`);
+    if (isFolderName(linkTarget))
+      throw refused(`hard link ${quoteBriefly(path)} is one of a folder, by its name`);
     if (target.length < 2 || target[0] !== components[0]) {
       throw refused(
         `hard link ${quoteBriefly(path)} leads out of its folder, to ${quoteBriefly(linkTarget)}`,
       );
     }
-    checkNotThroughSymlink(linkTarget, target);
+    checkFolders(linkTarget, target);
+    const kind = places.get(target.join('/'));
+    const what = `hard link ${quoteBriefly(path)} is another name of `;
+    if (kind === undefined)
+      throw refused(`${what}${quoteBriefly(linkTarget)}, which does not come before it; pack it again`);
+    if (kind === 'directory') throw refused(`${what}${quoteBriefly(linkTarget)}, which is a folder`);
+    // Python's tarfile gives owner and mode to what the symbolic link leads to.
+    if (kind === 'symlink')
+      throw refused(
+        `${what}the symbolic link ${quoteBriefly(linkTarget)}, through which nodes would change what it leads to; pack it again with cache pack, or with tar --hard-dereference`,
+      );
   }
 
-  function checkNotThroughSymlink(path: string, components: readonly string[]): void {
+  /** None of them may be anything else than a folder. */
+  function checkFolders(path: string, components: readonly string[]): void {
     const folders = components.slice(0, -1);
     let depth = 0;
     while (depth < folders.length && folders[depth] === clear[depth]) depth++;
     while (depth < folders.length) {
       depth++;
       const folder = folders.slice(0, depth).join('/');
-      if (symlinks.has(folder)) {
+      const kind = places.get(folder) ?? 'directory';
+      if (kind === 'symlink')
         throw refused(`member ${quoteBriefly(path)} lies behind the symbolic link ${quoteBriefly(folder)}`);
-      }
+      if (kind !== 'directory')
+        throw refused(
+          `member ${quoteBriefly(path)} lies in ${quoteBriefly(folder)}, which is ${NAMES[kind]}`,
+        );
+      places.set(folder, kind);
     }
     clear = folders;
   }
@@ -112,9 +149,14 @@ const NAMES: Readonly<Record<TarMember['kind'], string>> = {
   fifo: 'a named pipe',
 };
 
-/** The components of a path as recorded in a tar; `.` and repeated slashes, as `tar -C ROOT .` leaves them, go. */
+/** The components of a path as recorded in a tar; `.` and repeated slashes, as `tar -C ROOT ./FOLDER` leaves them, go. */
 function componentsOf(path: string): readonly string[] {
   return path.split('/').filter((component) => component !== '' && component !== '.');
+}
+
+/** Whether a path can only be that of a folder: it ends with `/`, or with `.`. */
+function isFolderName(path: string): boolean {
+  return /(^|\/)\.?$/.test(path);
 }
 
 function checkPath(path: string, whose: string): readonly string[] {

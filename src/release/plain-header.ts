@@ -17,8 +17,9 @@ const NUMBERS: readonly Field[] = [
 ];
 /** Further ones that tar's Header reads: atime, ctime. */
 const TIMES = [476, 488] as const;
-/** A number that begins with a byte of this or more is in base 256. */
+/** A number that begins with a byte of this or more is in base 256: with this one, or if it is negative, with the other. */
 const BASE_256 = 0x80;
+const BASE_256_NEGATIVE = 0xff;
 
 /** What of a header decides how the walk goes on, beside the names. */
 export interface PlainHeader {
@@ -65,14 +66,37 @@ function checksumOf(block: Buffer): number {
 }
 
 /**
- * Whether Python's tarfile reads all numbers of the header. One that it doesn't, it takes for the end of the tar
- * without a word, where tar's Header goes on.
+ * Whether Python's tarfile takes the block for a header: it reads all its numbers, and the checksum is that of the block.
+ * What it doesn't, it takes for the end of the tar without a word, where tar's Header may go on: that one reads more blanks
+ * than there are, and looks for the checksum in the type flag, too.
  */
-export function hasNumbersForPython(block: Buffer): boolean {
-  return NUMBERS.every(([start, length]) => {
-    const first = block[start];
-    if (first === BASE_256 || first === 0xff) return true;
-    const [text = ''] = block.toString('latin1', start, start + length).split('\0');
-    return /^\s*([+-]?[0-7]+)?\s*$/.test(text);
-  });
+export function isHeaderForPython(block: Buffer): boolean {
+  return (
+    parseInt(textOf(block, CHECKSUM), 8) === checksumOf(block) &&
+    NUMBERS.every((field) => isNumberForPython(block, field))
+  );
+}
+
+function isNumberForPython(block: Buffer, field: Field): boolean {
+  const [start] = field;
+  const first = block[start];
+  if (first === BASE_256 || first === BASE_256_NEGATIVE) return true;
+  return /^[ \t-\r]*([+-]?[0-7]+)?[ \t-\r]*$/.test(textOf(block, field));
+}
+
+/** Whether an owner, a mode or a device has more than 32 bits: that is one for no system, and Python fails on it. */
+export function hasHugeNumber(block: Buffer): boolean {
+  return NUMBERS.some(
+    ([start, length]) => length === 8 && block[start] === BASE_256 && block.readUIntBE(start + 1, 3) !== 0,
+  );
+}
+
+/** Python 2.7 reads none. */
+export function hasNegativeNumber(block: Buffer): boolean {
+  return NUMBERS.some(([start]) => block[start] === BASE_256_NEGATIVE);
+}
+
+function textOf(block: Buffer, [start, length]: Field): string {
+  const [text = ''] = block.toString('latin1', start, start + length).split('\0');
+  return text;
 }

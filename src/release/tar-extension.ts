@@ -1,4 +1,5 @@
 import { CacheError } from '../cache/errors.ts';
+import { decodeName } from './member-name.ts';
 import { unsupportedKind, type TarExtension } from './tar-header.ts';
 
 /**
@@ -29,7 +30,7 @@ export function checkGlobalExtension(content: Buffer): void {
 
 function untilNul(content: Buffer): string {
   const end = content.indexOf(0);
-  return content.toString('utf8', 0, end === -1 ? content.length : end);
+  return decodeName(end === -1 ? content : content.subarray(0, end));
 }
 
 function paxExtension(content: Buffer): TarExtension {
@@ -38,6 +39,8 @@ function paxExtension(content: Buffer): TarExtension {
     if (keyword === 'path') extension = { ...extension, path: value };
     else if (keyword === 'linkpath') extension = { ...extension, linkTarget: value };
     else if (keyword === 'size') extension = { ...extension, size: parseSize(value) };
+    // Python takes "nan" for a number, and fails when it unpacks the member.
+    else if (keyword === 'mtime' && !/^-?[0-9]{1,12}(\.[0-9]*)?$/.test(value)) throw corruptExtension();
     else if (keyword.startsWith('GNU.sparse.')) throw unsupportedKind(extension.path ?? '', 'S');
   }
   return extension;
@@ -54,13 +57,13 @@ function* paxRecords(content: Buffer): Generator<readonly [keyword: string, valu
   for (let start = 0; start < content.length;) {
     const [digits] = /^[0-9]{1,8}(?= )/.exec(content.toString('latin1', start, start + 9)) ?? [];
     const end = start + Number(digits);
+    const keywordStart = start + (digits?.length ?? 0) + 1;
     const assignment = content.indexOf('=', start);
-    // Written so that NaN, from missing digits, is refused as well.
-    if (!(assignment < end && assignment !== -1 && end <= content.length) || content[end - 1] !== 0x0a) {
-      throw corruptExtension();
-    }
-    const keyword = content.toString('utf8', start + (digits?.length ?? 0) + 1, assignment);
-    yield [keyword, content.toString('utf8', assignment + 1, end - 1)];
+    // Written so that NaN, from missing digits, is refused as well. At an empty keyword Python stops to read.
+    const isRecord = assignment > keywordStart && assignment < end && end <= content.length;
+    if (!isRecord || content[end - 1] !== 0x0a) throw corruptExtension();
+    const keyword = content.toString('utf8', keywordStart, assignment);
+    yield [keyword, decodeName(content.subarray(assignment + 1, end - 1))];
     start = end;
   }
 }

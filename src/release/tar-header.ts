@@ -1,7 +1,8 @@
 import { Header } from 'tar/header';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
-import { hasNumbersForPython, readPlainHeader } from './plain-header.ts';
+import { decodeName } from './member-name.ts';
+import { hasHugeNumber, hasNegativeNumber, isHeaderForPython, readPlainHeader } from './plain-header.ts';
 
 /** A tar is a row of blocks of this many bytes. */
 export const BLOCK_SIZE = 512;
@@ -104,10 +105,16 @@ function readPlain(block: Buffer, path: string, extension: TarExtension): KindAn
 
 function readAny(block: Buffer, path: string, extension: TarExtension, position: number): KindAndSize {
   const header = decode(block, extension);
-  if (header?.cksumValid !== true || !hasNumbersForPython(block)) throw corruptHeader(position);
+  if (header?.cksumValid !== true || !isHeaderForPython(block) || hasHugeNumber(block))
+    throw corruptHeader(position);
+  if (hasNegativeNumber(block)) throw tooOld(path);
   const kind = KINDS[header.type];
   const flag = String.fromCharCode(block[156] ?? 0);
   if (kind === undefined) throw unsupportedKind(path, flag);
+  // An old header is that of a folder by the "/" of its own name. To tar's Header an extended name says so, too, and what
+  // stands behind the NUL of the name.
+  if (flag === '\0' && (kind === 'directory') !== text(block, 0, 100).endsWith('/'))
+    throw corruptHeader(position);
   // A file whose name ends with "/": tar's Header makes it a directory without content, Python keeps it a file.
   if (kind === 'directory' && flag === '0') throw corruptHeader(position);
   // An empty field is a 0; of anything else that is no number, tar's Header makes undefined too.
@@ -137,6 +144,14 @@ export function unsupportedKind(path: string, flag: string): CacheError {
   );
 }
 
+/** Only times are ever negative. */
+function tooOld(path: string): CacheError {
+  return new CacheError(
+    'invalid-archive',
+    `member ${quoteBriefly(path)} is dated before 1970, where some versions of Python end the archive without a word; give it another time with "touch" and pack it again`,
+  );
+}
+
 /**
  * Undefined for a number out of range, which makes tar's Header throw. It has to know the extended path: by the
  * header's own, cut off after 100 bytes and perhaps right behind a "/", it would take a file for a directory.
@@ -157,5 +172,5 @@ function decode(block: Buffer, { path, linkTarget, size }: TarExtension): Header
 function text(block: Buffer, start: number, length: number): string {
   if (block[start] === 0) return '';
   const end = block.indexOf(0, start);
-  return block.toString('utf8', start, end === -1 ? start + length : Math.min(end, start + length));
+  return decodeName(block.subarray(start, end === -1 ? start + length : Math.min(end, start + length)));
 }

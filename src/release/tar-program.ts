@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import { basename, dirname } from 'node:path';
+import { createInterface } from 'node:readline';
 import { CacheError, systemCode } from '../cache/errors.ts';
+import { findLinkedSymlink } from './linked-symlinks.ts';
 
-/** More of what tar says is of no interest. */
-const COMPLAINT_LENGTH_LIMIT = 64 * 1024;
+/** More that tar complains of is of no interest. */
+const COMPLAINTS_LIMIT = 100;
 const SHOWN_COMPLAINTS = 3;
 
 /**
@@ -20,20 +22,19 @@ export interface TarMeasure {
   readonly size: number;
   /** Sockets of programs, which no tar can hold; paths from the folder's own name on. */
   readonly sockets: readonly string[];
+  /** A symbolic link with several names, for which hard links of files become files of their own, too. */
+  readonly linkedSymlink: string | undefined;
 }
 
 /** @throws CacheError as `readTar` does */
 export async function measureTar(folder: string): Promise<TarMeasure> {
+  const linkedSymlink = await findLinkedSymlink(folder);
   // GNU tar opens no file when it sees that the tar goes to /dev/null.
-  const { output, ended } = startTar(folder, ['--file=/dev/null', '--totals']);
+  const { output, ended } = startTar(folder, linkedSymlink, ['--file=/dev/null', '--totals']);
   output.resume();
-  const { complaints } = await ended;
-  const size = complaints.map((line) => /^Total bytes written: (\d+)/.exec(line)?.[1]).find(Boolean);
+  const { size, sockets, complaints } = await ended;
   if (size === undefined) throw notGnu(complaints.join('; '));
-  const sockets = complaints
-    .map((line) => /^tar: (.*): socket ignored$/.exec(line)?.[1] ?? '')
-    .filter(Boolean);
-  return { size: Number(size), sockets };
+  return { size, sockets, linkedSymlink };
 }
 
 /**
@@ -42,7 +43,7 @@ export async function measureTar(folder: string): Promise<TarMeasure> {
  * without a GNU tar
  */
 export async function* readTar(folder: string): AsyncGenerator<Uint8Array> {
-  const { output, ended, stop } = startTar(folder, ['--file=-']);
+  const { output, ended, stop } = startTar(folder, await findLinkedSymlink(folder), ['--file=-']);
   try {
     for await (const piece of output) yield piece as Uint8Array;
     await ended;
@@ -51,25 +52,32 @@ export async function* readTar(folder: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-function startTar(folder: string, options: readonly string[]) {
-  const args = [...FORMAT, ...options, `--directory=${dirname(folder)}`, '--', basename(folder)];
+/** What tar said. */
+interface Talk {
+  size: number | undefined;
+  readonly sockets: string[];
+  readonly complaints: string[];
+}
+
+function startTar(folder: string, linkedSymlink: string | undefined, options: readonly string[]) {
+  const links = linkedSymlink === undefined ? [] : ['--hard-dereference'];
+  const args = [...FORMAT, ...links, ...options, `--directory=${dirname(folder)}`, '--', basename(folder)];
   const child = spawn('tar', args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     // A person's settings could ask for another format.
     env: { ...process.env, LC_ALL: 'C', TAR_OPTIONS: '' },
   });
-  let complaint = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    complaint = (complaint + text).slice(0, COMPLAINT_LENGTH_LIMIT);
+  const talk: Talk = { size: undefined, sockets: [], complaints: [] };
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    listen(talk, line);
   });
-  const ended = new Promise<{ readonly complaints: readonly string[] }>((resolve, reject) => {
+  const ended = new Promise<Readonly<Talk>>((resolve, reject) => {
     child.once('error', (error) => {
       reject(spawnFault(error));
     });
     child.once('close', (code, signal) => {
-      const complaints = complaint.split('\n').filter((line) => line !== '');
-      if (code === 0) resolve({ complaints });
-      else reject(exitFault(code, signal, complaints));
+      if (code === 0) resolve(talk);
+      else reject(exitFault(code, signal, talk.complaints));
     });
   });
   // It may end before anybody waits for that.
@@ -84,6 +92,14 @@ function startTar(folder: string, options: readonly string[]) {
   return { output: child.stdout, ended, stop };
 }
 
+function listen(talk: Talk, line: string): void {
+  const size = /^Total bytes written: (\d+)/.exec(line)?.[1];
+  const socket = /^tar: (.*): socket ignored$/.exec(line)?.[1];
+  if (size !== undefined) talk.size = Number(size);
+  else if (socket !== undefined) talk.sockets.push(socket);
+  else if (line !== '' && talk.complaints.length < COMPLAINTS_LIMIT) talk.complaints.push(line);
+}
+
 function spawnFault(cause: Error): CacheError {
   const reason =
     systemCode(cause) === 'ENOENT'
@@ -95,7 +111,7 @@ function spawnFault(cause: Error): CacheError {
 function exitFault(code: number | null, signal: string | null, lines: readonly string[]): CacheError {
   const complaints = lines
     .map((line) => line.replace(/^tar: /, ''))
-    .filter((line) => !/^Exiting with failure status|: socket ignored$/.test(line));
+    .filter((line) => !/^Exiting with failure status/.test(line));
   if (complaints.some((line) => /unrecognized option|not supported|unknown option/i.test(line)))
     return notGnu(complaints.join('; '));
   const shown = complaints.slice(0, SHOWN_COMPLAINTS);

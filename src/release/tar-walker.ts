@@ -67,6 +67,8 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   let blockFilled = 0;
   let position = 0;
   let extension: TarExtension | undefined;
+  /** Whether the last header was an extended one, which another has to follow. */
+  let isExtended = false;
   let body: Body | undefined;
   let endSize = 0;
 
@@ -102,7 +104,7 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   function openHeader(header: Buffer, headerPosition: number): void {
     if (!isZero(header)) {
       openBody(parseTarHeader(header, headerPosition, extension ?? {}), headerPosition);
-    } else if (extension === undefined) {
+    } else if (!isExtended) {
       endSize = BLOCK_SIZE;
     } else {
       throw corruptHeader(headerPosition);
@@ -113,13 +115,19 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
     const { kind } = header;
     if (kind === 'pax' || kind === 'pax-global' || kind === 'long-path' || kind === 'long-link') {
       if (header.size > EXTENSION_SIZE_LIMIT) throw corruptHeader(headerPosition);
-      startBody(header.path, header.size, header.size, (content) => {
+      isExtended = true;
+      // Python reads the padding, too.
+      const wholeSize = sizeInBlocks(header.size);
+      startBody(header.path, wholeSize, wholeSize, (blocks) => {
+        if (!isZero(blocks.subarray(header.size))) throw corruptHeader(headerPosition);
+        const content = blocks.subarray(0, header.size);
         if (kind === 'pax-global') checkGlobalExtension(content);
         else extension = extend(extension ?? {}, kind, content);
       });
       return;
     }
     extension = undefined;
+    isExtended = false;
     const { path, linkTarget } = header;
     const member: TarMember = { kind, path, linkTarget, size: kind === 'directory' ? 0 : header.size };
     if (kind !== 'file' && member.size > 0) {
@@ -136,7 +144,7 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   }
 
   function startBody(path: string, size: number, limit: number, done: Body['done']): void {
-    const left = Math.ceil(size / BLOCK_SIZE) * BLOCK_SIZE;
+    const left = sizeInBlocks(size);
     if (left === 0) done(EMPTY);
     else body = { path, wanted: Math.min(limit, size), kept: undefined, filled: 0, left, done };
   }
@@ -179,6 +187,11 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   }
 
   return { write, end };
+}
+
+/** With the padding behind it. */
+function sizeInBlocks(size: number): number {
+  return Math.ceil(size / BLOCK_SIZE) * BLOCK_SIZE;
 }
 
 function cutOff(detail: string): CacheError {

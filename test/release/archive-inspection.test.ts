@@ -119,10 +119,10 @@ describe('what it tells of a release', () => {
 });
 
 describe('harmless oddities', () => {
-  it('reads an archive made by "tar -C ROOT ."', async () => {
+  it('reads an archive made by "tar -C ROOT ./FOLDER"', async () => {
     const parent = mkdtempSync(join(root, 'dot-'));
     const inner = await makeSoftwareRelease(parent, URL);
-    execFileSync('tar', ['-C', parent, '-czf', join(root, 'dot.tar.gz'), '.']);
+    execFileSync('tar', ['-C', parent, '-czf', join(root, 'dot.tar.gz'), `./${basename(inner)}`]);
     expect((await inspect(await readFile(join(root, 'dot.tar.gz')))).folder).toBe(basename(inner));
   });
 
@@ -168,18 +168,6 @@ describe('harmless oddities', () => {
       );
       expect((await inspect(archive)).members).toBe((await inspect(tar)).members);
     }
-  });
-
-  it('takes a tar whose first name begins like a gzip file for a tar', async () => {
-    const name = '\x1f' + String.fromCharCode(0x8b);
-    const tar = craftTar([{ name: `${name}/a`, text: 'x' }], 'GNU_FORMAT');
-    // In UTF-8 the second character has two bytes; put it as one, and correct the checksum.
-    tar.set([0x8b, 0x2f, 0x61, 0], 1);
-    tar.write('        ', 148);
-    const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0);
-    tar.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-    expect([tar[0], tar[1]]).toEqual([0x1f, 0x8b]);
-    expect((await inspect(tar)).members).toBe(1);
   });
 
   it('reads names that a reader by lines or by chunks breaks: line feeds, "=", characters of several bytes', async () => {

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { appendFile, chmod, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, link, mkdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, type TestContext } from 'vitest';
@@ -61,6 +62,32 @@ describe('a packed folder', () => {
     },
   );
 
+  it('has a symbolic link with two names twice, and unpacking changes nothing of what it leads to', async () => {
+    const victim = join(folder, 'victim');
+    await writeFile(victim, 'x');
+    await chmod(victim, 0o600);
+    for (const [name, target] of [
+      ['within', 'buildout.cfg'],
+      ['without', victim],
+      ['dangling', 'nowhere'],
+      [Buffer.from(`${release}/parts/\xe9`, 'latin1'), 'nowhere'],
+    ] as const) {
+      const path = typeof name === 'string' ? join(release, name) : name;
+      await symlink(target, path);
+      await link(path, Buffer.concat([Buffer.from(path), Buffer.from('-2')]));
+    }
+    await link(join(release, 'buildout.cfg'), join(release, 'hard'));
+    const before = treeOf(release);
+    const archive = join(folder, 'archive.tar.gz');
+    await writeFile(archive, await pack());
+    await unpackByPython(archive, join(folder, 'unpacked'));
+    const [tree, groups] = treeOf(join(folder, 'unpacked', basename(release))) as [unknown, unknown];
+    expect([tree]).toEqual((before as unknown[]).slice(0, 1));
+    expect(groups).toEqual([]);
+    expect((await stat(victim)).mode & 0o777).toBe(0o600);
+    expect((await measureTar(release)).linkedSymlink).toMatch(/within|without|dangling|parts/);
+  });
+
   it('is the same bytes each time, whenever it is packed, and other ones when a byte changes', async () => {
     await addAwkwardFiles(release);
     const first = await pack();
@@ -106,6 +133,18 @@ describe('a packed folder', () => {
     await pack();
   });
 
+  it('has none of very many sockets either', async () => {
+    const server = createServer().listen(join(release, 'parts/socket'));
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const name = 'x'.repeat(200);
+    for (let index = 0; index < 500; index++)
+      await link(join(release, 'parts/socket'), join(release, `parts/${index}${name}`));
+    const { sockets, size } = await measureTar(release);
+    expect(sockets).toHaveLength(501);
+    expect(size).toBeGreaterThan(10_000);
+  });
+
   it('has its named pipes, without anybody waiting for their writers', async (context) => {
     await make(context, 'mkfifo', join(release, 'parts/pipe'));
     const archive = join(folder, 'archive.tar.gz');
@@ -115,6 +154,12 @@ describe('a packed folder', () => {
 });
 
 describe('a folder that cannot be packed', () => {
+  it('because a file in it is dated before 1970', async () => {
+    await writeFile(join(release, 'parts/old'), 'x');
+    execFileSync('touch', ['-d', '1960-01-01', join(release, 'parts/old')]);
+    await expectCacheError(pack(), 'invalid-archive', /parts\/old" is dated before 1970.*touch/);
+  });
+
   it('because it holds a device', async (context) => {
     await make(context, 'mknod', join(release, 'parts/null'), 'c', '1', '3');
     await expectCacheError(pack(), 'invalid-archive', /parts\/null" is a device/);

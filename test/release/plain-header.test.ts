@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { Header } from 'tar/header';
 import { expect, it } from 'vitest';
-import { hasNumbersForPython, readPlainHeader } from '../../src/release/plain-header.ts';
+import { isHeaderForPython, readPlainHeader } from '../../src/release/plain-header.ts';
 
 /** Where the numbers of a header begin, and beside them. */
 const POSITIONS = [100, 107, 108, 116, 124, 130, 135, 136, 156, 257, 329, 337, 345, 476, 488, 511];
@@ -80,8 +80,8 @@ it('takes for a header what Python does, with the same size', () => {
     const plain = readPlainHeader(bytes);
     if (plain !== undefined) expect(plain.size).toBe(size);
     // A number that Python can't read; a wrong checksum is none of its business.
-    if (size === 'invalid header') expect(hasNumbersForPython(bytes)).toBe(false);
-    if (typeof size === 'number') expect(hasNumbersForPython(bytes)).toBe(true);
+    if (size === 'invalid header') expect(isHeaderForPython(bytes)).toBe(false);
+    if (typeof size === 'number') expect(isHeaderForPython(bytes)).toBe(true);
   }
   expect(sizes.filter((size) => size === 'invalid header').length).toBeGreaterThan(100);
 });

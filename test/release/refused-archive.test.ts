@@ -92,7 +92,6 @@ describe('top-level folders', () => {
   it('refuses an archive without members', async () => {
     await expectRefused(craftTar([]), 'invalid-archive', /the tar has no members/);
     await expectRefused(Buffer.alloc(100_000), 'invalid-archive', /the tar has no members/);
-    await expectRefused(craftTar([{ name: '.', type: '5' }]), 'invalid-archive', /the tar has no members/);
   });
 
   it('refuses several, naming a few', async () => {
