@@ -116,7 +116,7 @@ export function createProgram(): Command {
       '--multiarch <name>',
       'machine it was built for, such as x86_64-linux-gnu (default: told by the programs inside)',
     )
-    .option('--software-root <folder>', 'where it must be unpacked (default: the folder that it is in)')
+    .option('--software-root <folder>', 'where it must be unpacked (default: where it was built)')
     .option('--no-import', 'write the archives only, sign nothing and leave the store alone')
     .option('--json', 'print the result as JSON')
     .action(async (folders: readonly string[], options: PackOptions) =>

@@ -175,12 +175,20 @@ function checkMarkers(markers: ReleaseMarkers, force: boolean): void {
 }
 
 function warningsOf(
-  { sockets }: PackableFolder,
+  { key, sockets, linkedSymlink, softwareRoot, isMoved }: PackableFolder,
   { markers, multiarch }: ReleaseContents,
   { file, platform }: StoredRelease,
-  { builtOn }: PackOptions,
+  { builtOn, softwareRoot: told }: PackOptions,
 ): readonly string[] {
   const warnings = [...faultsOfMarkers(markers)];
+  if (isMoved && told === undefined)
+    warnings.push(
+      `it was built in ${softwareRoot}, which it was moved from: nodes need it there (${join(softwareRoot, key)})`,
+    );
+  if (linkedSymlink !== undefined)
+    warnings.push(
+      `the symbolic link ${linkedSymlink} has several names, through which nodes would change what it leads to: all hard links are packed as files of their own`,
+    );
   const [socket] = sockets;
   if (socket !== undefined)
     warnings.push(
@@ -190,8 +198,8 @@ function warningsOf(
     warnings.push(
       `its programs are for ${multiarch}, this machine is ${builtOn.multiarch}: if it was not built here, tell the system with --os`,
     );
-  const told = parseArchiveName(file);
-  if (told.os?.join() !== platform.os.join())
+  const nameTells = parseArchiveName(file);
+  if (nameTells.os?.join() !== platform.os.join())
     warnings.push(
       `its file name does not tell its system (${platform.os.join(' ')}) in full: who imports the file elsewhere needs --os`,
     );

@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs';
 import { readdir, readFile, realpath } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { keyOfSoftwareUrl } from '../cache/key.ts';
 import { softwareUrlOf } from './buildout-config.ts';
@@ -13,8 +13,13 @@ export interface ReleaseFolder {
   /** md5(software URL): the folder's name. */
   readonly key: string;
   readonly softwareUrl: string;
-  /** Where it was built. */
+  /**
+   * Where it was built, as far as it can be told: as buildout wrote it down, or else as the person named it. A software root
+   * that is a symbolic link is not resolved: its own path is what the programs hold.
+   */
   readonly softwareRoot: string;
+  /** Whether that is somewhere else than the folder is now. */
+  readonly isMoved: boolean;
   readonly markers: ReleaseMarkers;
 }
 
@@ -39,7 +44,22 @@ export async function readReleaseFolder(path: string, url?: string): Promise<Rel
     );
   const has = (name: string): boolean => items.some((item) => item.name === name && item.isFile());
   const markers = { completed: has('.completed'), shared: has('.shared') };
-  return { path: folder, key, softwareUrl, softwareRoot: dirname(folder), markers };
+  const named = dirname(basename(resolve(path)) === key ? resolve(path) : folder);
+  const softwareRoot = (await rootByBuildout(folder, key)) ?? named;
+  const isMoved = softwareRoot !== named && softwareRoot !== dirname(folder);
+  return { path: folder, key, softwareUrl, softwareRoot, isMoved, markers };
+}
+
+/** Where buildout installed the first part, by its own record. */
+async function rootByBuildout(folder: string, key: string): Promise<string | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(folder, '.installed.cfg'), 'utf8');
+  } catch {
+    // Whether it can be packed at all is told by tar.
+    return undefined;
+  }
+  return new RegExp(`(?:^|[\\s=])(/\\S*?)/${key}(?=[/\\s]|$)`, 'm').exec(text)?.[1];
 }
 
 async function look(path: string): Promise<{ readonly folder: string; readonly items: readonly Dirent[] }> {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -72,6 +72,26 @@ describe('pack', () => {
     expect(stdout).toMatch(new RegExp(`^${FILE} +packed +`, 'm'));
     expect(code).toBe(0);
     expect((await readdir(folder)).sort()).toEqual(['archives', 'root']);
+  });
+
+  it('writes nothing into the folder that it packs: its key would get to all nodes', async () => {
+    const release = await makeFolder();
+    await writeFile(join(folder, 'config.ini'), `[store]\npath = ${release}/parts/deep/store\n`);
+    await symlink(release, join(folder, 'link'));
+    const before = await contentsOf(release);
+    for (const [cwd, ...args] of [
+      [release, '.'],
+      [join(release, 'bin'), '..'],
+      [folder, '-c', 'config.ini', release],
+      [folder, '-o', 'link/out', release],
+    ] as const) {
+      const { code, stdout, stderr } = await runCache(cwd, 'pack', ...OS, ...args);
+      expect(stderr).toMatch(/ is in .*, which is to be packed: .*; run the command in another folder/);
+      expect([code, stdout]).toEqual([2, '']);
+    }
+    expect(await contentsOf(release)).toEqual(before);
+    const beside = await runCache(join(folder, 'root'), 'pack', ...OS, KEY);
+    expect(beside.code).toBe(0);
   });
 
   it('ends with 1 when a folder is refused, names it and the reason, and packs the rest', async () => {

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import {
   appendFile,
+  link,
   mkdir,
   readdir,
   readFile,
@@ -10,7 +11,7 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
@@ -394,6 +395,46 @@ describe('a pack that does not end well', () => {
     await packOne(folder);
     expect((await readdir(output)).sort()).toEqual([alive, '.a.part', '.film.part', FILE, 'notes'].sort());
   });
+});
+
+describe('the software root that is signed', () => {
+  const rootOf = async (folder: string, settings?: Settings): Promise<unknown> => {
+    await packOne(folder, settings);
+    const [entry] = await site.directory.entries(KVM_KEY);
+    return (JSON.parse(entry?.pair[0] ?? '{}') as Record<string, unknown>)['software_root'];
+  };
+
+  it('is the one that buildout was told, by a symbolic link or not', async () => {
+    const folder = await makeFolder();
+    await symlink(dirname(folder), join(site.folder, 'slapgrid'));
+    const root = join(site.folder, 'slapgrid');
+    expect(await rootOf(join(root, KVM_KEY))).toBe(root);
+    expect(await rootOf(`${folder}/`)).toBe(dirname(folder));
+  });
+
+  it('is the one that buildout wrote down, where the folder was moved', async () => {
+    const folder = await makeFolder();
+    const installed = `[buildout]\nparts = a\n\n[a]\n__buildout_installed__ = /opt/slapgrid/${KVM_KEY}/parts/a\n\t/opt/slapgrid/${KVM_KEY}/bin/a\n`;
+    await writeFile(join(folder, '.installed.cfg'), installed);
+    const { warnings } = await packOne(folder);
+    expect(warnings).toEqual([
+      `it was built in /opt/slapgrid, which it was moved from: nodes need it there (/opt/slapgrid/${KVM_KEY})`,
+    ]);
+    expect(await rootOf(folder)).toBe('/opt/slapgrid');
+    expect(await rootOf(folder, { softwareRoot: '/srv/slapgrid' })).toBe('/srv/slapgrid');
+  });
+});
+
+it('says that hard links become files of their own where a symbolic link has two names', async () => {
+  const folder = await makeFolder();
+  await symlink('nowhere', join(folder, 'a'));
+  await link(join(folder, 'a'), join(folder, 'b'));
+  const { warnings } = await packOne(folder);
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /^the symbolic link [ab] has several names, .*: all hard links are packed as files/,
+    ),
+  ]);
 });
 
 it('leaves out the sockets of running programs, and says so', async () => {

@@ -4,11 +4,13 @@ import { CacheError } from '../../cache/errors.ts';
 import { parseOs } from '../../cache/platform.ts';
 import type { Config } from '../../config/config.ts';
 import { prepareFolder } from '../../operations/new-archive.ts';
+import { isWithin, realPlaceOf } from '../../operations/real-place.ts';
 import {
   examineFolder,
   packReleases,
   isPackable,
   type ExaminedFolder,
+  type PackableFolder,
   type PackResult,
 } from '../../operations/pack-release.ts';
 import type { CommonOptions } from '../common-options.ts';
@@ -50,7 +52,7 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
   const results: PackResult[] = [];
   try {
     const packing = packReleases(folders, {
-      ...(await settingsOf(options, folders.some(isPackable), config, terminal)),
+      ...(await settingsOf(options, folders.filter(isPackable), config, terminal)),
       force,
       onProgress: ({ folder, size }, bytes) => {
         progress.advance(folder, bytes, size);
@@ -67,18 +69,34 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
 
 async function settingsOf(
   { output, os, multiarch, softwareRoot, import: imports }: PackOptions,
-  isNeeded: boolean,
+  folders: readonly PackableFolder[],
   config: Config,
   terminal: Terminal,
 ) {
   const place = output ?? (await defaultOutput(config));
   const builtOn = os === undefined ? await readMachine() : { os: parseOs(os) };
   await hintAtMedium([place], config, terminal);
+  const { store, signature } = config;
+  await checkOutside(imports ? [place, store.path, signature.privateKeyFile] : [place], folders);
   // With nothing to pack, no folder, no key and no store are made.
+  const isNeeded = folders.length > 0;
   if (isNeeded) await prepareFolder(place);
   const target = imports && isNeeded ? await openImportTarget(config, terminal) : undefined;
   const { minFreeSpace } = config.upload;
   return { output: place, minFreeSpace, builtOn, multiarch, softwareRoot, target };
+}
+
+/** What is made while a folder is packed must not be in it: nodes would get the key that they trust. */
+async function checkOutside(places: readonly string[], folders: readonly PackableFolder[]): Promise<void> {
+  for (const place of places) {
+    const real = await realPlaceOf(place);
+    const folder = folders.find(({ path }) => isWithin(real, path));
+    if (folder === undefined) continue;
+    throw new CacheError(
+      'usage',
+      `${place} is in ${folder.folder}, which is to be packed: nodes would get it, too; run the command in another folder, or with -c and -o that name one`,
+    );
+  }
 }
 
 /** The archives of a medium stand in the folder `software` beside its configuration. */
