@@ -23,7 +23,7 @@ export interface Authenticator {
    * for a minute, or until the file changes; wrong ones are answered more and more slowly.
    * @param remoteAddress of the client itself, as far as known: whoever shares it shares the slowness
    * @returns undefined when name and password don't fit
-   * @throws CacheError `unavailable` when LDAP can't be asked, or when too much is being checked already
+   * @throws CacheError `unavailable` when LDAP can't be asked, or too much is being checked; `too-many` where it is one network's
    */
   withPassword(name: string, password: string, remoteAddress: string): Promise<Identity | undefined>;
   /**

@@ -48,6 +48,7 @@ const REFUSALS: readonly number[] = [
   34, // invalidDNSyntax
   48, // inappropriateAuthentication: the person has no password
   49, // invalidCredentials
+  53, // unwillingToPerform: 389 Directory Server, whose account was switched off
 ];
 
 /** @throws CacheError `config` when the CA file can't be read or holds no certificate */

@@ -10,7 +10,7 @@ export interface Throttle {
    * next is held back, longer each time, and what waits so takes one of the network's few places. The right password
    * is answered at once. It wipes out only the mistakes made with the same name: else somebody who has an account
    * could guess that of another for ever.
-   * @throws CacheError `unavailable`, before the check runs, when the network has no place left
+   * @throws CacheError `too-many`, before the check runs, when the network has no place left
    */
   attempt<Result>(
     network: string,
@@ -59,7 +59,7 @@ export function createThrottle(clock: Clock): Throttle {
     const isLocked = record !== undefined && clock.now() < record.lockedUntil;
     if (isLocked || count >= (isSlowed ? SLOWED_PLACES : PLACES)) {
       throw new CacheError(
-        'unavailable',
+        'too-many',
         isSlowed
           ? `too many wrong passwords came from ${network}; try again later`
           : `too many passwords of ${network} are being checked; try again later`,

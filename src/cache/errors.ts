@@ -34,6 +34,8 @@ export type ErrorCode =
   | 'unauthorized'
   /** Who asks is known but may not, or nobody may (403). */
   | 'forbidden'
+  /** Who asks has sent too many wrong passwords, or too many at a time (429). */
+  | 'too-many'
   /** Something needed for the answer (an LDAP server) can't be reached just now. */
   | 'unavailable'
   /** The disk, or whatever keeps the store, failed. */

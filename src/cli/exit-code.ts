@@ -32,6 +32,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, ExitCode>> = {
   'blob-missing': EXIT.incomplete,
   unauthorized: EXIT.incomplete,
   forbidden: EXIT.incomplete,
+  'too-many': EXIT.incomplete,
   unavailable: EXIT.incomplete,
   'no-space': EXIT.storage,
   storage: EXIT.storage,

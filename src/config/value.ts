@@ -14,16 +14,21 @@ export function parseLine(text: string): string {
   if (line.includes('\n')) {
     throw new CacheError(
       'usage',
-      `has more than one line: ${quoteBriefly(line)}; write the value on one line`,
+      `has more than one line: ${quoteWithoutPasswords(line)}; write the value on one line`,
     );
   }
   if (/\s[#;]/.test(line)) {
     throw new CacheError(
       'usage',
-      `holds a comment: ${quoteBriefly(line)}; a comment needs a line of its own`,
+      `holds a comment: ${quoteWithoutPasswords(line)}; a comment needs a line of its own`,
     );
   }
   return line;
+}
+
+/** User names and passwords of URLs are in no message. */
+function quoteWithoutPasswords(text: string): string {
+  return quoteBriefly(text.replace(/\/\/.*@/g, '//…@'));
 }
 
 /** Items separated by white space or commas, in double quotes where an item has these inside. May be empty. */
@@ -83,7 +88,7 @@ export function parsePath(text: string): string {
  */
 export function parseBaseUrl(text: string): string {
   const url = parseLine(text);
-  const shown = quoteBriefly(url.replace(/\/\/.*@/, '//…@'));
+  const shown = quoteWithoutPasswords(url);
   if (!/^https?:\/\/[^\s/]/i.test(url) || !URL.canParse(url)) {
     throw new CacheError('usage', `not an HTTP URL: ${shown}; write http://HOST/… or https://HOST/…`);
   }

@@ -19,7 +19,7 @@ export interface AccessControl {
   /**
    * Left out where nobody has a password.
    * @returns undefined when name or password is wrong
-   * @throws CacheError `unavailable` when it can't be told just now
+   * @throws CacheError `unavailable` when it can't be told just now, `too-many`
    */
   readonly withPassword?: (name: string, password: string, remote: string) => Promise<Identity | undefined>;
   /** Left out where no client certificates are asked for. @returns undefined for what can't be a name */
@@ -39,7 +39,7 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
     const { socket, headers } = incoming;
     const authorization = access.withPassword === undefined ? undefined : headers.authorization;
     // Nearly every request: nothing to find out, nothing to wait for.
-    if (authorization === undefined && isEnough(access.anonymous)) return handler(c);
+    if (authorization === undefined && isEnough(access.anonymous) && role === 'read') return handler(c);
     return identify().then((identity) => {
       if (identity !== undefined) record.user = identity.name;
       if (isEnough(identity?.role) || isEnough(access.anonymous)) return handler(c);
@@ -48,11 +48,19 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
 
     async function identify(): Promise<Identity | undefined> {
       const commonName = socket instanceof TLSSocket ? commonNameOf(socket) : undefined;
-      if (commonName !== undefined && access.withCertificate !== undefined)
-        return access.withCertificate(commonName);
-      if (authorization === undefined || access.withPassword === undefined) return undefined;
+      const byCertificate = commonName === undefined ? undefined : access.withCertificate?.(commonName);
+      if (authorization === undefined || access.withPassword === undefined || isEnough(byCertificate?.role))
+        return byCertificate;
       const [name, password] = parseBasic(authorization);
-      const identity = await access.withPassword(name, password, socket.remoteAddress ?? '');
+      let identity: Identity | undefined;
+      try {
+        identity = await access.withPassword(name, password, socket.remoteAddress ?? '');
+      } catch (error) {
+        // What everybody may do doesn't wait for an LDAP server.
+        const isUnknown = error instanceof CacheError && error.code === 'unavailable';
+        if (isUnknown && isEnough(access.anonymous)) return byCertificate;
+        throw error;
+      }
       if (identity === undefined) throw new CacheError('unauthorized', 'wrong user name or password');
       return identity;
     }

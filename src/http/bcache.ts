@@ -1,5 +1,6 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono, type Context } from 'hono';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Blobs } from '../cache/blobs.ts';
 import { parseDigest, type Digest } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
@@ -27,6 +28,7 @@ export function createBlobRoutes(
 ): Hono<HttpEnv> {
   const pump = createBlobPump();
   const sizes = createBlobSizes(blobs);
+  const isPublic = access.anonymous !== undefined;
 
   /** Whether the blob is there, and of what size, is enough for many requests; only others open it. */
   const download = (c: Context<HttpEnv>): Response | Promise<Response> => {
@@ -43,7 +45,7 @@ export function createBlobRoutes(
     size: number | undefined,
   ): Response | Promise<Response> => {
     if (size === undefined) throw notFound(digest);
-    const { status, headers, part } = answerFor(digest, size, conditionsOf(c));
+    const { status, headers, part } = answerFor(digest, size, conditionsOf(c, isPublic));
     return part === undefined || c.env.incoming.method === 'HEAD'
       ? new Response(null, { status, headers })
       : openAndSend(c, digest);
@@ -53,7 +55,7 @@ export function createBlobRoutes(
     const object = await blobs.open(digest);
     if (object === undefined) throw notFound(digest);
     try {
-      const { status, headers, part } = answerFor(digest, object.size, conditionsOf(c));
+      const { status, headers, part } = answerFor(digest, object.size, conditionsOf(c, isPublic));
       if (part === undefined) return new Response(null, { status, headers });
       const { outgoing } = c.env;
       // Straight from the disk to the socket: a web stream in between would halve the speed.
@@ -71,8 +73,7 @@ export function createBlobRoutes(
     const writer = await blobs.create({ digest: announced, size });
     try {
       for await (const chunks of receiveBody(incoming, outgoing, maxBlobSize)) await writer.write(chunks);
-      // The disk may need longer to have it all for good than a connection may otherwise be silent.
-      incoming.socket.setTimeout(0);
+      liftIdleLimit(incoming, outgoing);
       const { digest, size: received } = await writer.commit();
       sizes.forget(digest);
       await recordUpload(c, { sha512: digest, size: received });
@@ -92,7 +93,15 @@ export function createBlobRoutes(
   return routes;
 }
 
-function conditionsOf({ env: { incoming } }: Context<HttpEnv>): Conditions {
+/** The disk may need longer to have it all for good than a connection may otherwise be silent, which it may not afterwards. */
+function liftIdleLimit({ socket }: IncomingMessage, outgoing: ServerResponse): void {
+  const { timeout = 0 } = socket;
+  socket.setTimeout(0);
+  // Before node, which gives an idle connection less.
+  outgoing.prependOnceListener('finish', () => socket.setTimeout(timeout));
+}
+
+function conditionsOf({ env: { incoming } }: Context<HttpEnv>, isPublic: boolean): Conditions {
   const { headers, method } = incoming;
   return {
     ifMatch: headers['if-match'],
@@ -100,6 +109,7 @@ function conditionsOf({ env: { incoming } }: Context<HttpEnv>): Conditions {
     // Ranges are defined for GET alone (RFC 9110, 14.2).
     range: method === 'GET' ? headers.range : undefined,
     ifRange: headers['if-range'],
+    isPublic,
   };
 }
 

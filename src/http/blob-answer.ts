@@ -8,6 +8,8 @@ export interface Conditions {
   readonly ifNoneMatch: string | undefined;
   readonly range: string | undefined;
   readonly ifRange: string | string[] | undefined;
+  /** Whether everybody may have the blob; else a cache in between must not hand on what it gave to one. */
+  readonly isPublic: boolean;
 }
 
 /** The head of the answer to a blob's request, and which of its bytes follow. */
@@ -22,7 +24,7 @@ export interface BlobAnswer {
 export function answerFor(
   digest: Digest,
   size: number,
-  { ifMatch, ifNoneMatch, range, ifRange }: Conditions,
+  { ifMatch, ifNoneMatch, range, ifRange, isPublic }: Conditions,
 ): BlobAnswer {
   const etag = `"${digest}"`;
   const headers = {
@@ -30,7 +32,7 @@ export function answerFor(
     'Accept-Ranges': 'bytes',
     ETag: etag,
     // A digest names the same bytes for ever.
-    'Cache-Control': 'public, max-age=31536000, immutable',
+    'Cache-Control': `${isPublic ? 'public' : 'private'}, max-age=31536000, immutable`,
   };
   if (!allowsEtag(ifMatch, etag)) return { status: 412, headers: { ...headers, 'Content-Length': '0' } };
   if (matchesEtag(ifNoneMatch, etag)) return { status: 304, headers };

@@ -22,12 +22,19 @@ const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
   'not-found': 404,
   'blob-missing': 409,
   'too-large': 413,
+  'too-many': 429,
   'invalid-medium': 500,
   usage: 500,
   config: 500,
   storage: 500,
   unavailable: 503,
   'no-space': 507,
+};
+
+const MORE_HEADERS: Readonly<Partial<Record<ContentfulStatusCode, Readonly<Record<string, string>>>>> = {
+  401: { 'WWW-Authenticate': 'Basic realm="shacache", charset="UTF-8"' },
+  // Seconds; the longest that an answer to a wrong password is held back (access/throttle.ts).
+  429: { 'Retry-After': '16' },
 };
 
 function statusOf(error: unknown): ContentfulStatusCode {
@@ -46,12 +53,7 @@ export function respondToError(error: unknown, c: Context<HttpEnv>, log: Request
     return RESPONSE_ALREADY_SENT;
   }
   const text = `${status >= 500 ? `${publicText(status)} (request ${requestId})` : messageOf(error)}\n`;
-  return refuse(
-    c,
-    status,
-    text,
-    status === 401 ? { 'WWW-Authenticate': 'Basic realm="shacache", charset="UTF-8"' } : {},
-  );
+  return refuse(c, status, text, MORE_HEADERS[status] ?? {});
 }
 
 /** Answers in plain text, in a way that the client sees it even when it is still sending. */

@@ -39,8 +39,13 @@ export interface Listener {
   close(limit: number): Promise<number>;
 }
 
-/** A connection on which nothing moves for this long is given up; uploads and downloads may take all the time they want. */
+/**
+ * A connection on which nothing moves for this long is given up, or for twice as long where node has something to send.
+ * Uploads and downloads may take all the time they want.
+ */
 const IDLE_LIMIT_MS = 120_000;
+/** Requests that a client may send without having read answers; no known one sends a second. Each takes memory. */
+const SENT_AHEAD_LIMIT = 1000;
 /** A client that connects and then says nothing of TLS; it would hold up the end of the server, too. */
 const HANDSHAKE_LIMIT_MS = 10_000;
 
@@ -78,7 +83,10 @@ export async function createListener(
     void answer(incoming, outgoing);
   };
   const onRequest: RequestListener = (incoming, outgoing) => {
-    connections.note(incoming, outgoing);
+    if (connections.note(incoming, outgoing) > SENT_AHEAD_LIMIT) {
+      incoming.socket.destroy();
+      return;
+    }
     // Of requests that were sent ahead, node hands over hundreds together. Each begins when its answer has its turn: who
     // goes away before that has opened nothing, and would never be heard of, because such an answer isn't closed.
     if (outgoing.socket === null) {

@@ -4,8 +4,8 @@ import { Server as TlsServer } from 'node:tls';
 
 /** The connections of a server, and whether something is being answered on them. */
 export interface OpenConnections {
-  /** To be called for every request. */
-  note(incoming: IncomingMessage, outgoing: ServerResponse): void;
+  /** To be called for every request. @returns how many of its connection are unanswered, with this one */
+  note(incoming: IncomingMessage, outgoing: ServerResponse): number;
   /**
    * Closes those on which nothing is being answered: idle ones, and those that have sent no request, or half of one,
    * which node's own `closeIdleConnections` leaves.
@@ -39,6 +39,7 @@ export function trackConnections(server: Server): OpenConnections {
       outgoing.on('close', () => {
         add(socket, -1);
       });
+      return running.get(socket) ?? 0;
     },
     closeIdle() {
       for (const [socket, count] of running) if (count === 0) socket.destroySoon();

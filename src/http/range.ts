@@ -10,7 +10,8 @@ export interface ByteRange {
  * @returns undefined when everything may be sent: for what isn't understood, and for several ranges (14.2)
  */
 export function parseRange(header: string, size: number): ByteRange | 'unsatisfiable' | undefined {
-  const [, first, last] = /^bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header) ?? [];
+  // No blanks inside, which the grammar has none of: beside one another they would take quadratic time.
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/i.exec(header) ?? [];
   if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
   if (first === '') {
     const length = Math.min(Number(last), size);

@@ -289,7 +289,7 @@ describe('a right password', () => {
       authenticator.withPassword('root', `another guess ${index}`, A),
     );
     await expect.poll(() => clock.delays.length, SOON).toBe(8);
-    expect((await faultOf(() => authenticator.withPassword('alice', 'one', A))).code).toBe('unavailable');
+    expect((await faultOf(() => authenticator.withPassword('alice', 'one', A))).code).toBe('too-many');
     expect((await authenticator.withPassword('alice', 'one', B))?.name).toBe('alice');
     clock.advance(16_000);
     await Promise.all(held);

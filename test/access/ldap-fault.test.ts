@@ -160,6 +160,16 @@ describe('an LDAP server that is in trouble is unavailable, and never a wrong pa
   });
 });
 
+describe('an LDAP server that refuses somebody', () => {
+  it.each([19, 32, 34, 48, 49, 53])('by the result %i has said no, and is not in trouble', async (result) => {
+    const people = await openPeople(
+      (socket) => socket.once('data', () => socket.write(bindResponse(FIRST_ID, result))),
+      { limit: 600_000 },
+    );
+    expect(await people.verify('alice', 'secret')).toBeUndefined();
+  });
+});
+
 describe('somebody on the line', () => {
   /**
    * A server that refuses every password, behind somebody who adds bytes to its plain answer to StartTLS.

@@ -80,7 +80,7 @@ describe('wrong passwords', () => {
     const { checks } = state;
     for (const attempt of [fail, succeed]) {
       const { code, message } = await faultOf(() => attempt(A));
-      expect(code).toBe('unavailable');
+      expect(code).toBe('too-many');
       expect(message).toContain(A);
     }
     expect(state.checks).toBe(checks);
@@ -131,7 +131,7 @@ describe('wrong passwords', () => {
           }),
       );
     const running = Array.from({ length: 32 }, () => attempt(A));
-    expect((await faultOf(() => attempt(A))).code).toBe('unavailable');
+    expect((await faultOf(() => attempt(A))).code).toBe('too-many');
     running.push(attempt(B));
     for (const end of ends) end();
     expect(await Promise.all(running)).toHaveLength(33);
@@ -152,7 +152,7 @@ describe('wrong passwords', () => {
     const last = networks[64] ?? '';
     expect(await fail(last)).toBeUndefined();
     expect(clock.delays).toHaveLength(512);
-    expect((await faultOf(() => succeed(last))).code).toBe('unavailable');
+    expect((await faultOf(() => succeed(last))).code).toBe('too-many');
     expect(await succeed(A)).toBe('welcome');
     clock.advance(16_000);
     await Promise.all(held);

@@ -553,6 +553,16 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
     2,
     '[upstream] download-binary-cache-url: not an HTTP URL: "http://…@h/x"; write http://HOST/… or https://HOST/…',
   ],
+  [
+    '[upstream]\ndownload-binary-cache-url = http://u:secret@h/x # main',
+    2,
+    '[upstream] download-binary-cache-url: holds a comment: "http://…@h/x # main"; a comment needs a line of its own',
+  ],
+  [
+    '[upstream]\ndownload-binary-cache-url = http://u:secret@h\n  http://v:sec@ret@i',
+    2,
+    '[upstream] download-binary-cache-url: has more than one line: "http://…@h\\nhttp://…@i"; write the value on one line',
+  ],
 ];
 
 describe('a wrong configuration', () => {

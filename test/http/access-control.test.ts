@@ -156,6 +156,42 @@ describe('with passwords', () => {
     expect((await ask(server, `/bdir/${KEY}`)).status).toBe(404);
   });
 
+  it('lets everybody read what everybody may, also while it cannot be told who somebody is', async () => {
+    const server = await start({
+      anonymous: 'read',
+      withPassword: () => Promise.reject(new CacheError('unavailable', 'the LDAP server is down')),
+    });
+    await server.addBlob(CONTENT);
+    expect(await readStatuses(server, basic('upload'))).toEqual([200, 404]);
+    expect(server.failures).toEqual([]);
+    expect(server.lines.map(({ user }) => user)).toEqual([undefined, undefined]);
+  });
+
+  it('answers 429 to an address that sends too many wrong ones, and logs no failure', async () => {
+    const server = await start({
+      anonymous: undefined,
+      withPassword: () => Promise.reject(new CacheError('too-many', 'too many wrong passwords came from A')),
+    });
+    const response = await upload(server, CONTENT, { headers: basic('upload') });
+    expect(response.status).toBe(429);
+    expect(headerOf(response, 'Retry-After')).toBe('16');
+    expect(response.body.toString()).toBe('too many wrong passwords came from A\n');
+    expect(server.failures).toEqual([]);
+  });
+
+  it('tells caches in between to keep blobs to themselves where not everybody may read', async () => {
+    for (const [anonymous, directive] of [
+      [undefined, 'private'],
+      ['read', 'public'],
+      ['upload', 'public'],
+    ] as const) {
+      const server = await start({ anonymous, withPassword });
+      await server.addBlob(CONTENT);
+      const response = await ask(server, `/bcache/${DIGEST}`, { headers: basic('read') });
+      expect(headerOf(response, 'Cache-Control')).toBe(`${directive}, max-age=31536000, immutable`);
+    }
+  });
+
   it('answers 500 when the look-up itself is broken', async () => {
     const server = await start({
       anonymous: 'read',

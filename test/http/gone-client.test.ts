@@ -58,6 +58,21 @@ describe('a client that goes away', () => {
     expect(observer.names.filter((name) => name.startsWith('bcache/')).length).toBeLessThan(5);
   });
 
+  it('is cut off when it sends requests without end and reads no answers: they would fill the memory', async () => {
+    const { server, observer, target } = await start();
+    const connection = await RawConnection.open(server);
+    connection.request(target);
+    await connection.discard(MIB);
+    const many = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(10_000));
+    let sent = 0;
+    while (sent < 100 && (await connection.sendAll(many))) sent++;
+    expect(sent).toBeLessThan(100);
+    await expect.poll(() => observer.openObjects).toBe(0);
+    const other = await RawConnection.open(server);
+    other.request('/health', { headers: { Connection: 'close' } });
+    expect((await other.response()).status).toBe(200);
+  });
+
   it('takes nothing away from the others', async () => {
     const { server, observer, target } = await start();
     const size = 32 * MIB;

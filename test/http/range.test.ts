@@ -103,6 +103,8 @@ describe('what is no range of bytes', () => {
     'none',
     '0-5',
     ' ',
+    'bytes = 0-5',
+    'bytes=0 - 5',
   ])('is ignored: "%s"', async (range) => {
     expectWhole(await askRange(range));
   });

@@ -190,6 +190,38 @@ describe.skipIf(lacks('python3', 'openssl'))('Python uploads over HTTPS with a c
     expect(new Set(server.lines.map(({ user }) => user))).toEqual(new Set(['us er', undefined, 'uploader']));
   });
 
+  it('or with a password where the certificate is not enough', async () => {
+    const server = await start({
+      access: {
+        anonymous: 'read',
+        withCertificate: (name) => (name === 'no name' ? undefined : withCertificate(name)),
+        withPassword: (name, password) =>
+          Promise.resolve(password === 'secret' ? { name, role: 'upload' } : undefined),
+      },
+    });
+    const { port } = new URL(server.url);
+    const args = ['upload', '--url', RAPID_CDN, '--file', archive, '--sign-key', signing.keyFile];
+    for (const subject of ['/CN=reader', '/CN=no name']) {
+      const { certificateFile, keyFile } = await clientCa.issue(subject.slice(4), { subject });
+      const client = ['--ca', siteCa.certificateFile, '--cert-file', certificateFile, '--key-file', keyFile];
+      const withPassword = (password: string) =>
+        python(`https://builder:${password}@127.0.0.1:${port}`, ...client, ...args);
+      expect(await withPassword('secret')).toMatchObject({ code: 0 });
+      expect(server.lines.at(-1)).toMatchObject({ status: 201, user: 'builder' });
+      expect((await withPassword('wrong'))['error']).toMatch(/401/);
+    }
+  });
+
+  it('and its name is recorded, also where everybody may upload', async () => {
+    const server = await start({ access: { anonymous: 'upload', withCertificate } });
+    expect(await pythonUploads(server, chain())).toMatchObject({ code: 0 });
+    expect(server.lines.map(({ method, user }) => [method, user])).toEqual([
+      ['GET', undefined],
+      ['POST', 'uploader'],
+      ['PUT', 'uploader'],
+    ]);
+  });
+
   it('to the server as it is configured, as one of its upload-users', async () => {
     const serve = await ServeProcess.start({
       listen: 'https://127.0.0.1:0',

@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { startHttpServer } from '../fixtures/http-server.ts';
@@ -24,6 +25,31 @@ describe('limits of time', () => {
     expect(server?.requestTimeout).toBe(0);
     expect(server?.headersTimeout).toBe(60_000);
     expect(server?.timeout).toBe(120_000);
+  });
+
+  it('are back when an upload was answered, also for a request that was sent with it', async () => {
+    const sockets: Socket[] = [];
+    const onRequest = (message: unknown): void => {
+      sockets.push((message as { socket: Socket }).socket);
+    };
+    subscribe('http.server.request.start', onRequest);
+    onTestFinished(() => {
+      unsubscribe('http.server.request.start', onRequest);
+    });
+    const server = await startHttpServer({
+      parts: (usual) => ({ ...usual, access: { anonymous: 'upload' } }),
+    });
+    onTestFinished(async () => {
+      await server.stop();
+    });
+    const target = `/bcache/${await server.addSparseBlob(2 ** 30)}`;
+    const connection = await RawConnection.open(server);
+    connection.request('/bcache', { method: 'POST', headers: { 'Content-Length': '1' }, body: 'x' });
+    connection.request(target);
+    expect((await connection.response()).status).toBe(201);
+    expect((await connection.head()).status).toBe(200);
+    expect(sockets[1]?.timeout).toBe(120_000);
+    connection.destroy();
   });
 
   it('let a client trickle', async () => {
