@@ -32,13 +32,13 @@ export interface Removed {
 /**
  * Removes garbage, also while others write to the store: a blob that an entry names by now, or that was written anew,
  * stays.
- * @param settle milliseconds
+ * @param settle passes while blobs are out of sight, and are not removed yet
  * @throws CacheError `storage`
  */
 export async function removeGarbage(
   store: GarbageTarget,
   search: GarbageSearch,
-  settle = SETTLE_MS,
+  settle: () => Promise<unknown> = () => sleep(SETTLE_MS),
 ): Promise<Removed> {
   const { garbage } = search;
   const entries = await removeEntries(store, garbage.entries);
@@ -63,7 +63,7 @@ async function removeEntries(
 async function removeBlobs(
   store: GarbageTarget,
   search: GarbageSearch,
-  settle: number,
+  settle: () => Promise<unknown>,
 ): Promise<readonly GarbageBlob[]> {
   const { garbage, referenced } = search;
   if (garbage.blobs.length === 0 || !(await seeNewEntries(store, search))) return [];
@@ -73,7 +73,7 @@ async function removeBlobs(
       if (!referenced.has(blob.sha512)) await take(blob, store, search.youngest, taken);
     }
     if (taken.length === 0) return [];
-    await sleep(settle);
+    await settle();
     const isAllSeen = await seeNewEntries(store, search);
     const all = taken.splice(0);
     const isNamed = ({ blob }: TakenBlob): boolean => !isAllSeen || referenced.has(blob.sha512);

@@ -31,6 +31,7 @@ import { flipBit, openToVerify } from './upkeep-store.ts';
 
 const HOUR = 3600_000;
 const LONG_AGO = new Date('2020-01-02T03:04:05Z');
+const NO_PAUSE = (): Promise<void> => Promise.resolve();
 
 let alice: Signer;
 let bob: Signer;
@@ -70,7 +71,7 @@ const find = async (options: Partial<GarbageOptions> = {}) =>
 
 async function collect(options: Partial<GarbageOptions> = {}) {
   const opened = await open();
-  return removeGarbage(opened, await findGarbage(opened, optionsOf(options)), 0);
+  return removeGarbage(opened, await findGarbage(opened, optionsOf(options)), NO_PAUSE);
 }
 
 const numberOf = ({ pair }: Pick<VerifiedEntry, 'pair'>) =>
@@ -292,7 +293,7 @@ describe('collecting', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     await addBlob(store.blobs, 'again');
     await store.directory.add(keyOf(), signRelease(alice, { content: 'named' }));
-    const removed = await removeGarbage(opened, search, 0);
+    const removed = await removeGarbage(opened, search, NO_PAUSE);
     expect(removed.blobs.map(({ sha512 }) => sha512)).toEqual([digestOf('garbage')]);
     for (const content of ['named', 'again']) expect(await store.blobs.stat(digestOf(content))).toBeDefined();
     expect(await readdir(join(store.root, 'tmp'))).toEqual([]);
@@ -302,11 +303,12 @@ describe('collecting', () => {
     await addBlob(store.blobs, 'garbage');
     const opened = await open();
     const search = await findGarbage(opened, optionsOf({}));
-    const removing = removeGarbage(opened, search, 500);
-    while ((await store.blobs.stat(digestOf('garbage'))) !== undefined) await new Promise(setImmediate);
-    const entry = await add(1);
-    await flipBit(store.root, entriesPrefix(keyOf()) + entry.digest);
-    expect((await removing).blobs).toEqual([]);
+    const removed = await removeGarbage(opened, search, async () => {
+      expect(await store.blobs.stat(digestOf('garbage'))).toBeUndefined();
+      const entry = await add(1);
+      await flipBit(store.root, entriesPrefix(keyOf()) + entry.digest);
+    });
+    expect(removed.blobs).toEqual([]);
     expect(await store.blobs.stat(digestOf('garbage'))).toBeDefined();
     expect(await readdir(join(store.root, 'tmp'))).toEqual([]);
   });
@@ -315,10 +317,11 @@ describe('collecting', () => {
     await addBlob(store.blobs, 'garbage');
     const opened = await open();
     const search = await findGarbage(opened, optionsOf({}));
-    const removing = removeGarbage(opened, search, 500);
-    while ((await store.blobs.stat(digestOf('garbage'))) !== undefined) await new Promise(setImmediate);
-    await rm(join(store.root, 'bdir'), { recursive: true, force: true });
-    await writeFile(join(store.root, 'bdir'), '');
+    const removing = removeGarbage(opened, search, async () => {
+      expect(await store.blobs.stat(digestOf('garbage'))).toBeUndefined();
+      await rm(join(store.root, 'bdir'), { recursive: true, force: true });
+      await writeFile(join(store.root, 'bdir'), '');
+    });
     await expect(removing).rejects.toThrow(/ENOTDIR/);
     expect(await store.blobs.stat(digestOf('garbage'))).toBeDefined();
     await chmod(join(store.root, 'bdir'), 0o644);
@@ -329,10 +332,11 @@ describe('collecting', () => {
     await add(2);
     const opened = await open();
     const search = await findGarbage(opened, optionsOf({}));
-    const removing = removeGarbage(opened, search, 500);
-    while ((await store.blobs.stat(old.sha512)) !== undefined) await new Promise(setImmediate);
-    await store.directory.add(keyOf(), old);
-    expect((await removing).blobs).toEqual([]);
+    const removed = await removeGarbage(opened, search, async () => {
+      expect(await store.blobs.stat(old.sha512)).toBeUndefined();
+      await store.directory.add(keyOf(), old);
+    });
+    expect(removed.blobs).toEqual([]);
     expect(await store.blobs.stat(old.sha512)).toBeDefined();
   });
 });
