@@ -12,6 +12,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { CustodyLog } from '../../src/cache/custody.ts';
 import { checkCustody } from '../../src/cache/custody-chain.ts';
@@ -39,7 +40,13 @@ beforeEach(async () => {
   await openFilesystemStorage(root, { write: true });
 });
 
-const logOf = (folder: string = root): CustodyLog => createCustodyFile(folder, { who: ALICE, patience: 300 });
+/** Patience, in milliseconds, whose end no other writer should see, however slow the disk is. */
+const LONG = 20_000;
+/** For tests that wait for its end. */
+const SHORT = 300;
+
+const logOf = (folder: string = root, patience = LONG): CustodyLog =>
+  createCustodyFile(folder, { who: ALICE, patience });
 
 const recordAll = (log: CustodyLog, sources: readonly string[]): Promise<unknown> =>
   Promise.all(sources.map((source) => log.record({ action: 'import', source })));
@@ -212,7 +219,8 @@ describe('the lock', () => {
     });
     onTestFinished(() => void child.kill('SIGKILL'));
     expect(String((await once(child.stdout, 'data'))[0])).toBe('taken');
-    expect((await cacheErrorOf(logOf().record({ action: 'import' }))).message).toContain("doesn't go on");
+    const refused = await cacheErrorOf(logOf(root, SHORT).record({ action: 'import' }));
+    expect(refused.message).toContain("doesn't go on");
     child.kill('SIGKILL');
     await once(child, 'exit');
     // With the patience of days it would be seen that it isn't.
@@ -235,7 +243,7 @@ describe('the lock', () => {
   ])('of an owner who is %s is taken when nothing goes on', async (_where, elsewhere) => {
     const owner = elsewhere(`${ownerTag()}.0123456789`);
     await holdAs(owner);
-    const recorded = logOf().record({ action: 'import', source: 'mine' });
+    const recorded = logOf(root, 2000).record({ action: 'import', source: 'mine' });
     // It isn't taken at once: whoever frees it in time is not disturbed.
     await expect.poll(() => readdir(join(root, 'tmp'))).toHaveLength(1);
     expect(await lockOwners()).toEqual([owner]);
@@ -247,7 +255,7 @@ describe('the lock', () => {
   it('of an owner who lives is never taken: that is an error, and nothing is written', async () => {
     const owner = `${ownerTag()}.0123456789`;
     await holdAs(owner);
-    const error = await cacheErrorOf(logOf().record({ action: 'import' }));
+    const error = await cacheErrorOf(logOf(root, SHORT).record({ action: 'import' }));
     expect(error.code).toBe('storage');
     expect(error.message).toContain(join(root, CUSTODY_LOCK));
     expect(error.message).toContain("doesn't go on");
@@ -271,6 +279,25 @@ describe('the lock', () => {
     expect((await sourcesIn(other)).filter((source) => source !== 'other')).toEqual(numbers(5));
   });
 
+  it('is waited for longer than its patience while one owner follows the other', async () => {
+    const patience = 2000;
+    const owner = (number: number): string => `${ownerTag()}.000000000${number}`;
+    await holdAs(owner(0));
+    const recorded = logOf(root, patience).record({ action: 'import', source: 'mine' });
+    // An error would come before the end.
+    recorded.catch(() => undefined);
+    for (let number = 1; number <= 5; number++) {
+      await sleep(patience / 4);
+      // The next one first: so that the lock is never free.
+      await holdAs(owner(number));
+      await rm(join(root, CUSTODY_LOCK, owner(number - 1)), { recursive: true });
+    }
+    await rm(join(root, CUSTODY_LOCK, owner(5)), { recursive: true });
+    await recorded;
+    expect(await sourcesIn(logOf())).toEqual(['mine']);
+    await expectNothingLeft();
+  });
+
   it('that somebody was about to take when they were killed goes when the store is opened', async () => {
     const name = gone();
     await mkdir(join(root, 'tmp', name, name), { recursive: true });
@@ -283,7 +310,7 @@ describe('the lock', () => {
   it('of an owner who cannot be removed is an error, too', async () => {
     const owner = gone();
     await holdAs(join(owner, 'more'));
-    const error = await cacheErrorOf(logOf().record({ action: 'import' }));
+    const error = await cacheErrorOf(logOf(root, SHORT).record({ action: 'import' }));
     expect(error.message).toContain("doesn't go on");
     expect(await lockOwners()).toEqual([owner]);
   });
