@@ -63,16 +63,21 @@ import os, pty, re, signal, sys, time, urllib.request
 pid, terminal = pty.fork()
 if pid == 0:
     os.execvp(sys.argv[1], sys.argv[1:])
-shown = ''
-while 'END CERTIFICATE' not in shown:
-    shown += os.read(terminal, 65536).decode()
-url = re.search(r'http://127\\.0\\.0\\.1:\\d+', shown).group()
-os.close(terminal)
-time.sleep(0.3)
-for _ in range(3):
-    print(urllib.request.urlopen(url + '/health').status)
+# Whatever ends this script ends the server, which survives a lost terminal.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+try:
+    shown = ''
+    while 'END CERTIFICATE' not in shown:
+        shown += os.read(terminal, 65536).decode()
+    url = re.search(r'http://127\\.0\\.0\\.1:\\d+', shown).group()
+    os.close(terminal)
     time.sleep(0.3)
-os.kill(pid, signal.SIGTERM)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(3):
+        print(direct.open(url + '/health').status)
+        time.sleep(0.3)
+finally:
+    os.kill(pid, signal.SIGTERM)
 os.waitpid(pid, 0)
 `;
 

@@ -9,10 +9,9 @@ import { makePairByOpenssl, opensslVerifies, signerOf } from '../fixtures/signin
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';
-import { lacks, run, testedHosts } from './outside-programs.ts';
+import { lacks, PLAIN_CURL, run, testedHosts } from './outside-programs.ts';
 
-/** Curl as it is, whatever ~/.curlrc and the proxies of the machine are. */
-const CURL = ['-q', '--noproxy', '*', '--silent', '--show-error'];
+const CURL = [...PLAIN_CURL, '--silent', '--show-error'];
 
 describe.skipIf(lacks('curl', 'openssl'))('curl and openssl', () => {
   describe.each(testedHosts())('over %s', (host) => {

@@ -7,6 +7,9 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** Options of curl, the first ones: whatever ~/.curlrc and the proxies of the machine are, it is as it is. */
+export const PLAIN_CURL = ['-q', '--noproxy', '*'] as const;
+
 /** Runs a program to its end, whatever its exit code; programs of ours that hang are ended after a minute. */
 export function run(program: string, args: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { createAuthority, type IssuedCertificate } from '../fixtures/certificate-authority.ts';
 import { makePairByOpenssl } from '../fixtures/signing-keys.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { lacks, run, testedHosts } from './outside-programs.ts';
+import { lacks, PLAIN_CURL, run, testedHosts } from './outside-programs.ts';
 import { python } from './python-judge.ts';
 import { ask, askRaw } from './raw-connection.ts';
 import { ServeProcess } from './serve-process.ts';
@@ -75,7 +75,8 @@ describe.skipIf(lacks('openssl', 'python3', 'curl'))('tls = auto', () => {
         status: 404,
       });
       expect((await python(url, 'probe', '--sha512', DIGEST))['error']).toMatch(/certificate verify failed/);
-      expect(await run('curl', ['-sf', '--cacert', certificate, `${url}/health`])).toMatchObject({ code: 0 });
+      const curl = [...PLAIN_CURL, '-sf', '--cacert', certificate];
+      expect(await run('curl', [...curl, `${url}/health`])).toMatchObject({ code: 0 });
     }
   });
 

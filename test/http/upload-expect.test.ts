@@ -8,7 +8,7 @@ import { CacheError } from '../../src/cache/errors.ts';
 import type { AccessControl } from '../../src/http/access-control.ts';
 import { startHttpServer, type HttpServer, type HttpServerOptions } from '../fixtures/http-server.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { lacks } from './outside-programs.ts';
+import { lacks, PLAIN_CURL } from './outside-programs.ts';
 import { RawConnection } from './raw-connection.ts';
 import { everythingBelow, temporaryFiles } from './upload-client.ts';
 
@@ -191,7 +191,7 @@ describe('Expect: 100-continue', () => {
     // It would send the body only after a quarter of an hour unless it were asked.
     const curl = (...more: readonly string[]): Promise<{ stdout: string; stderr: string }> =>
       promisify(execFile)('curl', [
-        ...['-sv', '--expect100-timeout', '900', '-H', 'Expect: 100-continue'],
+        ...[...PLAIN_CURL, '-sv', '--expect100-timeout', '900', '-H', 'Expect: 100-continue'],
         ...['--data-binary', `@${file}`, ...more, `${server.url}/bcache`],
       ]);
     const { stdout, stderr } = await curl();

@@ -93,7 +93,8 @@ export async function startMachine(name: string, folder: string): Promise<Machin
         ['--target', String(pid), '--mount', '--net', '--pid', 'bash', '-euo', 'pipefail', '-c', script],
         {
           cwd: '/',
-          env: { ...process.env, NODE_OPTIONS: '', SHACACHE_CONFIG: '', NO_COLOR: '1' },
+          // No proxy of the real machine is to be reached from here.
+          env: { ...process.env, NODE_OPTIONS: '', SHACACHE_CONFIG: '', NO_COLOR: '1', no_proxy: '*' },
           stdio: ['ignore', 'pipe', 'pipe'],
         },
       );

@@ -10,6 +10,9 @@ export interface CurlOptions {
 /** The cipher of the HTTPS case, the first choice of OpenSSL: asked for, so that both servers use the same. */
 export const TLS13_CIPHER = 'TLS_AES_256_GCM_SHA384';
 
+/** Whatever ~/.curlrc and the proxies of the machine are. */
+const PLAIN = ['-q', '--noproxy', '*', '--silent', '--show-error', '--fail', '--max-time', '300'] as const;
+
 /**
  * Downloads a URL to nowhere, `times` times over one connection.
  * @param size of what must come each time, in bytes
@@ -23,7 +26,7 @@ export async function download(
   const { stdout, cpuSeconds } = await execute(
     'curl',
     [
-      ...['--silent', '--show-error', '--fail', '--max-time', '300'],
+      ...PLAIN,
       ...['--write-out', '%{size_download} %{time_total}\n', ...args],
       ...Array.from({ length: times }, () => ['--output', '/dev/null', url]).flat(),
     ],
@@ -48,8 +51,16 @@ export async function upload(
   const { stdout, cpuSeconds } = await execute(
     'curl',
     [
-      ...['--silent', '--show-error', '--fail', '--max-time', '300', '--request', 'POST'],
-      ...['--upload-file', file, '--write-out', '\n%{http_code} %{time_total}', url],
+      ...[
+        ...PLAIN,
+        '--request',
+        'POST',
+        '--upload-file',
+        file,
+        '--write-out',
+        '\n%{http_code} %{time_total}',
+        url,
+      ],
     ],
     { signal, limitSeconds: 330 },
   );
