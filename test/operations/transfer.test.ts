@@ -71,7 +71,7 @@ function undated({ source }: TestStore): Source {
   };
 }
 
-const at = (seconds: number): Date => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds));
+const at = (seconds: number): Date => new Date(Date.UTC(2001, 0, 1, 0, 0, seconds));
 
 describe('what is copied', () => {
   it('is verbatim: pair, blob, and when it was received', async () => {
