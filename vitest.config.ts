@@ -6,6 +6,8 @@ export default defineConfig({
     // Real sockets, real archives and child processes: two cores are easily kept busy.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 15_000 } },
+    setupFiles: ['test/fixtures/umask.ts'],
     // Threads would share process.umask, cwd and signal handlers with the tests.
     pool: 'forks',
     maxWorkers: 2,

@@ -26,7 +26,7 @@ function children(): number {
 async function expectNoChildren(): Promise<void> {
   await vi.waitFor(() => {
     expect(children()).toBe(0);
-  });
+  }, 15_000);
 }
 
 describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
