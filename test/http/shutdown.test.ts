@@ -10,11 +10,12 @@ import { formatHost } from '../../src/http/listener.ts';
 import { addSparseBlob, isListening, loopbackHosts, startHttpServer } from '../fixtures/http-server.ts';
 import { lacks, say, testedHosts } from './outside-programs.ts';
 import { RawConnection, type Place } from './raw-connection.ts';
+import { mostHeld } from './socket-buffers.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { MAIN, ServeProcess } from './serve-process.ts';
 
 /** More than the sockets of both sides hold: the download can't be over before it is read. */
-const SIZE = 128 * 1024 * 1024;
+const SIZE = Math.max(128 * 1024 * 1024, 2 * mostHeld());
 
 interface Download {
   readonly serve: ServeProcess;
