@@ -1,4 +1,5 @@
 import { rm, statfs, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
@@ -39,7 +40,7 @@ describe('min-free-space', () => {
 
   it('refuses an upload up front, by its length', async () => {
     let begun = 0;
-    const { bavail, bsize } = await statfs('/tmp');
+    const { bavail, bsize } = await statfs(tmpdir());
     const server = await start({
       minFreeSpace: 64 * MIB,
       wrapStorage: (storage) => ({
@@ -52,7 +53,9 @@ describe('min-free-space', () => {
       }),
     });
     const connection = await RawConnection.open(server);
-    connection.request('/bcache', { method: 'POST', headers: { 'Content-Length': String(bavail * bsize) } });
+    // Others may free some meanwhile.
+    const length = String(2 * bavail * bsize);
+    connection.request('/bcache', { method: 'POST', headers: { 'Content-Length': length } });
     const response = await connection.response();
     connection.destroy();
     expect(response.status).toBe(507);

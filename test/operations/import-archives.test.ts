@@ -14,7 +14,7 @@ import {
 } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { basename, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
@@ -53,6 +53,20 @@ async function expectRefused(
 
 const namesOf = (contents: Readonly<Record<string, string>>) => Object.keys(contents).sort();
 const outcomesOf = (results: readonly ImportResult[]) => results.map(({ outcome }) => outcome);
+
+function flip(bytes: Buffer, offset: number, bit: number): Buffer {
+  const flipped = Buffer.from(bytes);
+  flipped.writeUInt8(flipped.readUInt8(offset) ^ (1 << bit), offset);
+  return flipped;
+}
+
+function isGzipOf(archive: Buffer, tar: Buffer): boolean {
+  try {
+    return gunzipSync(archive).equals(tar);
+  } catch {
+    return false;
+  }
+}
 
 /** A gzipped tar of a release with these members besides a buildout.cfg. */
 const craft = (...members: Parameters<typeof craftTar>[0]) =>
@@ -333,12 +347,14 @@ describe('an archive that is refused leaves no trace', () => {
 
   it('when one bit of it is flipped', async () => {
     const whole = await readFile(await makeArchive(site, FILE, KVM, { payload: 20_000 }));
+    const tar = gunzipSync(whole);
     let refused = 0;
     for (let count = 0; count < 24; count++) {
-      const flipped = Buffer.from(whole);
       // The ten bytes of gzip's own header are covered by no checksum.
       const offset = 10 + Math.floor(((whole.length - 10) * (count + 0.5)) / 24);
-      flipped[offset] = (flipped[offset] ?? 0) ^ (1 << (count % 8));
+      const candidates = Array.from({ length: 8 }, (_one, more) => flip(whole, offset, (count + more) % 8));
+      // Repeated text may lie at two distances, either of which leads to the same tar: then another bit.
+      const flipped = candidates.find((each) => !isGzipOf(each, tar)) ?? whole;
       await expectRefused(await writeArchive(flipped), /./);
       refused++;
     }

@@ -149,7 +149,7 @@ describe('a download', () => {
           .end(CONTENT.subarray(start));
       }
     });
-    expect(await download(upstreamOf(upstream.url, { idleLimit: 200 }), DIGEST)).toBe(DIGEST);
+    expect(await download(upstreamOf(upstream.url, { idleLimit: 1000 }), DIGEST)).toBe(DIGEST);
     expect(upstream.requests).toHaveLength(2);
   });
 
