@@ -109,9 +109,13 @@ export function parseEntry(value: unknown): UnverifiedEntry {
   };
 }
 
-/** When the signer made the entry, where the entry tells: milliseconds since 1970. */
-export function madeAt({ creationDate }: Pick<UnverifiedEntry, 'creationDate'>): number | undefined {
-  const time = creationDate === undefined ? NaN : Date.parse(creationDate);
+/** Text that ends with a time of day, and without a zone. */
+const WITHOUT_ZONE = /[T\s]\d\d:\d\d(:\d\d(\.\d+)?)?$/;
+
+/** When the signer made the entry, where the entry tells: milliseconds since 1970. A time without a zone is UTC. */
+export function madeAt({ creationDate = '' }: Pick<UnverifiedEntry, 'creationDate'>): number | undefined {
+  // Date.parse would take it for the zone of this machine.
+  const time = Date.parse(WITHOUT_ZONE.test(creationDate) ? `${creationDate}Z` : creationDate);
   return Number.isNaN(time) ? undefined : time;
 }
 

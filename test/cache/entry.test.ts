@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
-import { checkBinding, ENTRY_SIZE_LIMIT, parseEntry, parseEntryText } from '../../src/cache/entry.ts';
+import { checkBinding, ENTRY_SIZE_LIMIT, madeAt, parseEntry, parseEntryText } from '../../src/cache/entry.ts';
 import { CacheError } from '../../src/cache/errors.ts';
 import { keyOfFileUrl, keyOfSoftwareUrl, parseKey } from '../../src/cache/key.ts';
 import { membersOf, RAPID_CDN, unsignedEntry } from '../fixtures/entries.ts';
@@ -169,6 +169,39 @@ describe('an entry', () => {
       { numRuns: 2000 },
     );
   });
+});
+
+describe('when an entry was made', () => {
+  const NOON = Date.UTC(2026, 0, 1, 12);
+
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  it.each<[string, number]>([
+    ['2026-01-01T12:00:00Z', NOON],
+    ['2026-01-01T12:00:00.500Z', NOON + 500],
+    ['2026-01-01T14:00:00+02:00', NOON],
+    ['2026-01-01 14:00:00 +0200', NOON],
+    // As Python's utcnow() gives it, by isoformat() and by str().
+    ['2026-01-01T12:00:00.500000', NOON + 500],
+    ['2026-01-01 12:00:00.500000', NOON + 500],
+    ['2026-01-01T12:00:00', NOON],
+    ['2026-01-01 12:00', NOON],
+    ['2026-01-01', Date.UTC(2026, 0, 1)],
+  ])('is the same wherever it is read: %s', (creationDate, time) => {
+    for (const zone of ['UTC', 'America/New_York', 'Asia/Tokyo']) {
+      vi.stubEnv('TZ', zone);
+      expect(madeAt({ creationDate }), zone).toBe(time);
+    }
+  });
+
+  it.each(['', 'yesterday', '12:00', '2026-13-01T12:00:00', undefined])(
+    'is not told by %j',
+    (creationDate) => {
+      expect(madeAt({ creationDate })).toBeUndefined();
+    },
+  );
 });
 
 describe('the key of an entry', () => {
