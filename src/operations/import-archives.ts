@@ -169,9 +169,11 @@ async function findImported(
   return isThere ? { file, ...release, size, outcome: 'unchanged' } : undefined;
 }
 
-/** What concerns one archive only; a store that fails concerns all. */
+/** What concerns one archive only; a store that fails concerns all. @throws CacheError the latter, naming the archive */
 function refusalOf(file: string, error: unknown): RefusedArchive {
-  if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space') throw error;
+  if (!(error instanceof CacheError)) throw error;
+  if (error.code === 'storage' || error.code === 'no-space')
+    throw new CacheError(error.code, `${file}: ${error.message}`, { cause: error });
   return { file, outcome: 'refused', reason: error.message };
 }
 

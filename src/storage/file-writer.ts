@@ -40,7 +40,7 @@ export async function createFileWriter(
   const path = join(root, TEMPORARY, `${ownerTag()}.${randomBytes(9).toString('hex')}`);
   let file: FileHandle;
   try {
-    if (size !== undefined) await checkRoom(root, size, minFreeSpace + promised.bytes - size);
+    if (size !== undefined) await checkRoom(root, size, minFreeSpace, { promised: promised.bytes - size });
     file = await createTemporary(root, path);
   } catch (error) {
     release(Infinity);

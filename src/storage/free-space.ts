@@ -6,18 +6,41 @@ import { storageError } from './storage-error.ts';
 /** While bytes are written, the room is looked at anew after each of these many. */
 export const ROOM_CHECK_INTERVAL = 64 * 1024 * 1024;
 
+export interface RoomOptions {
+  /** Bytes besides that others of this process are writing, and are not on the disk yet. */
+  readonly promised?: number;
+  /** Why the reserve stays free, for a person. */
+  readonly reason?: string;
+}
+
 /**
  * @param size bytes to be written
  * @param reserve bytes that must stay free besides
  * @throws CacheError `no-space`
  */
-export async function checkRoom(path: string, size: number, reserve: number): Promise<void> {
+export async function checkRoom(
+  path: string,
+  size: number,
+  reserve: number,
+  { promised = 0, reason = '([upload] min-free-space)' }: RoomOptions = {},
+): Promise<void> {
   const free = await freeSpace(path);
-  if (free >= size + reserve) return;
+  if (free >= size + promised + reserve) return;
+  const figures = [
+    size > 0 ? `${mebibytes(size, Math.ceil)} are wanted` : '',
+    promised > 0 ? `and ${mebibytes(promised, Math.ceil)} for what is being written beside it` : '',
+    `${mebibytes(free, Math.floor)} are free`,
+    reserve > 0 ? `of which ${mebibytes(reserve, Math.ceil)} stay free ${reason}` : '',
+  ];
   throw new CacheError(
     'no-space',
-    `no room in ${path}: ${size} bytes and a reserve of ${reserve} are wanted, ${free} are free; free some and try again`,
+    `no room in ${path}: ${figures.filter((figure) => figure !== '').join(', ')}; free some and try again`,
   );
+}
+
+/** Always of one unit, because they are compared; rounded so that what isn't enough never looks as if it were. */
+function mebibytes(bytes: number, round: (value: number) => number): string {
+  return `${(round((bytes / 1024 ** 2) * 10) / 10).toFixed(1)} MiB`;
 }
 
 /**

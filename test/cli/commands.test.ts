@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
+import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { CACHE, ENVIRONMENT, runCache, type CommandResult } from './command.ts';
@@ -22,10 +23,11 @@ beforeEach(async () => {
 
 const cache = (...args: readonly string[]) => runCache(folder, ...args);
 
-async function makeArchive(file = FILE, url = KVM): Promise<string> {
+async function makeArchive(file = FILE, url = KVM, payload = 0): Promise<string> {
   const medium = join(folder, 'medium');
   await mkdir(medium, { recursive: true });
-  await packRelease(await makeSoftwareRelease(join(folder, `root of ${file}`), url), join(medium, file));
+  const release = await makeSoftwareRelease(join(folder, `root of ${file}`), url, { payload });
+  await packRelease(release, join(medium, file));
   return join(medium, file);
 }
 
@@ -158,6 +160,28 @@ describe('a failing store ends with 3', () => {
     expect(result).toMatchObject({ code: 3, stdout: '' });
     expect(result.stderr).toMatch(/no room/);
   });
+
+  it.for([{ args: [] }, { args: ['--json'] }])(
+    'when it becomes full in the middle; what was imported, and what did not fit, is told: $args',
+    async ({ args }, context) => {
+      await mountTmpfs(context, join(folder, 'disk'), 8 << 20);
+      await makeArchive();
+      await makeArchive('large-ubuntu-22.04.tar.gz', 'https://example.com/software.cfg', 9 << 20);
+      await writeFile(
+        join(folder, 'config.ini'),
+        '[store]\npath = disk/store\n[upload]\nmin-free-space = 1M\n',
+      );
+      await cache('keygen');
+      const { code, stdout, stderr } = await cache('import', 'medium', ...args);
+      if (args.length === 0) expect(stdout).toMatch(new RegExp(`^${FILE} +imported `, 'm'));
+      else expect(JSON.parse(stdout)).toMatchObject([{ file: FILE, outcome: 'imported' }]);
+      expect(stderr).toMatch(
+        /^cache: large-ubuntu-22\.04\.tar\.gz: no room in .*: 9\.\d MiB are wanted.* [78]\.\d MiB are free, of which 1\.0 MiB stay free \(\[upload\] min-free-space\); free some and try again$/m,
+      );
+      expect(stderr).toMatch(/^1 of 2 archives were dealt with; the same command goes on from there$/m);
+      expect(code).toBe(3);
+    },
+  );
 
   it('when its entries are damaged, and no release is left out in silence', async () => {
     await cache('import', await makeArchive());

@@ -485,7 +485,7 @@ describe('an import that writes nothing where it should not', () => {
     const path = await makeArchive(full, FILE, KVM);
     const told: number[] = [];
     const importing = full.import([path], { onProgress: (_archive, bytes) => told.push(bytes) });
-    await expectCacheError(importing, 'no-space', /no room/);
+    await expectCacheError(importing, 'no-space', new RegExp(`^${FILE}: no room`));
     expect(told).toEqual([]);
     expect(namesOf(await contentsOf(full.store))).toEqual(['store.json', 'tmp']);
   });

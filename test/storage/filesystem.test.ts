@@ -353,9 +353,13 @@ describe('permissions', () => {
 
 describe('a full disk', () => {
   it('is found out before anything is written, with the reserve counted', async () => {
-    await expectCacheError((await openToWrite()).create(2 ** 60), 'no-space', /are free; free some/);
+    await expectCacheError((await openToWrite()).create(2 ** 60), 'no-space', /MiB are free; free some/);
     const careful = await openFilesystemStorage(root, { write: true, minFreeSpace: 2 ** 60 });
-    await expectCacheError(careful.create(1), 'no-space', /a reserve of \d+/);
+    await expectCacheError(
+      careful.create(1),
+      'no-space',
+      /0\.1 MiB are wanted, .* are free, of which 1099511627776\.0 MiB stay free \(\[upload\] min-free-space\)/,
+    );
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
 
@@ -367,7 +371,11 @@ describe('a full disk', () => {
     const outcomes = await Promise.allSettled([storage.create(size), storage.create(size)]);
     expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     const first = outcomes.find((outcome) => outcome.status === 'fulfilled')?.value;
-    await expectCacheError(storage.create(size), 'no-space');
+    await expectCacheError(
+      storage.create(size),
+      'no-space',
+      /: 614\.4 MiB are wanted, and 614\.4 MiB for what is being written beside it, /,
+    );
     // What was written is no longer to come: the disk has it.
     await first?.write([Buffer.alloc(1024 ** 2)]);
     await expectCacheError(storage.create(size), 'no-space');

@@ -32,39 +32,44 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
   const { quiet = false, json = false } = options;
   const terminal = createTerminal({ quiet });
   const config = await readConfig(options.config);
-  const imported = await runImport(paths, config, options, terminal);
+  const imported: Imported = { media: [], archives: [] };
+  try {
+    await runImport(paths, config, options, terminal, imported);
+  } finally {
+    // What is done is done, even if the disk failed at the next one.
+    if (json) terminal.print(JSON.stringify([...imported.media, ...imported.archives], undefined, 2));
+    else printImported(imported, terminal);
+  }
   const results = [...imported.media, ...imported.archives];
-  if (json) terminal.print(JSON.stringify(results, undefined, 2));
-  else printImported(imported, terminal);
   if (results.length === 0 || results.some(({ outcome }) => outcome === 'refused')) endWith(EXIT.incomplete);
 }
 
 /** What became of the paths that were named. */
 export interface Imported {
-  readonly media: readonly MediumImportResult[];
-  readonly archives: readonly ImportResult[];
+  readonly media: MediumImportResult[];
+  readonly archives: ImportResult[];
 }
 
 /**
  * Imports into the store of the configuration: media that `cache export` wrote, and archives. Says how it goes on stderr.
+ * @param imported gets every result as soon as there is one: what is done counts, also when the store fails later
  */
 export async function runImport(
   paths: readonly string[],
   config: Config,
   options: ImportOptions,
   terminal: Terminal,
+  imported: Imported = { media: [], archives: [] },
 ): Promise<Imported> {
   for (const path of paths) await refuseUnsignedMedium(path, config);
-  const media: MediumImportResult[] = [];
   const others: string[] = [];
   for (const path of paths) {
-    if (await isMedium(path)) media.push(...(await runMediumImport(path, config, options, terminal)));
+    if (await isMedium(path))
+      imported.media.push(...(await runMediumImport(path, config, options, terminal)));
     else others.push(path);
   }
-  return {
-    media,
-    archives: others.length > 0 ? await runArchiveImport(others, config, options, terminal) : [],
-  };
+  if (others.length > 0) await runArchiveImport(others, config, options, terminal, imported.archives);
+  return imported;
 }
 
 export function printImported({ media, archives }: Imported, terminal: Terminal): void {
@@ -86,7 +91,8 @@ async function runArchiveImport(
     quiet = false,
   }: ImportOptions,
   terminal: Terminal,
-): Promise<readonly ImportResult[]> {
+  results: ImportResult[],
+): Promise<void> {
   const archives = await findArchives(paths);
   if (url !== undefined && archives.length !== 1) {
     throw new CacheError(
@@ -103,7 +109,6 @@ async function runArchiveImport(
     archives.reduce((sum, { size }) => sum + size, 0),
     { quiet },
   );
-  const results: ImportResult[] = [];
   try {
     const importing = importArchives(archives, {
       url,
@@ -119,8 +124,14 @@ async function runArchiveImport(
       },
     });
     for await (const result of importing) results.push(result);
+  } catch (error) {
+    progress.clear();
+    if (results.length > 0)
+      terminal.warn(
+        `${results.length} of ${archives.length} archives were dealt with; the same command goes on from there`,
+      );
+    throw error;
   } finally {
     progress.clear();
   }
-  return results;
 }

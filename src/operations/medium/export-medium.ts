@@ -116,7 +116,7 @@ export async function exportMedium(folder: string, options: ExportOptions): Prom
   const plan = planExport(selected, stock, limits, options.split);
   const { bytes } = plan;
   checkFolders(limits, namesAfter(stock, plan));
-  if (bytes > 0) await checkRoom(folder, plan.room, RESERVE);
+  if (bytes > 0) await checkRoom(folder, plan.room, RESERVE, { reason: 'for its file system' });
   const isIdle = plan.entries.size === 0;
   if (signer === undefined || isIdle)
     return { entries: resultsOf(selected, undefined), bytes, seal: undefined };

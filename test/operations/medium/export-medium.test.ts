@@ -520,7 +520,7 @@ describe('the room on a medium', () => {
     await mountTmpfs(context, medium, 10 * MIB);
     const error = await cacheErrorOf(exportTo(medium, trip.connected));
     expect(error.message).toMatch(
-      /no room in .*: 2\d{6} bytes and a reserve of 8388608 are wanted, 10485760 are free/,
+      /no room in .*: 2\.\d MiB are wanted, 10\.0 MiB are free, of which 8\.0 MiB stay free for its file system/,
     );
     expect(error.code).toBe('no-space');
     expect(await readdir(medium)).toEqual([]);
