@@ -12,6 +12,8 @@ import { ownerTag } from './temporary-name.ts';
 
 export interface PromisedRoom {
   bytes: number;
+  /** Resolves when nobody's room is being looked at any more. */
+  settled: Promise<void>;
 }
 
 export interface FileWriterOptions {
@@ -30,8 +32,7 @@ export async function createFileWriter(
   root: string,
   { size, minFreeSpace, promised, pathOf }: FileWriterOptions,
 ): Promise<ObjectWriter> {
-  let ahead = size ?? 0;
-  promised.bytes += ahead;
+  let ahead = 0;
   const release = (bytes: number): void => {
     const released = Math.min(bytes, ahead);
     ahead -= released;
@@ -40,7 +41,7 @@ export async function createFileWriter(
   const path = join(root, TEMPORARY, `${ownerTag()}.${randomBytes(9).toString('hex')}`);
   let file: FileHandle;
   try {
-    if (size !== undefined) await checkRoom(root, size, minFreeSpace, { promised: promised.bytes - size });
+    if (size !== undefined) ahead = await promiseRoom(root, size, minFreeSpace, promised);
     file = await createTemporary(root, path);
   } catch (error) {
     release(Infinity);
@@ -98,6 +99,28 @@ export async function createFileWriter(
       }
     },
   };
+}
+
+/**
+ * Counts bytes as promised, if there is room for them. One after the other: what turns out to have no room must not count
+ * meanwhile for others.
+ */
+async function promiseRoom(
+  root: string,
+  size: number,
+  minFreeSpace: number,
+  promised: PromisedRoom,
+): Promise<number> {
+  const promising = promised.settled.then(async () => {
+    await checkRoom(root, size, minFreeSpace, { promised: promised.bytes });
+    promised.bytes += size;
+    return size;
+  });
+  promised.settled = promising.then(
+    () => undefined,
+    () => undefined,
+  );
+  return promising;
 }
 
 /** What is left of the chunks after their first `count` bytes; none that is empty. */

@@ -90,7 +90,7 @@ function checkFormat(root: string, format: unknown): void {
 
 function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStorage {
   const pathOf = (name: string): string => join(root, ...name.split('/'));
-  const promised = { bytes: 0 };
+  const promised = { bytes: 0, settled: Promise.resolve() };
 
   return {
     async stat(name) {

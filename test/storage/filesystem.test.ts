@@ -387,6 +387,12 @@ describe('a full disk', () => {
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
 
+  it('turns nobody away for the sake of one that has no room', async () => {
+    const storage = await openToWrite();
+    const outcomes = await Promise.allSettled([storage.create(2 ** 60), storage.create(1)]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  });
+
   it('is found out while writing: nothing is left, reading goes on, and freed room is used', async (context) => {
     await mountTmpfs(context, root, 4 << 20);
     const storage = await openToWrite();
