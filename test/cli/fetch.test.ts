@@ -149,6 +149,7 @@ describe('fetch', () => {
     const { code, stderr } = await cache('fetch', '--resign', RAPID_CDN, ...OS);
     expect(code).toBe(0);
     expect(stderr).toMatch(/1 fetched/);
+    expect(stderr).not.toMatch(/--resign|certificate of the upstream/);
     const { pairs } = await stored();
     expect(pairs).toHaveLength(2);
     expect(pairs).toContainEqual(theirs.pair);

@@ -81,7 +81,7 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
     for (const url of await suggestUrls(target, config, dryRun ? undefined : store, terminal))
       terminal.warn(`cache: did you mean ${url} ?`);
   }
-  await adviseOnTrust(fetched, config, terminal);
+  if (signer === undefined) await adviseOnTrust(fetched, config, terminal);
   if (fetched.some(({ refusal, results }) => refusal !== undefined || results.some(isRefused)))
     endWith(EXIT.incomplete);
 }
