@@ -7,6 +7,8 @@ export interface Damage {
   /** The file, by its path on the medium. */
   readonly path: string;
   readonly what: string;
+  /** Whether it is there and no manifest tells of it. */
+  readonly isExtra?: boolean;
 }
 
 /** Stands on a medium while an export writes to it. */
@@ -28,11 +30,27 @@ export async function refusalOf(folder: string, damages: readonly Damage[]): Pro
     [
       `${folder} is not as its manifest says; nothing of it was taken:`,
       formatDamages(damages),
-      began === undefined
-        ? 'It was changed, cut off or mixed with another after its export. Where it was made, this mends it: cache export --recheck'
-        : 'An export to it did not finish. Where it was made, run the same cache export again: it goes on where it stopped',
+      ...(began === undefined
+        ? adviceFor(damages)
+        : [
+            'An export to it did not finish. Where it was made, run the same cache export again: it goes on where it stopped',
+          ]),
     ].join('\n'),
   );
+}
+
+/** An export mends what it wrote, and refuses to touch anything else. */
+function adviceFor(damages: readonly Damage[]): readonly string[] {
+  const extra = damages.filter(({ isExtra }) => isExtra).length;
+  const isMendable = extra < damages.length;
+  return [
+    ...(extra > 0 ? ['Nobody has signed for what is not in the manifest: remove it, and import again'] : []),
+    ...(isMendable
+      ? [
+          `${extra > 0 ? 'The rest' : 'It'} was changed, cut off or mixed with another after its export. Where it was made, this mends it: cache export --recheck MEDIUM`,
+        ]
+      : []),
+  ];
 }
 
 /** @throws CacheError `invalid-medium` when anything is wrong with what stands on a medium that is to be signed */

@@ -111,7 +111,7 @@ async function differencesOf(folder: string, { files }: Manifest): Promise<reado
     else if (found !== size) damages.push({ path, what: `has ${found} bytes instead of ${size}` });
   }
   for (const name of [...strays, ...extra])
-    damages.push({ path: `${STORE_FOLDER}/${name}`, what: 'not in the manifest' });
+    damages.push({ path: `${STORE_FOLDER}/${name}`, what: 'not in the manifest', isExtra: true });
   return damages;
 }
 
