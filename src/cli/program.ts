@@ -264,7 +264,10 @@ export function createProgram(): Command {
     .option('--deep', 'read every blob, and compare its sha512')
     .option('--since <days>', 'only what came within so many days')
     .option('--rate <size>', 'read at most so many bytes a second, such as 50M (default: as fast as it goes)')
-    .option('--repair', 'move what is bad, and can not be healed, to quarantine/ in the store')
+    .option(
+      '--repair',
+      'move what is bad, and can not be healed, to quarantine/ in the store; remove leftovers',
+    )
     .option(
       '--heal-from <place>',
       'fetch good copies from this medium, folder of a store, or URL of a running cache; may be repeated',
@@ -274,7 +277,7 @@ export function createProgram(): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      '\nEnds with 1 when anything is wrong; with --heal-from, with 0 when all of it was mended.',
+      '\nEnds with 1 when anything is wrong, and with 0 when all of it was mended: healed, or no more than strays and\nleftovers that --repair took away. A release that it put away is missing, which is 1.',
     )
     .action(async (options: VerifyOptions) => (await import('./commands/verify.ts')).verify(options));
 

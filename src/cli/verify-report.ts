@@ -22,7 +22,8 @@ export interface VerifyReport {
 /** A stray that was moved away leaves nothing wrong behind; a release that was moved away is missing. */
 export function isMended({ kind, mended }: MendedFinding): boolean {
   const outcome = mended?.outcome;
-  return outcome === 'healed' || outcome === 'gone' || (outcome === 'quarantined' && kind === 'stray');
+  if (outcome === 'quarantined') return kind === 'stray';
+  return outcome !== undefined && outcome !== 'left';
 }
 
 /** A line that greps well, and lines with what else is known below it. */
@@ -45,6 +46,8 @@ function describe(mended: Mended): readonly string[] {
       ];
     case 'quarantined':
       return [`moved to ${mended.quarantined}`];
+    case 'removed':
+      return ['removed'];
     case 'gone':
       return ['by now it is gone, or all right'];
     case 'left':

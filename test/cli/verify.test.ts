@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
@@ -196,6 +196,31 @@ describe('verify', () => {
     expect(after.code).toBe(1);
     const { stdout: log } = await cache('log');
     expect(log).toMatch(/repair/);
+  });
+
+  it('with --repair ends with 0 where only strays were put away', async () => {
+    await addReleases(site, 1);
+    await writeFile(join(site.root, 'bcache', 'foo'), 'x');
+    const { code, stdout, stderr } = await cache('verify', '--repair');
+    expect(stdout).toMatch(/^stray: bcache\/foo: .*\n {2}moved to quarantine\/.*\/bcache\/foo$/m);
+    expect(stderr).toMatch(/1 finding, 1 of them mended\n$/);
+    expect(code).toBe(0);
+    expect(await report()).toMatchObject({ code: 0, findings: [] });
+  });
+
+  it('takes away only with --repair what killed writers left, and never keeps it', async () => {
+    await addReleases(site, 1);
+    const left = join(site.root, 'tmp', 'left');
+    await writeFile(left, 'of a dead writer');
+    await utimes(left, 0, 0);
+    const found = await cache('verify');
+    expect(found.stdout).toMatch(/^leftover: tmp\/left: .* is removed when the store is next written to$/m);
+    expect([found.code, found.stderr]).toEqual([1, expect.not.stringContaining('--repair')]);
+    const { code, stdout } = await cache('verify', '--repair');
+    expect(stdout).toMatch(/^leftover: tmp\/left: .*\n {2}removed$/m);
+    expect(code).toBe(0);
+    expect(await readdir(join(site.root, 'tmp'))).toEqual([]);
+    expect(await readdir(site.root)).not.toContain('quarantine');
   });
 
   it('with --repair and --heal-from leaves nothing to be done, and ends with 0', async () => {

@@ -41,13 +41,12 @@ export async function verify(options: VerifyOptions): Promise<void> {
   try {
     const report = await run(store, config, options, terminal, progress);
     progress.clear();
-    const isHealing = healFrom.length > 0;
     if (json) terminal.print(JSON.stringify(report, undefined, 2));
     else {
-      const isMending = repair || isHealing;
+      const isMending = repair || healFrom.length > 0;
       printSummary(report, { deep, isMending, isPartial: options.since !== undefined }, terminal);
     }
-    if (!report.findings.every((finding) => isHealing && isMended(finding))) endWith(EXIT.incomplete);
+    if (!report.findings.every(isMended)) endWith(EXIT.incomplete);
   } finally {
     progress.clear();
   }

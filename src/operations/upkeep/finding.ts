@@ -22,8 +22,10 @@ export interface Finding {
 export type FindingKind =
   /** `store.json` doesn't tell the format. */
   | 'mark-damaged'
-  /** Something that has no business in a store: a wrong name, a link, what a killed writer left. */
+  /** Something that has no business in a store: a wrong name, a link. */
   | 'stray'
+  /** What a killed writer left; whoever next writes to the store removes it. */
+  | 'leftover'
   | 'entry-damaged'
   /** Whole, but no trusted certificate verifies it: nodes pass over it. */
   | 'entry-untrusted'

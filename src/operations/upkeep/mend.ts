@@ -25,6 +25,8 @@ export type Mended =
   /** A good one is in its place. */
   | { readonly outcome: 'healed'; readonly source?: string; readonly quarantined?: string | undefined }
   | { readonly outcome: 'quarantined'; readonly quarantined: string }
+  /** It was of no use to anybody. */
+  | { readonly outcome: 'removed' }
   /** It isn't there any more, or is all right now: somebody else was quicker, or a fault has passed. */
   | { readonly outcome: 'gone' }
   /** Each source that was asked, and why it could not help. */
@@ -93,8 +95,15 @@ export function createMender(
     return { outcome: 'healed', quarantined };
   };
 
+  /** As gc does, and whoever opens the store for writing; put away, it would take its room for ever. */
+  const removeLeftover = async ({ path }: Finding): Promise<Mended> => {
+    await store.upkeep.removeLeftover(path);
+    return { outcome: 'removed' };
+  };
+
   return async (finding) => {
     if (finding.kind === 'mark-damaged') return repair ? restoreMark(finding) : NOT_HEALED;
+    if (finding.kind === 'leftover') return repair ? removeLeftover(finding) : NOT_HEALED;
     const mended = isHealable(finding) ? await heal(finding) : NOT_HEALED;
     return repair && mended.outcome === 'left' && isMovable(finding) ? putAway(finding) : mended;
   };

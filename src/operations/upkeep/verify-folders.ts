@@ -27,7 +27,7 @@ export async function* verifyFolders(
   );
   for await (const path of upkeep.leftovers())
     yield {
-      kind: 'stray',
+      kind: 'leftover',
       path,
       problem: 'a writer that is gone left it; it is removed when the store is next written to',
     };
