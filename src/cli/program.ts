@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { SOFTWARE_ROOT } from '../cache/software-root.ts';
 import type { CommonOptions } from './common-options.ts';
+import { tellWhenBrokenOff } from './interruption.ts';
 import type { ExportOptions } from './commands/export.ts';
 import type { CheckOptions } from './commands/check.ts';
 import type { GcOptions } from './commands/gc.ts';
@@ -32,8 +33,11 @@ export function createProgram(): Command {
     .showHelpAfterError('(see --help)')
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 done in part or not found, 2 wrong usage or configuration, 3 storage failed.',
+      '\nExit codes: 0 done, 1 done in part or not found, 2 wrong usage or configuration, 3 storage failed,\n130 broken off by Ctrl-C (143 by SIGTERM).',
     )
+    .hook('preAction', (_program, action) => {
+      tellWhenBrokenOff(action.name());
+    })
     .exitOverride();
 
   const command = (name: string, description: string, example: string): Command =>

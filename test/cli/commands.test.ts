@@ -64,6 +64,7 @@ describe('help', () => {
     expect(code).toBe(0);
     for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
     expect(stdout).toContain('Exit codes: 0 done, 1 ');
+    expect(stdout).toMatch(/130 /);
   });
 
   it.each(COMMANDS)('of %s has an example, -c and -q, and writes nothing', async (command) => {

@@ -55,6 +55,37 @@ async function serve(prepare?: (root: string) => Promise<unknown>): Promise<Serv
   });
 }
 
+/** A running cache that never comes to the end of a blob. */
+async function startSlow(): Promise<string> {
+  const content = incompressible(1_000_000);
+  const { pair } = await addRelease(from, signer, { content, url: OTHER });
+  const slow = await startScriptedServer(({ url = '', method }, response) => {
+    if (url === '/bdir/')
+      response.writeHead(200, { 'Content-Type': 'text/plain' }).end(`${keyOf({ url: OTHER })}\n`);
+    else if (url.startsWith('/bdir/')) response.end(JSON.stringify([pair]));
+    else if (method === 'HEAD') response.end();
+    else {
+      response.writeHead(200, { 'Content-Length': String(content.length) });
+      response.write(content.subarray(0, 300_000));
+    }
+  });
+  return slow.url;
+}
+
+const writing = (): Promise<readonly string[]> => readdir(join(folder, 'to', 'tmp')).catch(() => []);
+
+/** Starts `cache sync` from there and ends it by a signal in the middle of a blob. */
+async function breakOff(url: string, signal: NodeJS.Signals): Promise<string> {
+  const child = startCache(folder, ['sync', url, 'to']);
+  const ended = resultOf(child);
+  while ((await writing()).length === 0 && child.exitCode === null)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  child.kill(signal);
+  const { stderr } = await ended;
+  expect(child.signalCode).toBe(signal);
+  return stderr;
+}
+
 describe('sync', () => {
   it('makes a store of what another has, and does nothing the second time', async () => {
     await addRelease(from, signer, { content: 'one' });
@@ -190,29 +221,22 @@ describe('sync', () => {
   });
 
   it('killed in the middle goes on where it was', async () => {
-    const content = incompressible(1_000_000);
     await addRelease(from, signer, { content: 'one' });
-    const { pair } = await addRelease(from, signer, { content, url: OTHER });
-    const slow = await startScriptedServer(({ url = '', method }, response) => {
-      if (url === '/bdir/')
-        response.writeHead(200, { 'Content-Type': 'text/plain' }).end(`${keyOf({ url: OTHER })}\n`);
-      else if (url.startsWith('/bdir/')) response.end(JSON.stringify([pair]));
-      else if (method === 'HEAD') response.end();
-      else {
-        response.writeHead(200, { 'Content-Length': String(content.length) });
-        response.write(content.subarray(0, 300_000));
-      }
-    });
-    const child = startCache(folder, ['sync', slow.url, 'to']);
-    const ended = resultOf(child);
-    const writing = (): Promise<readonly string[]> => readdir(join(folder, 'to', 'tmp')).catch(() => []);
-    while ((await writing()).length === 0 && child.exitCode === null)
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    child.kill('SIGKILL');
-    await ended;
+    await breakOff(await startSlow(), 'SIGKILL');
     expect((await cache('sync', 'from', 'to')).stderr).toBe('2 copied\n');
     expect(await writing()).toEqual([]);
   });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'broken off by %s says what that means, and leaves nothing half-written',
+    async (signal) => {
+      const url = await startSlow();
+      expect(await breakOff(url, signal)).toMatch(
+        /^cache: broken off; what was done stays: run the same command again to go on\n$/,
+      );
+      expect(await writing()).toEqual([]);
+    },
+  );
 });
 
 describe('wrong usage ends with 2', () => {

@@ -1,0 +1,31 @@
+import { removeOpenTemporaries } from '../storage/open-temporaries.ts';
+
+const GOES_ON = 'what was done stays: run the same command again to go on';
+
+/** What it means to break a command off, for those that take long. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  import: GOES_ON,
+  pack: GOES_ON,
+  fetch: GOES_ON,
+  sync: GOES_ON,
+  export: GOES_ON,
+  verify: 'not all was looked at; what was mended stays mended: run the same command again',
+};
+
+/**
+ * From now on says on SIGINT and SIGTERM what breaking this command off means, and removes what is half-written. Then the
+ * signal ends the process, as it does others: so a shell ends a loop, too, and reports 130 or 143.
+ */
+export function tellWhenBrokenOff(command: string): void {
+  const meaning = MEANINGS[command];
+  if (meaning === undefined) return;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      // A progress line may stand there, and ^C.
+      const { stderr, pid } = process;
+      stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}cache: broken off; ${meaning}\n`);
+      removeOpenTemporaries();
+      process.kill(pid, signal);
+    });
+  }
+}
