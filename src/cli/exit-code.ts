@@ -7,7 +7,7 @@ export const EXIT = {
   incomplete: 1,
   /** Wrong usage or configuration. */
   usage: 2,
-  /** The store failed. */
+  /** The store failed, or another cache that is needed: nothing is known of what was asked for. */
   storage: 3,
 } as const;
 
@@ -33,7 +33,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, ExitCode>> = {
   unauthorized: EXIT.incomplete,
   forbidden: EXIT.incomplete,
   'too-many': EXIT.incomplete,
-  unavailable: EXIT.incomplete,
+  unavailable: EXIT.storage,
   'no-space': EXIT.storage,
   storage: EXIT.storage,
 };

@@ -33,7 +33,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(see --help)')
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 done in part or not found, 2 wrong usage or configuration, 3 storage failed,\n130 broken off by Ctrl-C (143 by SIGTERM).',
+      '\nExit codes: 0 done, 1 done in part or not found, 2 wrong usage or configuration, 3 storage or network failed,\n130 broken off by Ctrl-C (143 by SIGTERM).',
     )
     .hook('preAction', (_program, action) => {
       tellWhenBrokenOff(action.name());

@@ -30,7 +30,10 @@ export function createSuggestions(
   let known: Promise<ReadonlySet<string>> | undefined;
   return async (url) => {
     known ??= knownUrls(config, opened, terminal);
-    return nearest(url, await known, { limit: SUGGESTIONS });
+    const others = new Set(await known);
+    // It is known by the configuration, perhaps, and yet not there.
+    others.delete(url);
+    return nearest(url, others, { limit: SUGGESTIONS });
   };
 }
 

@@ -29,6 +29,8 @@ export interface FetchPlan {
   readonly offers: readonly Offer[];
   /** Why none of them is wanted. */
   readonly refusal?: string;
+  /** Whether that is because the source didn't answer: what it has isn't known. */
+  readonly isOutage?: boolean;
 }
 
 /** What became of a wanted entry. */
@@ -40,6 +42,8 @@ export interface FetchResult {
   readonly size?: number;
   /** Why it was refused. */
   readonly reason?: string;
+  /** Whether that is because the source answered no more. */
+  readonly isOutage?: boolean;
 }
 
 export interface PlanOptions {
@@ -62,7 +66,8 @@ export async function planFetch(
   try {
     entries = await source.entries(key);
   } catch (error) {
-    return { target, key, offers: [], refusal: faultOfSource(error) };
+    const { message, code } = faultOfSource(error);
+    return { target, key, offers: [], refusal: message, isOutage: code === 'unavailable' };
   }
   const wanted = new Set<string>();
   const offers = entries.map((entry): Offer => {
@@ -83,9 +88,9 @@ export async function planFetch(
 }
 
 /** What is wrong with the source. @throws the error itself when it is something else that failed */
-function faultOfSource(error: unknown): string {
+function faultOfSource(error: unknown): CacheError {
   if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space') throw error;
-  return error.message;
+  return error;
 }
 
 function faultOf(key: Key, entry: SourceEntry, trusted: TrustedCertificates): string | undefined {
@@ -155,8 +160,9 @@ export async function* fetchPlanned(
         : await finish(entry, outcome === 'copied');
     }
   } catch (error) {
-    const reason = faultOfSource(error);
-    for (const entry of wanted) yield { entry, outcome: 'refused', reason };
+    const { message: reason, code } = faultOfSource(error);
+    const isOutage = code === 'unavailable';
+    for (const entry of wanted) yield { entry, outcome: 'refused', reason, isOutage };
   }
 
   async function finish(entry: SourceEntry, isCopied: boolean): Promise<FetchResult> {

@@ -22,7 +22,7 @@ export interface EntrySource {
 export interface Source extends EntrySource {
   /** Its folder or URL, for messages. */
   readonly name: string;
-  /** All keys that it has entries of, each once, in no order. @throws CacheError `unavailable` when it doesn't tell */
+  /** All keys that it has entries of, each once, in no order. @throws CacheError `not-found` when it doesn't tell */
   keys(): AsyncIterable<Key>;
   /** The bytes of a blob, undefined when it isn't there. A piece is valid until the next is asked for. */
   openBlob(digest: Digest): Promise<SourceBlob | undefined>;

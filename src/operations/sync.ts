@@ -1,7 +1,7 @@
 import type { CustodyLog } from '../cache/custody.ts';
 import type { Digest } from '../cache/digest.ts';
 import { checkBinding, madeAt, type EntryPair } from '../cache/entry.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, systemCode } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import { DamagedObject } from '../cache/small-object.ts';
@@ -78,10 +78,11 @@ export function syncToStore(
  */
 export function syncToServer(
   from: Source,
-  target: UploadTarget,
+  to: UploadTarget,
   { trusted, dryRun = false, onProgress }: SyncOptions,
 ): AsyncGenerator<SyncResult> {
   const source = tellingLoss(from);
+  const target = tellingAbsence(to);
   return forEachKey(source, async function* (key) {
     const listed = await source.entries(key);
     const there = await target.entries(key);
@@ -137,6 +138,33 @@ export function syncToServer(
   }
 }
 
+/** Nobody is at the target: that concerns every key, and says nothing of the source. */
+class TargetAbsent extends CacheError {}
+
+/** The target, whose connections fail with a `TargetAbsent`. What it answers is its own matter. */
+function tellingAbsence(target: UploadTarget): UploadTarget {
+  const guarded = async <T>(ask: () => Promise<T>): Promise<T> => {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof CacheError) || !isOfConnection(error)) throw error;
+      throw new TargetAbsent(error.code, `can't copy to ${target.name}: ${error.message}`, { cause: error });
+    }
+  };
+  return {
+    ...target,
+    entries: (key) => guarded(() => target.entries(key)),
+    blobSize: (digest) => guarded(() => target.blobSize(digest)),
+    putEntry: (key, pair) => guarded(() => target.putEntry(key, pair)),
+  };
+}
+
+/** Whether the system, rather than the other side, said what is wrong. */
+function isOfConnection({ code, cause }: CacheError): boolean {
+  if (code !== 'unavailable') return false;
+  return cause instanceof CacheError ? isOfConnection(cause) : systemCode(cause) !== undefined;
+}
+
 function isMadeLater(a: SourceEntry, b: SourceEntry): boolean {
   const [first, second] = [madeAt(a), madeAt(b)];
   return first !== undefined && second !== undefined && first > second;
@@ -155,7 +183,7 @@ async function* forEachKey(
       yield* sync(key);
       unavailable = 0;
     } catch (error) {
-      if (!(error instanceof CacheError)) throw error;
+      if (!(error instanceof CacheError) || error instanceof TargetAbsent) throw error;
       // One bad entry of another cache is an answer 500 to its key, which can't be told from worse.
       if (error.code === 'unavailable') unavailable++;
       else if (!(error instanceof DamagedObject) && error.code !== 'incomplete') throw error;

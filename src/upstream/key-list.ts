@@ -10,7 +10,7 @@ const SIZE_LIMIT = 128 * 1024 * 1024;
 /**
  * All keys of a directory: `GET …/`, a key a line. The list is read to its end before the first key is worked on, which
  * may take longer than a connection lasts.
- * @throws CacheError `unavailable`
+ * @throws CacheError `unavailable`; `not-found`: only caches like this one tell them
  */
 export async function* listKeys(endpoint: Endpoint, patience: Patience): AsyncGenerator<Key> {
   const text = await persist(patience, () => fetchList(endpoint));
@@ -38,5 +38,5 @@ async function fetchList(endpoint: Endpoint): Promise<string> {
 }
 
 function noList({ url }: Endpoint): CacheError {
-  return new CacheError('unavailable', `${url}: this cache lists no keys; name URLs with cache fetch`);
+  return new CacheError('not-found', `${url}: this cache lists no keys; name URLs with cache fetch`);
 }

@@ -315,13 +315,23 @@ describe('lookup', () => {
     expect(code).toBe(1);
   });
 
-  it('of a server that is not there says so and ends with 1', async () => {
+  it('of a server that is not there says so and ends with 3', async () => {
     // Port 9 of this machine: nobody listens there.
     expectFailure(
       await cache('lookup', KVM, '--server', 'http://127.0.0.1:9'),
-      1,
+      3,
       /127\.0\.0\.1:9.*ECONNREFUSED/,
     );
+  });
+});
+
+describe('check', () => {
+  it('of a server that is not there does not call the releases uninstallable, and ends with 3', async () => {
+    const { code, stdout } = await cache('check', KVM, '--server', 'http://127.0.0.1:9');
+    expect(stdout).toMatch(new RegExp(`^unknown +${KVM}\\n`, 'm'));
+    expect(stdout).toMatch(/^ {2}http:\/\/127\.0\.0\.1:9.*ECONNREFUSED/m);
+    expect(stdout).not.toMatch(/^NO\b/m);
+    expect(code).toBe(3);
   });
 });
 

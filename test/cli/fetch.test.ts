@@ -174,6 +174,17 @@ describe('fetch', () => {
     expect(code).toBe(1);
   });
 
+  it('suggests nothing where the server is down, and never the URL that was asked for', async () => {
+    await configure({}, `[software]\nrapid-cdn = ${RAPID_CDN}\n`);
+    const down = await cache('fetch', '--server', 'http://127.0.0.1:9', RAPID_CDN.replace('344', '345'));
+    expect(down.stderr).not.toMatch(/did you mean/);
+    expect(down.code).toBe(3);
+    const unknown = await cache('fetch', RAPID_CDN);
+    expect(unknown.stderr).toMatch(/has nothing under key/);
+    expect(unknown.stderr).not.toMatch(/did you mean/);
+    expect(unknown.code).toBe(1);
+  });
+
   it('lists the platforms that there are when none of them fits', async () => {
     await addRelease(upstream, signer, { content: CONTENT, os: BOOKWORM });
     await configure();
@@ -202,7 +213,7 @@ describe('fetch', () => {
     expect(refused.stderr).toMatch(
       /http:\/\/127\.0\.0\.1:9\/[0-9a-f]{32}: can't be reached \(ECONNREFUSED\)/,
     );
-    expect(refused.code).toBe(1);
+    expect(refused.code).toBe(3);
     expect((await cache('fetch', '--server', upstream.url, RAPID_CDN, ...OS)).code).toBe(0);
   });
 
@@ -341,7 +352,11 @@ describe('an upstream of another kind', () => {
     expect(unknown.stderr).toMatch(
       /certificate is signed by nobody known; .* with --ca FILE or \[upstream\] ca-file/,
     );
-    expect(unknown.code).toBe(1);
+    expect(unknown.code).toBe(3);
+    await addRelease(await makeStore(join(folder, 'filled')), signer, { content: CONTENT });
+    const refused = await cache('sync', 'filled', base);
+    expect(refused.stderr).toMatch(/^cache: can't copy to https:.*certificate is signed by nobody known/);
+    expect([refused.code, refused.stdout]).toEqual([3, '']);
     const ca = join(at, 'server.crt');
     const asked = await cache('lookup', RAPID_CDN, '--server', base, '--ca', ca);
     expect(asked.stdout).toContain(digestOf(CONTENT));

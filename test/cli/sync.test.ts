@@ -202,6 +202,18 @@ describe('sync', () => {
     expect(serving.stderr).not.toContain('s3cret');
   });
 
+  it('says once that a running cache can not be reached, and calls nothing of the source unreadable', async () => {
+    for (const url of [OTHER, 'https://example.com/third.cfg'])
+      await addRelease(from, signer, { content: url, url });
+    const { code, stdout, stderr } = await cache('sync', 'from', 'http://127.0.0.1:9');
+    expect(stderr).toMatch(
+      /^cache: can't copy to http:\/\/127\.0\.0\.1:9\/bdir: .*can't be reached \(ECONNREFUSED\)\n$/,
+    );
+    expect([code, stdout]).toEqual([3, '']);
+    const json = await cache('sync', '--json', 'from', 'http://127.0.0.1:9');
+    expect(JSON.parse(json.stdout)).toEqual({ counts: {}, changes: [] });
+  });
+
   it('leaves out what a running cache would make the newest', async () => {
     const serving = await serve();
     await addRelease(from, signer, { content: 'old' });

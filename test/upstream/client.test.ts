@@ -156,7 +156,7 @@ describe('the list of keys', () => {
     );
     await expectCacheError(
       collect(upstreamOf(upstream.url).keys()),
-      'unavailable',
+      'not-found',
       new RegExp(`^${upstream.url}/bdir: this cache lists no keys; name URLs with cache fetch$`),
     );
   });

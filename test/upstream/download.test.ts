@@ -197,7 +197,7 @@ describe.skipIf(lacks('python3'))("a download from Python's http.server, which k
       async () => {
         for await (const key of upstreamOf(proxy.url).keys()) expect(key).toBeUndefined();
       },
-      'unavailable',
+      'not-found',
       /lists no keys; name URLs with cache fetch/,
     );
   });

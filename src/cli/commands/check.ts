@@ -11,7 +11,7 @@ import { IMPATIENT } from '../../upstream/attempts.ts';
 import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { EXIT, endWith } from '../exit-code.ts';
+import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
 import { openServer } from '../servers.ts';
 import { machineOf, openStore, readConfig, readTrusted, type MachineOptions, type Store } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
@@ -111,6 +111,7 @@ async function checkOne(
     return await checkRelease(key, source, options);
   } catch (error) {
     if (!(error instanceof CacheError) || !PASSING.has(error.code)) throw error;
+    endWith(exitCodeOf(error));
     const problem = { kind: 'unavailable', message: error.message } as const;
     return { key, problem, chosen: undefined, platforms: [] };
   }
@@ -138,8 +139,8 @@ function printChecked(checked: readonly CheckedUrl[], machine: Platform, termina
   terminal.print(
     formatTable(
       ['INSTALLS?', 'PLATFORM', 'SIZE', 'URL'],
-      checked.map(({ url, installable, chosen }) => [
-        installable ? 'yes' : 'NO',
+      checked.map(({ url, installable, problem, chosen }) => [
+        installable ? 'yes' : problem?.kind === 'unavailable' ? 'unknown' : 'NO',
         chosen?.platform === undefined ? '' : formatPlatform(chosen.platform),
         chosen?.size === undefined ? '' : formatSize(chosen.size),
         url,

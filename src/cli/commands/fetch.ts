@@ -76,14 +76,16 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   }
   if (json) terminal.print(JSON.stringify(toJson(fetched), undefined, 2));
   else printFetched(fetched, terminal);
-  for (const { target, key, offers } of fetched) {
-    if (offers.length > 0 || target === key) continue;
+  for (const { target, key, offers, isOutage } of fetched) {
+    if (offers.length > 0 || target === key || isOutage) continue;
     for (const url of await suggestUrls(target, config, dryRun ? undefined : store, terminal))
       terminal.warn(`cache: did you mean ${url} ?`);
   }
   if (signer === undefined) await adviseOnTrust(fetched, config, terminal);
   if (fetched.some(({ refusal, results }) => refusal !== undefined || results.some(isRefused)))
     endWith(EXIT.incomplete);
+  if (fetched.some(({ isOutage, results }) => isOutage ?? results.some((result) => result.isOutage)))
+    endWith(EXIT.storage);
 }
 
 function isRefused({ outcome }: FetchResult): boolean {

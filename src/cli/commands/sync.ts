@@ -65,7 +65,7 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
     for await (const result of results) note(result, summary);
   } catch (error) {
     // What was copied before it broke off is there.
-    if (summary.counts.size > 0) show();
+    if (json || summary.counts.size > 0) show();
     throw error;
   }
   show();
