@@ -143,6 +143,36 @@ describe('cache export', () => {
     expect(stdout).not.toContain('kvm');
     expect(stderr).toMatch(/1 to be exported; .* to write/);
     expect(await contentsOf(folder)).toEqual(before);
+    await expectEnd(0, cache('export', ...on('connected'), device, CDN));
+    const again = await expectEnd(0, cache('export', ...on('connected'), device, '-n'));
+    expect(again.stderr).toMatch(/^1 on the medium already, 1 to be exported; 2\.\d MiB to write$/m);
+    const same = await expectEnd(0, cache('export', ...on('connected'), device, '-n', CDN));
+    expect(same.stdout).toMatch(/^unchanged .*rapid-cdn/m);
+    expect(same.stderr).toMatch(/^1 on the medium already; nothing to write$/m);
+  });
+
+  it('tells what --recheck mended, and how much that was', async () => {
+    await makeConnected();
+    await expectEnd(0, cache('export', ...on('connected'), device));
+    const path = join(device, 'store', 'bcache', await blobOf(KVM));
+    await chmod(path, 0o644);
+    const bytes = await readFile(path);
+    bytes.writeUInt8(bytes.readUInt8(1000) ^ 1, 1000);
+    await writeFile(path, bytes);
+    const { stderr } = await expectEnd(0, cache('export', ...on('connected'), device, '--recheck'));
+    expect(stderr).toMatch(/^1 exported, 1 on the medium already; 2\.\d MiB written$/m);
+    expect(stderr).toMatch(/^1 file on the medium was damaged, and is written anew$/m);
+  });
+
+  it('says that nothing was written, and that the disk is no medium, where the other side has all', async () => {
+    await makeConnected();
+    const { stdout } = await expectEnd(0, cache('inventory', ...on('connected')));
+    await writeFile(join(folder, 'have.json'), stdout);
+    const args = [...on('connected'), device, '--missing-from', 'have.json'];
+    const { stderr } = await expectEnd(0, cache('export', ...args));
+    expect(stderr).toMatch(/^2 on the other side already; nothing was written$/m);
+    expect(stderr).toContain(`${device} has no export on it: there is nothing to carry`);
+    expect(await readdir(device)).toEqual([]);
   });
 
   it.each([

@@ -7,13 +7,14 @@ import { parseSize } from '../../config/size.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import { exportMedium, type ExportResult, type Seal } from '../../operations/medium/export-medium.ts';
 import { readInventory, type Inventory } from '../../operations/medium/inventory.ts';
+import { isMedium } from '../../operations/medium/open-medium.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { openSigner, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
-import { byUrlOrKey, formatDate, formatSize } from '../terminal/format.ts';
+import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
@@ -65,7 +66,11 @@ export async function exportReleases(
   }
   await hintAtKey(folder, terminal);
   if (json) printJson(folder, result, terminal);
-  else print(folder, result, terminal);
+  else {
+    print(folder, result, dryRun, terminal);
+    if (result.entries.length > 0 && result.seal === undefined && !dryRun && !(await isMedium(folder)))
+      terminal.tell(`${folder} has no export on it: there is nothing to carry`);
+  }
   if (result.entries.some(({ outcome }) => outcome === 'refused') || result.entries.length === 0)
     endWith(EXIT.incomplete);
 }
@@ -118,17 +123,22 @@ async function openInventory(
   return inventory;
 }
 
-function printJson(folder: string, { entries, bytes, seal }: ExportResult, terminal: Terminal): void {
+function printJson(folder: string, { entries, bytes, mended, seal }: ExportResult, terminal: Terminal): void {
   const shown = seal && {
     serial: seal.serial,
     fingerprint: seal.signer.fingerprint256,
     certificateFile: seal.certificateFile,
   };
-  terminal.print(JSON.stringify({ medium: folder, bytes, ...shown, entries }, undefined, 2));
+  terminal.print(JSON.stringify({ medium: folder, bytes, mended, ...shown, entries }, undefined, 2));
 }
 
 /** The table that sums up, what needs a person's eye, and what to do next. */
-function print(folder: string, { bytes, seal, ...result }: ExportResult, terminal: Terminal): void {
+function print(
+  folder: string,
+  { bytes, mended, seal, ...result }: ExportResult,
+  dryRun: boolean,
+  terminal: Terminal,
+): void {
   const entries = [...result.entries].sort(byUrlOrKey);
   if (entries.length === 0) {
     terminal.tell('the store has nothing to export; fill it with: cache import FOLDER');
@@ -151,7 +161,12 @@ function print(folder: string, { bytes, seal, ...result }: ExportResult, termina
     .map((outcome) => ({ outcome, number: entries.filter((one) => one.outcome === outcome).length }))
     .filter(({ number }) => number > 0)
     .map(({ outcome, number }) => `${number} ${LABELS[outcome]}`);
-  terminal.tell(`${parts.join(', ')}; ${formatSize(bytes)} ${seal === undefined ? 'to write' : 'written'}`);
+  const size = bytes > 0 || seal !== undefined ? formatSize(bytes) : dryRun ? 'nothing' : 'nothing was';
+  terminal.tell(`${parts.join(', ')}; ${size} ${dryRun ? 'to write' : 'written'}`);
+  if (mended > 0)
+    terminal.tell(
+      `${formatCount(mended, 'file')} on the medium ${mended === 1 ? 'was damaged, and is' : 'were damaged, and are'} written anew`,
+    );
   if (seal !== undefined) terminal.tell(nextSteps(folder, seal));
 }
 

@@ -11,7 +11,7 @@ import type { Signer, TrustedCertificates } from '../../cache/signature.ts';
 import { openFilesystemStorage } from '../../storage/filesystem.ts';
 import { checkRoom } from '../../storage/free-space.ts';
 import { checkIsSound } from './damage.ts';
-import { planExport, type ExportPlan } from './export-plan.ts';
+import { entryName, planExport, type ExportPlan } from './export-plan.ts';
 import { checkFolders, limitsOf } from './file-system-limits.ts';
 import { inspectStock, namesToRead, type Inspection } from './inspect-stock.ts';
 import type { Inventory } from './inventory.ts';
@@ -22,7 +22,7 @@ import { selectEntries, type SelectedEntry } from './selection.ts';
 import { sealMedium } from './seal-medium.ts';
 import { takeStock, type Stock } from './stock.ts';
 import { missingFrom } from './missing.ts';
-import { writeMissing, type ExportedContents } from './write-missing.ts';
+import { writeMissing } from './write-missing.ts';
 import { objectsOf } from './write-objects.ts';
 
 export interface ExportOptions {
@@ -62,8 +62,10 @@ export interface ExportingSite {
 
 export interface ExportResult {
   readonly entries: readonly ExportedEntry[];
-  /** Bytes that were written, or in a dry run would be. */
+  /** Bytes that were written, or in a dry run about how many would be. */
   readonly bytes: number;
+  /** How many files on the medium were found damaged, and written anew. */
+  readonly mended: number;
   /** undefined where nothing was written: in a dry run, or when there is nothing to carry. */
   readonly seal: Seal | undefined;
 }
@@ -119,7 +121,7 @@ export async function exportMedium(folder: string, options: ExportOptions): Prom
   if (bytes > 0) await checkRoom(folder, plan.room, RESERVE, { reason: 'for its file system' });
   const isIdle = plan.entries.size === 0;
   if (signer === undefined || isIdle)
-    return { entries: resultsOf(selected, undefined), bytes, seal: undefined };
+    return { entries: plannedResults(selected, plan, stock), bytes, mended: 0, seal: undefined };
   noteStock(stock, options, onNote);
   announce(stock, plan, options);
 
@@ -135,9 +137,16 @@ export async function exportMedium(folder: string, options: ExportOptions): Prom
     ...options,
     ...{ signer, storage, stock, onNote, onProgress },
   });
-  const entries = resultsOf(selected, contents);
+  const entries = resultsOf(
+    selected,
+    (one) => (contents.isWritten(one) ? 'exported' : 'unchanged'),
+    contents.faults,
+  );
   await recordExport(selected, entries, folder, site.custody);
-  return { entries, bytes, seal: { ...sealed, certificateFile } };
+  const mended = contents.written.filter(
+    (name) => inspection.faults.has(name) && stock.sizes.has(name),
+  ).length;
+  return { entries, bytes: contents.bytes, mended, seal: { ...sealed, certificateFile } };
 }
 
 function* namesAfter(stock: Stock, { missingBlobs, entries }: ExportPlan): Generator<string> {
@@ -186,20 +195,31 @@ async function inspect(folder: string, stock: Stock, options: ExportOptions): Pr
   return inspection;
 }
 
+/** What a dry run tells, going by names and sizes. */
+function plannedResults(
+  selected: readonly SelectedEntry[],
+  { missingBlobs }: ExportPlan,
+  { sizes }: Stock,
+): readonly ExportedEntry[] {
+  const missing = new Set(missingBlobs.map(({ sha512 }) => sha512));
+  const isThere = (one: SelectedEntry): boolean =>
+    sizes.has(entryName(one)) && !missing.has(one.entry.sha512);
+  return resultsOf(selected, (one) => (isThere(one) ? 'unchanged' : 'planned'));
+}
+
+/** @param outcomeOf what becomes of an entry that is carried and has no fault */
 function resultsOf(
   selected: readonly SelectedEntry[],
-  contents: ExportedContents | undefined,
+  outcomeOf: (one: SelectedEntry) => ExportedEntry['outcome'],
+  faults?: ReadonlyMap<SelectedEntry, string>,
 ): readonly ExportedEntry[] {
   return selected.map((one) => {
     const { key, entry, size, carry } = one;
     const { softwareUrl, platform, sha512 } = entry;
     const release = { key, softwareUrl, platform, sha512, size };
-    const reason = one.fault ?? contents?.faults.get(one);
+    const reason = one.fault ?? faults?.get(one);
     if (reason !== undefined) return { ...release, outcome: 'refused', reason };
-    if (carry === 'nothing') return { ...release, outcome: 'present' };
-    if (contents !== undefined)
-      return { ...release, outcome: contents.isWritten(one) ? 'exported' : 'unchanged' };
-    return { ...release, outcome: 'planned' };
+    return { ...release, outcome: carry === 'nothing' ? 'present' : outcomeOf(one) };
   });
 }
 

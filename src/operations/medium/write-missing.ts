@@ -28,6 +28,8 @@ export interface WriteMissingOptions {
 export interface ExportedContents extends MediumContents {
   /** Names of the objects that were written, or found to be what would have been written. */
   readonly written: readonly string[];
+  /** Bytes of those that were written. */
+  readonly bytes: number;
   /** Why entries can't be exported after all. */
   readonly faults: ReadonlyMap<SelectedEntry, string>;
   /** Whether the entry or its blob was written. */
@@ -45,10 +47,13 @@ export async function writeMissing(
   const newBlobs = new Set<Digest>();
   const badBlobs = new Map<Digest, string>();
   const faults = new Map<SelectedEntry, string>();
+  let bytes = 0;
+  const onWritten = (size: number): void => void (bytes += size);
+  const options = { from: site.blobs, storage, sizes: stock.sizes, onProgress, onWritten };
   try {
     for (const blob of missing.blobs) {
       try {
-        const objects = await writeBlob(blob, { from: site.blobs, storage, sizes: stock.sizes, onProgress });
+        const objects = await writeBlob(blob, options);
         for (const [name, file] of objects) {
           files.set(name, file);
           written.push(name);
@@ -72,7 +77,9 @@ export async function writeMissing(
       const object = await readObject(site.storage, name, ENTRY_SIZE_LIMIT + 1024);
       if (fault !== undefined || object === undefined) faults.set(one, fault ?? 'it is gone from the store');
       else {
-        files.set(name, await writeText(storage, name, object.text));
+        const file = await writeText(storage, name, object.text);
+        onWritten(file.size);
+        files.set(name, file);
         entries.set(name, one);
         written.push(name);
       }
@@ -81,7 +88,7 @@ export async function writeMissing(
     throw withAdvice(error);
   }
   return {
-    ...{ files, entries, written, faults },
+    ...{ files, entries, written, bytes, faults },
     isWritten: (one) => newBlobs.has(one.entry.sha512) || missing.entries.has(entryName(one)),
   };
 }

@@ -25,6 +25,8 @@ export interface WriteOptions {
   /** Bytes of the objects that are on the medium already. */
   readonly sizes: ReadonlyMap<string, number>;
   readonly onProgress: (label: string, bytes: number) => void;
+  /** Told of each object that was written, in bytes; not of what was found to be right. */
+  readonly onWritten: (bytes: number) => void;
 }
 
 /** The names and sizes of the objects that a blob becomes. */
@@ -65,7 +67,7 @@ export async function writeBlob(blob: PlannedBlob, options: WriteOptions): Promi
 async function writeWhole(
   { sha512, size }: PlannedBlob,
   object: OpenObject,
-  { storage, onProgress }: WriteOptions,
+  { storage, onProgress, onWritten }: WriteOptions,
 ): Promise<Written> {
   const writer = await createBlobs(storage).create({ digest: sha512, size });
   try {
@@ -74,6 +76,7 @@ async function writeWhole(
       onProgress(sha512, piece.byteLength);
     }
     await writer.commit();
+    onWritten(size);
   } finally {
     await writer.abort();
   }
@@ -113,7 +116,7 @@ async function writePart(
   { name, size }: PartRange,
   range: OpenObject,
   hashers: readonly Hasher[],
-  { storage, onProgress }: WriteOptions,
+  { storage, onProgress, onWritten }: WriteOptions,
 ): Promise<Digest> {
   const hasher = createHasher();
   const writer = await storage.create(size);
@@ -125,6 +128,7 @@ async function writePart(
       onProgress(name, piece.byteLength);
     }
     await writer.commit(name);
+    onWritten(size);
   } finally {
     await writer.abort();
   }

@@ -391,8 +391,10 @@ describe('what is on a medium already', () => {
     await flipBit(join(medium, 'store', 'bcache', trip.kvm.sha512));
     await exportTo(medium, trip.connected);
     expect(await judge()).toContain('changed');
-    await exportTo(medium, trip.connected, { recheck: true });
+    const { bytes, mended } = await exportTo(medium, trip.connected, { recheck: true });
     expect(await judge()).toBe('5 files, 2 releases');
+    const { size } = await stat(join(medium, 'store', 'bcache', trip.kvm.sha512));
+    expect({ bytes, mended }).toEqual({ bytes: size, mended: 1 });
 
     await flipBit(join(medium, 'store', 'bcache', trip.kvm.sha512));
     await rm(join(medium, 'manifest.json'));
@@ -404,8 +406,11 @@ describe('what is on a medium already', () => {
     await exportTo(medium, trip.connected, { split: MIB });
     await flipBit(join(medium, 'store', 'parts', `${trip.kvm.sha512}.0002`));
     await flipBit(join(medium, 'store', entriesPrefix(trip.cdn.key), trip.cdn.entry.digest));
-    await exportTo(medium, trip.connected, { recheck: true });
+    const { bytes, mended } = await exportTo(medium, trip.connected, { recheck: true });
     expect(await judge()).toBe('7 files, 2 releases');
+    expect(bytes).toBeGreaterThan(MIB);
+    expect(bytes).toBeLessThan(MIB + 10_000);
+    expect(mended).toBe(2);
   });
 
   it('is not vouched for where it is damaged and can not be had: all of it is named, nothing is changed', async () => {
