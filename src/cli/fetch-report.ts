@@ -71,12 +71,17 @@ export function printFetched(fetched: readonly Fetched[], terminal: Terminal): v
   terminal.tell(
     OUTCOMES.map((outcome) => ({ outcome, number: outcomes.filter((one) => one === outcome).length }))
       .filter(({ number }) => number > 0)
-      .map(({ outcome, number }) => `${number} ${outcome}`)
+      .map(({ outcome, number }) => `${number} ${LABELS[outcome] ?? outcome}`)
       .join(', '),
   );
 }
 
-const OUTCOMES = ['fetched', 'resigned', 'missing', 'unchanged', 'refused'] as const;
+const OUTCOMES = ['fetched', 'resigned', 'to-fetch', 'to-resign', 'unchanged', 'refused'] as const;
+
+const LABELS: Readonly<Partial<Record<FetchResult['outcome'], string>>> = {
+  'to-fetch': 'to be fetched',
+  'to-resign': 'to be signed again',
+};
 
 function platformOf({ platform }: { readonly platform: Platform | undefined }): string {
   return platform === undefined ? '?' : formatPlatform(platform);

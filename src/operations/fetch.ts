@@ -36,8 +36,8 @@ export interface FetchPlan {
 /** What became of a wanted entry. */
 export interface FetchResult {
   readonly entry: SourceEntry;
-  /** `resigned`: it was there, but only now the site's own signature is, too. `missing`: a dry run would fetch it. */
-  readonly outcome: 'fetched' | 'resigned' | 'missing' | 'unchanged' | 'refused';
+  /** `resigned`: it was there, but only now the site's own signature is, too. `to-…`: a dry run would do that. */
+  readonly outcome: 'fetched' | 'resigned' | 'to-fetch' | 'to-resign' | 'unchanged' | 'refused';
   /** Bytes of the blob, once it is there. */
   readonly size?: number;
   /** Why it was refused. */
@@ -155,9 +155,11 @@ export async function* fetchPlanned(
   try {
     for await (const { entry, outcome, ...rest } of transfers) {
       wanted.delete(entry);
-      yield outcome === 'refused' || outcome === 'missing'
-        ? { entry, outcome, ...rest }
-        : await finish(entry, outcome === 'copied');
+      if (outcome === 'refused') yield { entry, outcome, ...rest };
+      else
+        yield outcome === 'to-copy'
+          ? { entry, outcome: 'to-fetch' }
+          : await finish(entry, outcome === 'copied');
     }
   } catch (error) {
     const { message: reason, code } = faultOfSource(error);
@@ -170,7 +172,7 @@ export async function* fetchPlanned(
     if (isCopied) await record(entry, size);
     const isSigned = signer !== undefined && (await resign(entry, signer, size));
     if (isCopied) return { entry, outcome: 'fetched', size };
-    return { entry, outcome: !isSigned ? 'unchanged' : options.dryRun ? 'missing' : 'resigned', size };
+    return { entry, outcome: !isSigned ? 'unchanged' : options.dryRun ? 'to-resign' : 'resigned', size };
   }
 
   /** @returns whether it wasn't done before */

@@ -100,7 +100,7 @@ export function syncToServer(
         }
         const hadBlob = await uploadBlob(entry);
         if (!isThere && !dryRun) await target.putEntry(key, entry.pair);
-        yield { key, entry, outcome: isThere && hadBlob ? 'unchanged' : dryRun ? 'missing' : 'copied' };
+        yield { key, entry, outcome: isThere && hadBlob ? 'unchanged' : dryRun ? 'to-copy' : 'copied' };
       } catch (error) {
         yield { key, entry, outcome: 'refused', reason: reasonOf(error) };
       }

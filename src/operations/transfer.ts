@@ -29,8 +29,8 @@ export interface TransferOptions {
 export interface TransferResult {
   readonly key: Key;
   readonly entry: SourceEntry;
-  /** `missing`: a dry run would copy it. */
-  readonly outcome: 'copied' | 'missing' | 'unchanged' | 'refused';
+  /** `to-copy`: a dry run would copy it. */
+  readonly outcome: 'copied' | 'to-copy' | 'unchanged' | 'refused';
   /** Why it was refused. */
   readonly reason?: string;
 }
@@ -67,7 +67,7 @@ export async function* transferEntries(
     try {
       const place = placeOf(index, listed, present) ?? placeBehindLater(entry, there, trusted);
       const isNew = await transfer(entry, place);
-      yield { key, entry, outcome: !isNew ? 'unchanged' : dryRun ? 'missing' : 'copied' };
+      yield { key, entry, outcome: !isNew ? 'unchanged' : dryRun ? 'to-copy' : 'copied' };
     } catch (error) {
       yield { key, entry, outcome: 'refused', reason: reasonOf(error) };
     }

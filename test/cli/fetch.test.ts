@@ -128,8 +128,8 @@ describe('fetch', () => {
         key: KEY,
         offers: [{ verdict: 'wanted' }, { verdict: 'wanted' }],
         results: [
-          { outcome: 'missing', platform: { os: BOOKWORM } },
-          { outcome: 'missing', sha512: digestOf('for ubuntu') },
+          { outcome: 'to-fetch', platform: { os: BOOKWORM } },
+          { outcome: 'to-fetch', sha512: digestOf('for ubuntu') },
         ],
       },
     ]);

@@ -91,8 +91,8 @@ describe('sync', () => {
     await addRelease(from, signer, { content: 'one' });
     await addRelease(from, signer, { content: 'two', os: BOOKWORM });
     const dry = await cache('sync', 'from', 'to', '--dry-run');
-    expect(dry.stdout).toMatch(/^missing +ubuntu .*\nmissing +debian 12\.4 x86_64-linux-gnu +https:/m);
-    expect(dry.stderr).toBe('2 missing\n');
+    expect(dry.stdout).toMatch(/^to-copy +ubuntu .*\nto-copy +debian 12\.4 x86_64-linux-gnu +https:/m);
+    expect(dry.stderr).toBe('2 to be copied; nothing was written\n');
     expect(dry.code).toBe(0);
     expect(await readdir(folder)).not.toContain('to');
     const first = await cache('sync', 'from', 'to');

@@ -234,7 +234,7 @@ describe('what is fetched', () => {
   it('can be signed later, too', async () => {
     await addRelease(upstream, theirs, { content: 'archive' });
     await fetch(await plan());
-    expect(await fetch(await plan(), { signer: ours, dryRun: true })).toEqual(['missing']);
+    expect(await fetch(await plan(), { signer: ours, dryRun: true })).toEqual(['to-resign']);
     expect(await store.directory.entries(KEY)).toHaveLength(1);
     expect(await fetch(await plan(), { signer: ours })).toEqual(['resigned']);
     expect(await store.directory.entries(KEY)).toHaveLength(2);
@@ -243,7 +243,7 @@ describe('what is fetched', () => {
   it('is nothing in a dry run', async () => {
     await addRelease(upstream, theirs, { content: 'archive' });
     const before = await everythingBelow(store.root);
-    expect(await fetch(await plan(), { dryRun: true, signer: ours })).toEqual(['missing']);
+    expect(await fetch(await plan(), { dryRun: true, signer: ours })).toEqual(['to-fetch']);
     expect(await everythingBelow(store.root)).toEqual(before);
   });
 

@@ -133,7 +133,7 @@ describe('a sync to a store', () => {
   it('tells what it would do', async () => {
     await addRelease(from, signer, { content: 'one' });
     const before = await contentsOf(to.root);
-    expect(outcomesOf(await sync(from.source, { dryRun: true }))).toEqual(['missing']);
+    expect(outcomesOf(await sync(from.source, { dryRun: true }))).toEqual(['to-copy']);
     expect(await contentsOf(to.root)).toEqual(before);
   });
 
@@ -297,7 +297,7 @@ describe('a sync to a running cache', () => {
 
   it('tells what it would do', async () => {
     await addRelease(from, signer, { content: 'one' });
-    expect(outcomesOf(await sync({ dryRun: true }))).toEqual(['missing']);
+    expect(outcomesOf(await sync({ dryRun: true }))).toEqual(['to-copy']);
     expect(await order()).toEqual([]);
   });
 

@@ -89,7 +89,7 @@ function note(result: SyncResult, { counts, changes }: Summary): void {
   }
 }
 
-const OUTCOMES = ['copied', 'missing', 'unchanged', 'left-out', 'refused', 'unreadable'] as const;
+const OUTCOMES = ['copied', 'to-copy', 'unchanged', 'left-out', 'refused', 'unreadable'] as const;
 
 function print({ counts, ...summary }: Summary, terminal: Terminal): void {
   const changes = [...summary.changes].sort(byUrlOrKey);
@@ -112,9 +112,10 @@ function print({ counts, ...summary }: Summary, terminal: Terminal): void {
     terminal.tell('what was left out is older than what is there; a server would make it the newest');
   }
   const parts = OUTCOMES.filter((outcome) => counts.has(outcome)).map(
-    (outcome) => `${counts.get(outcome) ?? 0} ${outcome}`,
+    (outcome) => `${counts.get(outcome) ?? 0} ${outcome === 'to-copy' ? 'to be copied' : outcome}`,
   );
-  terminal.tell(parts.length === 0 ? 'there is nothing to copy' : parts.join(', '));
+  const written = counts.has('to-copy') ? '; nothing was written' : '';
+  terminal.tell(parts.length === 0 ? 'there is nothing to copy' : parts.join(', ') + written);
 }
 
 function formatJson({ counts, changes }: Summary): string {
