@@ -130,8 +130,9 @@ async function checkArchive(
     }
     writer =
       options.target === undefined ? hashOnly() : await options.target.blobs.create({ size: archive.size });
-    const { warnings, ...contents } = await readOnce(archive, writer, options);
+    const { warnings: found, ...contents } = await readOnce(archive, writer, options);
     const identity = identifyRelease(contents, parseArchiveName(file), options);
+    const warnings = [...found, ...contradictionOf(contents, options)];
     return { file, source: resolve(archive.path), ...identity, fingerprint, warnings, writer };
   } catch (error) {
     await writer?.abort();
@@ -227,6 +228,16 @@ async function readOnce(
   } finally {
     inspector.abort();
   }
+}
+
+/** A person may know better than the vote of the programs, or have mistyped it. */
+function contradictionOf(
+  { multiarch: inside }: ReleaseGlimpse,
+  { multiarch }: ImportOptions,
+): readonly string[] {
+  return multiarch === undefined || inside === undefined || multiarch === inside
+    ? []
+    : [`its programs are for ${inside}, and it was told to be for ${multiarch}`];
 }
 
 function warningsOf({ markers }: ArchiveContents): readonly string[] {

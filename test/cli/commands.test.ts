@@ -94,6 +94,10 @@ describe('wrong usage ends with 2', () => {
     [['lookup'], /missing required argument/],
     [['import', 'none.tar.gz'], /none\.tar\.gz: no such file or folder; is the medium mounted\?/],
     [['import', '.', '--os', 'linux'], /not an operating system: "linux"/],
+    [
+      ['import', '.', '--software-root', 'opt/slapgrid'],
+      /--software-root: not an absolute path: "opt\/slapgrid"; write it from the root, such as \/opt\/slapgrid/,
+    ],
     [['import', '.', '--url', KVM], /--url names one release, but there are 0 archives/],
     [['slapos-cfg', '--url', 'cache:5050'], /--url: not an HTTP URL: "cache:5050"/],
     [['lookup', KVM, '--server', 'cache:5050'], /--server: not an HTTP URL/],

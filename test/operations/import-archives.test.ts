@@ -227,6 +227,18 @@ describe('an archive that is all right', () => {
     expect(outcomesOf(await site.import([copy]))).toEqual(['refused']);
   });
 
+  it('is told to be for another machine than its programs, which is believed, with a word about it', async () => {
+    const path = await makeArchive(site, FILE, KVM);
+    const [result] = await site.import([path], { multiarch: 'aarch64-linux-gnu' });
+    expect(result).toMatchObject({
+      outcome: 'imported',
+      platform: { multiarch: 'aarch64-linux-gnu' },
+      warnings: ['its programs are for x86_64-linux-gnu, and it was told to be for aarch64-linux-gnu'],
+    });
+    const [right] = await site.import([path], { multiarch: 'x86_64-linux-gnu' });
+    expect(right).toMatchObject({ outcome: 'imported', warnings: [] });
+  });
+
   it('is signed anew for another software root, and not again for the same', async () => {
     const path = await makeArchive(site, FILE, KVM);
     for (const [softwareRoot, outcome] of [

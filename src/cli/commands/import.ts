@@ -1,5 +1,6 @@
 import { CacheError } from '../../cache/errors.ts';
 import { parseOs } from '../../cache/platform.ts';
+import { parseSoftwareRoot } from '../../cache/software-root.ts';
 import type { Config } from '../../config/config.ts';
 import { findArchives } from '../../operations/find-archives.ts';
 import { importArchives, type ImportResult } from '../../operations/import-archives.ts';
@@ -10,6 +11,7 @@ import type { CommonOptions } from '../common-options.ts';
 import { openImportTarget } from '../import-target.ts';
 import { hintAtMedium } from '../medium-hint.ts';
 import { printMediumResults, runMediumImport } from '../medium-import.ts';
+import { parseOption } from '../parse-option.ts';
 import { refuseUnsignedMedium } from '../unsigned-medium.ts';
 import { printResults } from '../release-results.ts';
 import { readConfig } from '../site.ts';
@@ -84,7 +86,7 @@ async function runArchiveImport(
     url,
     os,
     multiarch,
-    softwareRoot,
+    softwareRoot: root,
     dryRun = false,
     quick = false,
     recheck = false,
@@ -93,6 +95,9 @@ async function runArchiveImport(
   terminal: Terminal,
   results: ImportResult[],
 ): Promise<void> {
+  const softwareRoot =
+    root === undefined ? undefined : parseOption('--software-root', () => parseSoftwareRoot(root));
+  const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
   const archives = await findArchives(paths);
   if (url !== undefined && archives.length !== 1) {
     throw new CacheError(
@@ -104,7 +109,6 @@ async function runArchiveImport(
   if (archives.length === 0) {
     terminal.warn(`cache: no archives in ${paths.join(', ')}`);
   }
-  const system = os === undefined ? undefined : parseOs(os);
   const progress = createProgress(
     archives.reduce((sum, { size }) => sum + size, 0),
     { quiet },
