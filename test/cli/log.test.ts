@@ -99,8 +99,13 @@ describe('cache log', () => {
     ['the last one of a URL since a date', ['--since', '2000-01-01', '--key', KVM, '-n', '1'], [4]],
   ])('shows only what is asked for: %s', async (_what, options, wanted) => {
     const lines = await makeLog();
-    const { code, stdout } = await cache('log', '--json', ...options);
+    const { code, stdout, stderr } = await cache('log', '--json', ...options);
     expect(stdout).toBe(wanted.map((index) => `${lines[index] ?? ''}\n`).join(''));
+    expect(stderr).toMatch(
+      wanted.length === 0
+        ? /^none of the 5 lines is asked for; the sha512/
+        : new RegExp(`^${wanted.length} of 5 lines; the`),
+    );
     expect(code).toBe(0);
   });
 
@@ -115,11 +120,18 @@ describe('cache log', () => {
     expect(code).toBe(2);
   });
 
+  const NO_LOG = 'there is no custody.log in the store: nothing was recorded yet, or it was moved away\n';
+
   it('of a store where nothing was recorded says so, and makes nothing', async () => {
     await mkdir(join(store, 'bcache'), { recursive: true });
     const before = await contentsOf(folder);
-    expect(await cache('log')).toEqual({ code: 0, stdout: '', stderr: 'nothing was recorded yet\n' });
+    expect(await cache('log')).toEqual({ code: 0, stdout: '', stderr: NO_LOG });
     expect(await contentsOf(folder)).toEqual(before);
+    await makeLog();
+    await rm(path);
+    expect((await cache('log')).stderr).toBe(NO_LOG);
+    await writeFile(path, '');
+    expect((await cache('log')).stderr).toBe('nothing was recorded yet\n');
   });
 
   it('of no store ends with 3', async () => {

@@ -1,13 +1,17 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { checkCustody, type CustodyLine, type CustodyRecord } from '../../cache/custody-chain.ts';
 import { CacheError } from '../../cache/errors.ts';
 import { quoteBriefly } from '../../cache/digest.ts';
+import { CUSTODY_FILE } from '../../cache/layout.ts';
+import type { Config } from '../../config/config.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
 import { openStore, readConfig } from '../site.ts';
-import { formatDate, formatSize } from '../terminal/format.ts';
+import { formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
 export interface LogOptions extends CommonOptions {
@@ -24,30 +28,50 @@ export async function log({ config: file, quiet = false, ...options }: LogOption
   const terminal = createTerminal({ quiet });
   const isWanted = selectionOf(options);
   const last = countOf(options);
-  const { custody } = await openStore(await readConfig(file), terminal, { write: false });
+  const config = await readConfig(file);
+  const { custody } = await openStore(config, terminal, { write: false });
   const show = options.json ? (line: CustodyLine) => line.text : createRows();
   const tell = createFindingTeller(terminal);
   let kept: CustodyLine[] = [];
   let end: CustodyLine | undefined;
+  let wanted = 0;
   for await (const line of checkCustody(custody.lines())) {
     end = line;
     tell(line);
     if (line.record === undefined || !isWanted(line.record)) continue;
+    wanted++;
     if (last === undefined) terminal.print(show(line));
     else if (kept.push(line) >= 2 * last) kept = kept.slice(-last);
   }
   if (last !== undefined) for (const line of kept.slice(-last)) terminal.print(show(line));
+  if (end === undefined) {
+    terminal.tell(await describeNothing(config));
+    return;
+  }
+  const isAll = options.since === undefined && options.key === undefined && last === undefined;
+  const shown = Math.min(wanted, last ?? wanted);
+  const some =
+    shown === 0 ? `none of the ${end.number} lines is asked for` : `${shown} of ${end.number} lines`;
   terminal.tell(
-    end === undefined
-      ? 'nothing was recorded yet'
-      : `${end.number} lines; the sha512 of the last one is ${end.digest}`,
+    `${isAll ? formatCount(end.number, 'line') : some}; the sha512 of the last one is ${end.digest}`,
   );
+}
+
+/** A log that was moved away is not one that was never written. */
+async function describeNothing({ store }: Config): Promise<string> {
+  const isThere = await access(join(store.path, CUSTODY_FILE)).then(
+    () => true,
+    () => false,
+  );
+  return isThere
+    ? 'nothing was recorded yet'
+    : `there is no ${CUSTODY_FILE} in the store: nothing was recorded yet, or it was moved away`;
 }
 
 /** @throws CacheError `usage` */
 function selectionOf({ since, key }: LogOptions): (record: CustodyRecord) => boolean {
   const begin = since === undefined ? -Infinity : parseOption('--since', () => parseSince(since));
-  const wanted = key === undefined ? undefined : keyOf(key);
+  const wanted = key === undefined ? undefined : parseOption('--key', () => keyOf(key));
   return (record) => Date.parse(record.at) >= begin && (wanted === undefined || record.key === wanted);
 }
 
