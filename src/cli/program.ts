@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, Help, InvalidArgumentError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { SOFTWARE_ROOT } from '../cache/software-root.ts';
 import type { CommonOptions } from './common-options.ts';
@@ -29,11 +29,15 @@ export function createProgram(): Command {
       'Offline binary cache for SlapOS: imports archives of compiled software, signs them and serves them.',
     )
     .version(programVersion())
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({
+      showGlobalOptions: true,
+      // All have some: without the word there is room for what they do.
+      subcommandTerm: (command) => new Help().subcommandTerm(command).replace(' [options]', ''),
+    })
     .showHelpAfterError('(see --help)')
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 done in part or not found, 2 wrong usage or configuration, 3 storage or network failed,\n130 broken off by Ctrl-C (143 by SIGTERM).',
+      '\nExit codes: 0 done, 1 done in part or not found, 2 wrong usage or configuration,\n3 storage or network failed, 130 broken off by Ctrl-C (143 by SIGTERM).',
     )
     .hook('preAction', (_program, action) => {
       tellWhenBrokenOff(action.name());
@@ -281,7 +285,7 @@ export function createProgram(): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      '\nEnds with 1 when anything is wrong, and with 0 when all of it was mended: healed, or no more than strays and\nleftovers that --repair took away. A release that it put away is missing, which is 1.',
+      '\nEnds with 1 when anything is wrong, and with 0 when all of it was mended:\nhealed, or no more than strays and leftovers that --repair took away. A release\nthat it put away is missing, which is 1.',
     )
     .action(async (options: VerifyOptions) => (await import('./commands/verify.ts')).verify(options));
 
