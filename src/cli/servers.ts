@@ -4,6 +4,7 @@ import { readIfThere } from '../operations/files.ts';
 import { readCaFile } from '../operations/tls-certificate.ts';
 import type { Patience } from '../upstream/attempts.ts';
 import { createUpstream, type Upstream } from '../upstream/client.ts';
+import type { Terminal } from './terminal/terminal.ts';
 import { tlsFilesOf } from './tls.ts';
 import { parseUrlOption } from './url-option.ts';
 
@@ -47,13 +48,32 @@ download-binary-dir-url = http://shadir.nxdcdn.com
 signature-certificate-list =
   (the certificates that stand there in the slapos.cfg that SlapOS ships)`;
 
+/**
+ * Looks at `--ca` before anything is done: one that is given may be mistyped, also where nobody asks for it.
+ * @param places what is asked: URLs, and folders, which need none
+ * @throws CacheError `config`
+ */
+export async function checkCa(
+  ca: string | undefined,
+  places: readonly (string | undefined)[],
+  terminal: Terminal,
+): Promise<void> {
+  if (ca === undefined) return;
+  await readCaFile(ca, '--ca');
+  if (!places.some(isTls)) terminal.tell('note: --ca is not used: nothing is asked over https://');
+}
+
+function isTls(place: string | undefined): boolean {
+  return /^https:/i.test(place ?? '');
+}
+
 async function open(
   urls: { readonly directory: string; readonly blobs: string },
   config: Config,
   { ca, ...options }: ServerOptions,
 ): Promise<Upstream> {
-  const isTls = Object.values(urls).some((url) => /^https:/i.test(url));
-  return createUpstream(urls, { ...options, ...(isTls ? { ca: await readCas(config, ca) } : {}) });
+  const needsCa = Object.values(urls).some(isTls);
+  return createUpstream(urls, { ...options, ...(needsCa ? { ca: await readCas(config, ca) } : {}) });
 }
 
 /** Certificates that count beside those that Node knows: those that are given, and that of the site's own server. */

@@ -15,6 +15,7 @@ import { createCustodyFile } from '../storage/custody-file.ts';
 import { openFilesystemStorage } from '../storage/filesystem.ts';
 import { EXIT, endWith } from './exit-code.ts';
 import { localActor } from './local-actor.ts';
+import { parseOption } from './parse-option.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /** What a command works with: the store of the configuration, ready to use. */
@@ -151,9 +152,10 @@ export interface MachineOptions {
 
 /** The machine that a command is about: this one, as far as nothing else is told. @throws CacheError `usage` */
 export async function machineOf({ os, multiarch }: MachineOptions): Promise<Platform> {
-  if (os !== undefined && multiarch !== undefined) return { os: parseOs(os), multiarch };
+  const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
+  if (system !== undefined && multiarch !== undefined) return { os: system, multiarch };
   const machine = await readMachine();
-  return { os: os === undefined ? machine.os : parseOs(os), multiarch: multiarch ?? machine.multiarch };
+  return { os: system ?? machine.os, multiarch: multiarch ?? machine.multiarch };
 }
 
 /** The machine that this program runs on. */

@@ -1,5 +1,6 @@
 import type { Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
+import { CacheError } from '../cache/errors.ts';
 import { isKey, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
 import { isCompatible, type Platform } from '../cache/platform.ts';
 import { DamagedObject } from '../cache/small-object.ts';
@@ -20,8 +21,9 @@ export interface LookupRow {
   readonly date: string | undefined;
 }
 
-/** A key as it is, or the key of a URL. */
+/** A key as it is, or the key of a URL. @throws CacheError `usage`: an empty text, such as an empty variable of a script */
 export function keyOf(urlOrKey: string): Key {
+  if (urlOrKey.trim() === '') throw new CacheError('usage', 'an empty name; write a software URL or a key');
   return isKey(urlOrKey) ? urlOrKey : keyOfSoftwareUrl(urlOrKey);
 }
 

@@ -76,6 +76,14 @@ describe('help', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it('fits into 80 columns, but for the examples', async () => {
+    for (const args of [[], ...COMMANDS.map((command) => [command])]) {
+      const { stdout } = await cache(...args, '--help');
+      const lines = stdout.split('\n').filter((line) => !/^ {2}cache /.test(line));
+      expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    }
+  });
+
   it('tells the version', async () => {
     const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
     expect(await cache('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
@@ -101,6 +109,15 @@ describe('wrong usage ends with 2', () => {
     [['import', '.', '--url', KVM], /--url names one release, but there are 0 archives/],
     [['slapos-cfg', '--url', 'cache:5050'], /--url: not an HTTP URL: "cache:5050"/],
     [['lookup', KVM, '--server', 'cache:5050'], /--server: not an HTTP URL/],
+    [['import', '.', '--os', 'linux'], /^cache: --os: not an operating system/],
+    [['lookup', KVM, '--server', 'http://127.0.0.1:9', '--os', 'linux'], /^cache: --os: not an operating/],
+    [['lookup', '--server', 'http://127.0.0.1:9', ''], /an empty name; write a software URL or a key/],
+    [['check', '--server', 'http://127.0.0.1:9', ''], /an empty name; write a software URL or a key/],
+    [['log', '--key', ' '], /--key: an empty name/],
+    [
+      ['lookup', KVM, '--server', 'http://127.0.0.1:9', '--ca', 'none.crt'],
+      /--ca: there is no file none\.crt/,
+    ],
     [['serve', '--listen', 'nonsense'], /nonsense/],
     [['list', '-c', 'none.ini'], /none\.ini: no such configuration file, named by -c/],
   ])('%j', async (args, message) => {
@@ -317,6 +334,13 @@ describe('lookup', () => {
     const { code, stderr } = await cache('lookup', wrong, '--server', `http://127.0.0.1:${port}`);
     expect(stderr).toContain(`did you mean ${KVM} ?`);
     expect(code).toBe(1);
+  });
+
+  it('says that --ca is of no use where nothing is asked over HTTPS', async () => {
+    await cache('import', '-q', await makeArchive());
+    const { code, stderr } = await cache('lookup', KVM, '--ca', 'sign.crt');
+    expect(stderr).toMatch(/^note: --ca is not used: nothing is asked over https:\/\/$/m);
+    expect(code).toBe(0);
   });
 
   it('of a server that is not there says so and ends with 3', async () => {

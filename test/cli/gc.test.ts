@@ -120,6 +120,7 @@ describe('cache remove and cache gc', () => {
       ],
       [['remove', urlOf(7)], 1, /nothing is known: .*1\.0\.7.*\ncache: did you mean .*1\.0\.\d\//],
       [['remove', '--os', 'debian-12', urlOf(0)], 1, /its one entry is not for that platform: /],
+      [['remove', urlOf(0), ''], 2, /an empty name; write a software URL or a key/],
       [['remove'], 2, /missing required argument 'url\|key'/],
       [['gc', '--keep', '0'], 2, /--keep: not a number of entries to keep: "0"; write 1 or more/],
       [['gc', '--grace', '1 moon'], 2, /--grace: not a length of time: "1 moon"/],

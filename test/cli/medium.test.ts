@@ -183,7 +183,7 @@ describe('cache export', () => {
     ],
     [[''], 2, /the folder of the medium has no name/],
     [['.', '--split', '0'], 2, /--split: 0 is too small; name at least 64 KiB/],
-    [['.', '--split', 'x'], 2, /not a size: "x"/],
+    [['.', '--split', 'x'], 2, /--split: not a size: "x"/],
     [['.', '--missing-from', 'none.json'], 2, /none\.json: can't be read \(ENOENT\)/],
     [[], 2, /missing required argument 'medium'/],
   ])('%j ends with %i', async (args, code, message) => {

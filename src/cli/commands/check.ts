@@ -12,7 +12,7 @@ import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
-import { openServer } from '../servers.ts';
+import { checkCa, openServer } from '../servers.ts';
 import { machineOf, openStore, readConfig, readTrusted, type MachineOptions, type Store } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
@@ -48,6 +48,7 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   const wanted = [...new Set([...urls, ...lists.flat()])];
   if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
   const machine = await machineOf(options);
+  await checkCa(options.ca, [server], terminal);
   const trusted = await readTrusted(config);
   const store = server === undefined ? await openOwnStore(config, terminal) : undefined;
   const source = await openSource(store, config, options);

@@ -12,6 +12,7 @@ import { describeCertificate } from '../../operations/medium/signed-document.ts'
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { hintAtKey } from '../medium-hint.ts';
+import { parseOption } from '../parse-option.ts';
 import { openSigner, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
@@ -79,7 +80,7 @@ export async function exportReleases(
 const SMALLEST_PART = 64 * 1024;
 
 function splitSizeOf(text: string): number {
-  const size = parseSize(text);
+  const size = parseOption('--split', () => parseSize(text));
   if (size >= SMALLEST_PART) return size;
   throw new CacheError('usage', `--split: ${text} is too small; name at least 64 KiB`);
 }

@@ -7,7 +7,7 @@ import type { CommonOptions } from '../common-options.ts';
 import { openDryStore } from '../dry-store.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printFetched, tellOffers, toJson, type Fetched } from '../fetch-report.ts';
-import { openServer, openUpstream } from '../servers.ts';
+import { checkCa, openServer, openUpstream } from '../servers.ts';
 import {
   machineOf,
   openSigner,
@@ -37,6 +37,8 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
     throw new CacheError('usage', '--all-platforms takes every platform; leave out --os and --multiarch');
   const terminal = createTerminal({ quiet });
   const config = await readConfig(options.config);
+  const asked = server === undefined ? [config.upstream?.cacheUrl, config.upstream?.dirUrl] : [server];
+  await checkCa(ca, asked, terminal);
   const source =
     server === undefined
       ? await openUpstream(config, { ca })

@@ -6,7 +6,7 @@ import { noteBlacklist } from '../blacklist-note.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { machineOf, openStore, readConfig, readTrusted, type MachineOptions } from '../site.ts';
-import { openServer } from '../servers.ts';
+import { checkCa, openServer } from '../servers.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
@@ -22,6 +22,7 @@ export async function lookup(target: string, options: LookupOptions): Promise<vo
   const terminal = createTerminal({ quiet: options.quiet ?? false });
   const config = await readConfig(options.config);
   const key = keyOf(target);
+  await checkCa(options.ca, [options.server], terminal);
   const store =
     options.server === undefined ? await openStore(config, terminal, { write: false }) : undefined;
   const machine = await machineOf(options);

@@ -35,9 +35,10 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   const matches = matcherOf(options);
   const pins = pinnedKeys(config);
   const store = await openStoreForUpkeep(config, terminal);
+  // All of them before anything is removed: one may be wrong.
+  const keys = new Map(targets.map((target) => [target, keyOf(target)]));
   const results: RemovedTarget[] = [];
-  for (const target of new Set(targets)) {
-    const key = keyOf(target);
+  for (const [target, key] of keys) {
     const pin = pins.get(key);
     if (pin !== undefined) {
       results.push({ target, key, outcome: 'pinned', entries: [], pin });

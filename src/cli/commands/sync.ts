@@ -5,6 +5,7 @@ import { syncToServer, syncToStore, type SyncResult } from '../../operations/syn
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { isSamePlace, openPlace, openTarget } from '../place.ts';
+import { checkCa } from '../servers.ts';
 import { readConfig, readTrusted } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { byUrlOrKey } from '../terminal/format.ts';
@@ -39,6 +40,7 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
   const terminal = createTerminal({ quiet });
   const config = await readConfig(options.config);
   if (await isSamePlace(from, to)) throw new CacheError('usage', 'FROM and TO are the same; name two places');
+  await checkCa(ca, [from, to], terminal);
   const { source, medium } = await openPlace(from, config, terminal, { ca });
   const trusted = await readTrusted(config);
   const target = await openTarget(to, config, terminal, { ca, dryRun });

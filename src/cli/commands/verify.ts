@@ -10,6 +10,7 @@ import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
 import { openSource } from '../place.ts';
+import { checkCa } from '../servers.ts';
 import { readConfig, readTrusted } from '../site.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
@@ -36,6 +37,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
   const { quiet = false, json = false, deep = false, repair = false, healFrom = [] } = options;
   const terminal = createTerminal({ quiet });
   const config = await readConfig(options.config);
+  await checkCa(options.ca, healFrom, terminal);
   const store = await openStoreForUpkeep(config, terminal);
   const progress = createProgress(undefined, { quiet });
   try {
