@@ -58,6 +58,8 @@ export function printFetched(fetched: readonly Fetched[], terminal: Terminal): v
         ])
       : [['REFUSED', '', '', target]],
   );
+  // The store failed at the first one.
+  if (rows.length === 0) return;
   terminal.print(formatTable(['RESULT', 'PLATFORM', 'SIZE', 'URL'], rows));
   for (const { target, results, refusal } of fetched) {
     if (refusal !== undefined) terminal.warn(`cache: ${target}: ${refusal}`);

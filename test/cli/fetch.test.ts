@@ -8,6 +8,7 @@ import type { EntryPair } from '../../src/cache/entry.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
+import { mountTmpfs } from '../fixtures/mounts.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
 import { startScriptedServer } from '../fixtures/scripted-server.ts';
 import { incompressible } from '../fixtures/software-release.ts';
@@ -194,6 +195,21 @@ describe('fetch', () => {
     );
     expect(code).toBe(1);
     expect(await stored()).toEqual(NOTHING);
+  });
+
+  it('tells what was fetched, and what did not fit, when the disk becomes full', async (context) => {
+    await addRelease(upstream, signer, { content: 'small' });
+    const large = 'https://example.com/large/software.cfg';
+    await addRelease(upstream, signer, { url: large, content: CONTENT });
+    await mountTmpfs(context, join(folder, 'store'), 1 << 20);
+    await configure({}, '[upload]\nmin-free-space = 0\n');
+    const { code, stdout, stderr } = await cache('fetch', '--json', RAPID_CDN, large, ...OS);
+    expect(JSON.parse(stdout)).toMatchObject([
+      { target: RAPID_CDN, results: [{ outcome: 'fetched' }] },
+      { target: large, results: [] },
+    ]);
+    expect(stderr).toMatch(/^cache: no room in .*store: 1\.5 MiB are wanted/m);
+    expect(code).toBe(3);
   });
 
   it('takes up again what broke off', async () => {

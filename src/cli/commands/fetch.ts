@@ -64,6 +64,7 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   try {
     for (const plan of plans) {
       const results: FetchResult[] = [];
+      fetched.push({ ...plan, results });
       const fetching = fetchPlanned(plan, source, store, {
         ...{ trusted, signer, dryRun },
         onProgress: (_digest, bytes, size) => {
@@ -71,13 +72,13 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
         },
       });
       for await (const result of fetching) results.push(result);
-      fetched.push({ ...plan, results });
     }
   } finally {
     progress.clear();
+    // What is done is done, even if the disk failed at the next one.
+    if (json) terminal.print(JSON.stringify(toJson(fetched), undefined, 2));
+    else printFetched(fetched, terminal);
   }
-  if (json) terminal.print(JSON.stringify(toJson(fetched), undefined, 2));
-  else printFetched(fetched, terminal);
   for (const { target, key, offers, isOutage } of fetched) {
     if (offers.length > 0 || target === key || isOutage) continue;
     for (const url of await suggestUrls(target, config, dryRun ? undefined : store, terminal))
