@@ -31,20 +31,39 @@ export interface SelectionOptions {
 export async function selectEntries(options: SelectionOptions): Promise<readonly SelectedEntry[]> {
   const selected: SelectedEntry[] = [];
   for (const key of options.keys ?? (await allKeys(options.directory))) {
-    const builtThere = new Set<string>();
-    // Newest first.
-    for (const entry of await options.directory.entries(key).catch(noneIfDamaged)) {
+    const entries = await options.directory.entries(key).catch(noneIfDamaged);
+    const builtThere = latestThere(key, entries, options.inventory);
+    for (const entry of entries) {
       const size = (await options.blobs.stat(entry.sha512))?.size;
       const verdict = verdictOn(key, entry, size, options);
-      const build = JSON.stringify([entry.sha512, entry.platform]);
-      // An older signature of a build that the other side has under a newer one is of no use: an upstream's that isn't
+      // Of no use where the other side has the build under another signature that isn't older: an upstream's that isn't
       // trusted there was left out when it came.
-      const isOlderTwin = verdict.carry === 'entry' && builtThere.has(build);
-      selected.push({ key, entry, size, ...verdict, ...(isOlderTwin ? { carry: 'nothing' } : {}) });
-      if (options.inventory?.hasEntry(key, entry.digest)) builtThere.add(build);
+      const isTwin =
+        verdict.carry === 'entry' &&
+        entry.received.getTime() <= (builtThere.get(buildOf(entry)) ?? -Infinity);
+      selected.push({ key, entry, size, ...verdict, ...(isTwin ? { carry: 'nothing' } : {}) });
     }
   }
   return selected;
+}
+
+/** When the newest entry of each build was received that the other side has. */
+function latestThere(
+  key: Key,
+  entries: readonly StoredEntry[],
+  inventory: Inventory | undefined,
+): ReadonlyMap<string, number> {
+  const latest = new Map<string, number>();
+  for (const entry of entries) {
+    const build = buildOf(entry);
+    if (inventory?.hasEntry(key, entry.digest))
+      latest.set(build, Math.max(entry.received.getTime(), latest.get(build) ?? -Infinity));
+  }
+  return latest;
+}
+
+function buildOf({ sha512, platform }: StoredEntry): string {
+  return JSON.stringify([sha512, platform]);
 }
 
 async function allKeys(directory: Directory): Promise<readonly Key[]> {

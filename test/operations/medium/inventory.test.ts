@@ -146,6 +146,20 @@ describe('an export of what is missing', () => {
     expect(await entriesIn(trip.offline)).toEqual(await entriesIn(trip.connected));
   });
 
+  it('carries no other signature of the same time for a build that is there', async () => {
+    const { offline: exporting, connected: upstream } = trip;
+    const releases = [];
+    for (const number of [1, 2, 3, 4, 5, 6])
+      releases.push(await addRelease(exporting, `${MORE}?${number}`, 1000));
+    const inventory = await inventoryOf(exporting, exporting.signer);
+    for (const { key, entry } of releases) {
+      const received = (await exporting.site.directory.entry(key, entry.digest))?.received;
+      await exporting.site.directory.add(key, upstream.signer.sign(entry.pair[0]), received);
+    }
+    const { entries } = await exportTo(trip.medium, exporting, { inventory });
+    expect(entries.map(({ outcome }) => outcome)).toEqual(Array(12).fill('present'));
+  });
+
   it('by a wrong inventory lacks what the site needs, and the import says so', async () => {
     const inventory = await inventoryOf(trip.connected, undefined);
     const lying = { ...inventory, hasEntry: () => false };
