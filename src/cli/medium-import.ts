@@ -6,7 +6,6 @@ import { importMedium, type MediumImportResult } from '../operations/medium/impo
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
 import { checkRoom } from '../storage/free-space.ts';
-import { openDryStore } from './dry-store.ts';
 import { openStore, readOwnTrusted, readTrusted } from './site.ts';
 import { byUrlOrKey, formatDate, formatSize } from './terminal/format.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
@@ -36,11 +35,9 @@ export async function runMediumImport(
   const labels = labelsOf(medium);
   let progress: Progress | undefined;
   try {
-    const store = dryRun
-      ? { present: await openDryStore(config, terminal) }
-      : { target: await openStore(config, terminal, { write: true }) };
+    const store = await openStore(config, terminal, { write: !dryRun, whereNone: 'make-later' });
     return await importMedium(medium, {
-      ...store,
+      ...(dryRun ? { present: store } : { target: store }),
       ...{ trusted: await readTrusted(config), acceptOlder },
       checkRoom: (bytes) => checkRoom(config.store.path, bytes, config.upload.minFreeSpace),
       onTotal: (bytes) => (progress = createProgress(bytes, { quiet })),

@@ -8,7 +8,6 @@ import { isMedium, openMedium, type Medium } from '../operations/medium/open-med
 import { sourceOfStore, type Source } from '../operations/source.ts';
 import type { UploadTarget } from '../operations/sync.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
-import { openDryStore } from './dry-store.ts';
 import { openServer, type ServerOptions } from './servers.ts';
 import { openStore, readOwnTrusted, type Store } from './site.ts';
 import type { Terminal } from './terminal/terminal.ts';
@@ -85,9 +84,7 @@ export async function openTarget(
   }
   const name = await storeIn(folder);
   const there = { ...config, store: { ...config.store, path: name } };
-  const store = dryRun
-    ? await openDryStore(there, terminal)
-    : await openStore(there, terminal, { write: true });
+  const store = await openStore(there, terminal, { write: !dryRun, whereNone: 'make-later' });
   return { kind: 'store', name, store };
 }
 

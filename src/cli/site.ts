@@ -12,7 +12,7 @@ import type { Config } from '../config/config.ts';
 import { readIfThere } from '../operations/files.ts';
 import { ensureSigningKey, readSigner } from '../operations/make-medium.ts';
 import { createCustodyFile } from '../storage/custody-file.ts';
-import { openFilesystemStorage } from '../storage/filesystem.ts';
+import { openFilesystemStorage, type FilesystemOptions } from '../storage/filesystem.ts';
 import { EXIT, endWith } from './exit-code.ts';
 import { localActor } from './local-actor.ts';
 import { parseOption } from './parse-option.ts';
@@ -38,10 +38,10 @@ export function readConfig(option: string | undefined): Promise<Config> {
 export async function openStore(
   config: Config,
   terminal: Terminal,
-  { write }: { readonly write: boolean },
+  { write, whereNone = 'refuse' }: Pick<FilesystemOptions, 'write' | 'whereNone'>,
 ): Promise<Store> {
   const storage = await openFilesystemStorage(config.store.path, {
-    write,
+    ...{ write, whereNone },
     minFreeSpace: config.upload.minFreeSpace,
   });
   const directory = createDirectory(storage, {

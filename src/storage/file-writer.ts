@@ -9,6 +9,7 @@ import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
 import { syncFolder } from './sync-folder.ts';
 import { ownerTag } from './temporary-name.ts';
+import type { UnmadeStore } from './unmade-store.ts';
 
 export interface PromisedRoom {
   bytes: number;
@@ -25,12 +26,14 @@ export interface FileWriterOptions {
   readonly promised: PromisedRoom;
   /** The path of an object's name. */
   readonly pathOf: (name: string) => string;
+  /** Where there is no store yet: what makes it. */
+  readonly unmade?: UnmadeStore | undefined;
 }
 
 /** An object being written in the store's folder for temporary files. @throws CacheError `no-space`, `storage` */
 export async function createFileWriter(
   root: string,
-  { size, minFreeSpace, promised, pathOf }: FileWriterOptions,
+  { size, minFreeSpace, promised, pathOf, unmade }: FileWriterOptions,
 ): Promise<ObjectWriter> {
   let ahead = 0;
   const release = (bytes: number): void => {
@@ -42,9 +45,10 @@ export async function createFileWriter(
   let file: FileHandle;
   try {
     if (size !== undefined) ahead = await promiseRoom(root, size, minFreeSpace, promised);
-    file = await createTemporary(root, path);
+    file = await createTemporary(root, path, unmade);
   } catch (error) {
     release(Infinity);
+    await unmade?.takeBack();
     throw error;
   }
   let state: 'open' | 'committed' | 'aborted' = 'open';
@@ -82,6 +86,7 @@ export async function createFileWriter(
       try {
         await file.sync();
         await close();
+        await unmade?.admit(path, name);
         await moveInto(root, path, target);
         state = 'committed';
       } catch (error) {
@@ -97,6 +102,7 @@ export async function createFileWriter(
       } catch (error) {
         throwUnlessAbsent(error, `can't remove ${path}`);
       }
+      await unmade?.takeBack();
     },
   };
 }
@@ -157,17 +163,26 @@ async function moveInto(root: string, path: string, target: string): Promise<voi
   }
 }
 
-async function createTemporary(root: string, path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'wx', 0o444);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't write ${path}`);
-  }
-  await checkIsStillThere(root, TEMPORARY);
-  try {
-    await makeFoldersBelow(root, dirname(path));
-    return await open(path, 'wx', 0o444);
-  } catch (error) {
-    throw storageError(error, `can't write ${path}`);
+async function createTemporary(
+  root: string,
+  path: string,
+  unmade: UnmadeStore | undefined,
+): Promise<FileHandle> {
+  // Somebody else for whom nothing came of making this store takes the folder back: in the middle of this, now and then.
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await open(path, 'wx', 0o444);
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT' || attempt === 10) throw storageError(error, `can't write ${path}`);
+    }
+    try {
+      if (unmade?.isPending === true) await unmade.prepare();
+      else {
+        await checkIsStillThere(root, TEMPORARY);
+        await makeFoldersBelow(root, dirname(path));
+      }
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't write ${path}`);
+    }
   }
 }

@@ -4,20 +4,25 @@ import { dirname, join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
+import { writeSmallObject } from '../cache/small-object.ts';
 import { createFileWriter } from './file-writer.ts';
 import { isLoss, storageError, throwUnlessAbsent } from './storage-error.ts';
 import {
   checkIsStillThere,
   checkIsStore,
   DamagedMark,
-  initialiseStore,
+  isMarked,
+  NoStore,
   readFormat,
   removeLeftovers,
 } from './store-folder.ts';
+import { createUnmadeStore, type UnmadeStore } from './unmade-store.ts';
 
 export interface FilesystemOptions {
-  /** Whether the store is opened to be written: it's made where there is none, and what killed writers left goes. */
+  /** Whether the store is opened to be written: what killed writers left goes. */
   readonly write: boolean;
+  /** What is done where there is no store; unless told, one is made where it is to be written. */
+  readonly whereNone?: WhereNone;
   /** Whether the folder of a store that is made must be there already, as that of a medium. */
   readonly inFolder?: boolean;
   /** Bytes that writing leaves free on the disk. */
@@ -25,25 +30,49 @@ export interface FilesystemOptions {
 }
 
 /**
+ * `make-later`: it is made with the first object that gets its name, and has nothing until then. `await`: somebody else
+ * makes it, and until then all that is done with it fails.
+ */
+export type WhereNone = 'refuse' | 'make' | 'make-later' | 'await';
+
+/**
  * Objects as files below `root`.
  *
  * A file is written under `tmp/`, fsynced and renamed, then the folder that names it is fsynced: only after that the
  * writer is told. Files are read-only, because nothing in a store is ever modified.
- * @throws CacheError `storage` when there's no store, or one of a format of the future
+ * @throws CacheError `storage` when there's no store and none may be made, or one of a format of the future
  */
 export async function openFilesystemStorage(
   root: string,
-  { write, inFolder = false, minFreeSpace = 0 }: FilesystemOptions,
+  { write, whereNone = write ? 'make' : 'refuse', inFolder = false, minFreeSpace = 0 }: FilesystemOptions,
 ): Promise<ObjectStorage> {
-  const storage = createFilesystemStorage(root, minFreeSpace);
-  const format = await readFormat(root);
-  if (format !== undefined) checkFormat(root, format);
-  else if (!write) await checkUnmarked(root);
+  const found = await findStore(root, whereNone);
+  const isMade = found === 'none' && (whereNone === 'make' || whereNone === 'make-later');
   // A full disk can be served, too: the reserve doesn't count for the mark of a store.
-  else if (!(await initialiseStore(root, createFilesystemStorage(root, 0), !inFolder)))
-    checkFormat(root, await readFormat(root));
+  const mark = (unmade?: UnmadeStore): Promise<void> => writeMark(createFilesystemStorage(root, 0, unmade));
+  const unmade = isMade ? createUnmadeStore(root, { mark, inFolder }) : undefined;
+  if (unmade !== undefined || (write && found === 'unmarked')) {
+    if (await isMarked(root)) checkFormat(root, await readFormat(root));
+    else if (unmade === undefined || whereNone === 'make') await mark(unmade);
+  }
   if (write) await removeLeftovers(root);
-  return storage;
+  return createFilesystemStorage(root, minFreeSpace, unmade);
+}
+
+/** @throws CacheError `storage` as `openFilesystemStorage` */
+async function findStore(root: string, whereNone: WhereNone): Promise<'marked' | 'unmarked' | 'none'> {
+  const format = await readFormat(root);
+  if (format !== undefined) {
+    checkFormat(root, format);
+    return 'marked';
+  }
+  try {
+    await checkUnmarked(root);
+    return 'unmarked';
+  } catch (error) {
+    if (whereNone === 'refuse' || !(error instanceof NoStore)) throw error;
+    return 'none';
+  }
 }
 
 /**
@@ -88,9 +117,16 @@ function checkFormat(root: string, format: unknown): void {
   );
 }
 
-function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStorage {
+function writeMark(storage: ObjectStorage): Promise<void> {
+  return writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
+}
+
+function createFilesystemStorage(root: string, minFreeSpace: number, unmade?: UnmadeStore): ObjectStorage {
   const pathOf = (name: string): string => join(root, ...name.split('/'));
   const promised = { bytes: 0, settled: Promise.resolve() };
+  const checkMiss = async (name: string): Promise<void> => {
+    if (unmade?.isPending !== true) await checkIsStillThere(root, name);
+  };
 
   return {
     async stat(name) {
@@ -100,7 +136,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
         if (stats.isFile()) return { size: stats.size, modified: stats.mtimeMs };
       } catch (error) {
         throwUnlessAbsent(error, `can't look at ${path}`);
-        await checkIsStillThere(root, name);
+        await checkMiss(name);
         return undefined;
       }
       throw new CacheError('storage', `${path} is not a file; move it out of the store`);
@@ -114,7 +150,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
         file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       } catch (error) {
         throwUnlessAbsent(error, `can't open ${path}`);
-        await checkIsStillThere(root, name);
+        await checkMiss(name);
         return undefined;
       }
       try {
@@ -139,7 +175,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
       }
     },
 
-    create: (size) => createFileWriter(root, { size, minFreeSpace, promised, pathOf }),
+    create: (size) => createFileWriter(root, { size, minFreeSpace, promised, pathOf, unmade }),
 
     async *list(prefix) {
       const folder = prefix.slice(0, -1);
@@ -149,7 +185,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
         // Where a name was found there is a store. Lookups depend on it: looking twice takes twice as long.
         if (names.length > 0) return;
       } else yield* namesInLargeFolder(pathOf(folder), prefix);
-      await checkIsStillThere(root, prefix);
+      await checkMiss(prefix);
     },
 
     async remove(name) {
@@ -158,7 +194,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number): ObjectStor
         await unlink(path);
       } catch (error) {
         throwUnlessAbsent(error, `can't remove ${path}`);
-        await checkIsStillThere(root, name);
+        await checkMiss(name);
         return false;
       }
       // A key's folder goes with its last entry.

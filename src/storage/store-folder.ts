@@ -1,4 +1,4 @@
-import { lstat, mkdir, readdir, readFile, readlink, rm, stat, unlink } from 'node:fs/promises';
+import { lstat, readdir, readFile, readlink, rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import {
@@ -15,9 +15,6 @@ import {
   STORE_FORMAT,
   TRIPS,
 } from '../cache/layout.ts';
-import type { ObjectStorage } from '../cache/object-storage.ts';
-import { writeSmallObject } from '../cache/small-object.ts';
-import { makeFoldersBelow } from './folders-below.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { isLeftover, tellsOwner } from './temporary-name.ts';
 
@@ -51,33 +48,32 @@ export class DamagedMark extends CacheError {
 }
 
 /**
- * Makes a store of an empty folder.
- * @param makeFolder whether the folder is made, too, where there is none
- * @returns false where another process was first: it is a store already
+ * Whether a folder has the mark of a store. One that has none becomes a store only where nothing else is in it.
  * @throws CacheError `storage`
  */
-export async function initialiseStore(
-  root: string,
-  storage: ObjectStorage,
-  makeFolder: boolean,
-): Promise<boolean> {
+export async function isMarked(root: string): Promise<boolean> {
+  let names: string[];
   try {
-    if (makeFolder) await mkdir(root, { recursive: true });
-    const names = await readdir(root);
-    if (names.includes(STORE_FILE)) return false;
-    const others = names.filter((name) => !OWN_NAMES.has(name));
-    if (others.length > 0) {
-      throw new CacheError(
-        'storage',
-        `${root} is not a store and not empty (it holds ${others.slice(0, 3).join(', ')}); name an empty folder`,
-      );
-    }
-    await makeFoldersBelow(root, join(root, TEMPORARY));
+    names = await readdir(root);
   } catch (error) {
-    throw storageError(error, `can't make the store ${root}`);
+    throwUnlessAbsent(error, `can't make the store ${root}`);
+    return false;
   }
-  await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
-  return true;
+  if (names.includes(STORE_FILE)) return true;
+  const others = othersIn(names);
+  if (others === '') return false;
+  throw new CacheError(
+    'storage',
+    `${root} is not a store and not empty (it holds ${others}); name an empty folder`,
+  );
+}
+
+/** What no store has. */
+function othersIn(names: readonly string[]): string {
+  return names
+    .filter((name) => !OWN_NAMES.has(name))
+    .slice(0, 3)
+    .join(', ');
 }
 
 const STORE_FOLDERS = [BLOBS, DIRECTORY].map((prefix) => prefix.slice(0, -1));
@@ -94,24 +90,30 @@ export const OWN_NAMES: ReadonlySet<string> = new Set([
   'lost+found',
 ]);
 
-/** A store that was put together by copying `bcache` and `bdir` is one, too. */
+/** There is no store in a folder. */
+export class NoStore extends CacheError {
+  constructor(message: string) {
+    super('storage', message);
+  }
+}
+
+/** A store that was put together by copying `bcache` and `bdir` is one, too. @throws NoStore */
 export async function checkIsStore(root: string): Promise<void> {
+  const toMakeOne = `To make one: cache import FOLDER, or for an empty one: mkdir -p ${join(root, 'bcache')}`;
   let names: string[];
   try {
     names = await readdir(root);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't read the store ${root}`);
-    throw new CacheError(
-      'storage',
-      `there is no store at ${root}; is its disk mounted? To make one: cache import FOLDER, or for an empty one: mkdir -p ${join(root, 'bcache')}`,
-    );
+    throw new NoStore(`there is no store at ${root}; is its disk mounted? ${toMakeOne}`);
   }
-  if (!STORE_FOLDERS.some((name) => names.includes(name))) {
-    throw new CacheError(
-      'storage',
-      `${root} is not a store: it has no ${STORE_FILE}; make one with: cache import FOLDER`,
-    );
-  }
+  if (STORE_FOLDERS.some((name) => names.includes(name))) return;
+  const others = othersIn(names.filter((name) => name !== STORE_FILE));
+  if (others === '')
+    throw new NoStore(`${root} is not a store: it has no ${STORE_FILE}; is its disk mounted? ${toMakeOne}`);
+  throw new NoStore(
+    `${root} is not a store: it has no ${STORE_FILE}, but ${others}; is its disk mounted, and is this its path?`,
+  );
 }
 
 /**

@@ -144,6 +144,70 @@ describe('wrong usage ends with 2', () => {
   });
 });
 
+describe('the empty mount point of the store', () => {
+  let archive: string;
+
+  beforeEach(async () => {
+    archive = join(folder, FILE);
+    await writeFile(archive, 'cut off');
+    await mkdir(join(folder, 'disk'));
+    await mkdir(join(folder, 'medium'));
+    await writeFile(join(folder, 'config.ini'), '[store]\npath = disk\n');
+    await cache('keygen');
+  });
+
+  const nothingIsMade = async (store = 'disk'): Promise<void> => {
+    expect(await readdir(join(folder, store))).toEqual([]);
+    expectFailure(await cache('serve', '--listen', '127.0.0.1:0'), 3, /is its disk mounted\?/);
+  };
+
+  it.each([
+    'export medium',
+    `export medium ${KVM}`,
+    'export -n medium',
+    'list',
+    'inventory',
+    `lookup ${KVM}`,
+    'verify',
+    'gc',
+    `remove ${KVM}`,
+    'log',
+    'slapos-cfg --force-binary',
+  ])('is told of by %s, which makes no store there', async (command) => {
+    const result = await cache(...command.split(' '));
+    expect(result.stderr).toMatch(
+      /disk is not a store: .*is its disk mounted\? To make one: cache import FOLDER/,
+    );
+    expect(result.code).toBe(3);
+    await nothingIsMade();
+    expect(await readdir(join(folder, 'medium'))).toEqual([]);
+  });
+
+  it('stays empty where the archives are refused', async () => {
+    expect(await cache('import', archive)).toMatchObject({ code: 1 });
+    await nothingIsMade();
+    expect(await cache('serve', '--listen', '127.0.0.1:0', '--import', archive)).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/is its disk mounted\?/) as unknown,
+    });
+    await nothingIsMade();
+  });
+
+  it('stays empty where what is synced is refused', async () => {
+    await cache('init', 'stranger');
+    const site = ['-c', join('stranger', 'config.ini')];
+    expect(await cache('import', ...site, await makeArchive())).toMatchObject({ code: 0 });
+    expect(await cache('sync', 'stranger', 'disk')).toMatchObject({ code: 1 });
+    await nothingIsMade();
+  });
+
+  it('and the folder that was missing is missing still', async () => {
+    await rm(join(folder, 'config.ini'));
+    expect(await cache('import', archive)).toMatchObject({ code: 1 });
+    expect(await readdir(folder)).not.toContain('cache-store');
+  });
+});
+
 describe('a failing store ends with 3', () => {
   it('when it is not there', async () => {
     expectFailure(

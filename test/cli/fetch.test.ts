@@ -118,6 +118,13 @@ describe('fetch', () => {
     ).toEqual(['GET bdir', 'HEAD bcache']);
   });
 
+  it('makes no store where nothing comes', async () => {
+    await addRelease(upstream, stranger, { content: 'of a stranger' });
+    await configure();
+    expect(await cache('fetch', RAPID_CDN, 'https://example.org/none.cfg')).toMatchObject({ code: 1 });
+    expect(await readdir(folder)).toEqual(['config.ini']);
+  });
+
   it('takes every platform, or only shows what it would take', async () => {
     await addRelease(upstream, signer, { content: 'for debian', os: BOOKWORM });
     await addRelease(upstream, signer, { content: 'for ubuntu' });

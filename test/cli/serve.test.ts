@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -42,7 +42,27 @@ describe('serve', () => {
     const ended = once(server, 'exit');
     server.kill('SIGTERM');
     expect(await ended).toEqual([0, null]);
-    expect((await result).stderr).not.toMatch(/^\s+at /m);
+    expect((await result).stderr).not.toMatch(/^\s+at |is empty/m);
+  });
+
+  it('without a configuration tells that it made an empty store', async () => {
+    await writeFile(join(folder, 'bad-ubuntu-22.04.tar.gz'), 'cut off');
+    for (const options of [[], ['--import'], ['--import', 'bad-ubuntu-22.04.tar.gz']]) {
+      const server = startCache(folder, ['serve', '--listen', '127.0.0.1:0', ...options]);
+      const result = resultOf(server);
+      await new Promise<void>((resolve) => {
+        server.stdout?.on('data', (text: string) => {
+          if (text.includes('[networkcache]')) resolve();
+        });
+        void result.then(() => {
+          resolve();
+        });
+      });
+      server.kill('SIGTERM');
+      expect((await result).stderr).toMatch(
+        /^note: there is no config\.ini in .*; the store .*cache-store was made because there was none, and is empty: [^]*cache serve -c FILE[^]*cache import FOLDER$/m,
+      );
+    }
   });
 
   it('ends with 2 or 3 and one line when the port is in use', async () => {

@@ -150,6 +150,70 @@ describe('opening a store', () => {
   });
 });
 
+describe('a store that is made with its first object', () => {
+  const openLater = () => openFilesystemStorage(root, { write: true, whereNone: 'make-later' });
+
+  it('has nothing before, and leaves nothing where it gets none', async () => {
+    const storage = await openLater();
+    expect(await storage.stat('bcache/a')).toBeUndefined();
+    expect(await storage.open('bcache/a')).toBeUndefined();
+    expect(await storage.remove('bcache/a')).toBe(false);
+    expect(await collect(storage.list('bdir/'))).toEqual([]);
+    const [one, other] = [await storage.create(), await storage.create()];
+    await one.write([Buffer.from('x')]);
+    await one.abort();
+    await expectCacheError(openToRead(), 'storage', /is not a store/);
+    await other.abort();
+    await expect(stat(root)).rejects.toThrow('ENOENT');
+  });
+
+  it('is made by it, and the folders above', async () => {
+    root = join(root, 'deep', 'store');
+    const storage = await openLater();
+    const refused = await storage.create();
+    await put(storage, 'bcache/a', 'x');
+    await refused.abort();
+    expect((await readdir(root)).sort()).toEqual(['bcache', 'store.json', 'tmp']);
+    expect(await (await openToRead()).stat('bcache/a')).toMatchObject({ size: 1 });
+    await rename(root, `${root}-elsewhere`);
+    await expectCacheError(storage.stat('bcache/a'), 'storage', /no store/);
+  });
+
+  it('leaves a folder that was there, and one with other things', async () => {
+    await mkdir(root);
+    await (await (await openLater()).create()).abort();
+    expect(await readdir(root)).toEqual([]);
+    await mkdir(join(root, 'Documents'));
+    await expectCacheError(openLater(), 'storage', /not empty \(it holds Documents\)/);
+  });
+
+  it('is made by those whose object comes, though others take theirs back at the same time', async () => {
+    for (let round = 0; round < 30; round++) {
+      root = join(await temporaryFolder(), 'store');
+      const work = async (turn: number): Promise<void> => {
+        const storage = turn % 4 === 3 ? await openToWrite() : await openLater();
+        for (let turns = 0; turns < turn; turns++) await stat('/');
+        if (turn % 2 === 0) await (await storage.create()).abort();
+        else await put(storage, `bcache/${turn}`, 'x');
+      };
+      await Promise.all(Array.from({ length: 12 }, (_, turn) => work(turn)));
+      expect(JSON.parse(await readFile(join(root, 'store.json'), 'utf8'))).toEqual({ format: 1 });
+      expect(await readdir(join(root, 'bcache'))).toHaveLength(6);
+    }
+  });
+
+  it('is not made on the mount point of a disk that goes meanwhile', async () => {
+    await mkdir(root);
+    const storage = await openLater();
+    const writer = await storage.create();
+    await rename(root, `${root}-elsewhere`);
+    await mkdir(root);
+    await expectCacheError(writer.commit('bcache/a'), 'storage', /is its disk mounted/);
+    await writer.abort();
+    expect(await readdir(root)).toEqual([]);
+  });
+});
+
 describe('a store that vanishes', () => {
   // What is left of a disk that was unplugged: its mount point, a folder on another disk.
   async function vanish(): Promise<void> {

@@ -4,7 +4,6 @@ import type { Config } from '../../config/config.ts';
 import { bytesToFetch, fetchPlanned, planFetch, type FetchResult } from '../../operations/fetch.ts';
 import { readSigner } from '../../operations/make-medium.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { openDryStore } from '../dry-store.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printFetched, tellOffers, toJson, type Fetched } from '../fetch-report.ts';
 import { checkCa, openServer, openUpstream } from '../servers.ts';
@@ -45,9 +44,7 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
       : await openServer('--server', server, config, { ca });
   const trusted = await readTrusted(config);
   const machine = allPlatforms ? undefined : await machineOf(options);
-  const store = dryRun
-    ? await openDryStore(config, terminal)
-    : await openStore(config, terminal, { write: true });
+  const store = await openStore(config, terminal, { write: !dryRun, whereNone: 'make-later' });
   const signer = await signerFor(options, config, terminal);
 
   const plans = [];

@@ -1,3 +1,4 @@
+import type { Directory } from '../../cache/directory.ts';
 import { CacheError, systemCode } from '../../cache/errors.ts';
 import { STORE_FILE } from '../../cache/layout.ts';
 import type { Config } from '../../config/config.ts';
@@ -34,7 +35,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
     options.listen === undefined
       ? config.server.listen
       : parseListen(options.listen.join(' '), { tls: config.server.tls.mode !== 'off' });
-  const store = await openServedStore(config, terminal, { make: Array.isArray(options.import) });
+  const store = await openServedStore(config, terminal, { isFilled: Array.isArray(options.import) });
   const log = createServerLog();
   const scrub = createStoreScrub(config, await readTrusted(config), log);
   const app = createApp({
@@ -60,7 +61,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   const watch = watchCertificates(config, listeners, log);
   scrub?.start();
   try {
-    const busy = begin(options, listeners, config, terminal, log).then(() => toldToStop);
+    const busy = begin(options, store, listeners, config, terminal, log).then(() => toldToStop);
     await Promise.race([busy, toldToStop]);
   } finally {
     watch.stop();
@@ -74,6 +75,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
 /** What is done once the server listens. */
 async function begin(
   { import: paths, quiet = false }: ServeOptions,
+  { directory }: Store,
   listeners: readonly OpenListener[],
   config: Config,
   terminal: Terminal,
@@ -81,23 +83,26 @@ async function begin(
 ): Promise<void> {
   if (Array.isArray(paths)) {
     printImported(await runImport(paths, config, { quiet }, terminal), terminal);
+    // Where nothing came of it there may be no store.
+    await openStore(config, terminal, { write: false });
   }
+  if (config.file === undefined && !(await hasEntries(directory))) tellOfEmptyStore(config, terminal);
   if (!quiet) await printWelcome(listeners, config, terminal);
   log.info(`serving ${config.store.path} on ${listeners.map(({ url }) => url).join(' ')}`);
 }
 
 /**
  * A medium that is mounted read-only can still be served. A store that a configuration names, and that isn't there, is
- * one whose disk isn't mounted: an empty one in its place would make nodes compile.
+ * one whose disk isn't mounted: an empty one in its place would make nodes compile. Only an import may make it.
  */
 async function openServedStore(
   config: Config,
   terminal: Terminal,
-  { make }: { readonly make: boolean },
+  { isFilled }: { readonly isFilled: boolean },
 ): Promise<Store> {
-  if (config.file !== undefined && !make) await openStore(config, terminal, { write: false });
+  const whereNone = config.file === undefined ? 'make' : isFilled ? 'await' : 'refuse';
   try {
-    return await openStore(config, terminal, { write: true });
+    return await openStore(config, terminal, { write: true, whereNone });
   } catch (error) {
     const code = error instanceof CacheError ? systemCode(error.cause) : undefined;
     if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error;
@@ -105,6 +110,21 @@ async function openServedStore(
     terminal.tell(`the store ${config.store.path} can't be written to: it is only read`);
     return store;
   }
+}
+
+async function hasEntries(directory: Directory): Promise<boolean> {
+  for await (const _key of directory.keys()) return true;
+  return false;
+}
+
+function tellOfEmptyStore({ store }: Config, terminal: Terminal): void {
+  terminal.tell(
+    [
+      `note: there is no config.ini in ${process.cwd()}; the store ${store.path} was made because there was none, and is empty: nodes that ask get 404, and compile.`,
+      'If there is a store elsewhere, stop this and name its configuration: cache serve -c FILE',
+      'To fill this one: cache import FOLDER',
+    ].join('\n'),
+  );
 }
 
 interface OpenListener extends Listener {

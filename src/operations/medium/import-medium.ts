@@ -93,7 +93,8 @@ export async function importMedium(
     const outcome = isNew || missing.has(one.entry.sha512) ? 'imported' : 'unchanged';
     results.push(resultOf(one, medium, outcome));
   }
-  await rememberArrival(target.storage, medium);
+  // What brought nothing is no trip, nor a reason to make a store.
+  if (results.some(({ outcome }) => outcome !== 'refused')) await rememberArrival(target.storage, medium);
   return results;
 }
 
