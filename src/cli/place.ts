@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { realpath, stat } from 'node:fs/promises';
+import { join, relative, resolve, sep } from 'node:path';
 import { CacheError } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import type { Config } from '../config/config.ts';
@@ -93,6 +93,34 @@ export async function isSamePlace(a: string, b: string): Promise<boolean> {
   if (isUrl(a) || isUrl(b)) return isUrl(a) && isUrl(b) && comparableUrl(a) === comparableUrl(b);
   const [one, other] = [await identityOf(resolve(a)), await identityOf(resolve(b))];
   return one !== undefined && one === other;
+}
+
+/**
+ * A medium in the folder of a store would be a stray there, and the other way round. The store of a medium may well be the
+ * one that is exported.
+ * @throws CacheError `usage`
+ */
+export async function refuseNesting(medium: string, store: string): Promise<void> {
+  // What isn't there is told by whoever opens it.
+  const [outer, inner, own] = await Promise.all(
+    [medium, join(medium, 'store'), store].map((path) => realpath(path).catch(() => undefined)),
+  );
+  if (own === undefined || outer === undefined) return;
+  if (outer === own || isBelow(outer, own))
+    throw new CacheError(
+      'usage',
+      `${medium} is in the folder of the store ${store}, which is exported; name the folder where a medium is mounted`,
+    );
+  if (inner !== undefined && isBelow(own, inner))
+    throw new CacheError(
+      'usage',
+      `the store ${store}, which is exported, is in the folder ${inner}, which is to be written to; name the folder where a medium is mounted`,
+    );
+}
+
+function isBelow(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return way !== '' && way.split(sep)[0] !== '..';
 }
 
 /** Without user and password, and with what a URL may leave out. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -199,6 +199,35 @@ describe('cache export', () => {
     expect(stderr).toMatch(/note: .*connected\/miscellaneous\/sign\.key travels with the medium/);
     await cache('init', 'offline', '--trust', join('connected', 'miscellaneous', 'sign.crt'));
     await expectEnd(0, cache('import', ...on('offline'), 'connected'));
+  });
+
+  it.each([
+    [
+      'the store itself',
+      'connected/store',
+      /connected\/store is in the folder of the store .*which is exported/,
+    ],
+    ['a folder in it', 'connected/store/sub', /store\/sub is in the folder of the store/],
+    ['a link to it', 'link', /link is in the folder of the store/],
+    [
+      'what the store is deep inside of',
+      '.',
+      /the store .*connected\/store, which is exported, is in the folder/,
+    ],
+  ])('into %s is refused with 2, and writes nothing', async (_what, target, message) => {
+    const sites = join(folder, 'store');
+    await mkdir(sites);
+    await runCache(sites, 'init', 'connected');
+    await mkdir(join(sites, 'connected/store/sub'));
+    await symlink('connected/store', join(sites, 'link'));
+    const before = await contentsOf(folder);
+    const config = ['-c', 'store/connected/config.ini'];
+    const path = target === '.' ? '.' : join('store', target);
+    for (const more of [[], ['-n']]) {
+      const { stderr } = await expectEnd(2, cache('export', ...config, ...more, path));
+      expect(stderr).toMatch(message);
+    }
+    expect(await contentsOf(folder)).toEqual(before);
   });
 
   it('of an empty store says so', async () => {

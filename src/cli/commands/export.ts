@@ -13,6 +13,7 @@ import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
+import { refuseNesting } from '../place.ts';
 import { openSigner, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
@@ -41,6 +42,7 @@ export async function exportReleases(
   const terminal = createTerminal({ quiet });
   const config = await readConfig(options.config);
   const split = options.split === undefined ? undefined : splitSizeOf(options.split);
+  await refuseNesting(folder, config.store.path);
   const store = await openStore(config, terminal, { write: !dryRun });
   const keys = targets.length === 0 ? undefined : await keysOf(targets, store, config, terminal);
   const signer = dryRun ? undefined : await openSigner(config, terminal);
