@@ -21,6 +21,8 @@ export interface SelectionOptions {
   readonly blobs: Blobs;
   readonly directory: Directory;
   readonly trusted: TrustedCertificates;
+  /** Those of the site itself among them. */
+  readonly mediumSigners: TrustedCertificates;
   /** All of them when left out. */
   readonly keys?: readonly Key[] | undefined;
   /** What the other side has. */
@@ -32,38 +34,33 @@ export async function selectEntries(options: SelectionOptions): Promise<readonly
   const selected: SelectedEntry[] = [];
   for (const key of options.keys ?? (await allKeys(options.directory))) {
     const entries = await options.directory.entries(key).catch(noneIfDamaged);
-    const builtThere = latestThere(key, entries, options.inventory);
     for (const entry of entries) {
       const size = (await options.blobs.stat(entry.sha512))?.size;
       const verdict = verdictOn(key, entry, size, options);
-      // Of no use where the other side has the build under another signature that isn't older: an upstream's that isn't
-      // trusted there was left out when it came.
-      const isTwin =
+      const isOfNoUse =
         verdict.carry === 'entry' &&
-        entry.received.getTime() <= (builtThere.get(buildOf(entry)) ?? -Infinity);
-      selected.push({ key, entry, size, ...verdict, ...(isTwin ? { carry: 'nothing' } : {}) });
+        entries.some(
+          (other) => options.inventory?.hasEntry(key, other.digest) && standsFor(other, entry, options),
+        );
+      selected.push({ key, entry, size, ...verdict, ...(isOfNoUse ? { carry: 'nothing' } : {}) });
     }
   }
   return selected;
 }
 
-/** When the newest entry of each build was received that the other side has. */
-function latestThere(
-  key: Key,
-  entries: readonly StoredEntry[],
-  inventory: Inventory | undefined,
-): ReadonlyMap<string, number> {
-  const latest = new Map<string, number>();
-  for (const entry of entries) {
-    const build = buildOf(entry);
-    if (inventory?.hasEntry(key, entry.digest))
-      latest.set(build, Math.max(entry.received.getTime(), latest.get(build) ?? -Infinity));
-  }
-  return latest;
-}
-
-function buildOf({ sha512, platform }: StoredEntry): string {
-  return JSON.stringify([sha512, platform]);
+/**
+ * Whether an entry stands for another one of the same build, so that a site which has it needs no older signature: an
+ * upstream's that isn't trusted there was left out when it came. What is signed anew has the place of what was fetched.
+ */
+function standsFor(
+  entry: StoredEntry,
+  other: StoredEntry,
+  { mediumSigners }: Pick<SelectionOptions, 'mediumSigners'>,
+): boolean {
+  const buildOf = ({ sha512, platform }: StoredEntry): string => JSON.stringify([sha512, platform]);
+  if (buildOf(entry) !== buildOf(other)) return false;
+  const later = entry.received.getTime() - other.received.getTime();
+  return later > 0 || (later === 0 && mediumSigners.signerOf(other) === undefined);
 }
 
 async function allKeys(directory: Directory): Promise<readonly Key[]> {

@@ -1,10 +1,11 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createTrustedCertificates, type SignedDocument } from '../../../src/cache/signature.ts';
 import { readInventory, takeInventory, type Inventory } from '../../../src/operations/medium/inventory.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { expectCacheError } from '../../fixtures/expected-error.ts';
+import { signerOf } from '../../fixtures/signing-keys.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 import {
   addRelease,
@@ -16,6 +17,7 @@ import {
   importFrom,
   KVM,
   MIB,
+  pairOf,
   prepareTrip,
   type MediumSite,
   type Trip,
@@ -146,18 +148,33 @@ describe('an export of what is missing', () => {
     expect(await entriesIn(trip.offline)).toEqual(await entriesIn(trip.connected));
   });
 
-  it('carries no other signature of the same time for a build that is there', async () => {
-    const { offline: exporting, connected: upstream } = trip;
-    const releases = [];
-    for (const number of [1, 2, 3, 4, 5, 6])
-      releases.push(await addRelease(exporting, `${MORE}?${number}`, 1000));
-    const inventory = await inventoryOf(exporting, exporting.signer);
-    for (const { key, entry } of releases) {
-      const received = (await exporting.site.directory.entry(key, entry.digest))?.received;
-      await exporting.site.directory.add(key, upstream.signer.sign(entry.pair[0]), received);
+  it('of what was fetched and signed anew, in one place, carries the signature that is of use there', async () => {
+    const upstream = await pairOf('upstream');
+    const { signer } = trip.connected;
+    const connected = { ...trip.connected, trusted: [...trip.connected.trusted, upstream.certificate] };
+    const mediumSigners = createTrustedCertificates([{ pem: signer.certificate, where: 'own' }]);
+    const [theirs, ours] = [new Set<string>(), new Set<string>()];
+    // Which of the two is listed first is a matter of luck.
+    for (let number = 0; number < 8; number++) {
+      const url = `${MORE}?${number}`;
+      const { key, entry } = await addRelease(connected, url, 10, { by: signerOf(upstream) });
+      const received = (await connected.site.directory.entry(key, entry.digest))?.received;
+      const anew = signer.sign(entry.pair[0]);
+      await connected.site.directory.add(key, anew, received);
+      theirs.add(entry.digest);
+      ours.add(anew.digest);
     }
-    const { entries } = await exportTo(trip.medium, exporting, { inventory });
-    expect(entries.map(({ outcome }) => outcome)).toEqual(Array(12).fill('present'));
+    const inventory = await inventoryOf(connected, undefined);
+    const carriedWithout = async (missing: ReadonlySet<string>): Promise<readonly string[]> => {
+      const folder = await mkdtemp(join(trip.folder, 'trip'));
+      const has = (digest: string): boolean => !missing.has(digest);
+      const there = { ...inventory, hasEntry: (_key: string, digest: string) => has(digest) };
+      await exportTo(folder, connected, { mediumSigners, inventory: there });
+      const names = await filesOf(folder).catch(() => []);
+      return names.filter((name) => name.includes('/bdir/')).map((name) => basename(name));
+    };
+    expect(await carriedWithout(theirs)).toEqual([]);
+    expect([...(await carriedWithout(ours))].sort()).toEqual([...ours].sort());
   });
 
   it('by a wrong inventory lacks what the site needs, and the import says so', async () => {
