@@ -57,14 +57,20 @@ export function createProgram(): Command {
 
   command(
     'init',
-    'Make a medium: its folders, a store, a signing key and a config.ini.',
+    'Make a medium or a site: its folders, a store, a signing key and a config.ini.',
     'cache init /mnt/device',
   )
-    .argument('<dir>', 'folder of the medium; what is there is kept')
+    .argument('<dir>', 'its folder; what is there is kept')
     .option('--common-name <name>', 'name in the certificate')
     .option(
-      '--trust <cert...>',
-      'PEM files of certificates whose signatures count besides, such as the sign.crt of a medium',
+      '--trust <cert>',
+      'PEM file of certificates whose signatures count besides, such as the sign.crt of a medium; may be repeated',
+      collect,
+    )
+    .option('--no-key', 'make no signing key: for who serves, and only imports what others have signed')
+    .addHelpText(
+      'after',
+      '\nOffline, on the machine that serves:\n  cache init /srv/shacache --no-key --trust /mnt/device/miscellaneous/sign.crt',
     )
     .option('--json', 'print the result as JSON')
     .action(async (dir: string, options: InitOptions) =>

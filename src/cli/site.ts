@@ -133,7 +133,7 @@ export async function openSigner({ file, signature }: Config, terminal: Terminal
   if (signer === undefined) {
     throw new CacheError(
       'config',
-      `${file ?? 'configuration'}: [signature] private-key-file: there is no ${signature.privateKeyFile}; make it with: cache keygen${file === undefined ? '' : ` -c ${file}`}`,
+      `${file ?? 'configuration'}: [signature] private-key-file: there is no ${signature.privateKeyFile}; make it with: cache keygen${file === undefined ? '' : ` -c ${file}`}; or sign where there is a key, and bring it from there by cache export`,
     );
   }
   if (signer.bits < WEAK_KEY_BITS) {

@@ -64,16 +64,23 @@ export interface Medium {
   readonly kept: readonly string[];
 }
 
+export interface MediumOptions {
+  /** In the certificate. */
+  readonly commonName?: string | undefined;
+  /** PEM certificates for the `signature-certificate-list` of a config.ini that is made. */
+  readonly trusted?: readonly string[];
+  /** Whether it gets a signing key; a place that only takes what others have signed needs none. */
+  readonly hasKey?: boolean;
+}
+
 /**
  * Makes a medium in `folder`: folders for archives and packages, a store, a signing key and a config.ini whose paths
  * are relative to it, so that it works wherever the medium is mounted. What is there is kept.
- * @param trusted PEM certificates for the `signature-certificate-list` of a config.ini that is made
- * @throws CacheError `config`, `storage`
+ * @throws CacheError `usage`, `config`, `storage`
  */
 export async function makeMedium(
   folder: string,
-  commonName?: string,
-  trusted: readonly string[] = [],
+  { commonName, trusted = [], hasKey = true }: MediumOptions = {},
 ): Promise<Medium> {
   if (folder === '') throw new CacheError('usage', 'the folder of the medium has no name; write its path');
   const made: string[] = [];
@@ -89,17 +96,19 @@ export async function makeMedium(
   await openFilesystemStorage(store, { write: true });
   const privateKeyFile = join(folder, 'miscellaneous', 'sign.key');
   const certificateFile = join(folder, 'miscellaneous', 'sign.crt');
-  const isNew = await ensureSigningKey({ privateKeyFile, certificateFile }, commonName);
-  note('miscellaneous/sign.key', isNew);
-  note('miscellaneous/sign.crt', isNew);
+  if (hasKey || (await readSigner({ privateKeyFile, certificateFile })) !== undefined) {
+    const isNew = await ensureSigningKey({ privateKeyFile, certificateFile }, commonName);
+    note('miscellaneous/sign.key', isNew);
+    note('miscellaneous/sign.crt', isNew);
+  }
   const configFile = join(folder, 'config.ini');
   const hasConfig = (await readIfThere(configFile)) !== undefined;
-  if (!hasConfig) await writeNew(configFile, configOf(trusted), 0o644);
+  if (!hasConfig) await writeNew(configFile, configOf({ trusted, hasKey }), 0o644);
   note('config.ini', !hasConfig);
   return { made, kept };
 }
 
-function configOf(trusted: readonly string[]): string {
+function configOf({ trusted, hasKey }: Required<Pick<MediumOptions, 'trusted' | 'hasKey'>>): string {
   return `# Configuration of the cache on this medium; config.example.ini of the program tells every key.
 # Relative paths are relative to this file, so that it does not matter where the medium is mounted.
 
@@ -110,13 +119,17 @@ listen = [::]:5050
 path = store
 
 [signature]
-private-key-file = miscellaneous/sign.key
+${hasKey ? '' : NO_KEY}private-key-file = miscellaneous/sign.key
 certificate-file = miscellaneous/sign.crt
-${trusted.length === 0 ? '' : `# Whose signatures count besides\n${formatTrusted(trusted)}\n`}
+${trusted.length === 0 ? '' : `# Whose signatures count${hasKey ? ' besides' : ''}\n${formatTrusted(trusted)}\n`}
 # The URL of each release whose archive does not tell it itself: the file's name without extension = URL
 [software]
 `;
 }
+
+const NO_KEY = `# There is no key here: what comes has been signed by others. To import archives, which have no signature, make one
+# with "cache keygen"; the nodes have to trust its certificate then.
+`;
 
 /** Certificates as config.ini has them in `[signature]`. */
 export function formatTrusted(certificates: readonly string[]): string {

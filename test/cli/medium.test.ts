@@ -69,7 +69,9 @@ describe('a trip over the air gap', () => {
     expect(exported.stderr).toMatch(/2 exported; 2\.\d MiB written/);
     expect(exported.stderr).toContain(`Unmount it before you unplug it: umount ${device}`);
     const [, fingerprint = ''] = /signed by "Connected" \(SHA-256 ([0-9A-F:]+)\)/.exec(exported.stderr) ?? [];
-    expect(exported.stderr).toContain(`cache init /srv/shacache --trust ${device}/miscellaneous/sign.crt`);
+    expect(exported.stderr).toContain(
+      `cache init /srv/shacache --no-key --trust ${device}/miscellaneous/sign.crt`,
+    );
 
     const trust = join(device, 'miscellaneous', 'sign.crt');
     const made = await expectEnd(0, cache('init', 'offline', '--trust', trust));
@@ -412,6 +414,43 @@ describe('cache inventory', () => {
   });
 });
 
+describe('cache init --no-key', () => {
+  it('makes a site that imports media, serves and is looked after, and has one certificate to trust', async () => {
+    await makeConnected();
+    await cache('export', ...on('connected'), device);
+    const trust = ['--trust', join(device, 'miscellaneous', 'sign.crt')];
+    const made = await expectEnd(0, cache('init', '--no-key', ...trust, 'offline'));
+    expect(made.stdout).not.toMatch(/sign\./);
+    expect(made.stderr).not.toMatch(/sign\.key/);
+    await expectEnd(0, cache('import', ...on('offline'), device));
+    for (const command of ['inventory', 'verify --deep', 'gc', `check --os ubuntu-22.04 ${KVM}`, 'log'])
+      await expectEnd(0, cache(...command.split(' '), ...on('offline')));
+    const { stdout } = await expectEnd(
+      0,
+      cache('slapos-cfg', ...on('offline'), '--url', 'http://[::1]:5050'),
+    );
+    expect(stdout.match(/BEGIN CERTIFICATE/g)).toHaveLength(1);
+    const archives = join('connected', 'software');
+    const { stderr } = await expectEnd(2, cache('import', ...on('offline'), archives));
+    expect(stderr).toMatch(
+      /\[signature\] private-key-file: there is no .*sign\.key; make it with: cache keygen -c .*offline\/config\.ini; or sign where/,
+    );
+    expect(await readdir(join(folder, 'offline', 'miscellaneous'))).toEqual([]);
+    await expectEnd(0, cache('keygen', ...on('offline')));
+    await expectEnd(0, cache('import', ...on('offline'), archives));
+    const again = await expectEnd(0, cache('init', '--no-key', ...trust, 'offline'));
+    expect(again.stderr).toMatch(/note: offline\/miscellaneous\/sign\.key was there and is kept/);
+  });
+
+  it.each([
+    ['without --trust', [], /--no-key needs --trust/],
+    ['with a name for the certificate', ['--trust', 'x', '--common-name', 'x'], /leave out --common-name/],
+  ])('is refused %s', async (_what, more, message) => {
+    expect((await expectEnd(2, cache('init', 'site', '--no-key', ...more))).stderr).toMatch(message);
+    expect(await readdir(folder)).not.toContain('site');
+  });
+});
+
 describe('cache init --trust', () => {
   it('takes several files, and those that openssl describes', async () => {
     await cache('init', 'a', '--common-name', 'A');
@@ -428,7 +467,10 @@ describe('cache init --trust', () => {
       ['one', ['both.pem']],
       ['two', [a, b]],
     ] as const) {
-      const { stderr } = await expectEnd(0, cache('init', site, '--trust', ...files));
+      const { stderr } = await expectEnd(
+        0,
+        cache('init', ...files.flatMap((file) => ['--trust', file]), site),
+      );
       expect(stderr).toMatch(/trusted: "A" [^]*trusted: "B" /);
       await expectEnd(0, cache('list', ...on(site)));
     }

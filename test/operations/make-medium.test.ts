@@ -23,7 +23,7 @@ beforeEach(async () => {
 
 describe('a medium', () => {
   it('has its folders, a key of its own and a configuration that finds them wherever it is mounted', async () => {
-    const { made, kept } = await makeMedium(folder, 'Site of Ñandú');
+    const { made, kept } = await makeMedium(folder, { commonName: 'Site of Ñandú' });
     expect(kept).toEqual([]);
     const names = [
       'software',
@@ -79,7 +79,7 @@ describe('a medium', () => {
     await writeFile(join(folder, 'config.ini'), '# mine\n');
     await writeFile(join(folder, 'software', 'kvm.tar.gz'), 'x');
     const before = await contentsOf(folder);
-    const { made, kept } = await makeMedium(folder, 'another name');
+    const { made, kept } = await makeMedium(folder, { commonName: 'another name' });
     expect(made).toEqual([]);
     expect(kept).toHaveLength(7);
     expect(await contentsOf(folder)).toEqual(before);

@@ -143,6 +143,8 @@ assert config.get('networkcache', 'download-binary-cache-url') == '${CACHE_URL}/
 end = '-----END CERTIFICATE-----'
 certificates = [text.strip() + '\\n' + end + '\\n'
                 for text in config.get('networkcache', 'signature-certificate-list').split(end) if text.strip()]
+# That of the connected machine: the master has no key.
+assert len(certificates) == 1
 for number, certificate in enumerate(certificates):
     open('/root/trusted-%d.crt' % number, 'w').write(certificate)
 END

@@ -187,7 +187,7 @@ function nextSteps(folder: string, { serial, signer, certificateFile }: Seal): s
     `${folder} is ready: export ${serial}, signed by ${describeCertificate(signer)}.`,
     `Unmount it before you unplug it: umount ${folder}`,
     'On the other side, where that certificate is not trusted yet, compare its fingerprint and make a site with',
-    `  cache init /srv/shacache --trust ${certificateFile}`,
+    `  cache init /srv/shacache --no-key --trust ${certificateFile}`,
     'Then, wherever the medium is mounted:',
     `  cache import -c /srv/shacache/config.ini ${folder}`,
   ].join('\n');
