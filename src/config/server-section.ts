@@ -3,7 +3,7 @@ import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { type ListenAddress, parseListen } from './listen-address.ts';
 import { addFault, attempt, textSchema } from './text-schema.ts';
-import { isHost, parseBaseUrl, parseChoice, parseList } from './value.ts';
+import { isHost, parseCacheUrl, parseChoice, parseList } from './value.ts';
 
 /** `[server]` */
 export interface ServerConfig {
@@ -90,7 +90,7 @@ function toTlsConfig(values: ServerValues, context: z.RefinementCtx): TlsConfig 
 }
 
 function parsePublicUrl(text: string): string {
-  const url = parseBaseUrl(text);
+  const url = parseCacheUrl(text);
   if (new URL(url).username !== '') {
     throw new CacheError('usage', 'holds a user name, and is shown to everybody; write the URL without it');
   }

@@ -98,6 +98,17 @@ export function parseBaseUrl(text: string): string {
   return url.replace(/\/+$/, '');
 }
 
+/** Base of a cache, below which its two services are. */
+export function parseCacheUrl(text: string): string {
+  const url = parseBaseUrl(text);
+  const [, base, service] = /^(.*)(\/(?:bcache|bdir))$/.exec(url) ?? [];
+  if (base === undefined || service === undefined) return url;
+  throw new CacheError(
+    'usage',
+    `ends with ${service}, which is added by itself; write ${base.replace(/\/\/.*@/, '//…@')}`,
+  );
+}
+
 /** The exact text of a software URL: its md5 is the key, so nothing is normalised. */
 export function parseSoftwareUrl(text: string): string {
   const url = parseLine(text);

@@ -219,6 +219,7 @@ describe('a failing store ends with 3', () => {
   });
 
   it('when it is of a newer format', async () => {
+    await cache('keygen');
     await mkdir(join(folder, 'cache-store'));
     await writeFile(join(folder, 'cache-store', 'store.json'), '{"format": 7}');
     for (const args of [
@@ -489,9 +490,21 @@ print(json.dumps(dict(parser['networkcache'])))
     });
   });
 
-  it('without a certificate says what is missing', async () => {
-    const { stderr } = await cache('slapos-cfg', '--url', 'http://cache:5050');
-    expect(stderr).toMatch(/no certificate that nodes could trust.*cache keygen/);
+  it('without a certificate prints nothing that could be appended, and says what to do', async () => {
+    expectFailure(
+      await cache('slapos-cfg', '--url', 'http://cache:5050'),
+      2,
+      /no certificate that nodes could trust.*sign\.crt.*-c FILE.*cache keygen/s,
+    );
+  });
+
+  it.each(['bdir', 'bcache/'])('refuses a URL that ends with /%s', async (service) => {
+    await cache('keygen');
+    expectFailure(
+      await cache('slapos-cfg', '--url', `http://h:5050/${service}`),
+      2,
+      /--url: ends with \/b\w+, which is added by itself; write http:\/\/h:5050$/m,
+    );
   });
 });
 

@@ -297,6 +297,11 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
     '[server] public-url: has a "?" or "#": "http://h/?a"; write the URL up to its path',
   ],
   [
+    '[server]\npublic-url = http://h/x/bdir/',
+    2,
+    '[server] public-url: ends with /bdir, which is added by itself; write http://h/x',
+  ],
+  [
     '[server]\npublic-url = http://me:pw@h/',
     2,
     '[server] public-url: holds a user name, and is shown to everybody; write the URL without it',

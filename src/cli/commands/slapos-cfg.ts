@@ -1,3 +1,4 @@
+import { CacheError } from '../../cache/errors.ts';
 import type { Config } from '../../config/config.ts';
 import { listReleases } from '../../operations/list-releases.ts';
 import { formatNetworkcacheSection } from '../../operations/slapos-cfg.ts';
@@ -28,6 +29,9 @@ export async function slaposCfg({
     config.server.publicUrl ??
     bestUrl(config.server.listen.flatMap(urlsOf)) ??
     '';
+  if ((await readTrusted(config)).certificates.length === 0)
+    // What is printed is appended to slapos.cfg: a node that trusts nobody would compile everything.
+    throw new CacheError('config', lackOfCertificates(config));
   if (url === undefined && config.server.publicUrl === undefined) {
     terminal.tell(
       `cache: nodes are told ${base}, an address of this machine; give another with --url or [server] public-url`,
@@ -49,9 +53,7 @@ export async function networkcacheSection(
 ): Promise<string> {
   const { certificates } = await readTrusted(config);
   if (certificates.length === 0) {
-    terminal.warn(
-      `cache: there is no certificate that nodes could trust: ${config.signature.certificateFile} is missing; make a pair with: cache keygen`,
-    );
+    terminal.warn(`cache: ${lackOfCertificates(config)}`);
   }
   const caFile = base.startsWith('https:') ? await caFileOf(config, terminal) : undefined;
   return formatNetworkcacheSection({
@@ -60,6 +62,14 @@ export async function networkcacheSection(
     certificates: certificates.map((certificate) => certificate.toString()),
     ...(forceBinary ? { forceUrls: await servedUrls(config, terminal) } : {}),
   }).trimEnd();
+}
+
+function lackOfCertificates({ file, signature }: Config): string {
+  const lists = file === undefined ? 'and there is no config.ini here' : `and ${file} lists none`;
+  return [
+    `there is no certificate that nodes could trust: ${signature.certificateFile} is missing, ${lists}`,
+    'Is it the right configuration (-c FILE)? Where others sign what is served, their certificates belong into its [signature] signature-certificate-list; to sign here, make a pair with: cache keygen',
+  ].join('\n');
 }
 
 /** The file that lets a node trust this server; a certificate that somebody else signed isn't enough for that. */
