@@ -31,7 +31,7 @@ export async function takeFolderLock(
   patience: number,
 ): Promise<() => Promise<void>> {
   const lock = join(root, name);
-  const mine = `${ownerTag()}.${randomBytes(9).toString('hex')}`;
+  const mine = newOwner();
   const prepared = join(root, TEMPORARY, mine);
   await makeTemporary(root, prepared);
   try {
@@ -42,6 +42,11 @@ export async function takeFolderLock(
     throw error;
   }
   return () => removeOwner(lock, mine);
+}
+
+/** The name of an owner's folder, never used twice. */
+export function newOwner(): string {
+  return `${ownerTag()}.${randomBytes(9).toString('hex')}`;
 }
 
 async function makeTemporary(root: string, folder: string): Promise<void> {
@@ -60,7 +65,7 @@ async function makeTemporary(root: string, folder: string): Promise<void> {
 async function take(prepared: string, lock: string, patience: number): Promise<void> {
   let owner: string | undefined;
   let since = performance.now();
-  for (let pause = 1; !(await attempt(prepared, lock)); pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+  for (let pause = 1; !(await takeAtOnce(prepared, lock)); pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     const present = await ownerOf(lock);
     if (present !== owner) {
       owner = present;
@@ -83,7 +88,7 @@ async function take(prepared: string, lock: string, patience: number): Promise<v
 }
 
 /** @returns whether the lock is taken now */
-async function attempt(prepared: string, lock: string): Promise<boolean> {
+export async function takeAtOnce(prepared: string, lock: string): Promise<boolean> {
   try {
     await rename(prepared, lock);
     return true;
@@ -91,12 +96,12 @@ async function attempt(prepared: string, lock: string): Promise<boolean> {
     const code = systemCode(error);
     if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
     if (code !== 'ENOTDIR') throw error;
-    throw new CacheError('storage', `${lock} is not a folder; move it out of the store`, { cause: error });
+    throw new CacheError('storage', `${lock} is not a folder; move it away`, { cause: error });
   }
 }
 
 /** undefined when it was freed meanwhile */
-async function ownerOf(lock: string): Promise<string | undefined> {
+export async function ownerOf(lock: string): Promise<string | undefined> {
   try {
     const [owner] = await readdir(lock);
     // Some file systems don't rename over a folder, not even over an empty one.
@@ -108,7 +113,7 @@ async function ownerOf(lock: string): Promise<string | undefined> {
   }
 }
 
-async function removeOwner(lock: string, owner: string): Promise<void> {
+export async function removeOwner(lock: string, owner: string): Promise<void> {
   await removeIfEmpty(join(lock, owner));
   await removeIfEmpty(lock);
 }

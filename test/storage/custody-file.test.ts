@@ -318,7 +318,7 @@ describe('the lock', () => {
   it('is an error when a file has its name', async () => {
     await writeFile(join(root, CUSTODY_LOCK), '');
     const error = await cacheErrorOf(logOf().record({ action: 'import' }));
-    expect(error.message).toBe(`${join(root, CUSTODY_LOCK)} is not a folder; move it out of the store`);
+    expect(error.message).toBe(`${join(root, CUSTODY_LOCK)} is not a folder; move it away`);
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
 });

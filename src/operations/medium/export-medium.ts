@@ -16,7 +16,8 @@ import { checkFolders, limitsOf } from './file-system-limits.ts';
 import { inspectStock, namesToRead, type Inspection } from './inspect-stock.ts';
 import type { Inventory } from './inventory.ts';
 import { STORE_FOLDER } from './manifest.ts';
-import { beginExport, openMediumRoot } from './medium-root.ts';
+import { lockMedium } from './medium-lock.ts';
+import { beginExport, openMediumRoot, type MediumRoot } from './medium-root.ts';
 import { FROM_MEMORY } from './read-back.ts';
 import { selectEntries, type SelectedEntry } from './selection.ts';
 import { sealMedium } from './seal-medium.ts';
@@ -104,7 +105,8 @@ const RESERVE = 8 * 1024 * 1024;
  * is there and sound is kept. When it's broken off the next time goes on from there; until it's done, no import takes the
  * medium for more than it was before.
  * @throws CacheError `usage`: no such folder; `no-space`; `too-large`: more than the file system can take;
- * `invalid-medium`: what is on the medium is not what may be signed; `storage`: the store or the medium fails
+ * `invalid-medium`: what is on the medium is not what may be signed; `storage`: the store or the medium fails, or another
+ * export writes to it
  */
 export async function exportMedium(folder: string, options: ExportOptions): Promise<ExportResult> {
   const { site, signer, onNote = () => undefined } = options;
@@ -112,6 +114,23 @@ export async function exportMedium(folder: string, options: ExportOptions): Prom
   if (!root.isMountPoint)
     onNote(`note: nothing is mounted at ${folder}: this writes to the disk that it is on`);
   const selected = await selectEntries({ ...site, ...options });
+  // A dry run disturbs nobody.
+  if (signer === undefined || selected.length === 0) return exportSelected(selected, root, options);
+  const free = await lockMedium(folder, onNote);
+  try {
+    return await exportSelected(selected, root, options);
+  } finally {
+    await free();
+  }
+}
+
+async function exportSelected(
+  selected: readonly SelectedEntry[],
+  root: MediumRoot,
+  options: ExportOptions,
+): Promise<ExportResult> {
+  const { site, signer, onNote = () => undefined } = options;
+  const { folder } = root;
   const stock = await takeStock(folder, options.mediumSigners);
   checkIsSound(folder, stock.strays);
   const limits = await limitsOf(folder);

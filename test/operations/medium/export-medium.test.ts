@@ -9,6 +9,7 @@ import type { ObjectStorage } from '../../../src/cache/object-storage.ts';
 import type { SignedDocument } from '../../../src/cache/signature.ts';
 import { openMediumRoot } from '../../../src/operations/medium/medium-root.ts';
 import { openFilesystemStorage } from '../../../src/storage/filesystem.ts';
+import { ownerTag } from '../../../src/storage/temporary-name.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
 import { mountTmpfs, unmount } from '../../fixtures/mounts.ts';
@@ -635,8 +636,43 @@ describe('the folder of a medium', () => {
     await chmod(medium, 0o555);
     await chmod(trip.connected.root, 0o777);
     await asOrdinaryUser(() =>
-      expectCacheError(exportTo(medium, trip.connected), 'storage', /software: can't be written \(EACCES\)/),
+      expectCacheError(
+        exportTo(medium, trip.connected),
+        'storage',
+        /export\.lock: can't be written \(EACCES\)/,
+      ),
     );
+  });
+});
+
+describe('two exports to one medium at the same time', () => {
+  it('are one that is done and one that says why it is not', async () => {
+    const results = await Promise.allSettled(
+      Array.from({ length: 4 }, () => exportTo(medium, trip.connected)),
+    );
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const result of results) {
+      if (result.status === 'fulfilled') continue;
+      expect(result.reason).toMatchObject({
+        code: 'storage',
+        message: expect.stringMatching(/another export to .*medium is running/) as unknown,
+      });
+    }
+    expect((await readdir(medium)).sort()).toEqual(
+      ['manifest.json', 'miscellaneous', 'packages', 'software', 'store'].sort(),
+    );
+    expect(await judge()).toBe('5 files, 2 releases');
+    expect(await importFrom(medium, trip.offline)).toHaveLength(2);
+  });
+
+  it('do not mind one that was killed, nor does an import', async () => {
+    await exportTo(medium, trip.connected);
+    // Of another start of this machine's system: nobody who could go on.
+    const killed = ownerTag().replace(/^(\w+)-\w+/, '$1-00000000');
+    await mkdir(join(medium, 'export.lock', `${killed}.x`), { recursive: true });
+    expect(await importFrom(medium, trip.offline)).toHaveLength(2);
+    await exportTo(medium, trip.connected);
+    expect(await readdir(medium)).not.toContain('export.lock');
   });
 });
 
