@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheError, systemCode } from '../cache/errors.ts';
@@ -88,13 +88,19 @@ async function take(prepared: string, lock: string, patience: number): Promise<v
 }
 
 /** @returns whether the lock is taken now */
-export async function takeAtOnce(prepared: string, lock: string): Promise<boolean> {
+export async function takeAtOnce(prepared: string, lock: string, attempts = 3): Promise<boolean> {
   try {
     await rename(prepared, lock);
     return true;
   } catch (error) {
     const code = systemCode(error);
     if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    if (code === 'EPERM') {
+      // fusefat says so of any folder that is in the place, which may have gone meanwhile. It also loses what is in a
+      // folder that it renames: two can have the lock there, but nobody waits for ever.
+      if ((await stat(lock).catch(() => undefined))?.isDirectory()) return false;
+      if (attempts > 1) return takeAtOnce(prepared, lock, attempts - 1);
+    }
     if (code !== 'ENOTDIR') throw error;
     throw new CacheError('storage', `${lock} is not a folder; move it away`, { cause: error });
   }
