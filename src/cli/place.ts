@@ -1,13 +1,15 @@
 import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import type { Config } from '../config/config.ts';
 import { isMedium, openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { sourceOfStore, type Source } from '../operations/source.ts';
 import type { UploadTarget } from '../operations/sync.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
+import { NoStore } from '../storage/store-folder.ts';
+import { checkIsNoFile } from './named-path.ts';
 import { openServer, type ServerOptions } from './servers.ts';
 import { openStore, readOwnTrusted, type Store } from './site.ts';
 import type { Terminal } from './terminal/terminal.ts';
@@ -15,19 +17,22 @@ import type { Terminal } from './terminal/terminal.ts';
 /**
  * What a person names to read from: the URL of a running cache (`/bcache` and `/bdir` below it), the folder of a store,
  * or a medium. One that `cache export` wrote is read only after its manifest was verified.
+ * @param argument that names it, for messages
  * @throws CacheError `usage`, `config`, `storage`; `untrusted`, `invalid-medium`
  */
 export async function openSource(
+  argument: string,
   text: string,
   config: Config,
   terminal: Terminal,
   options: ServerOptions = {},
 ): Promise<Source> {
-  return (await openPlace(text, config, terminal, options)).source;
+  return (await openPlace(argument, text, config, terminal, options)).source;
 }
 
 /** As `openSource`, and the medium where it is one. */
 export async function openPlace(
+  argument: string,
   text: string,
   config: Config,
   terminal: Terminal,
@@ -39,14 +44,24 @@ export async function openPlace(
     const medium = await openMedium(folder, await readOwnTrusted(config));
     return { source: medium.source, medium };
   }
+  await checkIsNoFile(argument, folder);
   const path = await storeIn(folder);
   if ((await statIfThere(path)) === undefined)
     throw new CacheError(
       'usage',
-      `${text}: no such folder, or its disk is not mounted; name the folder of a store, a medium, or the URL of a running cache`,
+      `${argument}: ${text}: no such folder, or its disk is not mounted; name the folder of a store, a medium, or the URL of a running cache`,
     );
   const there = { ...config, store: { ...config.store, path } };
-  return { source: sourceOfStore(await openStore(there, terminal, { write: false }), path) };
+  try {
+    return { source: sourceOfStore(await openStore(there, terminal, { write: false }), path) };
+  } catch (error) {
+    if (!(error instanceof NoStore)) throw error;
+    throw new CacheError(
+      'usage',
+      `${argument}: ${folder} is neither a store nor a medium; name another one, or is its disk not mounted?`,
+      { cause: error },
+    );
+  }
 }
 
 function folderOf(text: string): string {
@@ -82,6 +97,7 @@ export async function openTarget(
       `${text} is a medium with a manifest, which would be wrong afterwards; write to it with: cache export ${text}`,
     );
   }
+  await checkIsNoFile('TO', folder);
   const name = await storeIn(folder);
   const there = { ...config, store: { ...config.store, path: name } };
   const store = await openStore(there, terminal, { write: !dryRun, whereNone: 'make-later' });
@@ -150,7 +166,8 @@ async function statIfThere(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path);
   } catch (error) {
-    throwUnlessAbsent(error, `can't look at ${path}`);
+    // Nor is there anything inside of a file.
+    if (systemCode(error) !== 'ENOTDIR') throwUnlessAbsent(error, `can't look at ${path}`);
     return undefined;
   }
 }

@@ -15,6 +15,7 @@ import { createCustodyFile } from '../storage/custody-file.ts';
 import { openFilesystemStorage, type FilesystemOptions } from '../storage/filesystem.ts';
 import { EXIT, endWith } from './exit-code.ts';
 import { localActor } from './local-actor.ts';
+import { checkStorePath } from './named-path.ts';
 import { parseOption } from './parse-option.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
@@ -34,12 +35,13 @@ export function readConfig(option: string | undefined): Promise<Config> {
   return loadConfig({ option, env: process.env, cwd: process.cwd() });
 }
 
-/** @throws CacheError `storage` */
+/** @throws CacheError `storage`, `config` */
 export async function openStore(
   config: Config,
   terminal: Terminal,
   { write, whereNone = 'refuse' }: Pick<FilesystemOptions, 'write' | 'whereNone'>,
 ): Promise<Store> {
+  await checkStorePath(config);
   const storage = await openFilesystemStorage(config.store.path, {
     ...{ write, whereNone },
     minFreeSpace: config.upload.minFreeSpace,

@@ -6,6 +6,7 @@ import type { StoreUpkeep } from '../cache/store-upkeep.ts';
 import type { Config } from '../config/config.ts';
 import { openStorageForUpkeep } from '../storage/filesystem.ts';
 import { createStoreUpkeep } from '../storage/store-upkeep.ts';
+import { checkStorePath } from './named-path.ts';
 import { openCommandCustody, type Store } from './site.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
@@ -16,8 +17,9 @@ export interface UpkeepStore extends Store {
   readonly markFault: CacheError | undefined;
 }
 
-/** Nothing is made or tidied up by opening it. @throws CacheError `storage` */
+/** Nothing is made or tidied up by opening it. @throws CacheError `storage`, `config` */
 export async function openStoreForUpkeep(config: Config, terminal: Terminal): Promise<UpkeepStore> {
+  await checkStorePath(config);
   const { path } = config.store;
   const { minFreeSpace } = config.upload;
   const { storage, markFault } = await openStorageForUpkeep(path, { minFreeSpace });

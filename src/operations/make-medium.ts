@@ -143,6 +143,8 @@ async function makeFolder(path: string): Promise<boolean> {
     throw new CacheError('config', `${path} is there, but is not a folder; move it away`);
   } catch (error) {
     if (error instanceof CacheError) throw error;
+    if (systemCode(error) === 'ENOTDIR')
+      throw new CacheError('usage', `${path} would be inside of a file; name a folder`, { cause: error });
     if (systemCode(error) !== 'ENOENT') throw writeError(path, error);
   }
   try {

@@ -265,11 +265,11 @@ describe('wrong usage ends with 2', () => {
     expect(await readdir(folder)).not.toContain('to');
   });
 
-  it('but a source that is no store ends with 3', async () => {
+  it('so does a source that is no store', async () => {
     await mkdir(join(folder, 'none'));
     const { code, stderr } = await cache('sync', 'none', 'to');
-    expect(stderr).toMatch(/none is not a store: it has no store\.json/);
-    expect(code).toBe(3);
+    expect(stderr).toMatch(/FROM: .*none is neither a store nor a medium; .* is its disk not mounted\?/);
+    expect(code).toBe(2);
     expect(await readdir(folder)).not.toContain('to');
   });
 });

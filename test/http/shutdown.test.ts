@@ -1,5 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -114,12 +114,27 @@ describe('a start that fails', () => {
     await expect(stat(serve.root)).rejects.toThrow('ENOENT');
   });
 
+  it.each(['htpasswd-file', 'client-ca-file'])(
+    'tells in one line that the %s is not there, before it writes anything',
+    async (key) => {
+      const prepare = (root: string): Promise<void> => rm(join(root, 'bcache'), { recursive: true });
+      const config = `[server]\ntls = auto\n[access]\n${key} = none\n`;
+      const folder = await temporaryFolder();
+      const serve = await ServeProcess.start({ folder, config, prepare, listen: 'https://127.0.0.1:0' });
+      const message = `^cache: .*config\\.ini: \\[access\\] ${key}: there is no file .*/none; correct the path`;
+      await expectRefused(serve, 2, new RegExp(message));
+      expect((await readdir(folder)).sort()).toEqual(['config.ini', 'store']);
+      expect(await readdir(serve.root)).toEqual([]);
+    },
+  );
+
   it('tells in one line that the store is a file', async () => {
     const prepare = async (root: string): Promise<void> => {
       await rm(root, { recursive: true });
       await writeFile(root, 'x');
     };
-    await expectRefused(await ServeProcess.start({ prepare }), 3, /^cache: .*store/);
+    const message = /^cache: .*config\.ini: \[store\] path: .*store is no folder/;
+    await expectRefused(await ServeProcess.start({ prepare }), 2, message);
   });
 });
 

@@ -227,7 +227,7 @@ describe.skipIf(lacks('openssl', 'python3'))('a certificate that is given', () =
     [
       'a file that is not there',
       () => Promise.resolve(configOf({ ...pair, certificateFile: join(folder, 'none.crt') })),
-      /none\.crt: no such file; correct the path in config\.ini/,
+      /config\.ini: \[server\] tls-certificate: there is no file .*none\.crt; correct the path/,
     ],
     [
       'a client-ca-file that holds no certificate',

@@ -105,7 +105,7 @@ describe('a medium', () => {
     await writeFile(join(folder, 'store'), 'x');
     await expectCacheError(makeMedium(folder), 'config', /store is there, but is not a folder/);
     await writeFile(join(folder, 'file'), '');
-    await expectCacheError(makeMedium(join(folder, 'file', 'medium')), 'storage', /ENOTDIR/);
+    await expectCacheError(makeMedium(join(folder, 'file', 'medium')), 'usage', /inside of a file/);
   });
 
   it('is not made where nothing may be written', async () => {

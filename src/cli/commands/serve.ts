@@ -9,6 +9,7 @@ import type { TlsMaterial } from '../../operations/tls-certificate.ts';
 import { bestUrl, urlsOf } from '../addresses.ts';
 import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
+import { checkNamedFiles } from '../named-path.ts';
 import { createServerLog, type ServerLog } from '../request-log.ts';
 import { createAccess } from '../access.ts';
 import { openCustody, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
@@ -35,6 +36,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
     options.listen === undefined
       ? config.server.listen
       : parseListen(options.listen.join(' '), { tls: config.server.tls.mode !== 'off' });
+  await checkNamedFiles(config);
   const store = await openServedStore(config, terminal, { isFilled: Array.isArray(options.import) });
   const log = createServerLog();
   const scrub = createStoreScrub(config, await readTrusted(config), log);

@@ -41,7 +41,7 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
   const config = await readConfig(options.config);
   if (await isSamePlace(from, to)) throw new CacheError('usage', 'FROM and TO are the same; name two places');
   await checkCa(ca, [from, to], terminal);
-  const { source, medium } = await openPlace(from, config, terminal, { ca });
+  const { source, medium } = await openPlace('FROM', from, config, terminal, { ca });
   const trusted = await readTrusted(config);
   const target = await openTarget(to, config, terminal, { ca, dryRun });
   if (medium !== undefined && target.kind === 'store' && !acceptOlder)

@@ -72,7 +72,9 @@ async function run(
       since === undefined ? undefined : Date.now() - parseOption('--since', () => parseDuration(since, 'd')),
     pace: createPace({ rate: rate === undefined ? undefined : parseRate(rate) }),
   });
-  const sources = await Promise.all(healFrom.map((place) => openSource(place, config, terminal, { ca })));
+  const sources = await Promise.all(
+    healFrom.map((place) => openSource('--heal-from', place, config, terminal, { ca })),
+  );
   const isMending = repair || sources.length > 0;
   const mend = createMender(store, { repair, sources, trusted, custody: store.custody, onProgress });
   const findings: MendedFinding[] = [];
