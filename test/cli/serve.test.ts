@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -48,11 +48,12 @@ describe('serve', () => {
   it('without a configuration tells that it made an empty store', async () => {
     await writeFile(join(folder, 'bad-ubuntu-22.04.tar.gz'), 'cut off');
     for (const options of [[], ['--import'], ['--import', 'bad-ubuntu-22.04.tar.gz']]) {
+      await rm(join(folder, 'cache-store'), { recursive: true, force: true });
       const server = startCache(folder, ['serve', '--listen', '127.0.0.1:0', ...options]);
       const result = resultOf(server);
       await new Promise<void>((resolve) => {
-        server.stdout?.on('data', (text: string) => {
-          if (text.includes('[networkcache]')) resolve();
+        server.stderr?.on('data', (text: string) => {
+          if (text.includes('cache import FOLDER')) resolve();
         });
         void result.then(() => {
           resolve();
@@ -60,7 +61,7 @@ describe('serve', () => {
       });
       server.kill('SIGTERM');
       expect((await result).stderr).toMatch(
-        /^note: there is no config\.ini in .*; the store .*cache-store was made because there was none, and is empty: [^]*cache serve -c FILE[^]*cache import FOLDER$/m,
+        /^note: there is no config\.ini in .*; the store .*cache-store was just made and is empty: [^]*cache serve -c FILE[^]*cache import FOLDER$/m,
       );
     }
   });

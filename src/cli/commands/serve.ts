@@ -1,4 +1,3 @@
-import type { Directory } from '../../cache/directory.ts';
 import { CacheError, systemCode } from '../../cache/errors.ts';
 import { STORE_FILE } from '../../cache/layout.ts';
 import type { Config } from '../../config/config.ts';
@@ -6,6 +5,7 @@ import { parseListen, type ListenAddress } from '../../config/listen-address.ts'
 import { createApp } from '../../http/app.ts';
 import { createListener, type Listener } from '../../http/listener.ts';
 import type { TlsMaterial } from '../../operations/tls-certificate.ts';
+import { NoStore } from '../../storage/store-folder.ts';
 import { bestUrl, urlsOf } from '../addresses.ts';
 import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
@@ -37,6 +37,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
       ? config.server.listen
       : parseListen(options.listen.join(' '), { tls: config.server.tls.mode !== 'off' });
   await checkNamedFiles(config);
+  const isNew = config.file === undefined && (await lacksStore(config, terminal));
   const store = await openServedStore(config, terminal, { isFilled: Array.isArray(options.import) });
   const log = createServerLog();
   const scrub = createStoreScrub(config, await readTrusted(config), log);
@@ -63,7 +64,9 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   const watch = watchCertificates(config, listeners, log);
   scrub?.start();
   try {
-    const busy = begin(options, store, listeners, config, terminal, log).then(() => toldToStop);
+    const busy = begin(options, listeners, config, terminal, log)
+      .then(() => (isNew ? tellIfEmpty(store, config, terminal) : undefined))
+      .then(() => toldToStop);
     await Promise.race([busy, toldToStop]);
   } finally {
     watch.stop();
@@ -77,7 +80,6 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
 /** What is done once the server listens. */
 async function begin(
   { import: paths, quiet = false }: ServeOptions,
-  { directory }: Store,
   listeners: readonly OpenListener[],
   config: Config,
   terminal: Terminal,
@@ -88,7 +90,6 @@ async function begin(
     // Where nothing came of it there may be no store.
     await openStore(config, terminal, { write: false });
   }
-  if (config.file === undefined && !(await hasEntries(directory))) tellOfEmptyStore(config, terminal);
   if (!quiet) await printWelcome(listeners, config, terminal);
   log.info(`serving ${config.store.path} on ${listeners.map(({ url }) => url).join(' ')}`);
 }
@@ -114,15 +115,22 @@ async function openServedStore(
   }
 }
 
-async function hasEntries(directory: Directory): Promise<boolean> {
-  for await (const _key of directory.keys()) return true;
-  return false;
+async function lacksStore(config: Config, terminal: Terminal): Promise<boolean> {
+  try {
+    await openStore(config, terminal, { write: false });
+    return false;
+  } catch (error) {
+    if (error instanceof NoStore) return true;
+    throw error;
+  }
 }
 
-function tellOfEmptyStore({ store }: Config, terminal: Terminal): void {
+/** Of a store that was made at the start: perhaps the one that is meant is elsewhere. */
+async function tellIfEmpty({ directory }: Store, { store }: Config, terminal: Terminal): Promise<void> {
+  for await (const _key of directory.keys()) return;
   terminal.tell(
     [
-      `note: there is no config.ini in ${process.cwd()}; the store ${store.path} was made because there was none, and is empty: nodes that ask get 404, and compile.`,
+      `note: there is no config.ini in ${process.cwd()}; the store ${store.path} was just made and is empty: nodes that ask get 404, and compile.`,
       'If there is a store elsewhere, stop this and name its configuration: cache serve -c FILE',
       'To fill this one: cache import FOLDER',
     ].join('\n'),
