@@ -1,10 +1,11 @@
 import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import { join, relative, resolve, sep } from 'node:path';
+import { join, resolve } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import type { Config } from '../config/config.ts';
 import { isMedium, openMedium, type Medium } from '../operations/medium/open-medium.ts';
+import { isWithin } from '../operations/real-place.ts';
 import { sourceOfStore, type Source } from '../operations/source.ts';
 import type { UploadTarget } from '../operations/sync.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
@@ -122,21 +123,16 @@ export async function refuseNesting(medium: string, store: string): Promise<void
     [medium, join(medium, 'store'), store].map((path) => realpath(path).catch(() => undefined)),
   );
   if (own === undefined || outer === undefined) return;
-  if (outer === own || isBelow(outer, own))
+  if (isWithin(outer, own))
     throw new CacheError(
       'usage',
       `${medium} is in the folder of the store ${store}, which is exported; name the folder where a medium is mounted`,
     );
-  if (inner !== undefined && isBelow(own, inner))
+  if (inner !== undefined && inner !== own && isWithin(own, inner))
     throw new CacheError(
       'usage',
       `the store ${store}, which is exported, is in the folder ${inner}, which is to be written to; name the folder where a medium is mounted`,
     );
-}
-
-function isBelow(path: string, folder: string): boolean {
-  const way = relative(folder, path);
-  return way !== '' && way.split(sep)[0] !== '..';
 }
 
 /** Without user and password, and with what a URL may leave out. */

@@ -42,8 +42,6 @@ export interface FetchResult {
   readonly size?: number;
   /** Why it was refused. */
   readonly reason?: string;
-  /** Whether that is because the source answered no more. */
-  readonly isOutage?: boolean;
 }
 
 export interface PlanOptions {
@@ -162,9 +160,8 @@ export async function* fetchPlanned(
           : await finish(entry, outcome === 'copied');
     }
   } catch (error) {
-    const { message: reason, code } = faultOfSource(error);
-    const isOutage = code === 'unavailable';
-    for (const entry of wanted) yield { entry, outcome: 'refused', reason, isOutage };
+    const { message: reason } = faultOfSource(error);
+    for (const entry of wanted) yield { entry, outcome: 'refused', reason };
   }
 
   async function finish(entry: SourceEntry, isCopied: boolean): Promise<FetchResult> {

@@ -118,7 +118,9 @@ describe('wrong usage ends with 2', () => {
       ['lookup', KVM, '--server', 'http://127.0.0.1:9', '--ca', 'none.crt'],
       /--ca: there is no file none\.crt/,
     ],
-    [['serve', '--listen', 'nonsense'], /nonsense/],
+    [['serve', '--listen', 'nonsense'], /^cache: --listen: .*nonsense/],
+    [['pack', '.', '--os', 'linux'], /^cache: --os: not an operating system/],
+    [['pack', '.', '--software-root', 'opt'], /^cache: --software-root: not an absolute path/],
     [['list', '-c', 'none.ini'], /none\.ini: no such configuration file, named by -c/],
   ])('%j', async (args, message) => {
     expectFailure(await cache(...args), 2, message);

@@ -240,6 +240,16 @@ describe('fetch', () => {
     expect((await cache('fetch', '--server', upstream.url, RAPID_CDN, ...OS)).code).toBe(0);
   });
 
+  it('refuses what it can not have whole, and ends with 1', async () => {
+    await addRelease(upstream, signer, { content: CONTENT });
+    await configure({ cacheUrl: 'http://127.0.0.1:9' });
+    const { code, stdout, stderr } = await cache('fetch', RAPID_CDN, ...OS);
+    expect(stdout).toMatch(/^REFUSED /m);
+    expect(stderr).toMatch(/can't be reached \(ECONNREFUSED\)/);
+    expect(code).toBe(1);
+    expect(await stored()).toEqual(NOTHING);
+  });
+
   it('killed in the middle leaves nothing that counts, and the next one finishes', async () => {
     const entry = signRelease(signer, { content: CONTENT });
     const slow = await startScriptedServer(({ url = '', method }, response) => {

@@ -84,8 +84,7 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   if (signer === undefined) await adviseOnTrust(fetched, config, terminal);
   if (fetched.some(({ refusal, results }) => refusal !== undefined || results.some(isRefused)))
     endWith(EXIT.incomplete);
-  if (fetched.some(({ isOutage, results }) => isOutage ?? results.some((result) => result.isOutage)))
-    endWith(EXIT.storage);
+  if (fetched.some(({ isOutage }) => isOutage)) endWith(EXIT.storage);
 }
 
 function isRefused({ outcome }: FetchResult): boolean {

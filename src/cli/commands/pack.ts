@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import { parseOs } from '../../cache/platform.ts';
+import { parseSoftwareRoot } from '../../cache/software-root.ts';
 import type { Config } from '../../config/config.ts';
 import { prepareFolder } from '../../operations/new-archive.ts';
 import { isWithin, realPlaceOf } from '../../operations/real-place.ts';
@@ -17,6 +18,7 @@ import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { openImportTarget } from '../import-target.ts';
 import { hintAtMedium } from '../medium-hint.ts';
+import { parseOption } from '../parse-option.ts';
 import { printResults } from '../release-results.ts';
 import { readConfig, readMachine } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
@@ -34,7 +36,7 @@ export interface PackOptions extends CommonOptions {
 }
 
 export async function pack(paths: readonly string[], options: PackOptions): Promise<void> {
-  const { url, force = false, json = false, quiet = false } = options;
+  const { url, os, softwareRoot: root, force = false, json = false, quiet = false } = options;
   const terminal = createTerminal({ quiet });
   if (url !== undefined && paths.length !== 1) {
     throw new CacheError(
@@ -42,6 +44,11 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
       `--url names one release, but there are ${paths.length} folders; name one of them`,
     );
   }
+  const told = {
+    os: os === undefined ? undefined : parseOption('--os', () => parseOs(os)),
+    softwareRoot:
+      root === undefined ? undefined : parseOption('--software-root', () => parseSoftwareRoot(root)),
+  };
   const config = await readConfig(options.config);
   const folders: ExaminedFolder[] = [];
   for (const path of paths) folders.push(await examineFolder(path, { url, force }));
@@ -53,6 +60,8 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
   try {
     const packing = packReleases(folders, {
       ...(await settingsOf(options, folders.filter(isPackable), config, terminal)),
+      builtOn: told.os === undefined ? await readMachine() : { os: told.os },
+      softwareRoot: told.softwareRoot,
       force,
       onProgress: ({ folder, size }, bytes) => {
         progress.advance(folder, bytes, size);
@@ -68,13 +77,12 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
 }
 
 async function settingsOf(
-  { output, os, multiarch, softwareRoot, import: imports }: PackOptions,
+  { output, multiarch, import: imports }: PackOptions,
   folders: readonly PackableFolder[],
   config: Config,
   terminal: Terminal,
 ) {
   const place = output ?? (await defaultOutput(config));
-  const builtOn = os === undefined ? await readMachine() : { os: parseOs(os) };
   await hintAtMedium([place], config, terminal);
   const { store, signature } = config;
   await checkOutside(imports ? [place, store.path, signature.privateKeyFile] : [place], folders);
@@ -83,7 +91,7 @@ async function settingsOf(
   if (isNeeded) await prepareFolder(place);
   const target = imports && isNeeded ? await openImportTarget(config, terminal) : undefined;
   const { minFreeSpace } = config.upload;
-  return { output: place, minFreeSpace, builtOn, multiarch, softwareRoot, target };
+  return { output: place, minFreeSpace, multiarch, target };
 }
 
 /** What is made while a folder is packed must not be in it: nodes would get the key that they trust. */

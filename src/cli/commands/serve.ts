@@ -10,13 +10,14 @@ import { bestUrl, urlsOf } from '../addresses.ts';
 import { EXIT } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { checkNamedFiles } from '../named-path.ts';
+import { parseOption } from '../parse-option.ts';
 import { createServerLog, type ServerLog } from '../request-log.ts';
 import { createAccess } from '../access.ts';
 import { openCustody, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
 import { createStoreScrub } from '../scrub.ts';
 import { prepareTls, tlsFilesOf, watchTls, type TlsWatch } from '../tls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
-import { printImported, runImport } from './import.ts';
+import { printImported, runImport, type Imported } from './import.ts';
 import { networkcacheSection } from './slapos-cfg.ts';
 
 export interface ServeOptions extends CommonOptions {
@@ -29,13 +30,15 @@ export interface ServeOptions extends CommonOptions {
 const STOP_LIMIT_MS = 30_000;
 
 export async function serve(options: ServeOptions, version: string): Promise<void> {
-  const { quiet = false } = options;
+  const { listen, quiet = false } = options;
   const terminal = createTerminal({ quiet });
   const config = await readConfig(options.config);
   const addresses =
-    options.listen === undefined
+    listen === undefined
       ? config.server.listen
-      : parseListen(options.listen.join(' '), { tls: config.server.tls.mode !== 'off' });
+      : parseOption('--listen', () =>
+          parseListen(listen.join(' '), { tls: config.server.tls.mode !== 'off' }),
+        );
   await checkNamedFiles(config);
   const isNew = config.file === undefined && (await lacksStore(config, terminal));
   const store = await openServedStore(config, terminal, { isFilled: Array.isArray(options.import) });
@@ -86,7 +89,12 @@ async function begin(
   log: ServerLog,
 ): Promise<void> {
   if (Array.isArray(paths)) {
-    printImported(await runImport(paths, config, { quiet }, terminal), terminal);
+    const imported: Imported = { media: [], archives: [] };
+    try {
+      await runImport(paths, config, { quiet }, terminal, imported);
+    } finally {
+      printImported(imported, terminal);
+    }
     // Where nothing came of it there may be no store.
     await openStore(config, terminal, { write: false });
   }
