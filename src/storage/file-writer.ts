@@ -11,6 +11,9 @@ import { syncFolder } from './sync-folder.ts';
 import { ownerTag } from './temporary-name.ts';
 import type { UnmadeStore } from './unmade-store.ts';
 
+/** Bytes that are promised first to who doesn't know how much will come. */
+const FIRST_INTERVAL = 64 * 1024;
+
 export interface PromisedRoom {
   bytes: number;
   /** Resolves when nobody's room is being looked at any more. */
@@ -67,8 +70,12 @@ export async function createFileWriter(
   return {
     async write(chunks) {
       if (position >= nextCheck) {
-        nextCheck = position + ROOM_CHECK_INTERVAL;
-        await checkRoom(root, 0, minFreeSpace);
+        const interval = size === undefined ? growingInterval(position) : ROOM_CHECK_INTERVAL;
+        nextCheck = position + interval;
+        if (size === undefined) {
+          release(Infinity);
+          ahead = await promiseRoom(root, interval, minFreeSpace, promised);
+        } else await checkRoom(root, 0, minFreeSpace);
       }
       try {
         for (let left = withoutFirst(chunks, 0); left.length > 0;) {
@@ -105,6 +112,11 @@ export async function createFileWriter(
       await unmade?.takeBack();
     },
   };
+}
+
+/** Bytes that are promised ahead of who doesn't know how much will come: as many as came, so that little needs little room. */
+function growingInterval(position: number): number {
+  return Math.min(Math.max(position, FIRST_INTERVAL), ROOM_CHECK_INTERVAL);
 }
 
 /**

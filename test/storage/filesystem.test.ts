@@ -451,6 +451,25 @@ describe('a full disk', () => {
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
 
+  it('keeps its reserve from those who do not know how much they write, too', async (context) => {
+    const mib = 1 << 20;
+    await mountTmpfs(context, root, 64 * mib);
+    const storage = await openFilesystemStorage(root, { write: true, minFreeSpace: 24 * mib });
+    const writers = await Promise.all(Array.from({ length: 8 }, () => storage.create()));
+    const outcomes = await Promise.allSettled(
+      writers.map(async (writer) => {
+        for (let count = 0; count < 8; count++) await writer.write([Buffer.alloc(mib)]);
+      }),
+    );
+    const { bavail, bsize } = await statfs(root);
+    expect(bavail * bsize).toBeGreaterThanOrEqual(24 * mib);
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'no-space' });
+    for (const writer of writers) await writer.abort();
+    // Nothing stays promised.
+    await put(storage, 'bcache/a', Buffer.alloc(30 * mib));
+  });
+
   it('turns nobody away for the sake of one that has no room', async () => {
     const storage = await openToWrite();
     const outcomes = await Promise.allSettled([storage.create(2 ** 60), storage.create(1)]);
@@ -461,7 +480,8 @@ describe('a full disk', () => {
     await mountTmpfs(context, root, 4 << 20);
     const storage = await openToWrite();
     await put(storage, 'bcache/a', Buffer.alloc(1 << 20));
-    const writer = await storage.create();
+    // More than it said, so that nothing else finds it out.
+    const writer = await storage.create(1 << 20);
     const writeAll = async () => {
       for (let count = 0; count < 8; count++) await writer.write([Buffer.alloc(1 << 20)]);
     };
