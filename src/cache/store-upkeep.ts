@@ -12,7 +12,7 @@ export interface StoreUpkeep {
   readonly quarantine: Quarantine;
   /**
    * Takes an object out of sight, to be put back or removed; undefined when it isn't there. What a crash leaves of it is
-   * a leftover.
+   * a leftover, which goes back.
    */
   takeOut(name: string): Promise<TakenObject | undefined>;
 }

@@ -1,4 +1,4 @@
-import { lstat, readdir, readFile, readlink, rm, stat, unlink } from 'node:fs/promises';
+import { lstat, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import {
@@ -16,6 +16,7 @@ import {
   TRIPS,
 } from '../cache/layout.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
+import { nameOfTaken, putBack } from './taken-object.ts';
 import { isLeftover, tellsOwner } from './temporary-name.ts';
 
 /** Objects being written; on the store's own file system, because they get their name by a rename. */
@@ -152,14 +153,18 @@ async function checkFolder(path: string): Promise<void> {
 
 /** Removes what killed writers left. Cheap: only files being written stand there. */
 export async function removeLeftovers(root: string): Promise<void> {
-  for await (const { name, isFolder } of leftoversIn(root)) {
-    const path = join(root, TEMPORARY, name);
-    try {
-      if (isFolder) await rm(path, { recursive: true });
-      else await unlink(path);
-    } catch (error) {
-      throwUnlessAbsent(error, `can't clean up ${path}`);
-    }
+  for await (const name of leftoversIn(root)) await removeLeftover(root, name);
+}
+
+/** What was an object before, and was taken out of sight by somebody who was killed, is one again. */
+export async function removeLeftover(root: string, fileName: string): Promise<void> {
+  const path = join(root, TEMPORARY, fileName);
+  const name = nameOfTaken(fileName);
+  try {
+    if (name === undefined) await rm(path, { recursive: true });
+    else await putBack(root, path, name);
+  } catch (error) {
+    throwUnlessAbsent(error, `can't clean up ${path}`);
   }
 }
 
@@ -167,9 +172,7 @@ export async function removeLeftovers(root: string): Promise<void> {
  * What killed writers left. Where a link stands in the place of their folder, it may lead to anybody's: there only what
  * is named as such counts.
  */
-export async function* leftoversIn(
-  root: string,
-): AsyncGenerator<{ readonly name: string; readonly isFolder: boolean }> {
+export async function* leftoversIn(root: string): AsyncGenerator<string> {
   const folder = join(root, TEMPORARY);
   try {
     const isLink = (await lstat(folder)).isSymbolicLink();
@@ -179,8 +182,7 @@ export async function* leftoversIn(
         throwUnlessAbsent(error, `can't look at ${join(folder, name)}`);
         return undefined;
       });
-      if (stats !== undefined && isLeftover(name, stats.mtimeMs))
-        yield { name, isFolder: stats.isDirectory() };
+      if (stats !== undefined && isLeftover(name, stats.mtimeMs)) yield name;
     }
   } catch (error) {
     throwUnlessAbsent(error, `can't list ${folder}`);

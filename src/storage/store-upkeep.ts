@@ -1,14 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import type { Dirent } from 'node:fs';
-import { lstat, opendir, rename, rm, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { systemCode } from '../cache/errors.ts';
+import { lstat, opendir, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { FolderItem, StoreUpkeep, TakenObject } from '../cache/store-upkeep.ts';
 import { createQuarantine } from './quarantine.ts';
-import { storageError, throwUnlessAbsent } from './storage-error.ts';
-import { checkIsStillThere, leftoversIn, TEMPORARY } from './store-folder.ts';
-import { syncFolder } from './sync-folder.ts';
-import { ownerTag } from './temporary-name.ts';
+import { throwUnlessAbsent } from './storage-error.ts';
+import { checkIsStillThere, leftoversIn, removeLeftover, TEMPORARY } from './store-folder.ts';
+import { putBack, removeTaken, takenName } from './taken-object.ts';
 
 /** Looks after the store whose folder is `root`. */
 export function createStoreUpkeep(root: string): StoreUpkeep {
@@ -30,18 +27,12 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
     },
 
     async *leftovers() {
-      for await (const { name } of leftoversIn(root)) yield `${TEMPORARY}/${name}`;
+      for await (const name of leftoversIn(root)) yield `${TEMPORARY}/${name}`;
     },
 
-    async removeLeftover(path) {
-      try {
-        await rm(pathOf(path), { recursive: true, force: true });
-      } catch (error) {
-        throw storageError(error, `can't remove ${pathOf(path)}`);
-      }
-    },
+    removeLeftover: (path) => removeLeftover(root, path.slice(TEMPORARY.length + 1)),
 
-    takeOut: (name) => takeOut(root, pathOf(name)),
+    takeOut: (name) => takeOut(root, name),
   };
 }
 
@@ -54,40 +45,21 @@ async function typeOf(item: Dirent, parent: string | undefined): Promise<FolderI
   return target?.isDirectory() ? 'folder' : 'other';
 }
 
-async function takeOut(root: string, path: string): Promise<TakenObject | undefined> {
-  const taken = join(root, TEMPORARY, `${ownerTag()}.${randomBytes(9).toString('hex')}`);
+async function takeOut(root: string, name: string): Promise<TakenObject | undefined> {
+  const path = join(root, ...name.split('/'));
+  const taken = join(root, TEMPORARY, takenName(name));
   try {
     await rename(path, taken);
     const { size, mtimeMs } = await lstat(taken);
     return {
       size,
       modified: mtimeMs,
-      putBack: () => putBack(taken, path),
-      remove: () => unlink(taken),
+      putBack: () => putBack(root, taken, name),
+      remove: () => removeTaken(taken),
     };
   } catch (error) {
     throwUnlessAbsent(error, `can't move ${path}`);
     await checkIsStillThere(root);
     return undefined;
-  }
-}
-
-async function putBack(taken: string, path: string): Promise<void> {
-  try {
-    if (await isThere(path)) await unlink(taken);
-    else await rename(taken, path);
-    await syncFolder(dirname(path));
-  } catch (error) {
-    throw storageError(error, `can't move ${taken} back to ${path}`);
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    return false;
   }
 }

@@ -12,6 +12,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import type { StoreUpkeep } from '../../src/cache/store-upkeep.ts';
@@ -192,6 +193,37 @@ describe('an object that is taken out', () => {
     await (await upkeep.takeOut('bcache/a'))?.remove();
     expect(await storage.stat('bcache/a')).toBeUndefined();
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
+  });
+
+  it('comes back when who took it was killed: an entry may name it by now', async () => {
+    await put('bcache/a', 'abc');
+    const module = fileURLToPath(new URL('../../src/storage/store-upkeep.ts', import.meta.url));
+    const script = `
+      import { createStoreUpkeep } from ${JSON.stringify(module)};
+      await createStoreUpkeep(${JSON.stringify(root)}).takeOut('bcache/a');
+      process.kill(process.pid, 'SIGKILL');
+    `;
+    expect(() =>
+      execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script]),
+    ).toThrow();
+    expect(await storage.stat('bcache/a')).toBeUndefined();
+    const [left = ''] = await collect(upkeep.leftovers());
+    expect(left).toMatch(/^tmp\//);
+    await openFilesystemStorage(root, { write: true });
+    expect(await text('bcache/a')).toBe('abc');
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
+  });
+
+  it("is nobody's loss when another process has put it back already", async () => {
+    await put('bcache/a', 'abc');
+    for (const end of ['putBack', 'remove'] as const) {
+      const taken = await upkeep.takeOut('bcache/a');
+      const [left = ''] = await readdir(join(root, 'tmp'));
+      await upkeep.removeLeftover(`tmp/${left}`);
+      expect(await text('bcache/a')).toBe('abc');
+      await taken?.[end]();
+      expect(await text('bcache/a')).toBe('abc');
+    }
   });
 
   it('does not replace what was written meanwhile', async () => {
