@@ -41,5 +41,6 @@ export interface TakenObject {
   readonly modified: number;
   /** Back under its name, unless another object has come there. */
   putBack(): Promise<void>;
-  remove(): Promise<void>;
+  /** @returns false where another process has taken it for left, and put it back */
+  remove(): Promise<boolean>;
 }

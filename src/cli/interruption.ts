@@ -26,6 +26,8 @@ export function tellWhenBrokenOff(command: string): void {
       stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}cache: broken off; ${meaning}\n`);
       removeOpenTemporaries();
       process.kill(pid, signal);
+      // The first process of a container can't kill itself.
+      process.exit(signal === 'SIGINT' ? 130 : 143);
     });
   }
 }

@@ -3,8 +3,8 @@ import { lstat, readdir } from 'node:fs/promises';
 
 /**
  * A symbolic link of the folder that has several names in it, as `cp -al` makes them; undefined where there is none.
- * Python's tarfile, when it unpacks the second name, gives owner and mode to what the link leads to. Folders that can't be
- * read are left out: who packs them is told that.
+ * Python's tarfile, when it unpacks the second name, gives owner and mode to what the link leads to. What can't be
+ * looked at is left out: who packs it is told that.
  */
 export async function findLinkedSymlink(folder: string): Promise<string | undefined> {
   const seen = new Set<string>();
@@ -14,9 +14,9 @@ export async function findLinkedSymlink(folder: string): Promise<string | undefi
       const path = Buffer.concat([next, Buffer.from('/'), item.name]);
       if (item.isDirectory()) folders.push(path);
       if (!item.isSymbolicLink()) continue;
-      const { nlink, dev, ino } = await lstat(path, { bigint: true });
-      if (nlink === 1n) continue;
-      const file = `${dev} ${ino}`;
+      const stats = await lstat(path, { bigint: true }).catch(() => undefined);
+      if (stats === undefined || stats.nlink === 1n) continue;
+      const file = `${stats.dev} ${stats.ino}`;
       if (seen.has(file)) return path.subarray(Buffer.byteLength(folder) + 1).toString();
       seen.add(file);
     }

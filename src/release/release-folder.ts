@@ -59,7 +59,8 @@ async function rootByBuildout(folder: string, key: string): Promise<string | und
     // Whether it can be packed at all is told by tar.
     return undefined;
   }
-  return new RegExp(`(?:^|[\\s=])(/\\S*?)/${key}(?=[/\\s]|$)`, 'm').exec(text)?.[1];
+  // Of a list of paths, the one that is of the release: they are separated by blanks or colons.
+  return new RegExp(`(?:^|[\\s=:])(/[^\\s:]*?)/${key}(?=[/\\s:]|$)`, 'm').exec(text)?.[1];
 }
 
 async function look(path: string): Promise<{ readonly folder: string; readonly items: readonly Dirent[] }> {

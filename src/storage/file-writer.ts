@@ -75,6 +75,8 @@ export async function createFileWriter(
         if (size === undefined) {
           release(Infinity);
           ahead = await promiseRoom(root, interval, minFreeSpace, promised);
+          // It was given up while it waited.
+          if (closed) release(Infinity);
         } else await checkRoom(root, 0, minFreeSpace);
       }
       try {

@@ -1,9 +1,9 @@
-import { mkdir, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheError } from '../cache/errors.ts';
 import { newOwner, ownerOf, removeOwner, takeAtOnce } from './folder-lock.ts';
-import { ownerStateOf } from './temporary-name.ts';
+import { ownerStateOf, tellsOwner } from './temporary-name.ts';
 
 const PAUSE_MS = 20;
 /** How often who holds a lock for long shows that he goes on, in milliseconds. */
@@ -25,6 +25,7 @@ export async function takeLongLock(
   const lock = join(folder, name);
   const mine = newOwner();
   const prepared = join(folder, mine);
+  await removeLitter(folder);
   await mkdir(prepared);
   try {
     await mkdir(join(prepared, mine));
@@ -47,6 +48,16 @@ export async function takeLongLock(
   };
 }
 
+/** What others had made ready that were killed before they took the lock. */
+async function removeLitter(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!tellsOwner(name) || ownerStateOf(name) !== 'gone') continue;
+    // Empty folders in an empty one: anything else isn't from here.
+    await rmdir(join(folder, name, name)).catch(() => undefined);
+    await rmdir(join(folder, name)).catch(() => undefined);
+  }
+}
+
 /** Takes the lock, unless somebody has it. @returns whether somebody has */
 async function isTakenByOther(
   prepared: string,
@@ -58,6 +69,8 @@ async function isTakenByOther(
   let sign: string | undefined;
   while (!(await takeAtOnce(prepared, lock))) {
     const owner = await ownerOf(lock);
+    if (owner !== undefined && !tellsOwner(owner))
+      throw new CacheError('storage', `${join(lock, owner)} is in the way; move it away`);
     const state = owner === undefined ? 'gone' : ownerStateOf(owner);
     if (state === 'alive') return true;
     const waited = performance.now() - began;

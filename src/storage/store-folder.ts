@@ -182,7 +182,9 @@ export async function* leftoversIn(root: string): AsyncGenerator<string> {
         throwUnlessAbsent(error, `can't look at ${join(folder, name)}`);
         return undefined;
       });
-      if (stats !== undefined && isLeftover(name, stats.mtimeMs)) yield name;
+      // What was taken out of sight keeps its time; when that was, tells the time of the change.
+      const since = nameOfTaken(name) === undefined ? stats?.mtimeMs : stats?.ctimeMs;
+      if (since !== undefined && isLeftover(name, since)) yield name;
     }
   } catch (error) {
     throwUnlessAbsent(error, `can't list ${folder}`);

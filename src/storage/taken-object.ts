@@ -38,12 +38,14 @@ export async function putBack(root: string, taken: string, name: string): Promis
   }
 }
 
-/** Removes an object that was taken out; one that somebody has put back meanwhile stays. */
-export async function removeTaken(taken: string): Promise<void> {
+/** Removes an object that was taken out. @returns false where somebody has put it back meanwhile */
+export async function removeTaken(taken: string): Promise<boolean> {
   try {
     await unlink(taken);
+    return true;
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error;
+    return false;
   }
 }
 

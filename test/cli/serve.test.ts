@@ -66,6 +66,26 @@ describe('serve', () => {
     }
   });
 
+  it('with a configuration tells that its store has no entry, as a refused import leaves it', async () => {
+    await mkdir(join(folder, 'store', 'bcache'), { recursive: true });
+    await writeFile(join(folder, 'store', 'store.json'), '{"format":1}');
+    await writeFile(join(folder, 'config.ini'), `[store]\npath = ${join(folder, 'store')}\n`);
+    const server = startCache(folder, ['serve', '--listen', '127.0.0.1:0']);
+    const result = resultOf(server);
+    await new Promise<void>((resolve) => {
+      server.stderr?.on('data', (text: string) => {
+        if (text.includes('note: ')) resolve();
+      });
+      void result.then(() => {
+        resolve();
+      });
+    });
+    server.kill('SIGTERM');
+    expect((await result).stderr).toMatch(
+      /^note: the store .*store has no entry: nodes that ask get 404, and compile\. To fill it: cache import -c .*config\.ini FOLDER$/m,
+    );
+  });
+
   it('ends with 2 or 3 and one line when the port is in use', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());

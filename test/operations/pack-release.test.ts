@@ -414,7 +414,7 @@ describe('the software root that is signed', () => {
 
   it('is the one that buildout wrote down, where the folder was moved', async () => {
     const folder = await makeFolder();
-    const installed = `[buildout]\nparts = a\n\n[a]\n__buildout_installed__ = /opt/slapgrid/${KVM_KEY}/parts/a\n\t/opt/slapgrid/${KVM_KEY}/bin/a\n`;
+    const installed = `[buildout]\nparts = a\n\n[b]\n__buildout_installed__ = \nenvironment = PATH=/opt/slapgrid/shared/xz/abc/bin:/opt/slapgrid/${KVM_KEY}/bin:/bin\n[a]\n__buildout_installed__ = /opt/slapgrid/${KVM_KEY}/parts/a\n\t/opt/slapgrid/${KVM_KEY}/bin/a\n`;
     await writeFile(join(folder, '.installed.cfg'), installed);
     const { warnings } = await packOne(folder);
     expect(warnings).toEqual([

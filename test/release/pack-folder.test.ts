@@ -207,6 +207,9 @@ describe('a folder that cannot be packed', () => {
     await writeFile(join(release, 'parts/secret'), 'x');
     await chmod(join(release, 'parts/secret'), 0o600);
     await mkdir(join(release, 'private'), { mode: 0o700 });
+    await mkdir(join(release, 'closed'));
+    await symlink('nowhere', join(release, 'closed/link'));
+    await chmod(join(release, 'closed'), 0o744);
     if (process.getuid?.() !== 0) await chmod(join(release, 'parts/secret'), 0);
     const error = await asOrdinaryUser(() => cacheErrorOf(pack()));
     expect(error).toMatchObject({ code: 'invalid-archive' });

@@ -470,6 +470,21 @@ describe('a full disk', () => {
     await put(storage, 'bcache/a', Buffer.alloc(30 * mib));
   });
 
+  it('is not promised to one who has given up while he waited for it', async () => {
+    const { bavail, bsize } = await statfs(dirname(root));
+    const mib = 1 << 20;
+    const minFreeSpace = bavail * bsize - 1000 * mib;
+    const storage = await openFilesystemStorage(root, { write: true, minFreeSpace });
+    for (let count = 0; count < 20; count++) {
+      const writer = await storage.create();
+      const writing = writer.write([Buffer.alloc(1)]).catch(() => undefined);
+      await writer.abort();
+      await writing;
+    }
+    const waiting = storage.create(2 ** 60);
+    await expectCacheError(waiting, 'no-space', /^(?!.*written beside it)/);
+  });
+
   it('turns nobody away for the sake of one that has no room', async () => {
     const storage = await openToWrite();
     const outcomes = await Promise.allSettled([storage.create(2 ** 60), storage.create(1)]);

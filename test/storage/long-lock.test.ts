@@ -71,6 +71,20 @@ it('is not waited for without end', async () => {
   expect(await readdir(folder)).toEqual(['lock']);
 });
 
+it('is taken with what others left beside it that were killed, and with nothing else', async () => {
+  for (const name of [`${KILLED}.1`, `${KILLED}.2/${KILLED}.2`, `${KILLED}.3/file`, `${ELSEWHERE}.4`, 'own'])
+    await mkdir(join(folder, name), { recursive: true });
+  const free = await take();
+  expect(new Set(await readdir(folder))).toEqual(new Set([`${KILLED}.3`, `${ELSEWHERE}.4`, 'lock', 'own']));
+  await free?.();
+});
+
+it('is told at once to be in use by none of us where something else is in it', async () => {
+  await mkdir(join(folder, 'lock'));
+  await writeFile(join(folder, 'lock', 'Thumbs.db'), '');
+  await expectCacheError(take(), 'storage', /lock\/Thumbs\.db is in the way; move it away/);
+});
+
 it('shows that its owner goes on', async () => {
   const free = await take();
   const [owner = ''] = await readdir(join(folder, 'lock'));

@@ -5,6 +5,7 @@ import {
   mkdir,
   readdir,
   readFile,
+  rename,
   rm,
   stat,
   symlink,
@@ -221,9 +222,19 @@ describe('an object that is taken out', () => {
       const [left = ''] = await readdir(join(root, 'tmp'));
       await upkeep.removeLeftover(`tmp/${left}`);
       expect(await text('bcache/a')).toBe('abc');
-      await taken?.[end]();
+      expect(await taken?.[end]()).toBe(end === 'remove' ? false : undefined);
       expect(await text('bcache/a')).toBe('abc');
     }
+  });
+
+  it('is not left by a process that can not be seen from here, however old it is', async () => {
+    await put('bcache/a', 'abc');
+    await utimes(join(root, 'bcache', 'a'), LONG_AGO, LONG_AGO);
+    await upkeep.takeOut('bcache/a');
+    const [own = ''] = await readdir(join(root, 'tmp'));
+    const elsewhere = own.replace(/^\w+-\w+-\w+-/, '01234567-01234567-01234567-');
+    await rename(join(root, 'tmp', own), join(root, 'tmp', elsewhere));
+    expect(await collect(upkeep.leftovers())).toEqual([]);
   });
 
   it('does not replace what was written meanwhile', async () => {

@@ -1,10 +1,13 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { CacheError, systemCode } from '../../cache/errors.ts';
-import { STORE_FILE } from '../../cache/layout.ts';
+import { DIRECTORY, STORE_FILE } from '../../cache/layout.ts';
 import type { Config } from '../../config/config.ts';
 import { parseListen, type ListenAddress } from '../../config/listen-address.ts';
 import { createApp } from '../../http/app.ts';
 import { createListener, type Listener } from '../../http/listener.ts';
 import type { TlsMaterial } from '../../operations/tls-certificate.ts';
+import { withoutMisses } from '../filling-store.ts';
 import { NoStore } from '../../storage/store-folder.ts';
 import { bestUrl, urlsOf } from '../addresses.ts';
 import { EXIT } from '../exit-code.ts';
@@ -41,12 +44,15 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
         );
   await checkNamedFiles(config);
   const isNew = config.file === undefined && (await lacksStore(config, terminal));
-  const store = await openServedStore(config, terminal, { isFilled: Array.isArray(options.import) });
+  const imports = Array.isArray(options.import);
+  const store = await openServedStore(config, terminal, { isFilled: imports });
+  let isFilling = imports && !(await hasEntries(config));
+  const { blobs, directory } = isFilling ? withoutMisses(store, () => isFilling) : store;
   const log = createServerLog();
   const scrub = createStoreScrub(config, await readTrusted(config), log);
   const app = createApp({
-    blobs: store.blobs,
-    directory: store.directory,
+    blobs,
+    directory,
     custody: openCustody(config),
     log,
     version,
@@ -67,8 +73,10 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   const watch = watchCertificates(config, listeners, log);
   scrub?.start();
   try {
-    const busy = begin(options, listeners, config, terminal, log)
-      .then(() => (isNew ? tellIfEmpty(store, config, terminal) : undefined))
+    const busy = fill(options, config, terminal)
+      .then(() => (isFilling = false))
+      .then(() => begin(options, listeners, config, terminal, log))
+      .then(() => tellIfEmpty(config, terminal, isNew))
       .then(() => toldToStop);
     await Promise.race([busy, toldToStop]);
   } finally {
@@ -80,24 +88,30 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   process.exit(EXIT.done);
 }
 
-/** What is done once the server listens. */
-async function begin(
+/** What is done first once the server listens. */
+async function fill(
   { import: paths, quiet = false }: ServeOptions,
+  config: Config,
+  terminal: Terminal,
+): Promise<void> {
+  if (!Array.isArray(paths)) return;
+  const imported: Imported = { media: [], archives: [] };
+  try {
+    await runImport(paths, config, { quiet }, terminal, imported);
+  } finally {
+    printImported(imported, terminal);
+  }
+  // Where nothing came of it there may be no store.
+  await openStore(config, terminal, { write: false });
+}
+
+async function begin(
+  { quiet = false }: ServeOptions,
   listeners: readonly OpenListener[],
   config: Config,
   terminal: Terminal,
   log: ServerLog,
 ): Promise<void> {
-  if (Array.isArray(paths)) {
-    const imported: Imported = { media: [], archives: [] };
-    try {
-      await runImport(paths, config, { quiet }, terminal, imported);
-    } finally {
-      printImported(imported, terminal);
-    }
-    // Where nothing came of it there may be no store.
-    await openStore(config, terminal, { write: false });
-  }
   if (!quiet) await printWelcome(listeners, config, terminal);
   log.info(`serving ${config.store.path} on ${listeners.map(({ url }) => url).join(' ')}`);
 }
@@ -133,15 +147,29 @@ async function lacksStore(config: Config, terminal: Terminal): Promise<boolean> 
   }
 }
 
-/** Of a store that was made at the start: perhaps the one that is meant is elsewhere. */
-async function tellIfEmpty({ directory }: Store, { store }: Config, terminal: Terminal): Promise<void> {
-  for await (const _key of directory.keys()) return;
+/** Whether anything was ever entered: nothing is listed, which may take long. */
+async function hasEntries({ store }: Config): Promise<boolean> {
+  try {
+    return (await stat(join(store.path, DIRECTORY))).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** Of a store that was made at the start, perhaps the one that is meant is elsewhere; others may be left by an import that was refused. */
+async function tellIfEmpty(config: Config, terminal: Terminal, isNew: boolean): Promise<void> {
+  if (await hasEntries(config)) return;
+  const { path } = config.store;
+  const consequence = 'nodes that ask get 404, and compile.';
+  const toFill = `To fill it: cache import${config.file === undefined ? '' : ` -c ${config.file}`} FOLDER`;
   terminal.tell(
-    [
-      `note: there is no config.ini in ${process.cwd()}; the store ${store.path} was just made and is empty: nodes that ask get 404, and compile.`,
-      'If there is a store elsewhere, stop this and name its configuration: cache serve -c FILE',
-      'To fill this one: cache import FOLDER',
-    ].join('\n'),
+    isNew
+      ? [
+          `note: there is no config.ini in ${process.cwd()}; the store ${path} was just made and is empty: ${consequence}`,
+          'If there is a store elsewhere, stop this and name its configuration: cache serve -c FILE',
+          toFill,
+        ].join('\n')
+      : `note: the store ${path} has no entry: ${consequence} ${toFill}`,
   );
 }
 

@@ -81,9 +81,9 @@ async function removeBlobs(
     const removed = await inBatches(
       all.filter((each) => !isNamed(each)),
       async ({ blob, object }) => {
-        await object.remove();
-        await store.custody.record({ action: 'gc', ...blob, reason: 'no entry names it' });
-        return true;
+        const isRemoved = await object.remove();
+        if (isRemoved) await store.custody.record({ action: 'gc', ...blob, reason: 'no entry names it' });
+        return isRemoved;
       },
     );
     return removed.map(({ blob }) => blob);
