@@ -17,23 +17,25 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
   const on = server === undefined ? '' : `where the store of ${server} is: `;
   const option = server === undefined && config.file !== undefined ? ` -c ${config.file}` : '';
   const fetch = `${on}cache fetch${option}${machineOptions(context)} ${quote(url)}`;
+  // Of the store of another server nobody here knows where that fetches from.
+  const fetchIfAny = server !== undefined || config.upstream !== undefined ? [fetch] : [];
   const bring = `${on}cache import${option} FOLDER, with its archive or medium in FOLDER`;
   switch (kind) {
     case 'no-entry':
-      return [fetch, bring];
+      return [...fetchIfAny, bring];
     case 'incompatible':
-      return [fetch, `compile it on such a machine, and there: cache pack FOLDER; then ${bring}`];
+      return [...fetchIfAny, `compile it on such a machine, and there: cache pack FOLDER; then ${bring}`];
     case 'untrusted':
       return [
         `if its signer is to be trusted: add the certificate to signature-certificate-list in [signature] of ${config.file ?? 'config.ini'} and of the nodes (cache slapos-cfg)`,
-        `or have one that you trust: ${fetch}`,
+        ...fetchIfAny.map((command) => `or have one that you trust: ${command}`),
       ];
     case 'entry-damaged':
-      return [`${on}cache verify${option} --heal-from MEDIUM|STORE|URL`, fetch];
+      return [`${on}cache verify${option} --heal-from MEDIUM|STORE|URL`, ...fetchIfAny];
     case 'key-mismatch':
       return [`${on}cache verify${option}; nothing of this entry is to be installed`];
     case 'blob-missing':
-      return [`${on}cache verify${option} --heal-from MEDIUM|STORE|URL`, fetch, bring];
+      return [`${on}cache verify${option} --heal-from MEDIUM|STORE|URL`, ...fetchIfAny, bring];
     case 'blob-damaged':
     case 'unreadable':
       return [

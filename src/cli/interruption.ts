@@ -21,13 +21,22 @@ export function tellWhenBrokenOff(command: string): void {
   if (meaning === undefined) return;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
-      // A progress line may stand there, and ^C.
-      const { stderr, pid } = process;
-      stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}cache: broken off; ${meaning}\n`);
-      removeOpenTemporaries();
-      process.kill(pid, signal);
-      // The first process of a container can't kill itself.
-      process.exit(signal === 'SIGINT' ? 130 : 143);
+      breakOff(meaning, signal);
     });
   }
+}
+
+/** Ends the process in the middle of an import. */
+export function breakOffImport(signal: 'SIGINT' | 'SIGTERM'): never {
+  return breakOff(GOES_ON, signal);
+}
+
+function breakOff(meaning: string, signal: 'SIGINT' | 'SIGTERM'): never {
+  // A progress line may stand there, and ^C.
+  const { stderr, pid } = process;
+  stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}cache: broken off; ${meaning}\n`);
+  removeOpenTemporaries();
+  process.kill(pid, signal);
+  // The first process of a container can't kill itself.
+  process.exit(signal === 'SIGINT' ? 130 : 143);
 }

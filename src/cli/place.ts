@@ -101,7 +101,11 @@ export async function openTarget(
   await checkIsNoFile('TO', folder);
   const name = await storeIn(folder);
   const there = { ...config, store: { ...config.store, path: name } };
-  const store = await openStore(there, terminal, { write: !dryRun, whereNone: 'make-later' });
+  const store = await openStore(there, terminal, {
+    write: !dryRun,
+    whereNone: 'make-later',
+    isTarget: true,
+  });
   return { kind: 'store', name, store };
 }
 

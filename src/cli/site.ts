@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createBlobs, type Blobs } from '../cache/blobs.ts';
 import type { CustodyLog } from '../cache/custody.ts';
 import { createDirectory, type Directory } from '../cache/directory.ts';
@@ -13,6 +14,7 @@ import { readIfThere } from '../operations/files.ts';
 import { ensureSigningKey, readSigner } from '../operations/make-medium.ts';
 import { createCustodyFile } from '../storage/custody-file.ts';
 import { openFilesystemStorage, type FilesystemOptions } from '../storage/filesystem.ts';
+import { NoStore } from '../storage/store-folder.ts';
 import { EXIT, endWith } from './exit-code.ts';
 import { localActor } from './local-actor.ts';
 import { checkStorePath } from './named-path.ts';
@@ -35,16 +37,31 @@ export function readConfig(option: string | undefined): Promise<Config> {
   return loadConfig({ option, env: process.env, cwd: process.cwd() });
 }
 
+export interface OpenStoreOptions extends Pick<FilesystemOptions, 'write' | 'whereNone'> {
+  /** Whether a person named it as the place to copy to: no word is needed where it isn't there yet. */
+  readonly isTarget?: boolean;
+}
+
 /** @throws CacheError `storage`, `config` */
 export async function openStore(
   config: Config,
   terminal: Terminal,
-  { write, whereNone = 'refuse' }: Pick<FilesystemOptions, 'write' | 'whereNone'>,
+  { write, whereNone = 'refuse', isTarget = false }: OpenStoreOptions,
 ): Promise<Store> {
   await checkStorePath(config);
-  const storage = await openFilesystemStorage(config.store.path, {
-    ...{ write, whereNone },
-    minFreeSpace: config.upload.minFreeSpace,
+  const { file, store, upload } = config;
+  const [{ path }, { minFreeSpace }] = [store, upload];
+  // Only what a configuration names can have been there before.
+  const isNoted = write && whereNone === 'make-later' && file !== undefined && !isTarget;
+  const onNone = (): void => {
+    if (isNoted)
+      terminal.tell(
+        `note: there is no store at ${path} yet; one is made. If there should be: is its disk mounted?`,
+      );
+  };
+  const options = { write, whereNone, minFreeSpace, onNone };
+  const storage = await openFilesystemStorage(path, options).catch((error: unknown) => {
+    throw error instanceof NoStore ? error.withAdvice(adviceToMakeOne(config)) : error;
   });
   const directory = createDirectory(storage, {
     onDamage: (_key, _digest, error) => {
@@ -54,6 +71,11 @@ export async function openStore(
   });
   const blobs = createBlobs(storage, createHashThreads());
   return { storage, blobs, directory, custody: openCommandCustody(config, terminal) };
+}
+
+function adviceToMakeOne({ file, store }: Config): string {
+  const option = file === undefined ? '' : ` -c ${file}`;
+  return `To make one: cache import${option} FOLDER, or for an empty one: mkdir -p ${join(store.path, 'bcache')}`;
 }
 
 /** Who did what to the store of the configuration; nothing is opened or made before it is needed. */

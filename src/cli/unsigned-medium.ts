@@ -19,10 +19,13 @@ export async function refuseUnsignedMedium(path: string, config: Config): Promis
   const hasStore = await isThere(join(folder, 'store', STORE_FILE));
   if (!hasStore && !(mayComeExported && (await isThere(join(folder, 'software'))))) return;
   const ownConfig = join(folder, 'config.ini');
+  const hasKey = await isThere(config.signature.privateKeyFile);
   const lines = [
-    `${folder} has no manifest.json: nobody has signed for what is on it, and this site would sign the archives there with its own key.`,
+    `${folder} has no manifest.json: nobody has signed for what is on it${hasKey ? ', and this site would sign the archives there with its own key' : ''}.`,
     `If it comes from a cache export, that did not finish, or somebody changed it; write it again where it was made: cache export ${folder}`,
-    `To import its archives all the same, name their folder: cache import ${join(folder, 'software')}`,
+    hasKey
+      ? `To import its archives all the same, name their folder: cache import ${join(folder, 'software')}`
+      : 'This site has no key to sign archives with: import those where there is one, and export them from there.',
     ...((await isThere(ownConfig))
       ? [`It has a configuration of its own; to use that: -c ${ownConfig}`]
       : []),

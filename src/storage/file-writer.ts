@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { systemCode } from '../cache/errors.ts';
+import { CacheError, systemCode } from '../cache/errors.ts';
 import type { ObjectWriter } from '../cache/object-storage.ts';
 import { checkRoom, ROOM_CHECK_INTERVAL } from './free-space.ts';
 import { makeFoldersBelow } from './folders-below.ts';
@@ -57,8 +57,7 @@ export async function createFileWriter(
   let state: 'open' | 'committed' | 'aborted' = 'open';
   let closed = false;
   let position = 0;
-  // Of an unknown size nothing was checked yet.
-  let nextCheck = size === undefined ? 0 : ROOM_CHECK_INTERVAL;
+  let nextCheck = ROOM_CHECK_INTERVAL;
 
   const close = async (): Promise<void> => {
     if (closed) return;
@@ -69,15 +68,16 @@ export async function createFileWriter(
 
   return {
     async write(chunks) {
-      if (position >= nextCheck) {
-        const interval = size === undefined ? growingInterval(position) : ROOM_CHECK_INTERVAL;
-        nextCheck = position + interval;
-        if (size === undefined) {
-          release(Infinity);
-          ahead = await promiseRoom(root, interval, minFreeSpace, promised);
-          // It was given up while it waited.
-          if (closed) release(Infinity);
-        } else await checkRoom(root, 0, minFreeSpace);
+      const coming = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      if (size === undefined && coming > ahead) {
+        release(Infinity);
+        const most = Math.max(coming, growingInterval(position));
+        ahead = await promiseSomeRoom(root, { least: coming, most }, minFreeSpace, promised);
+        // It was given up while it waited.
+        if (closed) release(Infinity);
+      } else if (size !== undefined && position >= nextCheck) {
+        nextCheck = position + ROOM_CHECK_INTERVAL;
+        await checkRoom(root, 0, minFreeSpace);
       }
       try {
         for (let left = withoutFirst(chunks, 0); left.length > 0;) {
@@ -119,6 +119,22 @@ export async function createFileWriter(
 /** Bytes that are promised ahead of who doesn't know how much will come: as many as came, so that little needs little room. */
 function growingInterval(position: number): number {
   return Math.min(Math.max(position, FIRST_INTERVAL), ROOM_CHECK_INTERVAL);
+}
+
+/** As `promiseRoom`, of as much as there is: nobody knows yet how much will come. */
+async function promiseSomeRoom(
+  root: string,
+  { least, most }: { readonly least: number; readonly most: number },
+  minFreeSpace: number,
+  promised: PromisedRoom,
+): Promise<number> {
+  for (let size = most; ; size = Math.max(least, Math.floor(size / 2))) {
+    try {
+      return await promiseRoom(root, size, minFreeSpace, promised);
+    } catch (error) {
+      if (!(error instanceof CacheError) || error.code !== 'no-space' || size === least) throw error;
+    }
+  }
 }
 
 /**

@@ -27,6 +27,8 @@ export interface FilesystemOptions {
   readonly inFolder?: boolean;
   /** Bytes that writing leaves free on the disk. */
   readonly minFreeSpace?: number;
+  /** Told where there is none and one is to be made. */
+  readonly onNone?: () => void;
 }
 
 /**
@@ -44,13 +46,20 @@ export type WhereNone = 'refuse' | 'make' | 'make-later' | 'await';
  */
 export async function openFilesystemStorage(
   root: string,
-  { write, whereNone = write ? 'make' : 'refuse', inFolder = false, minFreeSpace = 0 }: FilesystemOptions,
+  {
+    write,
+    whereNone = write ? 'make' : 'refuse',
+    inFolder = false,
+    minFreeSpace = 0,
+    onNone,
+  }: FilesystemOptions,
 ): Promise<ObjectStorage> {
   const found = await findStore(root, whereNone);
   const isMade = found === 'none' && (whereNone === 'make' || whereNone === 'make-later');
   // A full disk can be served, too: the reserve doesn't count for the mark of a store.
   const mark = (unmade?: UnmadeStore): Promise<void> => writeMark(createFilesystemStorage(root, 0, unmade));
   const unmade = isMade ? createUnmadeStore(root, { mark, inFolder }) : undefined;
+  if (isMade) onNone?.();
   if (unmade !== undefined || (write && found === 'unmarked')) {
     if (await isMarked(root)) checkFormat(root, await readFormat(root));
     else if (unmade === undefined || whereNone === 'make') await mark(unmade);

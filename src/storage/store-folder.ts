@@ -96,22 +96,26 @@ export class NoStore extends CacheError {
   constructor(message: string) {
     super('storage', message);
   }
+
+  /** The same, with what to do where a store is to be there. */
+  withAdvice(advice: string): NoStore {
+    return new NoStore(`${this.message} ${advice}`);
+  }
 }
 
 /** A store that was put together by copying `bcache` and `bdir` is one, too. @throws NoStore */
 export async function checkIsStore(root: string): Promise<void> {
-  const toMakeOne = `To make one: cache import FOLDER, or for an empty one: mkdir -p ${join(root, 'bcache')}`;
   let names: string[];
   try {
     names = await readdir(root);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't read the store ${root}`);
-    throw new NoStore(`there is no store at ${root}; is its disk mounted? ${toMakeOne}`);
+    throw new NoStore(`there is no store at ${root}; is its disk mounted?`);
   }
   if (STORE_FOLDERS.some((name) => names.includes(name))) return;
   const others = othersIn(names.filter((name) => name !== STORE_FILE));
   if (others === '')
-    throw new NoStore(`${root} is not a store: it has no ${STORE_FILE}; is its disk mounted? ${toMakeOne}`);
+    throw new NoStore(`${root} is not a store: it has no ${STORE_FILE}; is its disk mounted?`);
   throw new NoStore(
     `${root} is not a store: it has no ${STORE_FILE}, but ${others}; is its disk mounted, and is this its path?`,
   );

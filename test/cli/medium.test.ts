@@ -388,6 +388,7 @@ describe('cache import of a medium', () => {
     await makeConnected();
     await cache('export', ...on('connected'), device);
     await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await cache('init', 'keyless', '--no-key', '--trust', join(device, 'miscellaneous', 'sign.crt'));
     const evil = await makeSoftwareRelease(join(folder, 'root'), 'https://example.com/software.cfg');
     await packRelease(evil, join(device, 'software', 'evil-ubuntu-22.04.tar.gz'));
     await rm(join(device, 'manifest.json'));
@@ -395,6 +396,10 @@ describe('cache import of a medium', () => {
     for (const what of ['store', 'software']) {
       const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), device));
       expect([stdout, stderr]).toEqual(['', expect.stringContaining('has no manifest.json') as string]);
+      expect(stderr).toMatch(/all the same, name their folder: cache import/);
+      const keyless = await expectEnd(1, cache('import', ...on('keyless'), device));
+      expect(keyless.stderr).toMatch(/no key to sign archives with/);
+      expect(keyless.stderr).not.toMatch(/name their folder/);
       expect(await contentsOf(join(folder, 'offline'))).toEqual(before);
       await rm(join(device, what), { recursive: true });
     }

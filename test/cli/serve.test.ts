@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -84,6 +84,30 @@ describe('serve', () => {
     expect((await result).stderr).toMatch(
       /^note: the store .*store has no entry: nodes that ask get 404, and compile\. To fill it: cache import -c .*config\.ini FOLDER$/m,
     );
+  });
+
+  it('broken off in its import says so, and leaves nothing half-written', async () => {
+    const release = await makeSoftwareRelease(join(folder, 'root'), KVM, { payload: 60_000_000 });
+    await packRelease(release, join(folder, 'kvm-ubuntu-22.04.tar.gz'));
+    const server = startCache(folder, [
+      'serve',
+      '--listen',
+      '127.0.0.1:0',
+      '--import',
+      'kvm-ubuntu-22.04.tar.gz',
+    ]);
+    const result = resultOf(server);
+    const ended = once(server, 'exit');
+    const temporary = join(folder, 'cache-store', 'tmp');
+    const written = (): Promise<readonly string[]> => readdir(temporary).catch(() => []);
+    while ((await written()).length === 0 && server.exitCode === null)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    server.kill('SIGINT');
+    expect(await ended).toEqual([null, 'SIGINT']);
+    expect((await result).stderr).toMatch(
+      /^cache: broken off; what was done stays: run the same command again/m,
+    );
+    expect(await written()).toEqual([]);
   });
 
   it('ends with 2 or 3 and one line when the port is in use', async () => {

@@ -85,7 +85,7 @@ describe('opening a store', () => {
   });
 
   it('makes none where it is only to be read', async () => {
-    await expectCacheError(openToRead(), 'storage', /there is no store at .*cache import/);
+    await expectCacheError(openToRead(), 'storage', /there is no store at .*is its disk mounted\?$/);
     await mkdir(root);
     await expectCacheError(openToRead(), 'storage', /is not a store/);
     expect(await readdir(root)).toEqual([]);
@@ -466,8 +466,11 @@ describe('a full disk', () => {
     for (const outcome of outcomes)
       if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'no-space' });
     for (const writer of writers) await writer.abort();
-    // Nothing stays promised.
-    await put(storage, 'bcache/a', Buffer.alloc(30 * mib));
+    // Nothing stays promised, and all the rest is had by one who comes with it piece by piece.
+    await put(storage, 'bcache/a', Buffer.alloc(20 * mib));
+    const last = await storage.create();
+    for (let count = 0; count < 18; count++) await last.write([Buffer.alloc(mib)]);
+    await last.commit('bcache/b');
   });
 
   it('is not promised to one who has given up while he waited for it', async () => {

@@ -86,7 +86,7 @@ async function tellTrusted(
   }
   if (missing.length === 0) return;
   terminal.warn(
-    `cache: ${configFile} was there and is kept; to trust what it does not list yet, put this into its [signature]:\n${formatTrusted(missing)}`,
+    `cache: ${configFile} was there and is kept; to trust what it does not list yet, put this into its [signature]; where signature-certificate-list stands there already, put what is missing below what it has:\n${formatTrusted(missing)}`,
   );
   endWith(EXIT.incomplete);
 }

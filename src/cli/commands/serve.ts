@@ -8,6 +8,7 @@ import { createApp } from '../../http/app.ts';
 import { createListener, type Listener } from '../../http/listener.ts';
 import type { TlsMaterial } from '../../operations/tls-certificate.ts';
 import { withoutMisses } from '../filling-store.ts';
+import { breakOffImport } from '../interruption.ts';
 import { NoStore } from '../../storage/store-folder.ts';
 import { bestUrl, urlsOf } from '../addresses.ts';
 import { EXIT } from '../exit-code.ts';
@@ -46,6 +47,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   const isNew = config.file === undefined && (await lacksStore(config, terminal));
   const imports = Array.isArray(options.import);
   const store = await openServedStore(config, terminal, { isFilled: imports });
+  let isImporting = imports;
   let isFilling = imports && !(await hasEntries(config));
   const { blobs, directory } = isFilling ? withoutMisses(store, () => isFilling) : store;
   const log = createServerLog();
@@ -74,7 +76,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   scrub?.start();
   try {
     const busy = fill(options, config, terminal)
-      .then(() => (isFilling = false))
+      .then(() => (isImporting = isFilling = false))
       .then(() => begin(options, listeners, config, terminal, log))
       .then(() => tellIfEmpty(config, terminal, isNew))
       .then(() => toldToStop);
@@ -84,7 +86,8 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
     void scrub?.stop();
     await stop(listeners, log);
   }
-  // Told to stop while an import runs: that may be broken off at any moment.
+  // An import may be broken off at any moment.
+  if (isImporting) breakOffImport(await toldToStop);
   process.exit(EXIT.done);
 }
 
@@ -229,11 +232,11 @@ async function printWelcome(
   terminal.print(`${await networkcacheSection(config, base, terminal)}\n`);
 }
 
-function untilToldToStop(): Promise<void> {
+function untilToldToStop(): Promise<'SIGTERM' | 'SIGINT'> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {
-        resolve();
+        resolve(signal);
       });
     }
   });

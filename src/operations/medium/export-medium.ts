@@ -114,6 +114,7 @@ export async function exportMedium(folder: string, options: ExportOptions): Prom
   if (!root.isMountPoint)
     onNote(`note: nothing is mounted at ${folder}: this writes to the disk that it is on`);
   const selected = await selectEntries({ ...site, ...options });
+  noteForeign(selected, options.mediumSigners, onNote);
   // A dry run disturbs nobody.
   if (signer === undefined || selected.length === 0) return exportSelected(selected, root, options);
   const free = await lockMedium(folder, onNote);
@@ -185,6 +186,25 @@ function noteStock(
     );
   else if (stock.covered.size > 0 && !recheck)
     onNote('note: blobs that earlier exports wrote and verified are not read again (--recheck does)');
+}
+
+/** Of a build that only others have signed, the other side has to trust those, too. */
+function noteForeign(
+  selected: readonly SelectedEntry[],
+  mediumSigners: TrustedCertificates,
+  onNote: (text: string) => void,
+): void {
+  const buildOf = ({ key, entry }: SelectedEntry): string =>
+    JSON.stringify([key, entry.sha512, entry.platform]);
+  const carried = selected.filter(({ carry, fault }) => carry !== 'nothing' && fault === undefined);
+  const own = new Set(
+    carried.filter(({ entry }) => mediumSigners.signerOf(entry) !== undefined).map(buildOf),
+  );
+  const foreign = new Set(carried.map(buildOf).filter((build) => !own.has(build))).size;
+  if (foreign > 0)
+    onNote(
+      `note: ${foreign} of the builds ${foreign === 1 ? 'is' : 'are'} signed by others only; the other side must trust them, too, or sign here first: cache fetch --resign`,
+    );
 }
 
 function announce(stock: Stock, { bytes }: ExportPlan, { recheck, verify, onTotal }: ExportOptions): void {

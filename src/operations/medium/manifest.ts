@@ -141,7 +141,7 @@ function verifySignature(
 function strangerMessage(certificate: X509Certificate, where: string): string {
   return [
     `${where} is signed by ${describeCertificate(certificate)}, whom this site does not trust.`,
-    `Compare the fingerprint with the one that cache export showed. If it is the same, trust it: a new site by cache init DIR --no-key --trust ${join(dirname(where), 'miscellaneous', 'sign.crt')}, one that is there by this in its config.ini:`,
+    `Compare the fingerprint with the one that cache export showed. If it is the same, trust it: a new site by cache init DIR --no-key --trust ${join(dirname(where), 'miscellaneous', 'sign.crt')}, one that is there by this in its config.ini; where signature-certificate-list stands there already, put the certificate below those that it has:`,
     '[signature]',
     formatTrusted([certificate.toString()]),
   ].join('\n');

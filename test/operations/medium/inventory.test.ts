@@ -164,6 +164,15 @@ describe('an export of what is missing', () => {
       theirs.add(entry.digest);
       ours.add(anew.digest);
     }
+    const alone = await addRelease(connected, `${MORE}?alone`, 10, { by: signerOf(upstream) });
+    const notes: string[] = [];
+    const onNote = (text: string): void => void notes.push(text);
+    const everything = await mkdtemp(join(trip.folder, 'all'));
+    await exportTo(everything, connected, { mediumSigners, onNote });
+    expect(notes.join('\n')).toMatch(
+      /^note: 1 of the builds is signed by others only; .*cache fetch --resign$/m,
+    );
+    await connected.site.directory.remove(alone.key, alone.entry.digest);
     const inventory = await inventoryOf(connected, undefined);
     const carriedWithout = async (missing: ReadonlySet<string>): Promise<readonly string[]> => {
       const folder = await mkdtemp(join(trip.folder, 'trip'));
