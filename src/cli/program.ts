@@ -297,7 +297,7 @@ export function createProgram(): Command {
 
   command(
     'remove',
-    'Remove the entries of releases from the store, so that nodes no longer find them.',
+    'Remove releases from the store: their entries, and the blobs that no other entry names.',
     'cache remove --os ubuntu-20.04 https://lab.nexedi.com/nexedi/slapos/raw/1.0.300/software/kvm/software.cfg',
   )
     .argument('<url|key...>', 'software URLs, or keys such as pypi:NAME=VERSION')
@@ -311,12 +311,13 @@ export function createProgram(): Command {
 
   command(
     'gc',
-    'Remove what the store does not need: superseded entries, blobs that no entry names, old leftovers.',
+    'Remove what the store does not need: superseded entries with their blobs, and old leftovers.',
     'cache gc --dry-run --keep 2',
   )
     .option('--keep <number>', 'builds to keep of each release for each platform and signer', '1')
     .option('--grace <duration>', 'keep blobs that are younger: their entries may be on their way', '24h')
-    .option('--allow-empty', 'remove blobs although the store has no entry left')
+    .option('--unnamed', 'also remove blobs that no entry names, such as uploads without a key')
+    .option('--allow-empty', 'with --unnamed: remove blobs although the store has no entry left')
     .option('-n, --dry-run', 'show what would be removed and remove nothing')
     .option('--json', 'print the result as JSON')
     .action(async (options: GcOptions) => (await import('./commands/gc.ts')).gc(options));

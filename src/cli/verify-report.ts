@@ -88,7 +88,7 @@ export function printSummary(
     );
   } else if (isKnown && unreferencedBlobs > 0) {
     terminal.tell(
-      `no entry names ${formatCount(unreferencedBlobs, 'blob')} (${formatSize(unreferencedBytes)}): cache gc removes what is not needed`,
+      `${formatCount(unreferencedBlobs, 'unnamed blob')} (${formatSize(unreferencedBytes)}): uploaded without a key, or left over; remove with: cache gc --unnamed`,
     );
   }
   const mended = isMending ? `, ${findings.length - left.length} of them mended` : '';

@@ -1,9 +1,11 @@
 import { rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { blobName } from '../../src/cache/layout.ts';
-import type { Digest } from '../../src/cache/digest.ts';
+import { digestOf, type Digest } from '../../src/cache/digest.ts';
+import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
+import { addBlob, keyOf, signRelease } from '../operations/test-store.ts';
+import { flipBit } from '../operations/upkeep/upkeep-store.ts';
 import { runCache } from './command.ts';
 import { addReleases, makeSite, urlOf, type Site } from './upkeep-site.ts';
 
@@ -28,64 +30,99 @@ describe('cache remove and cache gc', () => {
   it('free the room of a release; a dry run says the same and changes nothing', async () => {
     const [old, other, pinned] = await addReleases(site, 3);
     if (old === undefined || other === undefined || pinned === undefined) throw new Error('none was added');
-    await age(old.sha512);
+    const before = await contentsOf(site.folder);
+    const dry = await cache('remove', '--dry-run', urlOf(0));
+    expect([dry.code, dry.stderr]).toEqual([0, '1 entry, 1 blob (58.6 KiB) would be removed; nothing was\n']);
+    expect(await contentsOf(site.folder)).toEqual(before);
     const removal = await cache('remove', urlOf(0));
     expect(removal.code, removal.stderr).toBe(0);
+    expect(removal.stdout).toBe(dry.stdout);
     expect(removal.stdout).toContain(urlOf(0));
-    expect(removal.stderr).toBe(
-      '1 entry removed; the blobs that no entry names any more go with: cache gc\n',
-    );
-
-    const before = await contentsOf(site.folder);
-    const dry = await cache('gc', '--dry-run');
-    expect(dry).toEqual({
-      code: 0,
-      stdout: `blob  58.6 KiB  ${old.sha512}\n`,
-      stderr:
-        '0 superseded entries, 1 blob (58.6 KiB), 0 leftovers, 0 import records would be removed; nothing was\n',
-    });
-    expect(await contentsOf(site.folder)).toEqual(before);
-
-    const real = await cache('gc');
-    expect(real.stdout).toBe(dry.stdout);
-    expect(real.stderr).toMatch(/1 blob \(58\.6 KiB\), 0 leftovers, 0 import records removed\n$/);
+    expect(removal.stderr).toBe('1 entry, 1 blob (58.6 KiB) removed\n');
     expect(await isThere(old.sha512)).toBe(false);
     expect([await isThere(other.sha512), await isThere(pinned.sha512)]).toEqual([true, true]);
+    expect((await cache('log')).stdout).toMatch(/remove.*\n.*remove/);
+  });
+
+  it("keep a removed release's blob that another key names, and all blobs while an entry is damaged", async () => {
+    const [shared] = await addReleases(site, 1);
+    const [damaged] = await addReleases(site, 6, 5);
+    if (shared === undefined || damaged === undefined) throw new Error('none was added');
+    const other = { url: urlOf(3), more: { sha512: shared.sha512 }, content: '' };
+    await site.directory.add(keyOf(other), signRelease(site.signer, other));
+    expect((await cache('remove', urlOf(0))).stderr).toBe('1 entry, 0 blobs (0 B) removed\n');
+    expect(await isThere(shared.sha512)).toBe(true);
+
+    await flipBit(site.root, entriesPrefix(keyOf({ url: urlOf(5) })) + damaged.digest);
+    const { code, stderr } = await cache('remove', urlOf(3));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^1 entry, 0 blobs \(0 B\) removed\ncache: the blobs were kept: an entry that cannot be read may name them\. Repair it with cache verify --heal-from MEDIUM\|STORE\|URL, then remove the blobs with: cache gc --unnamed\n$/,
+    );
+    expect(await isThere(shared.sha512)).toBe(true);
+  });
+
+  it('keep and count what was uploaded by itself; cache gc --unnamed removes it', async () => {
+    await addReleases(site, 1);
+    await addBlob(site.blobs, 'a source, uploaded with networkcache-upload --file');
+    const uploaded = digestOf('a source, uploaded with networkcache-upload --file');
+    await age(uploaded);
+    for (const args of [['--dry-run'], [], ['--grace', '0']]) {
+      const { code, stdout, stderr } = await cache('gc', ...args);
+      expect([code, stdout]).toEqual([0, '']);
+      expect(stderr).toMatch(/1 unnamed blob \(50 B\) kept; remove it with: cache gc --unnamed\n$/);
+    }
+    expect(JSON.parse((await cache('gc', '--json')).stdout)).toMatchObject({
+      blobs: [],
+      unnamed: [{ sha512: uploaded, size: 50 }],
+    });
+    expect(await isThere(uploaded)).toBe(true);
+
+    const before = await contentsOf(site.folder);
+    const dry = await cache('gc', '--unnamed', '--dry-run');
+    expect(dry).toEqual({
+      code: 0,
+      stdout: `blob  50 B  ${uploaded}\n`,
+      stderr:
+        '0 superseded entries, 1 blob (50 B), 0 leftovers, 0 import records would be removed; nothing was\n',
+    });
+    expect(await contentsOf(site.folder)).toEqual(before);
+    const real = await cache('gc', '--unnamed');
+    expect(real.stdout).toBe(dry.stdout);
+    expect(real.stderr).toMatch(/1 blob \(50 B\), 0 leftovers, 0 import records removed\n$/);
+    expect(await isThere(uploaded)).toBe(false);
   });
 
   it('tell of blobs that are kept because they are young, and how to free them, too', async () => {
-    const [young] = await addReleases(site, 2);
-    if (young === undefined) throw new Error('none was added');
-    await cache('remove', urlOf(0));
+    await addReleases(site, 1);
+    await addBlob(site.blobs, 'young');
+    const young = digestOf('young');
     for (const args of [['--dry-run'], []]) {
-      const { code, stdout, stderr } = await cache('gc', ...args);
+      const { code, stdout, stderr } = await cache('gc', '--unnamed', ...args);
       expect([code, stdout]).toEqual([0, '']);
       expect(stderr).toContain(
-        '1 blob (58.6 KiB) that no entry needs is kept, being younger than 24h: another entry may be on its way. When nobody imports or uploads: cache gc --grace 0\n',
+        '1 blob (5 B) that no entry needs is kept, being younger than 24h: another entry may be on its way. When nobody imports or uploads: cache gc --unnamed --grace 0\n',
       );
     }
-    const report = JSON.parse((await cache('gc', '--json')).stdout) as { young: unknown };
+    const report = JSON.parse((await cache('gc', '--unnamed', '--json')).stdout) as { young: unknown };
     expect(report).toEqual({
-      entries: [],
-      blobs: [],
-      leftovers: [],
-      records: [],
-      young: [{ sha512: young.sha512, size: 60_002 }],
-      damaged: [],
+      ...{ entries: [], blobs: [], leftovers: [], records: [] },
+      ...{ young: [{ sha512: young, size: 5 }], unnamed: [], damaged: [] },
     });
-    expect(await isThere(young.sha512)).toBe(true);
-    const { stdout, stderr } = await cache('gc', '--grace', '0');
-    expect(stdout).toBe(`blob  58.6 KiB  ${young.sha512}\n`);
+    expect(await isThere(young)).toBe(true);
+    const { stdout, stderr } = await cache('gc', '--unnamed', '--grace', '0');
+    expect(stdout).toBe(`blob  5 B  ${young}\n`);
     expect(stderr).not.toContain('kept');
-    expect(await isThere(young.sha512)).toBe(false);
+    expect(await isThere(young)).toBe(false);
   });
 
   it('keep blobs that are dated in the future, and tell of them', async () => {
-    const [future] = await addReleases(site, 2);
+    const [future] = await addReleases(site, 1);
     if (future === undefined) throw new Error('none was added');
+    await addReleases(site, 2, 1);
     await utimes(fileOf(future.sha512), new Date('2200-01-01'), new Date('2200-01-01'));
-    await cache('remove', urlOf(0));
-    const { stdout, stderr } = await cache('gc', '--grace', '0');
+    expect((await cache('remove', urlOf(0))).stderr).toBe('1 entry, 0 blobs (0 B) removed\n');
+    const { stdout, stderr } = await cache('gc', '--unnamed', '--grace', '0');
     expect(stdout).toBe('');
     expect(stderr).toContain(
       '1 blob (58.6 KiB) that no entry needs is kept, being dated in the future: the clock was wrong then, or is now\n',
@@ -98,15 +135,17 @@ describe('cache remove and cache gc', () => {
     if (entry === undefined) throw new Error('none was added');
     await age(entry.sha512);
     await rm(join(site.root, 'bdir'), { recursive: true });
-    const { code, stdout, stderr } = await cache('gc');
+    const { code, stdout, stderr } = await cache('gc', '--unnamed');
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(
-      /all blobs were kept, because the store has no entry at all: is a disk missing .* cache gc --allow-empty/,
+      /all blobs were kept, because the store has no entry at all: is a disk missing .* cache gc --unnamed --allow-empty/,
     );
     const verified = await cache('verify');
     expect(verified.stderr).toMatch(/the store holds 1 blob, but no entry at all/);
     expect(verified.stderr).not.toMatch(/cache gc/);
-    expect((await cache('gc', '--allow-empty')).stdout).toBe(`blob  58.6 KiB  ${entry.sha512}\n`);
+    expect((await cache('gc', '--unnamed', '--allow-empty')).stdout).toBe(
+      `blob  58.6 KiB  ${entry.sha512}\n`,
+    );
   });
 
   it('leave alone what is pinned, what is unknown and what is asked for wrongly', async () => {

@@ -176,7 +176,7 @@ describe('verify', () => {
       (await site.directory.digests(keyOf({ url: urlOf(0) })))[0] as never,
     );
     expect((await cache('verify', '--deep')).stderr).toMatch(
-      /^no entry names 1 blob \(58\.6 KiB\): cache gc/,
+      /^1 unnamed blob \(58\.6 KiB\): uploaded without a key, or left over; remove with: cache gc --unnamed\n/,
     );
   });
 

@@ -8,20 +8,21 @@ import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
 import { readConfig, readTrusted } from '../site.ts';
-import { formatCount, formatDate, formatSize } from '../terminal/format.ts';
+import { formatBlobs, formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { openStoreForUpkeep, pinnedKeys } from '../upkeep-store.ts';
 
 export interface GcOptions extends CommonOptions {
   readonly keep: string;
   readonly grace: string;
+  readonly unnamed?: boolean;
   readonly allowEmpty?: boolean;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
 
 export async function gc(options: GcOptions): Promise<void> {
-  const { quiet = false, json = false, dryRun = false, allowEmpty = false } = options;
+  const { quiet = false, json = false, dryRun = false, unnamed = false, allowEmpty = false } = options;
   const terminal = createTerminal({ quiet });
   const keep = parseKeep(options.keep);
   const grace = parseOption('--grace', () => parseDuration(options.grace));
@@ -31,14 +32,17 @@ export async function gc(options: GcOptions): Promise<void> {
   const store = { ...opened, records: createImportRecords(opened.storage) };
   const trusted = await readTrusted(config);
   const pinned = new Set(pinnedKeys(config).keys());
-  const search = await findGarbage(store, { keep, grace, allowEmpty, trusted, pinned });
+  const search = await findGarbage(store, { keep, grace, unnamed, allowEmpty, trusted, pinned });
   const removed = dryRun ? search.garbage : await removeGarbage(store, search);
-  const { young, damaged, isDoubtful } = search.garbage;
-  if (json) terminal.print(JSON.stringify({ ...removed, young, damaged }, undefined, 2));
+  const { young, unnamed: kept, damaged, isDoubtful } = search.garbage;
+  const { entries, blobs, leftovers, records } = removed;
+  const report = { entries, blobs, leftovers, records, young, unnamed: kept, damaged };
+  if (json) terminal.print(JSON.stringify(report, undefined, 2));
   else print(removed, dryRun, terminal);
-  if (young.length > 0) tellOfYoung(young, grace, options.grace, terminal);
+  if (young.length > 0) tellOfYoung(young, grace, options, terminal);
   if (damaged.length > 0) warnOfDamage(search.garbage, terminal);
-  if (isDoubtful) warnOfDoubt(terminal);
+  if (unnamed && isDoubtful) warnOfDoubt(terminal);
+  else if (kept.length > 0) tellOfUnnamed(kept, terminal);
 }
 
 function parseKeep(text: string): number {
@@ -66,28 +70,37 @@ function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean,
   terminal.tell(`${parts.join(', ')} ${dryRun ? 'would be removed; nothing was' : 'removed'}`);
 }
 
-const formatBlobs = (blobs: readonly GarbageBlob[]): string =>
-  `${formatCount(blobs.length, 'blob')} (${formatSize(blobs.reduce((sum, { size }) => sum + size, 0))})`;
+function tellOfUnnamed(kept: readonly GarbageBlob[], terminal: Terminal): void {
+  const pronoun = kept.length === 1 ? 'it' : 'them';
+  terminal.tell(
+    `${formatBlobs(kept).replace('blob', 'unnamed blob')} kept; remove ${pronoun} with: cache gc --unnamed`,
+  );
+}
 
-function tellOfYoung(young: readonly GarbageBlob[], grace: number, shown: string, terminal: Terminal): void {
+function tellOfYoung(
+  young: readonly GarbageBlob[],
+  grace: number,
+  { grace: shown, unnamed = false }: GcOptions,
+  terminal: Terminal,
+): void {
   const what = `${formatBlobs(young)} that no entry needs ${young.length === 1 ? 'is' : 'are'} kept, being`;
   terminal.tell(
     grace === 0
       ? `${what} dated in the future: the clock was wrong then, or is now`
-      : `${what} younger than ${shown}: another entry may be on its way. When nobody imports or uploads: cache gc --grace 0`,
+      : `${what} younger than ${shown}: another entry may be on its way. When nobody imports or uploads: cache gc ${unnamed ? '--unnamed ' : ''}--grace 0`,
   );
 }
 
 function warnOfDoubt(terminal: Terminal): void {
   terminal.warn(
-    'cache: all blobs were kept, because the store has no entry at all: is a disk missing that holds its bdir? If nothing is missing: cache gc --allow-empty',
+    'cache: all blobs were kept, because the store has no entry at all: is a disk missing that holds its bdir? If nothing is missing: cache gc --unnamed --allow-empty',
   );
   endWith(EXIT.incomplete);
 }
 
 function warnOfDamage({ damaged }: Garbage, terminal: Terminal): void {
   terminal.warn(
-    `cache: all blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; mend that first: cache verify --heal-from MEDIUM|STORE|URL, or give it up: cache verify --repair`,
+    `cache: all entries and blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; mend that first: cache verify --heal-from MEDIUM|STORE|URL, or give it up: cache verify --repair`,
   );
   endWith(EXIT.incomplete);
 }

@@ -1,13 +1,16 @@
 import { formatPlatform, isCompatible, parseOs, type Platform } from '../../cache/platform.ts';
 import type { Key } from '../../cache/key.ts';
 import { keyOf } from '../../operations/lookup.ts';
+import type { RemovedBlobs } from '../../operations/upkeep/collect-garbage.ts';
+import type { GarbageBlob } from '../../operations/upkeep/garbage.ts';
 import { removeRelease, type RemovedEntry } from '../../operations/upkeep/remove-release.ts';
+import { removeUnnamed } from '../../operations/upkeep/remove-unnamed.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
 import { readConfig, type MachineOptions } from '../site.ts';
 import { suggestUrls } from '../suggestions.ts';
-import { formatCount, formatDate } from '../terminal/format.ts';
+import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { openStoreForUpkeep, pinnedKeys } from '../upkeep-store.ts';
@@ -37,6 +40,7 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   const store = await openStoreForUpkeep(config, terminal);
   // All of them before anything is removed: one may be wrong.
   const keys = new Map(targets.map((target) => [target, keyOf(target)]));
+  const since = Date.now();
   const results: RemovedTarget[] = [];
   for (const [target, key] of keys) {
     const pin = pins.get(key);
@@ -58,8 +62,11 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
     for (const url of await suggestUrls(target, config, store, terminal))
       terminal.warn(`cache: did you mean ${url} ?`);
   }
-  if (json) terminal.print(JSON.stringify(results, undefined, 2));
-  else printRemoved(results, dryRun, terminal);
+  const entries = results.flatMap((result) => result.entries);
+  const freed = await removeUnnamed(store, entries, { since, dryRun });
+  if (json) terminal.print(JSON.stringify(withBlobs(results, freed.blobs), undefined, 2));
+  else if (entries.length > 0) printRemoved(entries, freed, dryRun, terminal);
+  if (!freed.isAllSeen) warnOfDamage(terminal);
   if (results.some(({ outcome }) => outcome === 'unknown' || outcome === 'pinned')) endWith(EXIT.incomplete);
 }
 
@@ -79,9 +86,20 @@ function matcherOf({ os, multiarch }: MachineOptions): ((platform: Platform) => 
     isCompatible(platform, { os: system ?? platform.os, multiarch: multiarch ?? platform.multiarch });
 }
 
-function printRemoved(results: readonly RemovedTarget[], dryRun: boolean, terminal: Terminal): void {
-  const entries = results.flatMap((result) => result.entries);
-  if (entries.length === 0) return;
+/** Each with the blobs of its entries that were removed, or would be. */
+function withBlobs(results: readonly RemovedTarget[], blobs: readonly GarbageBlob[]): readonly unknown[] {
+  return results.map((result) => ({
+    ...result,
+    blobs: blobs.filter(({ sha512 }) => result.entries.some((entry) => entry.sha512 === sha512)),
+  }));
+}
+
+function printRemoved(
+  entries: readonly RemovedEntry[],
+  { blobs }: RemovedBlobs,
+  dryRun: boolean,
+  terminal: Terminal,
+): void {
   terminal.print(
     formatTable(
       ['PLATFORM', 'RECEIVED', 'URL OR KEY'],
@@ -93,8 +111,13 @@ function printRemoved(results: readonly RemovedTarget[], dryRun: boolean, termin
     ),
   );
   terminal.tell(
-    dryRun
-      ? `${formatCount(entries.length, 'entry')} would be removed; nothing was`
-      : `${formatCount(entries.length, 'entry')} removed; the blobs that no entry names any more go with: cache gc`,
+    `${formatCount(entries.length, 'entry')}, ${formatBlobs(blobs)} ${dryRun ? 'would be removed; nothing was' : 'removed'}`,
   );
+}
+
+function warnOfDamage(terminal: Terminal): void {
+  terminal.warn(
+    'cache: the blobs were kept: an entry that cannot be read may name them. Repair it with cache verify --heal-from MEDIUM|STORE|URL, then remove the blobs with: cache gc --unnamed',
+  );
+  endWith(EXIT.incomplete);
 }

@@ -16,6 +16,11 @@ export function formatCount(count: number, noun: string): string {
   return `${count} ${count === 1 ? noun : `${noun.replace(/y$/, 'ie')}s`}`;
 }
 
+/** `2 blobs (118.4 MiB)` */
+export function formatBlobs(blobs: readonly { readonly size: number }[]): string {
+  return `${formatCount(blobs.length, 'blob')} (${formatSize(blobs.reduce((sum, { size }) => sum + size, 0))})`;
+}
+
 /** `2026-11-20 21:34`, UTC, of an ISO date; any other text as it is. */
 export function formatDate(date: Date | string): string {
   const text = typeof date === 'string' ? date : date.toISOString();

@@ -7,10 +7,15 @@ import type { StoreUpkeep, TakenObject } from '../../cache/store-upkeep.ts';
 import { isLoss } from '../../storage/storage-error.ts';
 import type { GarbageBlob, GarbageEntry, GarbageSearch, GarbageStore } from './garbage.ts';
 
-export interface GarbageTarget extends GarbageStore {
-  readonly storage: ObjectStorage;
+/** Where blobs are removed from. */
+export interface BlobsTarget extends Pick<GarbageStore, 'blobs' | 'directory'> {
   readonly upkeep: StoreUpkeep;
   readonly custody: Pick<CustodyLog, 'record'>;
+}
+
+export interface GarbageTarget extends BlobsTarget, GarbageStore {
+  readonly storage: ObjectStorage;
+  readonly upkeep: StoreUpkeep;
 }
 
 /**
@@ -18,6 +23,7 @@ export interface GarbageTarget extends GarbageStore {
  * written the entry that names it by then.
  */
 const SETTLE_MS = 2000;
+export const pauseToSettle = (): Promise<unknown> => sleep(SETTLE_MS);
 /** Events that are recorded together. */
 const BATCH = 64;
 
@@ -38,11 +44,11 @@ export interface Removed {
 export async function removeGarbage(
   store: GarbageTarget,
   search: GarbageSearch,
-  settle: () => Promise<unknown> = () => sleep(SETTLE_MS),
+  settle: () => Promise<unknown> = pauseToSettle,
 ): Promise<Removed> {
   const { garbage } = search;
   const entries = await removeEntries(store, garbage.entries);
-  const blobs = await removeBlobs(store, search, settle);
+  const { blobs } = await removeBlobs(store, garbage.blobs, { ...search, action: 'gc', settle });
   for (const path of garbage.leftovers) await store.upkeep.removeLeftover(path);
   for (const name of garbage.records) await store.storage.remove(name);
   return { entries, blobs, leftovers: garbage.leftovers, records: garbage.records };
@@ -60,21 +66,35 @@ async function removeEntries(
   });
 }
 
-async function removeBlobs(
-  store: GarbageTarget,
-  search: GarbageSearch,
-  settle: () => Promise<unknown>,
-): Promise<readonly GarbageBlob[]> {
-  const { garbage, referenced } = search;
-  if (garbage.blobs.length === 0 || !(await seeNewEntries(store, search))) return [];
+/** Which blobs were removed, and whether all entries could be read: otherwise none was. */
+export interface RemovedBlobs {
+  readonly blobs: readonly GarbageBlob[];
+  readonly isAllSeen: boolean;
+}
+
+export interface BlobRemoval extends Omit<GarbageSearch, 'garbage'> {
+  /** What is recorded in custody.log. */
+  readonly action: 'gc' | 'remove';
+  readonly settle: () => Promise<unknown>;
+}
+
+/** Removes those of the blobs that no entry names. @throws CacheError `storage` */
+export async function removeBlobs(
+  store: BlobsTarget,
+  blobs: readonly GarbageBlob[],
+  removal: BlobRemoval,
+): Promise<RemovedBlobs> {
+  const { referenced, youngest, action } = removal;
+  if (blobs.length === 0) return { blobs: [], isAllSeen: true };
+  if (!(await seeNewEntries(store, removal))) return { blobs: [], isAllSeen: false };
   const taken: TakenBlob[] = [];
   try {
-    for (const blob of garbage.blobs) {
-      if (!referenced.has(blob.sha512)) await take(blob, store, search.youngest, taken);
+    for (const blob of blobs) {
+      if (!referenced.has(blob.sha512)) await take(blob, store, youngest, taken);
     }
-    if (taken.length === 0) return [];
-    await settle();
-    const isAllSeen = await seeNewEntries(store, search);
+    if (taken.length === 0) return { blobs: [], isAllSeen: true };
+    await removal.settle();
+    const isAllSeen = await seeNewEntries(store, removal);
     const all = taken.splice(0);
     const isNamed = ({ blob }: TakenBlob): boolean => !isAllSeen || referenced.has(blob.sha512);
     await putBack(all.filter(isNamed));
@@ -82,11 +102,11 @@ async function removeBlobs(
       all.filter((each) => !isNamed(each)),
       async ({ blob, object }) => {
         const isRemoved = await object.remove();
-        if (isRemoved) await store.custody.record({ action: 'gc', ...blob, reason: 'no entry names it' });
+        if (isRemoved) await store.custody.record({ action, ...blob, reason: 'no entry names it' });
         return isRemoved;
       },
     );
-    return removed.map(({ blob }) => blob);
+    return { blobs: removed.map(({ blob }) => blob), isAllSeen };
   } finally {
     // It failed: nobody knows yet whether they are garbage.
     await putBack(taken);
@@ -106,7 +126,7 @@ interface TakenBlob {
 /** One of the same name may have been written since the search: that goes back at once. */
 async function take(
   blob: GarbageBlob,
-  { upkeep }: GarbageTarget,
+  { upkeep }: BlobsTarget,
   youngest: number,
   taken: TakenBlob[],
 ): Promise<void> {
@@ -120,9 +140,9 @@ async function take(
  * Reads the entries that have come since, and notes the blobs that they name.
  * @returns false when one can't be read: it might name any
  */
-async function seeNewEntries(
-  { directory }: GarbageTarget,
-  { seen, referenced }: GarbageSearch,
+export async function seeNewEntries(
+  { directory }: Pick<BlobsTarget, 'directory'>,
+  { seen, referenced }: Pick<GarbageSearch, 'seen' | 'referenced'>,
 ): Promise<boolean> {
   for await (const { key, digest } of directory.list()) {
     if (seen.has(digest)) continue;

@@ -20,10 +20,12 @@ export interface GarbageStore {
 export interface GarbageOptions {
   /** How many entries are kept of what one node could install; 1 or more. */
   readonly keep: number;
-  /** Milliseconds: what is younger is kept, because its entry may be on its way. */
+  /** Milliseconds: a younger blob is kept, because an entry for it may be on its way. */
   readonly grace: number;
   readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
-  /** Whether blobs go though the store has no entry at all: it's rather its folder of entries that is missing. */
+  /** Whether blobs that no entry names are garbage. Most were uploaded by themselves, and clients still ask for them. */
+  readonly unnamed: boolean;
+  /** Whether they go though the store has no entry at all: it's rather its folder of entries that is missing. */
   readonly allowEmpty: boolean;
   /** Keys of which nothing is removed. */
   readonly pinned: ReadonlySet<Key>;
@@ -47,19 +49,21 @@ export interface GarbageBlob {
 
 /** What a store doesn't need. */
 export interface Garbage {
-  /** Superseded. */
+  /** Superseded. One whose blob is too young to go stays with it: else nothing would tell that the blob is garbage. */
   readonly entries: readonly GarbageEntry[];
-  /** That no entry names, or none but those above. */
+  /** That only those entries name; also, if asked for, those that no entry names. */
   readonly blobs: readonly GarbageBlob[];
   /** The same, but kept: they are younger than the grace. */
   readonly young: readonly GarbageBlob[];
+  /** Kept, though no entry names them: they were not asked for. */
+  readonly unnamed: readonly GarbageBlob[];
   /** Paths of what killed writers left. */
   readonly leftovers: readonly string[];
   /** Names of records of imports, whose entry or blob is gone. */
   readonly records: readonly string[];
-  /** There are blobs, but no entry at all: nothing counts as garbage by what no entry names, unless that was allowed. */
+  /** There are blobs, but no entry at all: nothing is garbage for want of an entry, unless that was allowed. */
   readonly isDoubtful: boolean;
-  /** Entries that can't be read. While there are any, no blob is garbage: they may name it. */
+  /** Entries that can't be read. They may name any blob: while there are any, no blob or entry is garbage. */
   readonly damaged: readonly { readonly key: Key; readonly entry: Digest }[];
 }
 
@@ -76,11 +80,41 @@ export interface GarbageSearch {
 
 /** Looks for garbage, and changes nothing. @throws CacheError `storage` */
 export async function findGarbage(store: GarbageStore, options: GarbageOptions): Promise<GarbageSearch> {
-  const { blobs, directory, upkeep } = store;
   const youngest = (options.now ?? Date.now()) - options.grace;
+  const { referenced, seen, superseded, damaged } = await readAllEntries(store, options);
+  const unneeded = damaged.length > 0 ? [] : await findUnneeded(store.blobs, referenced);
+  const isEmpty = superseded.length + damaged.length + seen.size === 0;
+  const isDoubtful = isEmpty && !options.allowEmpty && unneeded.length > 0;
+  const named = new Set(superseded.map(({ sha512 }) => sha512));
+  const isGarbage = ({ sha512 }: UnneededBlob): boolean =>
+    named.has(sha512) || (options.unnamed && !isDoubtful);
+  const isYoung = ({ modified }: UnneededBlob): boolean => modified > youngest;
+  const young = unneeded.filter((blob) => isGarbage(blob) && isYoung(blob));
+  const kept = new Set(young.map(({ sha512 }) => sha512));
+  const stays = ({ sha512 }: GarbageEntry): boolean => damaged.length > 0 || kept.has(sha512);
+  for (const { sha512, entry } of superseded.filter(stays)) {
+    referenced.add(sha512);
+    seen.add(entry);
+  }
+  const entries = superseded.filter((entry) => !stays(entry));
+  const garbage = {
+    entries: entries.sort((a, b) => order(textOf(a), textOf(b))),
+    blobs: unneeded.filter((blob) => isGarbage(blob) && !isYoung(blob)).map(toGarbage),
+    young: young.map(toGarbage),
+    unnamed: unneeded.filter((blob) => !isGarbage(blob)).map(toGarbage),
+    leftovers: (await collected(store.upkeep.leftovers())).sort(),
+    records: isDoubtful ? [] : await findRecords(store, new Set(entries.map(({ entry }) => entry))),
+    isDoubtful,
+    damaged,
+  };
+  return { garbage, referenced, seen, youngest };
+}
+
+/** What all entries of a store name, and which of them are superseded. */
+async function readAllEntries({ blobs, directory }: GarbageStore, options: GarbageOptions) {
   const referenced = createDigestSet();
   const seen = createDigestSet();
-  const entries: GarbageEntry[] = [];
+  const superseded: GarbageEntry[] = [];
   const damaged: { key: Key; entry: Digest }[] = [];
   // A crash or fsck may have cut it off: then the older build is the last good one.
   const hasBlob = async ({ sha512, size }: StoredEntry): Promise<boolean> => {
@@ -89,48 +123,39 @@ export async function findGarbage(store: GarbageStore, options: GarbageOptions):
   };
   for await (const key of directory.keys()) {
     const found = await readEntries(directory, key);
-    damaged.push(...found.damaged.map((entry) => ({ key, entry })));
-    const superseded = new Set(
+    for (const entry of found.damaged) damaged.push({ key, entry });
+    const supersededHere = new Set(
       options.pinned.has(key) ? [] : await supersededOf(found.entries, { ...options, hasBlob }),
     );
     for (const entry of found.entries) {
       const { digest, sha512, softwareUrl, platform, received } = entry;
-      if (superseded.has(entry))
-        entries.push({ key, entry: digest, sha512, softwareUrl, platform, received });
+      if (supersededHere.has(entry))
+        superseded.push({ key, entry: digest, sha512, softwareUrl, platform, received });
       else {
         referenced.add(sha512);
         seen.add(digest);
       }
     }
   }
-  const found = damaged.length > 0 ? { blobs: [], young: [] } : await findBlobs(blobs, referenced, youngest);
-  const isEmpty = entries.length + damaged.length + seen.size === 0;
-  const isDoubtful = isEmpty && !options.allowEmpty && found.blobs.length + found.young.length > 0;
-  const garbage = {
-    entries: entries.sort((a, b) => order(textOf(a), textOf(b))),
-    ...(isDoubtful ? { blobs: [], young: [] } : found),
-    leftovers: (await collected(upkeep.leftovers())).sort(),
-    records: isDoubtful ? [] : await findRecords(store, new Set(entries.map(({ entry }) => entry))),
-    isDoubtful,
-    damaged,
-  };
-  return { garbage, referenced, seen, youngest };
+  return { referenced, seen, superseded, damaged };
 }
 
-async function findBlobs(
-  blobs: Blobs,
-  referenced: DigestSet,
-  youngest: number,
-): Promise<Pick<Garbage, 'blobs' | 'young'>> {
-  const old: GarbageBlob[] = [];
-  const young: GarbageBlob[] = [];
+interface UnneededBlob extends GarbageBlob {
+  /** Milliseconds since 1970. */
+  readonly modified: number;
+}
+
+const toGarbage = ({ sha512, size }: UnneededBlob): GarbageBlob => ({ sha512, size });
+
+/** Blobs that no entry names which stays, sorted. */
+async function findUnneeded(blobs: Blobs, referenced: DigestSet): Promise<readonly UnneededBlob[]> {
+  const found: UnneededBlob[] = [];
   for await (const sha512 of blobs.list()) {
     if (referenced.has(sha512)) continue;
     const stat = await blobs.stat(sha512);
-    if (stat !== undefined) (stat.modified <= youngest ? old : young).push({ sha512, size: stat.size });
+    if (stat !== undefined) found.push({ sha512, size: stat.size, modified: stat.modified });
   }
-  for (const found of [old, young]) found.sort((a, b) => order(a.sha512, b.sha512));
-  return { blobs: old, young };
+  return found.sort((a, b) => order(a.sha512, b.sha512));
 }
 
 async function findRecords(

@@ -23,7 +23,7 @@ export interface RemovedEntry {
 }
 
 /**
- * Removes the entries of a key. Their blobs stay, because other entries may name them: they are garbage then.
+ * Removes the entries of a key. Their blobs stay, because other entries may name them: see `removeUnnamed`.
  * @returns what was removed; nothing when there was nothing to remove
  * @throws CacheError `storage`
  */

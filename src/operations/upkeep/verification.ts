@@ -39,7 +39,7 @@ export interface VerifyCounts {
   blobs: number;
   /** Of all blobs. */
   bytes: number;
-  /** Blobs that no entry names; what `cache gc` removes. Meaningless when not all entries were looked at. */
+  /** Blobs that no entry names; what `cache gc --unnamed` removes. Meaningless when not all entries were looked at. */
   unreferencedBlobs: number;
   unreferencedBytes: number;
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { chmod, mkdir, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf, type Digest } from '../../../src/cache/digest.ts';
@@ -12,6 +12,8 @@ import type { Signer } from '../../../src/cache/signature.ts';
 import { createImportRecords } from '../../../src/operations/import-records.ts';
 import { removeGarbage, type GarbageTarget } from '../../../src/operations/upkeep/collect-garbage.ts';
 import { findGarbage, type GarbageOptions } from '../../../src/operations/upkeep/garbage.ts';
+import { removeRelease } from '../../../src/operations/upkeep/remove-release.ts';
+import { removeUnnamed } from '../../../src/operations/upkeep/remove-unnamed.ts';
 import { judgeCustody } from '../../fixtures/custody.ts';
 import { membersOf, unsignedEntry } from '../../fixtures/entries.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
@@ -61,6 +63,7 @@ const optionsOf = (options: Partial<GarbageOptions>): GarbageOptions => ({
     grace: 0,
     trusted: trusting(alice, bob),
     pinned: new Set<Key>(),
+    unnamed: true,
     allowEmpty: true,
     ...options,
   },
@@ -186,6 +189,48 @@ describe('blobs', () => {
     expect((await collect()).blobs.map(({ sha512 }) => sha512)).toEqual([young]);
   });
 
+  it('that no entry ever named stay, and are counted, unless they are asked for', async () => {
+    const [old] = [await add(1), await add(2)];
+    await addBlob(store.blobs, 'uploaded by itself');
+    const uploaded = { sha512: digestOf('uploaded by itself'), size: 18 };
+    expect(await find({ unnamed: false })).toMatchObject({
+      ...{ entries: [{ entry: old.digest }], blobs: [{ sha512: old.sha512 }], unnamed: [uploaded] },
+    });
+    const removed = await collect({ unnamed: false });
+    expect(removed.blobs.map(({ sha512 }) => sha512)).toEqual([old.sha512]);
+    expect(await store.blobs.stat(old.sha512)).toBeUndefined();
+    expect(await store.blobs.stat(uploaded.sha512)).toBeDefined();
+    expect(await find({ unnamed: false })).toMatchObject({ entries: [], blobs: [], unnamed: [uploaded] });
+    expect(await find({ unnamed: true })).toMatchObject({ blobs: [uploaded], unnamed: [] });
+  });
+
+  it('that are young keep their superseded entries, so that both go later', async () => {
+    const [old] = [await add(1), await add(2)];
+    expect(await find({ unnamed: false, grace: HOUR })).toMatchObject({
+      ...{ entries: [], blobs: [], unnamed: [], young: [{ sha512: old.sha512 }] },
+    });
+    await collect({ unnamed: false, grace: HOUR });
+    expect(await numbers()).toEqual([2, 1]);
+    await utimes(join(store.root, blobName(old.sha512)), LONG_AGO, LONG_AGO);
+    await collect({ unnamed: false, grace: HOUR });
+    expect(await numbers()).toEqual([2]);
+    expect(await store.blobs.stat(old.sha512)).toBeUndefined();
+  });
+
+  it('of entries that were removed by a run that was killed are kept and counted', async () => {
+    const [old] = [await add(1), await add(2)];
+    const opened = await open();
+    const search = await findGarbage(opened, optionsOf({ unnamed: false }));
+    const killed = {
+      ...opened,
+      upkeep: { ...opened.upkeep, takeOut: () => Promise.reject(new Error('killed')) },
+    };
+    await expect(removeGarbage(killed, search, NO_PAUSE)).rejects.toThrow('killed');
+    expect(await find({ unnamed: false })).toMatchObject({
+      ...{ entries: [], blobs: [], unnamed: [{ sha512: old.sha512 }] },
+    });
+  });
+
   it('stay where there is no entry at all, unless that is meant', async () => {
     const { sha512 } = await add(1);
     await rm(join(store.root, 'bdir'), { recursive: true });
@@ -234,7 +279,7 @@ describe('blobs', () => {
       if (how === 'damaged') {
         expect(await attempt).toMatchObject({
           blobs: [],
-          entries: [{ softwareUrl: expect.any(String) as string }],
+          entries: [],
         });
         expect((await find()).damaged).toEqual([
           { key: keyOf({ url: 'https://example.com/other' }), entry: entry.digest },
@@ -277,9 +322,9 @@ describe('collecting', () => {
     for (const number of [1, 2, 3]) await add(number);
     await addBlob(store.blobs, 'stray');
     const before = await contentsOf(store.root);
-    const { damaged, young, isDoubtful, ...found } = await find();
+    const { damaged, young, unnamed, isDoubtful, ...found } = await find();
     expect(await contentsOf(store.root)).toEqual(before);
-    expect([damaged, young, isDoubtful]).toEqual([[], [], false]);
+    expect([damaged, young, unnamed, isDoubtful]).toEqual([[], [], [], false]);
     expect(await collect()).toEqual(found);
     expect([found.entries.length, found.blobs.length]).toEqual([2, 3]);
     expect(await judgeCustody(join(store.root, 'custody.log'))).toEqual({ whole: 5, cut: 0 });
@@ -341,6 +386,34 @@ describe('collecting', () => {
   });
 });
 
+describe('removing what removed entries named', () => {
+  it('keeps a blob that gets another entry meanwhile, or is written anew', async () => {
+    const releases = ['named again', 'written again', 'gone'].map((content) => ({
+      content,
+      url: `https://example.com/${content}`,
+    }));
+    for (const release of releases) await addRelease(store, alice, release);
+    const opened = await open();
+    const since = Date.now();
+    const entries = [];
+    for (const release of releases)
+      entries.push(...(await removeRelease(keyOf(release), opened.directory, { ...opened, dryRun: false })));
+    const settle = async (): Promise<void> => {
+      for (const { content } of releases) expect(await store.blobs.stat(digestOf(content))).toBeUndefined();
+      await store.directory.add(keyOf(), signRelease(alice, { content: 'named again' }));
+      await addBlob(store.blobs, 'written again');
+    };
+    const removed = await removeUnnamed(opened, entries, { since, dryRun: false, settle });
+    expect(removed.isAllSeen).toBe(true);
+    expect(await readBlob('named again')).toBe('named again');
+    expect(await readBlob('written again')).toBe('written again');
+    expect(await store.blobs.stat(digestOf('gone'))).toBeUndefined();
+    expect(await readdir(join(store.root, 'tmp'))).toEqual([]);
+  });
+});
+
+const readBlob = (content: string) => readFile(join(store.root, blobName(digestOf(content))), 'utf8');
+
 describe('whatever a store holds', () => {
   const URLS = ['https://example.com/a', 'https://example.com/b'];
   const PLATFORMS: readonly (readonly [string, readonly [string, string, string] | undefined])[] = [
@@ -380,6 +453,9 @@ describe('whatever a store holds', () => {
     )?.digest;
   }
 
+  const allEntries = async () =>
+    (await Promise.all(URLS.map((url) => store.directory.entries(keyOf({ url }))))).flat();
+
   /** What every kind of node takes, and whether its blob is there. */
   async function choices(): Promise<readonly unknown[]> {
     const all: unknown[] = [];
@@ -418,7 +494,8 @@ describe('whatever a store holds', () => {
         fc.uniqueArray(fc.nat(6), { maxLength: 3 }),
         fc.integer({ min: 1, max: 3 }),
         fc.subarray(URLS),
-        async (entries, missing, keep, pins) => {
+        fc.boolean(),
+        async (entries, missing, keep, pins, unnamed) => {
           store = await makeStore();
           for (const [number, { url, signer, platform, root, blob, received }] of entries.entries()) {
             const [multiarch, os] = platform;
@@ -434,16 +511,26 @@ describe('whatever a store holds', () => {
             if (!missing.includes(blob)) await addBlob(store.blobs, `blob ${blob}`);
           const pinned = new Set(pins.map((url) => keyOf({ url })));
           const before = await choices();
-          const { damaged, young, isDoubtful, ...found } = await find({ keep, pinned });
+          const named = new Set((await allEntries()).map(({ sha512 }) => sha512));
+          const {
+            damaged,
+            young,
+            unnamed: kept,
+            isDoubtful,
+            ...found
+          } = await find({ keep, pinned, unnamed });
           expect([damaged, young, isDoubtful]).toEqual([[], [], false]);
-          expect(await collect({ keep, pinned })).toEqual(found);
+          if (unnamed) expect(kept).toEqual([]);
+          else expect(found.blobs.filter(({ sha512 }) => !named.has(sha512))).toEqual([]);
+          expect(await collect({ keep, pinned, unnamed })).toEqual(found);
+          for (const { sha512 } of kept) expect(await store.blobs.stat(sha512)).toBeDefined();
           expect(await choices()).toEqual(before);
           for (const url of pins)
             expect(await store.directory.digests(keyOf({ url }))).toHaveLength(
               new Set(entries.map((entry, number) => (entry.url === url ? number : -1))).size -
                 (entries.some((entry) => entry.url !== url) ? 1 : 0),
             );
-          const again = await find({ keep, pinned });
+          const again = await find({ keep, pinned, unnamed });
           expect([again.entries, again.blobs]).toEqual([[], []]);
           await rm(store.root, { recursive: true });
         },

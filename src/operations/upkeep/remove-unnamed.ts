@@ -1,0 +1,41 @@
+import { createDigestSet } from '../../cache/digest-set.ts';
+import {
+  pauseToSettle,
+  removeBlobs,
+  seeNewEntries,
+  type BlobsTarget,
+  type RemovedBlobs,
+} from './collect-garbage.ts';
+import type { GarbageBlob } from './garbage.ts';
+import type { RemovedEntry } from './remove-release.ts';
+
+export interface UnnamedOptions {
+  /** When the first of the entries was about to be removed; what was written since stays. Milliseconds since 1970. */
+  readonly since: number;
+  /** Whether the entries are still there, and the blobs stay, too. */
+  readonly dryRun: boolean;
+  readonly settle?: () => Promise<unknown>;
+}
+
+/**
+ * Removes the blobs that only entries named which `cache remove` has removed, as `removeGarbage` does: also while others
+ * write to the store. Reads all entries.
+ * @throws CacheError `storage`
+ */
+export async function removeUnnamed(
+  store: BlobsTarget,
+  entries: readonly RemovedEntry[],
+  { since, dryRun, settle = pauseToSettle }: UnnamedOptions,
+): Promise<RemovedBlobs> {
+  const digests = new Set(entries.map(({ sha512 }) => sha512).filter((sha512) => sha512 !== undefined));
+  const blobs: GarbageBlob[] = [];
+  for (const sha512 of digests) {
+    const stat = await store.blobs.stat(sha512);
+    if (stat !== undefined) blobs.push({ sha512, size: stat.size });
+  }
+  const found = { referenced: createDigestSet(), seen: createDigestSet() };
+  if (!dryRun) return removeBlobs(store, blobs, { ...found, youngest: since, action: 'remove', settle });
+  for (const { entry } of entries) found.seen.add(entry);
+  const isAllSeen = await seeNewEntries(store, found);
+  return { blobs: isAllSeen ? blobs.filter(({ sha512 }) => !found.referenced.has(sha512)) : [], isAllSeen };
+}
