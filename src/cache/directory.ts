@@ -10,7 +10,7 @@ import {
 } from './entry.ts';
 import { CacheError } from './errors.ts';
 import type { Key } from './key.ts';
-import { DIRECTORY, entriesPrefix, parseEntryName } from './layout.ts';
+import { blobName, DIRECTORY, entriesPrefix, parseEntryName } from './layout.ts';
 import type { ObjectStorage } from './object-storage.ts';
 import { DamagedObject, readSmallObject, writeSmallObject } from './small-object.ts';
 
@@ -23,13 +23,19 @@ export interface Directory {
   /** One entry, read and checked; undefined when it isn't there. @throws CacheError `storage` when it is damaged */
   entry(key: Key, digest: Digest): Promise<StoredEntry | undefined>;
   /**
-   * Adds an entry to those of the key. The same pair again changes nothing.
+   * Adds an entry to those of the key. The same pair again changes nothing. When it resolves, the entry survives a loss of
+   * power, and so does the blob that it names, if it is here: whether they are new or were found.
    * @param received when another store received it, for an entry that is copied: it keeps its place among the others,
    * but comes from no later than now: nobody knows who wrote a time. Without, it becomes the newest.
    * @returns whether it is new
    * @throws CacheError `key-mismatch`
    */
   add(key: Key, entry: VerifiedEntry, received?: Date): Promise<boolean>;
+  /**
+   * For who found an entry that needn't be added: makes sure that it and its blob survive a loss of power, as `add` does.
+   * @returns whether the entry is there
+   */
+  keep(key: Key, entry: Pick<UnverifiedEntry, 'digest' | 'sha512'>): Promise<boolean>;
   /** Names of all entries, in no order but those of a key together, without reading them. */
   list(): AsyncIterable<{ readonly key: Key; readonly digest: Digest }>;
   /** All keys that have an entry, each once, in no order, without reading any. */
@@ -99,6 +105,12 @@ export function createDirectory(
     return found.sort(newestFirst);
   };
 
+  const keep: Directory['keep'] = async (key, { digest, sha512 }) => {
+    // Whoever uploads or copies an entry may only have looked whether its blob is here.
+    await storage.ensureDurable(blobName(sha512));
+    return storage.ensureDurable(entriesPrefix(key) + digest);
+  };
+
   const nextReceived = async (key: Key): Promise<Date> => {
     // Machines without network often have a wrong clock; the entry that came last is the newest all the same.
     const [newest] = await entries(key).catch(noneIfDamaged);
@@ -118,10 +130,12 @@ export function createDirectory(
     digests,
     entry,
     list,
+    keep,
     async add(key, added, copied) {
       checkBinding(key, added);
       const name = entriesPrefix(key) + added.digest;
-      if (await isIntact(entry(key, added.digest))) return false;
+      await storage.ensureDurable(blobName(added.sha512));
+      if ((await isIntact(entry(key, added.digest))) && (await storage.ensureDurable(name))) return false;
       const next = await nextReceived(key);
       const received = copied !== undefined && copied < next ? copied : next;
       const check = checkOf(received.toISOString(), added.digest);

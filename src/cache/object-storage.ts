@@ -19,7 +19,13 @@ export interface ObjectStorage {
   create(size?: number): Promise<ObjectWriter>;
   /** The names of all objects that begin with `prefix`, which ends in `/`; in no order, but those of a folder together. */
   list(prefix: string): AsyncIterable<string>;
-  /** @returns whether the object was there */
+  /**
+   * Makes sure that an object that was found survives a loss of power: another writer may have given it its name a moment
+   * ago, or have failed just after that. Cheap where this process knows it already.
+   * @returns whether the object is there
+   */
+  ensureDurable(name: string): Promise<boolean>;
+  /** When it resolves, the object is gone for good. @returns whether it was there */
   remove(name: string): Promise<boolean>;
 }
 

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
+import { makeDurable } from '../storage/durable-names.ts';
 
 /** The text of a file, undefined when it isn't there. @throws CacheError `config` when it can't be read */
 export async function readIfThere(path: string): Promise<string | undefined> {
@@ -19,6 +20,7 @@ export async function writeNew(path: string, text: string, mode: number): Promis
   try {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, text, { flag: 'wx', mode, flush: true });
+    await makeDurable(path, undefined, { isSynced: true });
   } catch (error) {
     throw writeError(path, error);
   }

@@ -166,7 +166,8 @@ async function findImported(
   const isThere =
     (await target.blobs.stat(release.sha512))?.size === size &&
     // A damaged entry is none: the import that finds it adds it anew.
-    (await isIntact(target.directory.entry(release.key, entry)));
+    (await isIntact(target.directory.entry(release.key, entry))) &&
+    (await target.directory.keep(release.key, { digest: entry, sha512: release.sha512 }));
   return isThere ? { file, ...release, size, outcome: 'unchanged' } : undefined;
 }
 

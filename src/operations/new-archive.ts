@@ -1,9 +1,9 @@
 import { lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
+import { makeDurable } from '../storage/durable-names.ts';
 import { checkRoom, ROOM_CHECK_INTERVAL } from '../storage/free-space.ts';
 import { storageError, throwUnlessAbsent } from '../storage/storage-error.ts';
-import { syncFolder } from '../storage/sync-folder.ts';
 import { isLeftover, ownerTag } from '../storage/temporary-name.ts';
 
 /** An archive that is being written into a folder; it has a name only once it is whole. */
@@ -83,7 +83,7 @@ export async function createNewArchive(
         await file.close();
         await rename(path, join(folder, name));
         state = 'kept';
-        await syncFolder(folder);
+        await makeDurable(join(folder, name), undefined, { isSynced: true });
       }),
     async abort() {
       if (state !== 'open') return;

@@ -9,6 +9,7 @@ import { readReleaseFolder, type ReleaseFolder } from '../release/release-folder
 import { faultsOfMarkers, type ReleaseMarkers } from '../release/release-markers.ts';
 import { nameOfRelease } from '../release/release-name.ts';
 import { measureTar, type TarMeasure } from '../release/tar-program.ts';
+import { makeDurable } from '../storage/durable-names.ts';
 import { chooseArchiveName, holdsBytes } from './archive-place.ts';
 import { hashOnly } from './hash-only.ts';
 import { createNewArchive, type NewArchive } from './new-archive.ts';
@@ -111,7 +112,8 @@ async function packRelease(folder: PackableFolder, options: PackOptions): Promis
     const path = join(output, file);
     const { digest: sha512, size } = await writer.commit();
     const isThere = await holdsBytes(path, { sha512, size });
-    if (!isThere) await archive.keep(file);
+    if (isThere) await makeDurable(path);
+    else await archive.keep(file);
     const release = { file, ...identity, sha512, size };
     const warnings = warningsOf(folder, contents, release, options);
     const outcome = await outcomeOf(folder, release, isThere, options);

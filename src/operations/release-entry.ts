@@ -56,7 +56,7 @@ export async function addReleaseEntry(
       (softwareRoot === undefined || (softwareRootOf(entry) ?? softwareRoot) === softwareRoot) &&
       trusted.signerOf(entry) !== undefined,
   );
-  if (known !== undefined) return { entry: known.digest, isNew: false };
+  if (known !== undefined && (await directory.keep(key, known))) return { entry: known.digest, isNew: false };
   const members = {
     sha512,
     software_url: softwareUrl,

@@ -45,6 +45,7 @@ export function createCustodyFile(
 ): CustodyLog {
   const path = join(root, CUSTODY_FILE);
   const waiting: WaitingEvent[] = [];
+  const place: LogPlace = { root, path, patience };
   let isWriting = false;
 
   const writeWaiting = async (): Promise<void> => {
@@ -53,7 +54,7 @@ export function createCustodyFile(
       const batch = waiting.splice(0, BATCH_LIMIT);
       try {
         const events = batch.map(({ parts }) => parts);
-        await append(root, path, events, patience);
+        await append(place, events);
         for (const { resolve } of batch) resolve();
       } catch (error) {
         const reason = storageError(error, `can't write ${path}`);
@@ -74,18 +75,24 @@ export function createCustodyFile(
   };
 }
 
+/** Where the log is. */
+interface LogPlace {
+  readonly root: string;
+  readonly path: string;
+  readonly patience: number;
+  /** The file of which it is known that its name is on the disk. */
+  named?: string;
+}
+
 /** Appends a line for each event, and has them on the disk. */
-async function append(
-  root: string,
-  path: string,
-  events: readonly WaitingEvent['parts'][],
-  patience: number,
-): Promise<void> {
+async function append(place: LogPlace, events: readonly WaitingEvent['parts'][]): Promise<void> {
+  const { root, path, patience } = place;
   const free = await takeFolderLock(root, CUSTODY_LOCK, patience);
   let file: FileHandle | undefined;
   try {
     try {
       file = await openToAppend(root, path);
+      await keepName(place, file);
       await file.appendFile(linesAfter(await readEnd(file, path), events));
     } catch (error) {
       await free();
@@ -107,9 +114,16 @@ async function openToAppend(root: string, path: string): Promise<FileHandle> {
   }
   // Never on the empty mount point of a disk that was unplugged.
   await checkIsStillThere(root);
-  const file = await open(path, flags | constants.O_CREAT, 0o644);
-  await syncFolder(root);
-  return file;
+  return open(path, flags | constants.O_CREAT, 0o644);
+}
+
+/** Whoever made the log may have failed to sync its folder: so each process does, once. */
+async function keepName(place: LogPlace, file: FileHandle): Promise<void> {
+  const { dev, ino, birthtimeMs } = await file.stat();
+  const named = [dev, ino, birthtimeMs].join();
+  if (place.named === named) return;
+  await syncFolder(place.root);
+  place.named = named;
 }
 
 function linesAfter({ previous, cutOff, isEnded }: LogEnd, events: readonly WaitingEvent['parts'][]): string {

@@ -3,11 +3,11 @@ import { open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import type { ObjectWriter } from '../cache/object-storage.ts';
+import { makeDurable, type DurableNames } from './durable-names.ts';
 import { checkRoom, ROOM_CHECK_INTERVAL } from './free-space.ts';
 import { makeFoldersBelow } from './folders-below.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
-import { syncFolder } from './sync-folder.ts';
 import { ownerTag } from './temporary-name.ts';
 import type { UnmadeStore } from './unmade-store.ts';
 
@@ -29,6 +29,8 @@ export interface FileWriterOptions {
   readonly promised: PromisedRoom;
   /** The path of an object's name. */
   readonly pathOf: (name: string) => string;
+  /** Shared by all that happens to a store. */
+  readonly durable: DurableNames;
   /** Where there is no store yet: what makes it. */
   readonly unmade?: UnmadeStore | undefined;
 }
@@ -36,7 +38,7 @@ export interface FileWriterOptions {
 /** An object being written in the store's folder for temporary files. @throws CacheError `no-space`, `storage` */
 export async function createFileWriter(
   root: string,
-  { size, minFreeSpace, promised, pathOf, unmade }: FileWriterOptions,
+  { size, minFreeSpace, promised, pathOf, durable, unmade }: FileWriterOptions,
 ): Promise<ObjectWriter> {
   let ahead = 0;
   const release = (bytes: number): void => {
@@ -97,6 +99,7 @@ export async function createFileWriter(
         await close();
         await unmade?.admit(path, name);
         await moveInto(root, path, target);
+        await makeDurable(target, durable, { isSynced: true });
         state = 'committed';
       } catch (error) {
         throw storageError(error, `can't write ${target}`);
@@ -171,25 +174,21 @@ function withoutFirst(chunks: readonly Uint8Array[], count: number): readonly Ui
   return left;
 }
 
-/** Renames, and makes durable the name and every folder that was made for it. */
+/** Renames, and makes the folders that are missing for it. */
 async function moveInto(root: string, path: string, target: string): Promise<void> {
   const folder = dirname(target);
-  const made = new Set<string>();
   // Somebody who removes the last object of a folder removes the folder too: in the middle of these, now and then.
   for (let attempt = 0; ; attempt++) {
     // In an empty mount point everything seems to be missing.
     if (folder !== root) await checkIsStillThere(root, relative(root, target));
     try {
-      for (const one of await makeFoldersBelow(root, folder)) made.add(one);
+      await makeFoldersBelow(root, folder);
       await rename(path, target);
+      return;
     } catch (error) {
       if (systemCode(error) === 'ENOENT' && attempt < 10) continue;
       throw error;
     }
-    await syncFolder(folder);
-    // The innermost first, as they were found missing from the outside in.
-    for (const one of [...made].reverse()) await syncFolder(dirname(one));
-    return;
   }
 }
 

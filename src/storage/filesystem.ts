@@ -5,6 +5,7 @@ import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { writeSmallObject } from '../cache/small-object.ts';
+import { createDurableNames, makeDurable } from './durable-names.ts';
 import { createFileWriter } from './file-writer.ts';
 import { isLoss, storageError, throwUnlessAbsent } from './storage-error.ts';
 import {
@@ -16,6 +17,7 @@ import {
   readFormat,
   removeLeftovers,
 } from './store-folder.ts';
+import { syncFolder } from './sync-folder.ts';
 import { createUnmadeStore, type UnmadeStore } from './unmade-store.ts';
 
 export interface FilesystemOptions {
@@ -132,6 +134,7 @@ function writeMark(storage: ObjectStorage): Promise<void> {
 
 function createFilesystemStorage(root: string, minFreeSpace: number, unmade?: UnmadeStore): ObjectStorage {
   const pathOf = (name: string): string => join(root, ...name.split('/'));
+  const durable = createDurableNames();
   const promised = { bytes: 0, settled: Promise.resolve() };
   const checkMiss = async (name: string): Promise<void> => {
     if (unmade?.isPending !== true) await checkIsStillThere(root, name);
@@ -184,7 +187,7 @@ function createFilesystemStorage(root: string, minFreeSpace: number, unmade?: Un
       }
     },
 
-    create: (size) => createFileWriter(root, { size, minFreeSpace, promised, pathOf, unmade }),
+    create: (size) => createFileWriter(root, { size, minFreeSpace, promised, pathOf, durable, unmade }),
 
     async *list(prefix) {
       const folder = prefix.slice(0, -1);
@@ -197,6 +200,18 @@ function createFilesystemStorage(root: string, minFreeSpace: number, unmade?: Un
       await checkMiss(prefix);
     },
 
+    async ensureDurable(name) {
+      const path = pathOf(name);
+      try {
+        await makeDurable(path, durable);
+        return true;
+      } catch (error) {
+        throwUnlessAbsent(error, `can't sync ${path}`);
+        await checkMiss(name);
+        return false;
+      }
+    },
+
     async remove(name) {
       const path = pathOf(name);
       try {
@@ -207,17 +222,33 @@ function createFilesystemStorage(root: string, minFreeSpace: number, unmade?: Un
         return false;
       }
       // A key's folder goes with its last entry.
-      try {
-        await rmdir(dirname(path));
-      } catch (error) {
-        const code = systemCode(error);
-        if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') {
-          throw storageError(error, `can't remove the folder ${dirname(path)}`);
-        }
-      }
+      await syncWithout(dirname(path), await removeIfEmpty(dirname(path)));
       return true;
     },
   };
+}
+
+/** @returns whether the folder is gone */
+async function removeIfEmpty(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+    return true;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT') return true;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    throw storageError(error, `can't remove the folder ${folder}`);
+  }
+}
+
+/** What was removed, and recorded as that, must not come back with the next loss of power. */
+async function syncWithout(folder: string, isGone: boolean): Promise<void> {
+  try {
+    await syncFolder(isGone ? dirname(folder) : folder);
+  } catch (error) {
+    // Somebody else has removed the folder meanwhile.
+    throwUnlessAbsent(error, `can't sync ${folder}`);
+  }
 }
 
 /** The folder of a key: a handful of entries, looked at in one system call; none where there is no folder. */

@@ -5,9 +5,9 @@ import { pipeline } from 'node:stream/promises';
 import { systemCode } from '../cache/errors.ts';
 import { QUARANTINE } from '../cache/layout.ts';
 import type { Quarantine } from '../cache/store-upkeep.ts';
+import { createDurableNames, makeDurable } from './durable-names.ts';
 import { storageError } from './storage-error.ts';
 import { checkIsStillThere } from './store-folder.ts';
-import { syncFolder } from './sync-folder.ts';
 
 /**
  * `quarantine/<time>/<path>` of the store at `root`, on its file system: so even what can't be read can be moved there.
@@ -15,6 +15,7 @@ import { syncFolder } from './sync-folder.ts';
  */
 export function createQuarantine(root: string, now: () => Date = () => new Date()): Quarantine {
   let folder: Promise<string> | undefined;
+  const durable = createDurableNames();
 
   const put = async (
     path: string,
@@ -32,7 +33,7 @@ export function createQuarantine(root: string, now: () => Date = () => new Date(
       const to = join(root, ...target.split('/'));
       await mkdir(dirname(to), { recursive: true });
       await bring(from, to, stats);
-      await syncFolder(dirname(to));
+      await makeDurable(to, durable, { isSynced: true });
       return target;
     } catch (error) {
       throw storageError(error, `can't put ${from} into quarantine`);
@@ -53,12 +54,10 @@ export function createQuarantine(root: string, now: () => Date = () => new Date(
 async function makeFolder(root: string, time: Date): Promise<string> {
   const base = `${QUARANTINE}${time.toISOString().replace(/[-:]|\.\d+/g, '')}`;
   await mkdir(join(root, QUARANTINE), { recursive: true });
-  await syncFolder(root);
   for (let number = 1; ; number++) {
     const folder = number === 1 ? base : `${base}-${number}`;
     try {
       await mkdir(join(root, folder));
-      await syncFolder(join(root, QUARANTINE));
       return folder;
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;

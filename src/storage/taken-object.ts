@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { lstat, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCode } from '../cache/errors.ts';
+import { makeDurable } from './durable-names.ts';
 import { makeFoldersBelow } from './folders-below.ts';
 import { storageError } from './storage-error.ts';
-import { syncFolder } from './sync-folder.ts';
 import { ownerTag } from './temporary-name.ts';
 
 /**
@@ -31,7 +31,7 @@ export async function putBack(root: string, taken: string, name: string): Promis
       await makeFoldersBelow(root, dirname(path));
       await rename(taken, path);
     }
-    await syncFolder(dirname(path));
+    await makeDurable(path);
   } catch (error) {
     if (systemCode(error) === 'ENOENT' && (await isThere(path))) return;
     throw storageError(error, `can't move ${taken} back to ${path}`);

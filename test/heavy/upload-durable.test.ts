@@ -1,51 +1,13 @@
-import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished, type TestContext } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { membersOf, RAPID_CDN } from '../fixtures/entries.ts';
+import { attachStrace } from '../fixtures/system-calls.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { lacks } from '../http/outside-programs.ts';
 import { ServeProcess } from '../http/serve-process.ts';
 import { upload } from '../http/upload-client.ts';
-
-/** Watches the system calls of a process from now on. @returns what ends it and gives the calls in their order */
-async function watchCalls(context: TestContext, pid: number, file: string): Promise<() => Promise<string[]>> {
-  const names = 'trace=fsync,fdatasync,rename,renameat,renameat2,mkdir,write,writev';
-  const child = spawn('strace', ['-f', '-y', '-s', '32', '-e', names, '-o', file, '-p', String(pid)]);
-  const ended = new Promise<'ended'>((resolve) =>
-    child.once('close', () => {
-      resolve('ended');
-    }),
-  );
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  let stderr = '';
-  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
-  const attached = expect.poll(() => stderr, { timeout: 20_000 }).toMatch(/attached/);
-  if ((await Promise.race([attached, ended])) === 'ended')
-    context.skip(`needs the right to trace: ${stderr}`);
-  return async () => {
-    child.kill('SIGINT');
-    await ended;
-    return finishedCalls(await readFile(file, 'utf8'));
-  };
-}
-
-/** A line a call, where it ended; strace cuts those of several threads into pieces. */
-function finishedCalls(text: string): string[] {
-  const begun = new Map<string, string>();
-  const calls: string[] = [];
-  for (const line of text.split('\n')) {
-    const [, thread = '', call = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
-    if (call.endsWith('<unfinished ...>')) begun.set(thread, call.replace(/ *<unfinished \.\.\.>$/, ''));
-    else calls.push(call.replace(/^<\.\.\. \w+ resumed>/, () => begun.get(thread) ?? ''));
-  }
-  return calls;
-}
 
 describe.skipIf(lacks('strace'))('an upload that was answered', () => {
   it('is on the disk: file, name and every folder that was made, before the answer goes out', async (context) => {
@@ -54,7 +16,7 @@ describe.skipIf(lacks('strace'))('an upload that was answered', () => {
       config: '[access]\nanonymous = upload\n[upload]\nallow-unsigned = true\nmin-free-space = 0\n',
     });
     const place = { host: '127.0.0.1', port: await serve.port() };
-    const calls = await watchCalls(context, serve.pid, join(serve.root, '../calls'));
+    const strace = await attachStrace(context, serve.pid);
     const content = 'content of a blob';
     const sha512 = digestOf(content);
     const key = keyOfSoftwareUrl(RAPID_CDN);
@@ -62,7 +24,8 @@ describe.skipIf(lacks('strace'))('an upload that was answered', () => {
     expect((await upload(place, content)).status).toBe(201);
     expect((await upload(place, entry, { method: 'PUT', target: `/bdir/${key}` })).status).toBe(201);
 
-    // Words in the order of what happened; a retry or a log line in between doesn't matter.
+    // Words in the order of what happened; a retry or a log line in between doesn't matter. The store's folder is synced for
+    // the name of bcache, for that of custody.log, and for that of bdir.
     const [bcache, bdir] = [join(serve.root, 'bcache'), join(serve.root, 'bdir')];
     const patterns: readonly (readonly [string, RegExp])[] = [
       ['content ', new RegExp(`^f(data)?sync\\(\\d+<${serve.root}/tmp/[^>]*>\\) += 0`)],
@@ -75,11 +38,11 @@ describe.skipIf(lacks('strace'))('an upload that was answered', () => {
       ['custody ', new RegExp(`^fdatasync\\(\\d+<${serve.root}/custody.log>\\) += 0`)],
       ['answer ', /^writev?\(.*HTTP\/1\.1 201/],
     ];
-    const seen = (await calls()).flatMap((call) =>
+    const seen = (await strace.end()).flatMap((call) =>
       patterns.filter(([, pattern]) => pattern.test(call)).map(([name]) => name),
     );
     expect(seen.join('')).toBe(
-      'content blob-name bcache store custody answer content entry-name key bdir store custody answer ',
+      'content blob-name bcache store store custody answer content entry-name key bdir store custody answer ',
     );
   });
 });

@@ -212,6 +212,18 @@ export function describeObjectStorage(name: string, makeSubject: () => Promise<C
       });
     });
 
+    it('makes durable what is there, and tells what is not', async () => {
+      await put('bdir/key/a', 'x');
+      for (const time of ['first', 'again'])
+        expect(await storage.ensureDurable('bdir/key/a'), time).toBe(true);
+      expect(await storage.ensureDurable('bdir/key/b')).toBe(false);
+      expect(await storage.ensureDurable('bcache/a')).toBe(false);
+      await storage.remove('bdir/key/a');
+      expect(await storage.ensureDurable('bdir/key/a')).toBe(false);
+      await put('bdir/key/a', 'y');
+      expect(await storage.ensureDurable('bdir/key/a')).toBe(true);
+    });
+
     describe('listing and removing', () => {
       it('lists what begins with the prefix and nothing else', async () => {
         const names = ['bcache/a', 'bdir/key/a', 'bdir/key/b', 'bdir/key2/a', 'bdir/ke/a', 'store.json'];

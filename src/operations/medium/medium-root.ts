@@ -3,6 +3,7 @@ import { lstat, mkdir, open, realpath, rename, rmdir, stat, unlink, type FileHan
 import { dirname, join } from 'node:path';
 import { CacheError, systemCode } from '../../cache/errors.ts';
 import type { SignedDocument } from '../../cache/signature.ts';
+import { makeDurable } from '../../storage/durable-names.ts';
 import { syncFolder } from '../../storage/sync-folder.ts';
 import { readIfThere, writeError } from '../files.ts';
 import { UNFINISHED_FILE } from './damage.ts';
@@ -81,7 +82,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
           await file.close();
         }
         await rename(temporary, path);
-        await syncFolder(dirname(path));
+        await makeDurable(path, undefined, { isSynced: true });
       } catch (error) {
         if (error instanceof CacheError) throw error;
         throw writeError(path, error);

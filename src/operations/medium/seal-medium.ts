@@ -21,7 +21,7 @@ export interface SealOptions {
   readonly site: { readonly storage: ObjectStorage };
   /** Of the medium. */
   readonly storage: ObjectStorage;
-  readonly stock: Pick<Stock, 'manifest'>;
+  readonly stock: Pick<Stock, 'manifest' | 'covered'>;
   readonly signer: Signer;
   readonly mediumSigners: TrustedCertificates;
   readonly verify: boolean;
@@ -44,6 +44,8 @@ export async function sealMedium(
   const isStoreNew = !all.has(STORE_FILE);
   if (isStoreNew) all.set(STORE_FILE, await readNew(storage, STORE_FILE));
   if (verify) await verifyWritten(folder, [...written, ...(isStoreNew ? [STORE_FILE] : [])], all, options);
+  // What an export left that was broken off may never have been synced; what a manifest covers was.
+  for (const name of all.keys()) if (!stock.covered.has(name)) await storage.ensureDurable(name);
   await checkNothingCame(folder, all);
 
   const origin = await originOf(site.storage);

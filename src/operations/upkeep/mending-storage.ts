@@ -19,6 +19,7 @@ export function createMendingStorage(
     stat: async (name) => (condemned.has(name) ? undefined : storage.stat(name)),
     open: async (name) => (condemned.has(name) ? undefined : storage.open(name)),
     list: (prefix) => storage.list(prefix),
+    ensureDurable: (name) => storage.ensureDurable(name),
     remove: (name) => storage.remove(name),
     async create(size) {
       const writer = await storage.create(size);

@@ -1,0 +1,115 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
+import { onSync, syncedPaths, traceCache } from '../fixtures/system-calls.ts';
+import { lacks } from '../http/outside-programs.ts';
+import { runCache, type CommandResult } from './command.ts';
+import { addReleases, makeSite, urlOf, type Site } from './upkeep-site.ts';
+
+async function expectEnd(code: number, running: Promise<CommandResult>): Promise<void> {
+  const { stdout, stderr, ...result } = await running;
+  expect(result.code, `${stdout}${stderr}`).toBe(code);
+}
+
+/** Runs a command that is to find everything there. @returns what it synced */
+async function syncedBy(site: Site, args: readonly string[], told: RegExp): Promise<readonly string[]> {
+  const { code, stdout, stderr, calls } = await traceCache(site.folder, args);
+  expect(code, `${stdout}${stderr}`).toBe(0);
+  expect(`${stdout}${stderr}`).toMatch(told);
+  return syncedPaths(calls);
+}
+
+/** The files of blobs and entries of a store, and the folders that name them. */
+async function namesIn(store: string): Promise<readonly string[]> {
+  const files = await readdir(store, { recursive: true, withFileTypes: true });
+  const objects = files
+    .filter((file) => file.isFile() && /\/b(cache|dir)/.test(file.parentPath))
+    .flatMap((file) => [file.parentPath, join(file.parentPath, file.name)]);
+  expect(objects.length).toBeGreaterThan(0);
+  return [...new Set([store, join(store, 'bdir'), ...objects])];
+}
+
+async function makeArchive(site: Site): Promise<string> {
+  const archive = join(site.folder, 'release-ubuntu-22.04.tar.gz');
+  await packRelease(await makeSoftwareRelease(join(site.folder, 'root'), urlOf(0)), archive);
+  return archive;
+}
+
+describe.skipIf(lacks('strace'))(
+  'what a command finds there is told as done only when it is on the disk:',
+  () => {
+    it('an archive whose entry could not be synced the first time', async () => {
+      const site = await makeSite();
+      const args = ['import', await makeArchive(site)];
+      const keyFolder = join(site.root, 'bdir', keyOfSoftwareUrl(urlOf(0)));
+      const broken = await traceCache(site.folder, args, onSync(keyFolder, 'error=EIO'));
+      expect(broken.code, broken.stdout).toBe(3);
+      expect(await syncedBy(site, args, /unchanged/)).toEqual(
+        expect.arrayContaining([keyFolder, join(site.root, 'bdir'), site.root]),
+      );
+    });
+
+    it.each([{ options: [] }, { options: ['--recheck'] }])(
+      'an archive, imported with %j',
+      async ({ options }) => {
+        const site = await makeSite();
+        const args = ['import', await makeArchive(site), ...options];
+        await expectEnd(0, runCache(site.folder, ...args));
+        expect(await syncedBy(site, args, /unchanged/)).toEqual(
+          // With --recheck the blob is written anew.
+          expect.arrayContaining((await namesIn(site.root)).filter((name) => !/bcache\/./.test(name))),
+        );
+      },
+    );
+
+    it('what is synced, from store to store', async () => {
+      const site = await makeSite();
+      await addReleases(site, 2);
+      const target = join(site.folder, 'deep', 'in', 'target');
+      const { code, stderr, calls } = await traceCache(site.folder, ['sync', 'store', target]);
+      expect(code, stderr).toBe(0);
+      // The folders of a new store, too.
+      const above = [target, join(target, '..'), join(target, '../..'), site.folder];
+      expect(syncedPaths(calls)).toEqual(expect.arrayContaining(above));
+      expect(await syncedBy(site, ['sync', 'store', target], /0 .*copied|2 .*unchanged|nothing/)).toEqual(
+        expect.arrayContaining([...(await namesIn(target))]),
+      );
+    });
+
+    it('what is exported, and what is imported from a medium', async () => {
+      const site = await makeSite();
+      const [entry] = await addReleases(site, 1);
+      const medium = join(site.folder, 'medium');
+      await mkdir(medium);
+      const bcache = join(medium, 'store', 'bcache');
+      const broken = await traceCache(site.folder, ['export', medium], onSync(bcache, 'error=EIO'));
+      expect(broken.code, broken.stdout).toBe(3);
+      const blob = join(bcache, entry?.sha512 ?? '');
+      expect(await syncedBy(site, ['export', medium], /exported/)).toEqual(
+        expect.arrayContaining([blob, bcache]),
+      );
+      expect(await syncedBy(site, ['import', medium], /unchanged/)).toEqual(
+        expect.arrayContaining([...(await namesIn(site.root))]),
+      );
+    });
+
+    it('what was removed', async () => {
+      const site = await makeSite();
+      await addReleases(site, 1);
+      expect(await syncedBy(site, ['remove', urlOf(0)], /removed/)).toContain(join(site.root, 'bdir'));
+    });
+
+    it('the pair of a new signing key', async () => {
+      const site = await makeSite();
+      expect(await syncedBy(site, ['init', 'new'], /made/)).toEqual(
+        expect.arrayContaining([
+          join(site.folder, 'new', 'miscellaneous'),
+          join(site.folder, 'new'),
+          site.folder,
+        ]),
+      );
+    });
+  },
+);
