@@ -12,6 +12,7 @@ import { loadConfig } from '../config/config-file.ts';
 import type { Config } from '../config/config.ts';
 import { readIfThere } from '../operations/files.ts';
 import { ensureSigningKey, readSigner } from '../operations/make-medium.ts';
+import { isWithin, realPlaceOf } from '../operations/real-place.ts';
 import { createCustodyFile } from '../storage/custody-file.ts';
 import { openFilesystemStorage, type FilesystemOptions } from '../storage/filesystem.ts';
 import { NoStore } from '../storage/store-folder.ts';
@@ -33,8 +34,24 @@ export interface Store {
   readonly custody: CustodyLog;
 }
 
-export function readConfig(option: string | undefined): Promise<Config> {
-  return loadConfig({ option, env: process.env, cwd: process.cwd() });
+/** @throws CacheError `config` */
+export async function readConfig(option: string | undefined): Promise<Config> {
+  const config = await loadConfig({ option, env: process.env, cwd: process.cwd() });
+  if (config.isOfFolder || config.file === undefined) await checkKeyIsInside(config, process.cwd());
+  return config;
+}
+
+/** The folder may be a medium that was in other hands: it must not have this site sign, by a path or by a link. */
+async function checkKeyIsInside({ file, signature }: Config, folder: string): Promise<void> {
+  const key = signature.privateKeyFile;
+  const place = await realPlaceOf(key);
+  if (isWithin(place, await realPlaceOf(folder))) return;
+  throw new CacheError(
+    'config',
+    file === undefined
+      ? `${key} leads to ${place}, which is outside of the current folder; name a configuration with -c`
+      : `${file} was found in the current folder, and its key is outside of that: [signature] private-key-file is ${place}; if this configuration is meant, name it: -c ${file}`,
+  );
 }
 
 export interface OpenStoreOptions extends Pick<FilesystemOptions, 'write' | 'whereNone'> {

@@ -23,9 +23,8 @@ export async function findConfigFile(search: ConfigSearch): Promise<string | und
   const { option, env, cwd, systemFile = '/etc/shacache/config.ini' } = search;
   if (option !== undefined) return await namedFile(option, cwd, 'named by -c');
   const variable = env['SHACACHE_CONFIG'];
-  if (variable !== undefined && variable !== '')
-    return await namedFile(variable, cwd, 'named by $SHACACHE_CONFIG');
-  for (const file of [resolve(cwd, 'config.ini'), systemFile]) {
+  if (isSet(variable)) return await namedFile(variable, cwd, 'named by $SHACACHE_CONFIG');
+  for (const file of [fileOfFolder(cwd), systemFile]) {
     if (await isThere(file)) return file;
   }
   return undefined;
@@ -38,7 +37,18 @@ export async function findConfigFile(search: ConfigSearch): Promise<string | und
 export async function loadConfig(search: ConfigSearch): Promise<Config> {
   const file = await findConfigFile(search);
   if (file === undefined) return defaultConfig(search.cwd);
-  return parseConfig(await readText(file), { file, cwd: search.cwd });
+  const { option, env, cwd } = search;
+  const isNamed = option !== undefined || isSet(env['SHACACHE_CONFIG']);
+  const isOfFolder = !isNamed && file === fileOfFolder(cwd);
+  return parseConfig(await readText(file), { file, isOfFolder, cwd });
+}
+
+function isSet(variable: string | undefined): variable is string {
+  return variable !== undefined && variable !== '';
+}
+
+function fileOfFolder(cwd: string): string {
+  return resolve(cwd, 'config.ini');
 }
 
 async function namedFile(name: string, cwd: string, how: string): Promise<string> {

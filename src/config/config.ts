@@ -11,6 +11,8 @@ import type { UpstreamConfig } from './upstream-section.ts';
 export interface Config {
   /** Absolute path of the file; undefined when the defaults were taken. */
   readonly file: string | undefined;
+  /** Whether nobody named it: it was found in the current folder. */
+  readonly isOfFolder: boolean;
   readonly server: ServerConfig;
   readonly store: StoreConfig;
   readonly signature: SignatureConfig;
@@ -51,6 +53,8 @@ interface UploadConfig {
 export interface ConfigSource {
   /** Its file, for messages and as base of relative paths. */
   readonly file?: string | undefined;
+  /** See `Config`. */
+  readonly isOfFolder?: boolean;
   /** Base of a relative `file`, and of relative paths where there is no file. */
   readonly cwd: string;
 }
@@ -59,7 +63,7 @@ export interface ConfigSource {
  * Reads the text of a config.ini. Of several faults the first in the file is reported.
  * @throws CacheError `config`, as `FILE:LINE: [section] key: what is wrong; what to do`
  */
-export function parseConfig(text: string, { file, cwd }: ConfigSource): Config {
+export function parseConfig(text: string, { file, isOfFolder = false, cwd }: ConfigSource): Config {
   const path = file === undefined ? undefined : resolve(cwd, file);
   const label = path ?? 'configuration';
   const document = parseIni(text, label);
@@ -74,7 +78,7 @@ export function parseConfig(text: string, { file, cwd }: ConfigSource): Config {
   const tables = Object.fromEntries(TABLES.map((name) => [name, tableOf(document, name)] as const));
   const result = createConfigSchema(sections).safeParse({ ...input, ...tables });
   if (!result.success) throw firstFault(result.error.issues, document, label);
-  return freezeDeep({ file: path, ...result.data });
+  return freezeDeep({ file: path, isOfFolder, ...result.data });
 }
 
 /** Sections with names of the user's own. */

@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { isArchiveName } from '../release/archive-name.ts';
 
@@ -13,9 +13,37 @@ export interface ArchiveFile {
 }
 
 /**
- * The archives that a person means by `paths`: files as they are named, the archives of a folder (not of its
- * subfolders), and of a medium those of its `software/`. In the order of their names.
- * @throws CacheError `usage` for a path that isn't there or can't be read
+ * What stands in the folder of a medium, as far as it has to do with archives. Compared without case: FAT tells none.
+ * `manifest.json` is read by its own code; here it only shows that the folder is no folder of archives.
+ */
+const OF_A_MEDIUM: ReadonlySet<string> = new Set([
+  ...['store', 'software', 'packages', 'miscellaneous'],
+  ...['config.ini', 'manifest.json', 'export-unfinished.json'],
+]);
+
+/** A folder that was named for its archives, and has things of a medium in it. Nobody has signed for what is there. */
+export class MixedFolder extends CacheError {
+  readonly folder: string;
+  readonly #found: readonly string[];
+
+  constructor(folder: string, found: readonly string[], advice: readonly string[] = []) {
+    const what = `${folder} has no manifest.json: nobody has signed for what is on it, and it has things of a medium (${found.join(', ')}), so its name alone does not import archives`;
+    super('invalid-medium', [what, ...advice].join('\n'));
+    this.folder = folder;
+    this.#found = found;
+  }
+
+  /** @param advice what to do, a line each */
+  withAdvice(advice: readonly string[]): CacheError {
+    return new MixedFolder(this.folder, this.#found, advice);
+  }
+}
+
+/**
+ * The archives that a person means by `paths`, which are signed here: files as they are named, and the archives of a
+ * folder (not of its subfolders) that has nothing of a medium in it. Whoever had a medium in hand may have put archives
+ * on it, and the command that verifies a medium must not sign those. In the order of their names.
+ * @throws CacheError `usage` for a path that isn't there or can't be read; `MixedFolder`
  */
 export async function findArchives(paths: readonly string[]): Promise<readonly ArchiveFile[]> {
   const found = new Map<string, ArchiveFile>();
@@ -30,8 +58,7 @@ async function archivesOf(path: string): Promise<readonly ArchiveFile[]> {
     const stats = await stat(path);
     if (stats.isFile()) return [{ path, size: stats.size, modified: stats.mtimeMs }];
     if (!stats.isDirectory()) throw new CacheError('usage', `${path} is neither a file nor a folder`);
-    const inFolder = await archivesInFolder(path);
-    return inFolder ?? (await archivesInFolder(join(path, 'software'))) ?? [];
+    return await archivesInFolder(path);
   } catch (error) {
     const code = systemCode(error);
     if (code === 'ENOENT')
@@ -42,17 +69,12 @@ async function archivesOf(path: string): Promise<readonly ArchiveFile[]> {
   }
 }
 
-/** @returns undefined when the folder holds no archive */
-async function archivesInFolder(folder: string): Promise<readonly ArchiveFile[] | undefined> {
+async function archivesInFolder(folder: string): Promise<readonly ArchiveFile[]> {
   const archives: ArchiveFile[] = [];
-  let names: string[];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw error;
-  }
-  for (const name of names.sort()) {
+  const names = (await readdir(folder)).sort();
+  const ofMedium = names.filter((name) => OF_A_MEDIUM.has(name.toLowerCase()));
+  if (ofMedium.length > 0) throw new MixedFolder(resolve(folder), ofMedium);
+  for (const name of names) {
     // macOS leaves a "._NAME" beside each file that it copies to a FAT disk.
     if (!isArchiveName(name) || name.startsWith('.')) continue;
     const path = join(folder, name);
@@ -61,7 +83,7 @@ async function archivesInFolder(folder: string): Promise<readonly ArchiveFile[] 
     if (stats?.isFile() ?? true)
       archives.push({ path, size: stats?.size ?? 0, modified: stats?.mtimeMs ?? 0 });
   }
-  return archives.length === 0 ? undefined : archives;
+  return archives;
 }
 
 /** The name of the file alone, as messages and entries have it. */

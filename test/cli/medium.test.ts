@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -380,8 +380,9 @@ describe('cache import of a medium', () => {
     );
     // Who names the archives vouches for them.
     await expectEnd(0, cache('import', ...on('offline'), join('connected', 'software')));
-    // And the site itself is not a medium from elsewhere.
-    await expectEnd(0, cache('import', ...on('connected'), 'connected'));
+    // Nor are its own archives meant by the folder of a site: a medium looks the same.
+    await expectEnd(1, cache('import', ...on('connected'), 'connected'));
+    await expectEnd(0, cache('import', ...on('connected'), join('connected', 'software')));
   });
 
   it('whose manifest was taken away is not signed here, with or without its store', async () => {
@@ -403,6 +404,102 @@ describe('cache import of a medium', () => {
       expect(await contentsOf(join(folder, 'offline'))).toEqual(before);
       await rm(join(device, what), { recursive: true });
     }
+  });
+});
+
+describe('archives that somebody put on a medium whose manifest was taken away', () => {
+  const EVIL = 'evil-ubuntu-22.04.tar.gz';
+
+  /** A medium of another site, with an archive in its very folder, and this site, which has a key. */
+  async function makeStripped(...taken: readonly string[]): Promise<void> {
+    await cache('init', 'connected', '--common-name', 'Connected');
+    const evil = await makeSoftwareRelease(join(folder, 'root'), KVM);
+    await packRelease(evil, join(folder, 'connected', 'software', EVIL));
+    await expectEnd(0, cache('import', ...on('connected'), join('connected', 'software')));
+    await cache('export', ...on('connected'), device);
+    await cache('init', 'site', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await packRelease(evil, join(device, EVIL));
+    for (const name of taken) await rm(join(device, name), { recursive: true });
+  }
+
+  const BESIDE = ['store', 'software', 'packages', 'miscellaneous'];
+  const site = (path: string): string => join(folder, 'site', path);
+
+  async function expectNothingSigned(running: Promise<CommandResult>): Promise<string> {
+    const before = await contentsOf(site(''));
+    const { stdout, stderr } = await expectEnd(1, running);
+    expect([stdout, stderr]).toEqual(['', expect.stringContaining('has no manifest.json') as string]);
+    expect(await contentsOf(site(''))).toEqual(before);
+    return stderr;
+  }
+
+  it.each([
+    ...BESIDE.map((left) => [left, BESIDE.filter((name) => name !== left)] as const),
+    ['packages and miscellaneous', ['store', 'software']] as const,
+  ])('are not signed while there is anything of it, such as %s', async (_left, taken) => {
+    await makeStripped('manifest.json', ...taken);
+    await expectNothingSigned(cache('import', ...on('site'), device));
+  });
+
+  it('are not signed however the folder is named, by import or by the server', async () => {
+    await makeStripped('manifest.json', 'store', 'software');
+    await symlink(device, join(folder, 'link'));
+    await symlink('.', join(device, 'here'));
+    for (const path of [`${device}/`, `${device}/.`, `${device}/packages/..`, join(folder, 'link')])
+      await expectNothingSigned(cache('import', ...on('site'), path));
+    await expectNothingSigned(cache('import', ...on('site'), join(device, 'here')));
+    await expectNothingSigned(cache('import', ...on('site'), join(device, EVIL), device));
+    await expectNothingSigned(runCache(device, 'import', ...on('site'), '.'));
+    await expectNothingSigned(cache('serve', ...on('site'), '--listen', '127.0.0.1:0', '--import', device));
+    // A FAT disk tells no upper from lower case.
+    await rename(join(device, 'packages'), join(device, 'PACKAGES'));
+    await rm(join(device, 'miscellaneous'), { recursive: true });
+    await expectNothingSigned(cache('import', ...on('site'), device));
+  });
+
+  it('are not signed where a folder for archives is a link to the medium, or has a config.ini', async () => {
+    await makeStripped('manifest.json', 'store', 'software');
+    await symlink('.', join(device, 'software'));
+    await expectNothingSigned(cache('import', ...on('site'), join(device, 'software')));
+    for (const name of ['packages', 'miscellaneous', 'software'])
+      await rm(join(device, name), { recursive: true });
+    await writeFile(join(device, 'config.ini'), '');
+    await expectNothingSigned(cache('import', ...on('site'), device));
+  });
+
+  it('are signed where somebody names them, as the message says', async () => {
+    await makeStripped('manifest.json', 'store', 'software');
+    const message = await expectNothingSigned(cache('import', ...on('site'), device));
+    expect(message).toContain(`cache import ${device}/*.tar.gz`);
+    await expectEnd(0, cache('import', ...on('site'), join(device, EVIL)));
+  });
+
+  it('are not signed by a configuration of the medium, with the key of the site', async () => {
+    await makeStripped('manifest.json', 'store');
+    await rename(join(device, EVIL), join(device, 'software', EVIL));
+    const config = `[store]\npath = ${site('store')}\n[signature]\n`;
+    const key = site('miscellaneous/sign.key');
+    const certificate = `certificate-file = ${site('miscellaneous/sign.crt')}\n`;
+    await writeFile(join(device, 'config.ini'), `${config}private-key-file = ${key}\n${certificate}`);
+    const refused = /device\/config\.ini was found .*sign\.key.* -c /s;
+    for (const path of ['.', 'software', join('software', EVIL)]) {
+      const before = await contentsOf(site(''));
+      const { stdout, stderr } = await expectEnd(2, runCache(device, 'import', path));
+      expect([stdout, stderr]).toEqual(['', expect.stringMatching(refused) as string]);
+      expect(await contentsOf(site(''))).toEqual(before);
+    }
+    // Nor through a link, with and without a configuration.
+    await symlink(key, join(device, 'sign.key'));
+    await symlink(site('miscellaneous/sign.crt'), join(device, 'sign.crt'));
+    await writeFile(join(device, 'config.ini'), config);
+    const linked = await expectEnd(2, runCache(device, 'import', 'software'));
+    expect(linked.stderr).toMatch(refused);
+    await rm(join(device, 'config.ini'));
+    const bare = await expectEnd(2, runCache(device, 'import', 'software'));
+    expect(bare.stderr).toMatch(/sign\.key .*is outside/);
+    // Who names the configuration vouches for it.
+    await writeFile(join(device, 'config.ini'), `${config}private-key-file = ${key}\n${certificate}`);
+    await expectEnd(0, runCache(device, 'import', '-c', 'config.ini', 'software'));
   });
 });
 

@@ -42,7 +42,7 @@ describe('pack', () => {
     expect(await readdir(join(folder, 'medium', 'software'))).toEqual([FILE]);
     const listed = await cache('list', '-c', config, '--json');
     expect(JSON.parse(listed.stdout)).toMatchObject([{ softwareUrl: KVM, key: KEY }]);
-    const again = await cache('import', '-c', config, 'medium');
+    const again = await cache('import', '-c', config, join('medium', 'software'));
     expect(again).toMatchObject({ code: 0, stderr: '1 unchanged\n' });
   });
 

@@ -76,6 +76,16 @@ describe('loadConfig', () => {
     expect(config.store.path).toBe(join(folder, 'conf', 'größer'));
   });
 
+  it('knows whether anybody named the file, or the current folder has it', async () => {
+    const file = await put('config.ini', '');
+    const own = await loadConfig({ env: {}, cwd: folder, systemFile });
+    expect(own).toMatchObject({ file, isOfFolder: true });
+    for (const named of [{ option: 'config.ini', env: {} }, { env: { SHACACHE_CONFIG: file } }])
+      expect(await loadConfig({ ...named, cwd: folder })).toMatchObject({ file, isOfFolder: false });
+    const system = await loadConfig({ env: {}, cwd: join(folder, 'conf'), systemFile: file });
+    expect(system).toMatchObject({ file, isOfFolder: false });
+  });
+
   it('gives the defaults where there is no file', async () => {
     const config = await loadConfig({ env: {}, cwd: folder, systemFile });
     expect(config.file).toBeUndefined();

@@ -27,14 +27,31 @@ const found = async (...paths: readonly string[]) =>
 
 describe('the archives that are meant', () => {
   it('by a folder are its own, in the order of their names', async () => {
-    await put('b.tar.xz', 'a.tar.gz', 'c.tgz', 'd.tar.bz2', 'e.tar', 'deeper/f.tar.gz', 'software/g.tar.gz');
+    await put('b.tar.xz', 'a.tar.gz', 'c.tgz', 'd.tar.bz2', 'e.tar', 'deeper/f.tar.gz', 'older/g.tar.gz');
     expect(await found('')).toEqual(['a.tar.gz', 'b.tar.xz', 'c.tgz', 'd.tar.bz2', 'e.tar']);
     expect((await findArchives([folder]))[0]).toMatchObject({ path: join(folder, 'a.tar.gz'), size: 8 });
   });
 
-  it('by a medium are those of its software folder', async () => {
-    await put('software/a.tar.gz', 'packages/b.deb', 'miscellaneous/sign.key', 'config.ini');
-    expect(await found('')).toEqual(['software/a.tar.gz']);
+  it.each([
+    ...['store/store.json', 'software/a.tar.gz', 'packages/b.deb', 'miscellaneous/sign.key', 'Packages/x'],
+    ...['config.ini', 'manifest.json', 'export-unfinished.json'],
+  ])(
+    'by a folder that has something of a medium, such as %s, are none: nobody has signed for them',
+    async (name) => {
+      await put('a.tar.gz', name);
+      await expectCacheError(found(''), 'invalid-medium', /has no manifest\.json: nobody has signed/);
+      await expectCacheError(found('a.tar.gz', ''), 'invalid-medium', /does not import archives/);
+      expect(await found('a.tar.gz')).toEqual(['a.tar.gz']);
+    },
+  );
+
+  it('by a link to what may be a medium are none', async () => {
+    await put('medium/packages/a.tar.gz', 'medium/b.tar.gz');
+    await symlink('medium', join(folder, 'link'));
+    await symlink('.', join(folder, 'medium', 'software'));
+    await expectCacheError(found('link'), 'invalid-medium');
+    await expectCacheError(found('medium/software'), 'invalid-medium');
+    expect(await found('medium/packages')).toEqual(['medium/packages/a.tar.gz']);
   });
 
   it('are no companions of archives, no hidden files and no folders', async () => {
@@ -62,8 +79,6 @@ describe('the archives that are meant', () => {
   });
 
   it('by an empty folder are none', async () => {
-    expect(await found('')).toEqual([]);
-    await mkdir(join(folder, 'software'));
     expect(await found('')).toEqual([]);
   });
 

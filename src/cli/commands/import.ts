@@ -2,7 +2,7 @@ import { CacheError } from '../../cache/errors.ts';
 import { parseOs } from '../../cache/platform.ts';
 import { parseSoftwareRoot } from '../../cache/software-root.ts';
 import type { Config } from '../../config/config.ts';
-import { findArchives } from '../../operations/find-archives.ts';
+import { findArchives, MixedFolder, type ArchiveFile } from '../../operations/find-archives.ts';
 import { importArchives, type ImportResult } from '../../operations/import-archives.ts';
 import { isMedium } from '../../operations/medium/open-medium.ts';
 import type { MediumImportResult } from '../../operations/medium/import-medium.ts';
@@ -12,7 +12,7 @@ import { openImportTarget } from '../import-target.ts';
 import { hintAtMedium } from '../medium-hint.ts';
 import { printMediumResults, runMediumImport } from '../medium-import.ts';
 import { parseOption } from '../parse-option.ts';
-import { refuseUnsignedMedium } from '../unsigned-medium.ts';
+import { adviseOnMixedFolder } from '../unsigned-medium.ts';
 import { printResults } from '../release-results.ts';
 import { readConfig } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
@@ -24,7 +24,6 @@ export interface ImportOptions extends CommonOptions {
   readonly multiarch?: string;
   readonly softwareRoot?: string;
   readonly dryRun?: boolean;
-  readonly quick?: boolean;
   readonly recheck?: boolean;
   readonly acceptOlder?: boolean;
   readonly json?: boolean;
@@ -63,14 +62,18 @@ export async function runImport(
   terminal: Terminal,
   imported: Imported = { media: [], archives: [] },
 ): Promise<Imported> {
-  for (const path of paths) await refuseUnsignedMedium(path, config);
+  const media: string[] = [];
   const others: string[] = [];
-  for (const path of paths) {
-    if (await isMedium(path))
-      imported.media.push(...(await runMediumImport(path, config, options, terminal)));
-    else others.push(path);
+  for (const path of paths) ((await isMedium(path)) ? media : others).push(path);
+  // A path that is refused is told before anything is done.
+  const archives = await findArchives(others).catch(async (error: unknown) => {
+    throw error instanceof MixedFolder ? await adviseOnMixedFolder(error, config) : error;
+  });
+  for (const path of media) {
+    for (const result of await runMediumImport(path, config, options, terminal)) imported.media.push(result);
   }
-  if (others.length > 0) await runArchiveImport(others, config, options, terminal, imported.archives);
+  if (others.length > 0)
+    await runArchiveImport(archives, others, config, options, terminal, imported.archives);
   return imported;
 }
 
@@ -80,6 +83,7 @@ export function printImported({ media, archives }: Imported, terminal: Terminal)
 }
 
 async function runArchiveImport(
+  archives: readonly ArchiveFile[],
   paths: readonly string[],
   config: Config,
   {
@@ -88,7 +92,6 @@ async function runArchiveImport(
     multiarch,
     softwareRoot: root,
     dryRun = false,
-    quick = false,
     recheck = false,
     quiet = false,
   }: ImportOptions,
@@ -98,7 +101,6 @@ async function runArchiveImport(
   const softwareRoot =
     root === undefined ? undefined : parseOption('--software-root', () => parseSoftwareRoot(root));
   const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
-  const archives = await findArchives(paths);
   if (url !== undefined && archives.length !== 1) {
     throw new CacheError(
       'usage',
@@ -119,7 +121,6 @@ async function runArchiveImport(
       os: system,
       multiarch,
       softwareRoot,
-      quick,
       recheck,
       software: config.software,
       ...(dryRun || archives.length === 0 ? {} : { target: await openImportTarget(config, terminal) }),
