@@ -1,6 +1,6 @@
 import type { BenchCase } from './bench-case.ts';
 import { https, manyClients, oneClient, oneClientDrain, ranges } from './cases/downloads.ts';
-import { imports, importsAgain, quickImports } from './cases/imports.ts';
+import { imports, importsAgain } from './cases/imports.ts';
 import { manyEntries } from './cases/many-entries.ts';
 import { pack } from './cases/pack.ts';
 import { slowClients } from './cases/slow-clients.ts';
@@ -12,5 +12,5 @@ import { uploads } from './cases/upload.ts';
 export const CASES: readonly BenchCase[] = [
   ...[oneClient, oneClientDrain, manyClients, slowClients, ranges, https],
   ...[lookups, head, notModifiedLookups, notModifiedBlobs, manyEntries],
-  ...[uploads, imports, quickImports, importsAgain, pack, commandStart],
+  ...[uploads, imports, importsAgain, pack, commandStart],
 ];

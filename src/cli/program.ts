@@ -101,7 +101,6 @@ export function createProgram(): Command {
       'machine it was built for, such as x86_64-linux-gnu (default: told by the programs inside)',
     )
     .option('--software-root <folder>', `where it was built and must be unpacked (default: ${SOFTWARE_ROOT})`)
-    .option('--quick', 'look into the archives only until URL and platform are known: damage may stay unseen')
     .option('--recheck', 'read archives again that were imported before and have not changed since')
     .option('--accept-older', 'take a medium although a newer one of the same origin was imported')
     .option('-n, --dry-run', 'check everything and write nothing')

@@ -6,18 +6,13 @@ import { isIntact } from '../cache/directory.ts';
 import { CacheError } from '../cache/errors.ts';
 import { createArchiveInspector, type ArchiveContents } from '../release/archive-inspection.ts';
 import { parseArchiveName } from '../release/archive-name.ts';
-import type { ReleaseGlimpse } from '../release/release-contents.ts';
+import type { ReleaseContents, ReleaseGlimpse } from '../release/release-contents.ts';
 import { fileNameOf, type ArchiveFile } from './find-archives.ts';
 import { hashOnly } from './hash-only.ts';
 import type { ImportRecords } from './import-records.ts';
 import { readFilePieces } from './read-file.ts';
 import { addReleaseEntry, type EntryTarget } from './release-entry.ts';
-import {
-  identifyRelease,
-  isIdentified,
-  type ReleaseIdentity,
-  type StatedIdentity,
-} from './release-identity.ts';
+import { identifyRelease, type ReleaseIdentity, type StatedIdentity } from './release-identity.ts';
 
 export interface ImportOptions extends StatedIdentity {
   /** Where the releases were built and must be unpacked; see `EntryOrigin`. */
@@ -26,8 +21,6 @@ export interface ImportOptions extends StatedIdentity {
   readonly target?: ImportTarget;
   /** Reads archives that were imported before, too. */
   readonly recheck?: boolean;
-  /** Looks into an archive only until its URL and platform are known; its digest is still that of all its bytes. */
-  readonly quick?: boolean;
   /** Bytes that were read since the last call. */
   readonly onProgress?: (archive: ArchiveFile, bytes: number) => void;
   readonly now?: () => Date;
@@ -142,12 +135,12 @@ async function checkArchive(
 
 /** Everything that decides on the outcome: when all of it is as before, the outcome is, too. */
 function fingerprintOf(archive: ArchiveFile, file: string, options: ImportOptions): readonly unknown[] {
-  const { url, os, multiarch, software, softwareRoot, quick = false, target } = options;
+  const { url, os, multiarch, software, softwareRoot, target } = options;
   const { name, base } = parseArchiveName(file);
   return [
     ...[resolve(archive.path), archive.size, archive.modified],
     ...[url ?? null, os ?? null, multiarch ?? null, software.get(name) ?? null, software.get(base) ?? null],
-    ...[softwareRoot ?? null, quick, target?.signer.certificate ?? null],
+    ...[softwareRoot ?? null, target?.signer.certificate ?? null],
     target?.trusted.certificates.map(({ fingerprint512 }) => fingerprint512) ?? null,
   ];
 }
@@ -205,25 +198,18 @@ async function finishImport(
   }
 }
 
-/** One pass over the archive's bytes: hashed, written, decompressed and walked. */
+/** One pass over all of the archive's bytes: hashed, written, decompressed and walked. What is signed was read whole. */
 async function readOnce(
   archive: ArchiveFile,
   writer: Pick<BlobWriter, 'write'>,
   options: ImportOptions,
-): Promise<ReleaseGlimpse & { readonly warnings: readonly string[] }> {
-  const name = parseArchiveName(fileNameOf(archive));
+): Promise<ReleaseContents & { readonly warnings: readonly string[] }> {
   const inspector = createArchiveInspector();
-  let glimpse: ReleaseGlimpse | undefined;
   try {
     for await (const piece of readFilePieces(archive.path)) {
-      await Promise.all([glimpse === undefined ? inspector.write(piece) : undefined, writer.write([piece])]);
+      await Promise.all([inspector.write(piece), writer.write([piece])]);
       options.onProgress?.(archive, piece.byteLength);
-      if (options.quick && glimpse === undefined && isIdentified(inspector.glimpse(), name, options)) {
-        glimpse = inspector.glimpse();
-        inspector.abort();
-      }
     }
-    if (glimpse !== undefined) return { ...glimpse, warnings: [] };
     const contents = await inspector.end();
     return { ...contents, warnings: warningsOf(contents) };
   } finally {

@@ -20,17 +20,6 @@ export interface ReleaseIdentity {
   readonly platform: Platform;
 }
 
-/** Whether nothing more has to be known of an archive to identify it, be it right or wrong. */
-export function isIdentified(contents: ReleaseGlimpse, name: ArchiveName, stated: StatedIdentity): boolean {
-  const url =
-    stated.url ?? stated.software.get(name.name) ?? stated.software.get(name.base) ?? contents.softwareUrl;
-  return (
-    contents.folder !== undefined &&
-    url !== undefined &&
-    (stated.multiarch ?? contents.multiarch) !== undefined
-  );
-}
-
 /** @throws CacheError `invalid-archive` when something stays unknown, or the archive contradicts what was said */
 export function identifyRelease(
   contents: ReleaseGlimpse,

@@ -98,6 +98,8 @@ describe('wrong usage ends with 2', () => {
     [['list', '--frobnicate'], /unknown option/],
     [['list', 'more'], /too many arguments/],
     [['import'], /missing required argument 'path'/],
+    // What is signed has been read whole.
+    [['import', '--quick', '.'], /unknown option '--quick'/],
     [['init'], /missing required argument 'dir'/],
     [['lookup'], /missing required argument/],
     [['import', 'none.tar.gz'], /none\.tar\.gz: no such file or folder; is the medium mounted\?/],
@@ -610,7 +612,8 @@ describe('a medium with a key of its own', () => {
     const whole = await cache('import', 'medium');
     expect([whole.code, whole.stdout]).toEqual([1, '']);
     expect(whole.stderr).toContain(`It has a configuration of its own; to use that: -c ${config}`);
-    const own = await cache('import', '-c', 'medium/config.ini', 'medium');
+    const own = await cache('import', '-c', 'medium/config.ini', join('medium', 'software'));
+    expect(own).toMatchObject({ code: 0 });
     expect(own.stderr).not.toContain('is not used');
   });
 

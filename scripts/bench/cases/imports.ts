@@ -1,8 +1,7 @@
 import { rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { LeftOut, type BenchCase, type Contender } from '../bench-case.ts';
+import type { BenchCase, Contender } from '../bench-case.ts';
 import type { Archive } from '../data/medium.ts';
 import { execute } from '../process/execute.ts';
 import { medianOf } from '../result.ts';
@@ -31,37 +30,9 @@ export const imports: BenchCase = {
       },
     };
     return {
-      contenders: [importing.fresh([]), byHand],
+      contenders: [importing.fresh(), byHand],
       rows: [
         { label: 'time', figure: 'time', unit: 's', target: { of: 'ratio', is: 'at most', value: 0.5 } },
-      ],
-      warmUp: false,
-      end: importing.end,
-    };
-  },
-};
-
-export const quickImports: BenchCase = {
-  name: 'import-quick',
-  summary: 'the same with --quick, against openssl dgst -sha512 on as many cores',
-  needs: ['tar', 'openssl'],
-  async prepare(bench) {
-    const { stdout } = await execute(process.execPath, [PROGRAM, 'import', '--help'], bench);
-    if (!stdout.includes('--quick')) throw new LeftOut('not there yet: cache import has no --quick');
-    const archives = await bench.archives();
-    const importing = await createImporting(bench, archives);
-    const hashing: Contender = {
-      name: 'openssl dgst -sha512',
-      async run() {
-        const begin = performance.now();
-        await onAllCores(archives, ({ path }) => execute('openssl', ['dgst', '-sha512', path], bench));
-        return { figures: { time: (performance.now() - begin) / 1000 } };
-      },
-    };
-    return {
-      contenders: [importing.fresh(['--quick']), hashing],
-      rows: [
-        { label: 'time', figure: 'time', unit: 's', target: { of: 'ratio', is: 'at most', value: 1.15 } },
       ],
       warmUp: false,
       end: importing.end,
@@ -77,7 +48,7 @@ export const importsAgain: BenchCase = {
   async prepare(bench) {
     const archives = await bench.archives();
     const importing = await createImporting(bench, archives);
-    await importing.run([], 'imported');
+    await importing.run('imported');
     const ours: Contender = {
       name: 'ours',
       async run() {
@@ -87,7 +58,7 @@ export const importsAgain: BenchCase = {
         for (let repeat = 0; repeat < REPEATS; repeat++) {
           const { seconds: start } = await execute(process.execPath, [PROGRAM, '--version'], bench);
           starts.push(start * 1000);
-          const seconds = await importing.run([], 'unchanged');
+          const seconds = await importing.run('unchanged');
           whole.push(seconds * 1000);
           beyond.push((seconds - start) * 1000);
         }
@@ -113,9 +84,9 @@ export const importsAgain: BenchCase = {
 
 interface Importing {
   /** Imports into the store as it is. @returns seconds of the whole process; throws unless every archive ends so */
-  readonly run: (options: readonly string[], expected: 'imported' | 'unchanged') => Promise<number>;
+  readonly run: (expected: 'imported' | 'unchanged') => Promise<number>;
   /** Ours, into a new store each time; `time` in seconds. */
-  readonly fresh: (options: readonly string[]) => Contender;
+  readonly fresh: () => Contender;
   /** Removes the store. */
   readonly end: () => Promise<void>;
 }
@@ -129,8 +100,8 @@ async function createImporting(bench: Workbench, archives: readonly Archive[]): 
   const medium = dirname(archives[0]?.path ?? '');
   const end = () => rm(store, { recursive: true, force: true });
 
-  const run: Importing['run'] = async (options, expected) => {
-    const args = [PROGRAM, 'import', '-q', '--json', '-c', config, ...options, medium];
+  const run: Importing['run'] = async (expected) => {
+    const args = [PROGRAM, 'import', '-q', '--json', '-c', config, medium];
     const { stdout, seconds } = await execute(process.execPath, args, { signal, limitSeconds: 300 });
     const results = outcomes.parse(JSON.parse(stdout));
     const odd = results.find(({ outcome }) => outcome !== expected);
@@ -143,22 +114,13 @@ async function createImporting(bench: Workbench, archives: readonly Archive[]): 
 
   return {
     run,
-    fresh: (options) => ({
+    fresh: () => ({
       name: 'ours',
       async run() {
         await end();
-        return { figures: { time: await run(options, 'imported') } };
+        return { figures: { time: await run('imported') } };
       },
     }),
     end,
   };
-}
-
-/** Handles all items, as many at a time as there are cores. */
-async function onAllCores<T>(items: readonly T[], handle: (item: T) => Promise<unknown>): Promise<void> {
-  const waiting = [...items];
-  const worker = async (): Promise<void> => {
-    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await handle(item);
-  };
-  await Promise.all(Array.from({ length: availableParallelism() }, worker));
 }
