@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import { CacheError, systemCode } from '../cache/errors.ts';
 
 export interface LdapServerOptions {
@@ -8,8 +8,10 @@ export interface LdapServerOptions {
   readonly url: string;
   /** Only with `ldap://`. */
   readonly startTls: boolean;
-  /** PEM certificates that the server's must be signed by; undefined: those that the system trusts. */
+  /** PEM certificates that the server's must be signed by; undefined: those that the machine knows. */
   readonly caFile: string | undefined;
+  /** Those, in PEM; what Node knows unless told. */
+  readonly knownAuthorities?: readonly string[];
 }
 
 /** Where an LDAP server is, and how it is talked to. */
@@ -21,16 +23,21 @@ export interface LdapServer {
 }
 
 /** @throws CacheError `config` when the CA file can't be read or holds no certificate */
-export async function openLdapServer({ url, startTls, caFile }: LdapServerOptions): Promise<LdapServer> {
+export async function openLdapServer({
+  url,
+  startTls,
+  caFile,
+  knownAuthorities,
+}: LdapServerOptions): Promise<LdapServer> {
   const { protocol, hostname, port } = new URL(url);
   const isTls = protocol === 'ldaps:';
   const security = isTls ? 'tls' : startTls ? 'start-tls' : 'none';
-  const ca = security === 'none' ? [] : caFile === undefined ? await systemCa() : await readCa(caFile);
+  const ca = security === 'none' || caFile === undefined ? knownAuthorities : await readCa(caFile);
   return {
     host: hostname.replace(/^\[|\]$/g, ''),
     port: port === '' ? (isTls ? 636 : 389) : Number(port),
     security,
-    secureContext: createSecureContext({ ca, minVersion: 'TLSv1.2' }),
+    secureContext: createSecureContext({ ...(ca && { ca: [...ca] }), minVersion: 'TLSv1.2' }),
   };
 }
 
@@ -49,17 +56,4 @@ async function readCa(file: string): Promise<string[]> {
       cause: error,
     });
   }
-}
-
-/** Debian and its like; Red Hat and its like. */
-const SYSTEM_CA_FILES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'];
-
-/** Node brings a list of its own, in which a site's CA can't be; where the system has one, that counts. */
-async function systemCa(): Promise<string[]> {
-  for (const file of SYSTEM_CA_FILES) {
-    const text = await readFile(file, 'latin1').catch(() => '');
-    const certificates = text.match(CERTIFICATE);
-    if (certificates !== null) return certificates;
-  }
-  return [...rootCertificates];
 }

@@ -1,6 +1,7 @@
 import type { CacheError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
 import type { AccessControl } from '../http/access-control.ts';
+import { readKnownAuthorities } from '../operations/known-authorities.ts';
 
 /**
  * `[access]`, ready to be asked.
@@ -17,7 +18,11 @@ export async function createAccess(
   }
   // Most sites have no users: they don't wait for the libraries that know passwords and LDAP.
   const { createAuthenticator } = await import('../access/authenticator.ts');
-  const authenticator = await createAuthenticator(access, { report });
+  const knownAuthorities = ldap === undefined ? [] : await readKnownAuthorities(process.env);
+  const authenticator = await createAuthenticator(
+    { ...access, ldap: ldap && { ...ldap, knownAuthorities } },
+    { report },
+  );
   return {
     anonymous: authenticator.anonymous,
     ...(authenticator.acceptsPasswords

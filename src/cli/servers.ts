@@ -1,6 +1,7 @@
 import { CacheError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
 import { readIfThere } from '../operations/files.ts';
+import { readKnownAuthorities } from '../operations/known-authorities.ts';
 import { readCaFile } from '../operations/tls-certificate.ts';
 import type { Patience } from '../upstream/attempts.ts';
 import { createUpstream, type Upstream } from '../upstream/client.ts';
@@ -73,10 +74,13 @@ async function open(
   { ca, ...options }: ServerOptions,
 ): Promise<Upstream> {
   const needsCa = Object.values(urls).some(isTls);
-  return createUpstream(urls, { ...options, ...(needsCa ? { ca: await readCas(config, ca) } : {}) });
+  return createUpstream(urls, {
+    ...{ ...options, environment: process.env },
+    ...(needsCa ? { ca: await readCas(config, ca) } : {}),
+  });
 }
 
-/** Certificates that count beside those that Node knows: those that are given, and that of the site's own server. */
+/** Certificates that count: those that the machine knows, those that are given, and that of the site's own server. */
 async function readCas(config: Config, option: string | undefined): Promise<readonly string[]> {
   const { upstream } = config;
   const own = tlsFilesOf(config)?.certificateFile;
@@ -85,5 +89,6 @@ async function readCas(config: Config, option: string | undefined): Promise<read
     upstream?.caFile === undefined ? undefined : await readCaFile(upstream.caFile, '[upstream] ca-file'),
     own === undefined ? undefined : await readIfThere(own),
   ];
-  return pems.filter((pem) => pem !== undefined);
+  const known = await readKnownAuthorities(process.env);
+  return [...known, ...pems.filter((pem) => pem !== undefined)];
 }

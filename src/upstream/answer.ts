@@ -4,6 +4,7 @@ import { CacheError } from '../cache/errors.ts';
 import { PassingFault } from './attempts.ts';
 import { faultOfConnection } from './connection-fault.ts';
 import type { Endpoint } from './endpoint.ts';
+import { throughProxy, wantedByProxy } from './proxy.ts';
 
 /** Enough of a refusal's text to understand it. */
 const REASON_SIZE_LIMIT = 4096;
@@ -18,7 +19,7 @@ export async function* bytesOf(response: IncomingMessage, url: string): AsyncGen
   try {
     yield* response as AsyncIterable<Uint8Array>;
   } catch (error) {
-    throw faultOfConnection(error, url, { hasAnswered: true });
+    throw faultOfConnection(error, url, { hasAnswered: true, proxy: undefined });
   }
 }
 
@@ -48,11 +49,16 @@ export function dropAnswer(response: IncomingMessage): void {
 /** What an answer with a status that isn't wanted means, as an error to be thrown. */
 export async function faultOfAnswer(
   response: IncomingMessage,
-  { hasUser }: Endpoint,
+  { hasUser, proxy }: Endpoint,
   url: string,
 ): Promise<CacheError> {
   const { statusCode = 0, statusMessage = '', headers } = response;
-  const answer = `${url}: answered ${[statusCode, statusMessage].join(' ').trim()}`;
+  const said = `${url}: answered ${[statusCode, statusMessage].join(' ').trim()}`;
+  if (statusCode === 407 && proxy !== undefined) {
+    dropAnswer(response);
+    return new CacheError('unavailable', said + wantedByProxy(proxy));
+  }
+  const answer = said + throughProxy(proxy);
   if (statusCode >= 300 && statusCode < 400) {
     dropAnswer(response);
     const place = headers.location === undefined ? '' : ` to ${quoteBriefly(headers.location)}`;

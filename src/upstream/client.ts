@@ -7,6 +7,7 @@ import { PATIENT, persist, type Patience } from './attempts.ts';
 import { lengthOf, openBlob, type BlobDownload } from './blob-download.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
 import { listKeys } from './key-list.ts';
+import type { Environment } from './proxy.ts';
 import { putBlob, putEntry } from './uploads.ts';
 
 /** Another ShaCache and ShaDir, over HTTP. Faults of the other side are CacheError `unavailable`. */
@@ -39,8 +40,10 @@ export interface UpstreamUrls {
 }
 
 export interface UpstreamOptions {
-  /** Certificates in PEM that sign the server's, beside those that Node knows. */
+  /** Certificates in PEM of those who may sign the server's; those that Node knows unless told. */
   readonly ca?: readonly string[];
+  /** Where proxies are named (see `proxyFor`); none is asked unless told. */
+  readonly environment?: Environment;
   readonly patience?: Patience;
   /** Longest wait for something to move, in milliseconds. */
   readonly idleLimit?: number;
@@ -53,10 +56,10 @@ const LIST_SIZE_LIMIT = 64 * 1024 * 1024;
 
 export function createUpstream(
   urls: UpstreamUrls,
-  { ca = [], patience = PATIENT, idleLimit = IDLE_LIMIT_MS }: UpstreamOptions = {},
+  { ca = [], environment = {}, patience = PATIENT, idleLimit = IDLE_LIMIT_MS }: UpstreamOptions = {},
 ): Upstream {
-  const directory = createEndpoint(urls.directory, { ca, idleLimit });
-  const blobs = createEndpoint(urls.blobs, { ca, idleLimit });
+  const directory = createEndpoint(urls.directory, { ca, environment, idleLimit });
+  const blobs = createEndpoint(urls.blobs, { ca, environment, idleLimit });
   return {
     name: directory.url,
     entries: (key) => persist(patience, () => fetchEntries(directory, key)),

@@ -1,5 +1,6 @@
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { PassingFault } from './attempts.ts';
+import { throughProxy, type Proxy } from './proxy.ts';
 
 /** The other side, or the way to it, was there and broke off. */
 const LOST = new Set([
@@ -21,12 +22,20 @@ const CERTIFICATE = /SELF_SIGNED|ISSUER|LEAF_SIGNATURE|CERT_/;
 export function faultOfConnection(
   error: unknown,
   url: string,
-  { hasAnswered }: { readonly hasAnswered: boolean },
+  { hasAnswered, proxy }: { readonly hasAnswered: boolean; readonly proxy: Proxy | undefined },
 ): Error {
   const code = systemCode(error);
   if (code === undefined) return error instanceof Error ? error : new Error(String(error));
   if (LOST.has(code) || (hasAnswered && ABSENT.has(code)))
-    return new PassingFault(`${url}: the connection was lost (${code})`, { cause: error });
+    return new PassingFault(`${url}: the connection was lost (${code})${throughProxy(proxy)}`, {
+      cause: error,
+    });
+  if (proxy !== undefined && ABSENT.has(code)) {
+    const { name, variable } = proxy;
+    const what = `${url}: the proxy ${name} (${variable}) can't be reached (${code})`;
+    const advice = `correct ${variable}, or name the host in NO_PROXY`;
+    return new CacheError('unavailable', `${what}; ${advice}`, { cause: error });
+  }
   return new CacheError('unavailable', `${url}: can't be reached (${code})${adviceOn(code)}`, {
     cause: error,
   });

@@ -1,11 +1,12 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { rootCertificates } from 'node:tls';
 import { urlToHttpOptions } from 'node:url';
 import { systemCode } from '../cache/errors.ts';
 import { PassingFault } from './attempts.ts';
 import { faultOfConnection } from './connection-fault.ts';
+import { proxyFor, throughProxy, type Environment, type Proxy } from './proxy.ts';
 import { sendBody } from './send-body.ts';
+import { TunnelAgent } from './tunnel.ts';
 
 /** A service of another cache, below one URL. */
 export interface Endpoint {
@@ -13,6 +14,8 @@ export interface Endpoint {
   readonly url: string;
   /** Whether the URL has a user name. */
   readonly hasUser: boolean;
+  /** Who is asked in its place. */
+  readonly proxy: Proxy | undefined;
   /**
    * Sends a request for a path below the URL, such as `/<key>`, and waits for the head of the answer.
    * @throws CacheError `unavailable`; a `PassingFault` where trying again may help
@@ -27,31 +30,46 @@ export interface EndpointRequest {
 }
 
 export interface EndpointOptions {
-  /** Certificates in PEM that sign the server's, beside those that Node knows. */
+  /** Certificates in PEM of those who may sign the server's; where there are none, those that Node knows. */
   readonly ca: readonly string[];
+  /** Names proxies: see `proxyFor`. */
+  readonly environment: Environment;
   /** Longest wait for something to move, in milliseconds. */
   readonly idleLimit: number;
 }
 
-/** @param base URL without `/` at its end; user name and password in it are sent as HTTP Basic (RFC 7617) */
-export function createEndpoint(base: string, { ca, idleLimit }: EndpointOptions): Endpoint {
+/**
+ * @param base URL without `/` at its end; user name and password in it are sent as HTTP Basic (RFC 7617)
+ * @throws CacheError `config`: a proxy that can't be used
+ */
+export function createEndpoint(base: string, options: EndpointOptions): Endpoint {
+  const { ca, idleLimit, environment } = options;
   const parsed = new URL(base);
   const { auth, hostname, port } = urlToHttpOptions(parsed);
   const isTls = parsed.protocol === 'https:';
   const url = withoutPassword(base);
+  const proxy = proxyFor(parsed, environment);
+  // Over https:// the proxy makes a tunnel; over http:// it is told the whole URL (RFC 9112, 3.2.2).
+  const isForwarded = proxy !== undefined && !isTls;
+  const tls = { keepAlive: true, ...(ca.length === 0 ? {} : { ca: [...ca] }) };
   const fixed = {
-    ...{ hostname, port, timeout: idleLimit },
-    ...(auth === undefined ? {} : { auth }),
-    agent: isTls
-      ? new HttpsAgent({ keepAlive: true, ...(ca.length === 0 ? {} : { ca: [...rootCertificates, ...ca] }) })
-      : new HttpAgent({ keepAlive: true }),
+    ...(isForwarded ? { hostname: proxy.hostname, port: proxy.port } : { hostname, port }),
+    ...{ timeout: idleLimit, ...(auth !== undefined && { auth }) },
+    agent: !isTls
+      ? new HttpAgent({ keepAlive: true })
+      : proxy === undefined
+        ? new HttpsAgent(tls)
+        : new TunnelAgent({ ...tls, url, proxy, idleLimit }),
   };
-  const folder = parsed.pathname.replace(/\/+$/, '');
+  const forwarded = isForwarded
+    ? { Host: parsed.host, ...(proxy.authorization && { 'Proxy-Authorization': proxy.authorization }) }
+    : {};
+  const folder = (isForwarded ? parsed.origin : '') + parsed.pathname.replace(/\/+$/, '');
   let hasAnswered = false;
 
   const send: Endpoint['send'] = (method, path, { headers = {}, body } = {}) =>
     new Promise((resolve, reject) => {
-      const options = { ...fixed, method, headers, path: folder + path };
+      const options = { ...fixed, method, headers: { ...forwarded, ...headers }, path: folder + path };
       const request = isTls ? httpsRequest(options) : httpRequest(options);
       let answer: IncomingMessage | undefined;
       request
@@ -62,20 +80,22 @@ export function createEndpoint(base: string, { ca, idleLimit }: EndpointOptions)
         })
         .on('timeout', () => {
           const what = answer === undefined ? 'no answer' : 'nothing more';
-          const fault = new PassingFault(`${url}${path}: ${what} came within ${idleLimit / 1000} s`);
+          const fault = new PassingFault(
+            `${url}${path}: ${what} came within ${idleLimit / 1000} s${throughProxy(proxy)}`,
+          );
           (answer ?? request).destroy(fault);
         })
         .on('error', (error) => {
           // The other side may close a connection that is kept just when it is used again.
           const isStale = request.reusedSocket && answer === undefined && systemCode(error) === 'ECONNRESET';
           if (isStale && !isPieces(body)) resolve(send(method, path, { headers, ...(body && { body }) }));
-          else reject(faultOfConnection(error, url + path, { hasAnswered }));
+          else reject(faultOfConnection(error, url + path, { hasAnswered, proxy }));
         });
       if (isPieces(body)) sendBody(request, body);
       else request.end(body);
     });
 
-  return { url, hasUser: auth !== undefined, send };
+  return { url, hasUser: auth !== undefined, proxy, send };
 }
 
 function isPieces(body: EndpointRequest['body']): body is AsyncIterable<Uint8Array> {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { CacheError } from '../../src/cache/errors.ts';
 import { createLdapPeople, type LdapOptions } from '../../src/access/ldap.ts';
@@ -222,6 +223,12 @@ describe.skipIf(!isInstalled)('people of a real slapd', () => {
       });
       expect(await people.verify('bob', 'pw of bob')).toEqual({ role: 'upload' });
       expect(await people.verify('bob', 'wrong')).toBeUndefined();
+    });
+
+    it('are known when the machine knows the CA', async () => {
+      const knownAuthorities = [await readFile(slapd.certificates.ca, 'utf8')];
+      const people = await openPeople({ url: url('localhost'), startTls, knownAuthorities });
+      expect(await people.verify('bob', 'pw of bob')).toBeDefined();
     });
 
     it.each([

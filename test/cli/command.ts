@@ -14,10 +14,15 @@ export interface CommandResult {
 /** Nothing of the person's own configuration reaches a test. */
 export const ENVIRONMENT = { ...process.env, SHACACHE_CONFIG: '', NO_COLOR: '1' };
 
-export function startCache(cwd: string, args: readonly string[]): ChildProcess {
+/** @param variables beside those of the environment */
+export function startCache(
+  cwd: string,
+  args: readonly string[],
+  variables: NodeJS.ProcessEnv = {},
+): ChildProcess {
   const child = spawn(process.execPath, [CACHE, ...args], {
     cwd,
-    env: ENVIRONMENT,
+    env: { ...ENVIRONMENT, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => {
