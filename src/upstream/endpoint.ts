@@ -5,6 +5,7 @@ import { systemCode } from '../cache/errors.ts';
 import { PassingFault } from './attempts.ts';
 import { faultOfConnection } from './connection-fault.ts';
 import { proxyFor, throughProxy, type Environment, type Proxy } from './proxy.ts';
+import { watchChain } from './certificate-chain.ts';
 import { sendBody } from './send-body.ts';
 import { TunnelAgent } from './tunnel.ts';
 
@@ -71,6 +72,7 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
     new Promise((resolve, reject) => {
       const options = { ...fixed, method, headers: { ...forwarded, ...headers }, path: folder + path };
       const request = isTls ? httpsRequest(options) : httpRequest(options);
+      const chain = watchChain(request);
       let answer: IncomingMessage | undefined;
       request
         .once('response', (response) => {
@@ -89,7 +91,7 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
           // The other side may close a connection that is kept just when it is used again.
           const isStale = request.reusedSocket && answer === undefined && systemCode(error) === 'ECONNRESET';
           if (isStale && !isPieces(body)) resolve(send(method, path, { headers, ...(body && { body }) }));
-          else reject(faultOfConnection(error, url + path, { hasAnswered, proxy }));
+          else reject(faultOfConnection(error, url + path, { hasAnswered, proxy, chain: chain() }));
         });
       if (isPieces(body)) sendBody(request, body);
       else request.end(body);

@@ -383,12 +383,14 @@ describe('an upstream of another kind', () => {
     await configure(urls);
     const unknown = await cache('fetch', RAPID_CDN, ...OS);
     expect(unknown.stderr).toMatch(
-      /certificate is signed by nobody known; .* with --ca FILE or \[upstream\] ca-file/,
+      /signed its certificate itself, and it is not among those known here; .* with --ca FILE or \[upstream\] ca-file/,
     );
     expect(unknown.code).toBe(3);
     await addRelease(await makeStore(join(folder, 'filled')), signer, { content: CONTENT });
     const refused = await cache('sync', 'filled', base);
-    expect(refused.stderr).toMatch(/^cache: can't copy to https:.*certificate is signed by nobody known/);
+    expect(refused.stderr).toMatch(
+      /^cache: can't copy to https:.*signed its certificate itself, and it is not among those known/,
+    );
     expect([refused.code, refused.stdout]).toEqual([3, '']);
     const ca = join(at, 'server.crt');
     const asked = await cache('lookup', RAPID_CDN, '--server', base, '--ca', ca);

@@ -235,7 +235,7 @@ describe.skipIf(lacks('openssl'))('a server with TLS', () => {
     await expectCacheError(
       upstreamOf(upstream.url).entries(KEY),
       'unavailable',
-      /its certificate is signed by nobody known; .*--ca FILE or \[upstream\] ca-file$/,
+      /the certificate of "CN=site-ca" is neither known here nor sent .* with --ca FILE or \[upstream\] ca-file;/,
     );
     expect(await upstreamOf(upstream.url, { ca: [ca.certificate] }).entries(KEY)).toEqual([]);
     await expectCacheError(
