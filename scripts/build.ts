@@ -1,5 +1,10 @@
-import { chmod } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { rolldown, type OutputOptions } from 'rolldown';
+
+const DIST = 'dist';
+const MADE = 'dist.new';
+const OLD = 'dist.old';
 
 /**
  * Makes dist/: the program as a few files, because to find, read and join the two hundred of src/ and the packages takes
@@ -12,18 +17,25 @@ const program = await rolldown({
   transform: { target: 'node20.18' },
 });
 const output: OutputOptions = {
-  dir: 'dist',
+  dir: MADE,
   // All of ours in one folder, as deep as src/cli/: ../../package.json is the same from both.
   entryFileNames: 'cli/[name].js',
   chunkFileNames: 'cli/[name].js',
   codeSplitting: { groups: [{ debugName: 'package', name: packageOf }] },
   sourcemap: true,
+  cleanDir: true,
 };
-// First in memory: `cleanDir` empties the folder even when nothing comes after.
-await program.generate(output);
-await program.write({ ...output, cleanDir: true });
+await program.write(output);
+const main = `${MADE}/cli/main.js`;
+// Nodes that are too old take it for CommonJS, where an `export` is a fault.
+await writeFile(main, (await readFile(main, 'utf8')).replace(/^export \{\};$/m, ''));
 // A link to it is a command.
-await chmod('dist/cli/main.js', 0o755);
+await chmod(main, 0o755);
+// Whole or not at all, whenever it is killed: dist/ is never written to.
+await rm(OLD, { recursive: true, force: true });
+if (existsSync(DIST)) await rename(DIST, OLD);
+await rename(MADE, DIST);
+await rm(OLD, { recursive: true, force: true });
 
 function packageOf(path: string): string | null {
   const [, name] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path) ?? [];

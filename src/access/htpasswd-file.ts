@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import type { Clock } from './clock.ts';
 import { parseHtpasswd, type Htpasswd } from './htpasswd.ts';
 import { matchesHash, type CompareBcrypt } from './password-hash.ts';
@@ -136,7 +136,6 @@ async function statVersion(path: string): Promise<string> {
 }
 
 function unreadable(path: string, error: unknown): CacheError {
-  const reason =
-    systemCode(error) === 'ENOENT' ? 'there is no such file' : (systemCode(error) ?? String(error));
+  const reason = systemCode(error) === 'ENOENT' ? 'there is no such file' : shortReasonOf(error);
   return new CacheError('config', `${path}: can't be read: ${reason}`, { cause: error });
 }

@@ -1,5 +1,5 @@
 import { quoteBriefly } from '../cache/digest.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { parsePasswordHash, type PasswordHash } from './password-hash.ts';
 
 /** The names of an htpasswd file, and what their passwords hash to. */
@@ -35,6 +35,7 @@ function decode(bytes: Uint8Array, label: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('config', `${label}: not UTF-8; convert the names in it, or write it anew`, {
       cause: error,
     });

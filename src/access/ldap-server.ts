@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, shortReasonOf } from '../cache/errors.ts';
 
 export interface LdapServerOptions {
   /** `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` */
@@ -51,7 +51,7 @@ async function readCa(file: string): Promise<string[]> {
     if (certificates.length === 0) throw new Error('no PEM certificate in it');
     return certificates;
   } catch (error) {
-    const reason = systemCode(error) ?? (error instanceof Error ? error.message : String(error));
+    const reason = shortReasonOf(error);
     throw new CacheError('config', `${file}: can't be used to check the LDAP server: ${reason}`, {
       cause: error,
     });

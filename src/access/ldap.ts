@@ -1,6 +1,6 @@
 import { type Client, EqualityFilter, OrFilter, ResultCodeError } from 'ldapts';
 import { quoteBriefly } from '../cache/digest.ts';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { isName, isPassword } from './credentials.ts';
 import { withLdapConnection } from './ldap-connection.ts';
 import { bindDnOf } from './ldap-name.ts';
@@ -98,6 +98,7 @@ export async function createLdapPeople(
           return { role: undefined };
         });
       } catch (error) {
+        throwProgrammingError(error);
         throw new CacheError('unavailable', `${options.url}: ${reasonOf(error)}`, { cause: error });
       }
     },

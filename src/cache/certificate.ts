@@ -1,7 +1,7 @@
 import { generateKeyPair, randomBytes, X509Certificate } from 'node:crypto';
 import type { asn1 } from 'node-forge';
 import { promisify } from 'node:util';
-import { CacheError } from './errors.ts';
+import { CacheError, throwProgrammingError } from './errors.ts';
 
 /** A private key and the certificate that belongs to it, both PEM. */
 export interface KeyPair {
@@ -88,6 +88,7 @@ export function parseCertificate(pem: string, where: string): X509Certificate {
   try {
     certificate = new X509Certificate(pem);
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('config', `${where}: not a PEM certificate`, { cause: error });
   }
   const type = certificate.publicKey.asymmetricKeyType;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { FIRST_PREVIOUS } from './custody.ts';
 import { digestOf, isDigest, type Digest } from './digest.ts';
+import { throwProgrammingError } from './errors.ts';
 
 /** A line of the log, and what is wrong with it. */
 export interface CustodyLine {
@@ -94,7 +95,8 @@ function readLine(bytes: Uint8Array, number: number): ReadLine {
 export function parseCustodyRecord(text: string): CustodyRecord | undefined {
   try {
     return custodyRecord.parse(JSON.parse(text));
-  } catch {
+  } catch (error) {
+    throwProgrammingError(error);
     return undefined; // Cut off, changed, or from elsewhere: the lines around it tell.
   }
 }

@@ -8,7 +8,7 @@ import {
   type UnverifiedEntry,
   type VerifiedEntry,
 } from './entry.ts';
-import { CacheError } from './errors.ts';
+import { CacheError, throwProgrammingError } from './errors.ts';
 import type { Key } from './key.ts';
 import { blobName, DIRECTORY, entriesPrefix, parseEntryName } from './layout.ts';
 import type { ObjectStorage } from './object-storage.ts';
@@ -185,6 +185,7 @@ export function parseStoredEntry(text: string, key: Key, digest: Digest, name: s
     checkBinding(key, stored);
     return stored;
   } catch (error) {
+    throwProgrammingError(error);
     throw new DamagedObject(
       name,
       error instanceof CacheError ? error.message : 'it is not what was written',

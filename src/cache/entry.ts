@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { digestOf, isDigest, type Digest } from './digest.ts';
-import { CacheError } from './errors.ts';
+import { CacheError, throwProgrammingError } from './errors.ts';
 import { keyOfFileUrl, keyOfSoftwareUrl, type Key } from './key.ts';
 import { parseOsTuple, type OsRelease, type Platform } from './platform.ts';
 
@@ -128,6 +128,7 @@ function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('invalid-entry', `${what} is not JSON`, { cause: error });
   }
 }

@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 /**
  * Everything that can go wrong, as a closed list. Each code has one HTTP status (http/error-response.ts) and
  * one exit code (cli/exit-code.ts); both maps are exhaustive by type.
@@ -55,5 +57,41 @@ export class CacheError extends Error {
 /** The error code of a failed system call (`ENOENT`, …), or undefined when `error` is something else. */
 export function systemCode(error: unknown): string | undefined {
   if (error instanceof CacheError || !(error instanceof Error) || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
+  if (typeof error.code !== 'string') return undefined;
+  // libuv knows no EDQUOT, EUCLEAN, EBADMSG, ESTALE: the code is `Unknown system error -122` then.
+  const errno = 'errno' in error && error.code.startsWith('Unknown') ? Number(error.errno) : undefined;
+  return (errno === undefined ? undefined : nameOf(-errno)) ?? error.code;
+}
+
+/** Codes that Node has no constants for, by their numbers in Linux (errno.h). */
+const LINUX_CODES: Readonly<Record<string, number>> = {
+  ...{ ESHUTDOWN: 108, EUCLEAN: 117, EREMOTEIO: 121, ENOMEDIUM: 123, EMEDIUMTYPE: 124, ENOKEY: 126 },
+  ...{ EKEYEXPIRED: 127, EKEYREVOKED: 128, EKEYREJECTED: 129, EHWPOISON: 133 },
+};
+
+function nameOf(errno: number): string | undefined {
+  const isCode = ([, number]: readonly [string, number]) => number === errno;
+  return (Object.entries(constants.errno).find(isCode) ?? Object.entries(LINUX_CODES).find(isCode))?.[0];
+}
+
+/** What Node's parsers say of a text; these are TypeErrors, too. */
+const OF_A_TEXT: ReadonlySet<string | undefined> = new Set([
+  'ERR_ENCODING_INVALID_ENCODED_DATA',
+  'ERR_INVALID_URL',
+  'ERR_MISSING_PASSPHRASE',
+]);
+
+/**
+ * Throws an error that comes from a fault of this program, or from a Node that lacks what it needs. To be called first
+ * wherever an error becomes a word about what was read: a fault of ours says nothing about that.
+ */
+export function throwProgrammingError(error: unknown): void {
+  const isKind = [TypeError, RangeError, ReferenceError].some((kind) => error instanceof kind);
+  if (isKind && !OF_A_TEXT.has(systemCode(error))) throw error;
+}
+
+/** A failed system call in a word: its code, or what else the error says. @throws the error when it is a programming error */
+export function shortReasonOf(error: unknown): string {
+  throwProgrammingError(error);
+  return systemCode(error) ?? (error instanceof Error ? error.message : String(error));
 }

@@ -1,5 +1,6 @@
 import { isDigest, parseDigest, type Digest } from './digest.ts';
 import { folderNameOf, parseKey, type Key } from './key.ts';
+import { throwProgrammingError } from './errors.ts';
 
 /** Where a blob is kept. */
 export function blobName(digest: Digest): string {
@@ -80,7 +81,8 @@ export function parsePartName(name: string): { digest: Digest; index: number } |
 function attempt<T>(parse: () => T): T | undefined {
   try {
     return parse();
-  } catch {
+  } catch (error) {
+    throwProgrammingError(error);
     return undefined; // A stray file: whoever lists names it, nobody serves it.
   }
 }

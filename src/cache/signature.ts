@@ -1,7 +1,7 @@
 import { createPrivateKey, sign, verify, type KeyObject, type X509Certificate } from 'node:crypto';
 import { parseCertificate } from './certificate.ts';
 import { parseEntry, withoutLineBreaks, type UnverifiedEntry, type VerifiedEntry } from './entry.ts';
-import { CacheError } from './errors.ts';
+import { CacheError, throwProgrammingError } from './errors.ts';
 
 /** What `slapos.libnetworkcache` verifies: RSA PKCS#1 v1.5 with SHA-1 over the UTF-8 bytes (protocol.md, "An entry"). */
 const ALGORITHM = 'sha1';
@@ -39,6 +39,7 @@ export function createSigner(
   try {
     key = createPrivateKey(privateKey);
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('config', `${files.privateKey}: not an unencrypted private key in PEM`, {
       cause: error,
     });

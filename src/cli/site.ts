@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createBlobs, type Blobs } from '../cache/blobs.ts';
 import type { CustodyLog } from '../cache/custody.ts';
 import { createDirectory, type Directory } from '../cache/directory.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { createHashThreads } from '../cache/hash-threads.ts';
 import { multiarchOfNode, parseOs, parseOsRelease, type Platform } from '../cache/platform.ts';
 import { createTrustedCertificates, type Signer, type TrustedCertificates } from '../cache/signature.ts';
@@ -206,6 +206,7 @@ export async function readMachine(): Promise<Platform> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('usage', `${path} can't be read; tell the system with --os`, { cause: error });
   }
   return { multiarch: multiarchOfNode(process.arch), os: parseOsRelease(text) };

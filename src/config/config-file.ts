@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { type Config, defaultConfig, parseConfig } from './config.ts';
 
 /** Where a configuration file is sought. */
@@ -79,12 +79,13 @@ async function readText(file: string): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('config', `${file}: not UTF-8 text; save it as UTF-8`, { cause: error });
   }
 }
 
 function unreadable(file: string, cause: unknown): CacheError {
-  const reason = systemCode(cause) ?? String(cause);
+  const reason = shortReasonOf(cause);
   return new CacheError(
     'config',
     `${file}: can't be read (${reason}); check that it is a file and its permissions`,

@@ -7,7 +7,7 @@ import {
   type UnverifiedEntry,
   type VerifiedEntry,
 } from '../cache/entry.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { parseKey, type Key } from '../cache/key.ts';
 import { acceptUnsigned, type TrustedCertificates } from '../cache/signature.ts';
 import { requireRole, type AccessControl } from './access-control.ts';
@@ -95,6 +95,7 @@ async function readText({ env: { incoming, outgoing } }: Context<HttpEnv>): Prom
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('invalid-entry', 'the entry is not UTF-8', { cause: error });
   }
 }

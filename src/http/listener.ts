@@ -6,7 +6,7 @@ import {
   type ServerOptions as TlsServerOptions,
 } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import type { App } from './http-env.ts';
 import { trackConnections, type OpenConnections } from './open-connections.ts';
 
@@ -142,6 +142,7 @@ async function listen(server: Server, host: string, port: number): Promise<void>
   try {
     await tryToListen(server, host, port);
   } catch (error) {
+    throwProgrammingError(error);
     // A machine whose IPv6 is switched off altogether; the default address means "all there are".
     if (host === '::' && systemCode(error) === 'EAFNOSUPPORT') return listen(server, '0.0.0.0', port);
     throw new CacheError('usage', `can't listen on ${formatHost(host)}:${port}: ${listenFault(error)}`, {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, shortReasonOf, throwProgrammingError } from '../cache/errors.ts';
 import { bodyChunks } from './body-chunks.ts';
 
 /**
@@ -33,8 +33,9 @@ export async function* receiveBody(
       yield chunks;
     }
   } catch (error) {
+    throwProgrammingError(error);
     if (error instanceof CacheError) throw error;
-    const reason = systemCode(error) ?? String(error);
+    const reason = shortReasonOf(error);
     throw new CacheError('incomplete', `the connection broke after ${size} bytes (${reason})`, {
       cause: error,
     });

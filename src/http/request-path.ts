@@ -1,5 +1,5 @@
 import type { HttpBindings } from '@hono/node-server';
-import { CacheError, type ErrorCode } from '../cache/errors.ts';
+import { CacheError, type ErrorCode, throwProgrammingError } from '../cache/errors.ts';
 
 /** The path of the request line as the client sent it, without the query. Absolute URLs (RFC 9112, 3.2.2) count too. */
 export function requestPath(env: unknown): string {
@@ -19,6 +19,7 @@ export function decodePathSegment(path: string, prefix: string, code: ErrorCode)
   try {
     return decodeURIComponent(segment);
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError(code, 'bad percent-encoding in the path', { cause: error });
   }
 }

@@ -1,7 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import { makeDurable } from '../storage/durable-names.ts';
+import { isFull, storageError } from '../storage/storage-error.ts';
 
 /** The text of a file, undefined when it isn't there. @throws CacheError `config` when it can't be read */
 export async function readIfThere(path: string): Promise<string | undefined> {
@@ -9,7 +10,7 @@ export async function readIfThere(path: string): Promise<string | undefined> {
     return await readFile(path, 'utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
-    throw new CacheError('config', `${path}: can't be read (${systemCode(error) ?? String(error)})`, {
+    throw new CacheError('config', `${path}: can't be read (${shortReasonOf(error)})`, {
       cause: error,
     });
   }
@@ -28,14 +29,8 @@ export async function writeNew(path: string, text: string, mode: number): Promis
 
 /** A failed system call as a person can act on it. */
 export function writeError(path: string, error: unknown): CacheError {
-  const code = systemCode(error);
-  if (code === 'EEXIST')
+  if (systemCode(error) === 'EEXIST')
     return new CacheError('config', `${path} is there already; it is never overwritten`, { cause: error });
-  return new CacheError(
-    code === 'ENOSPC' ? 'no-space' : 'storage',
-    `${path}: can't be written (${code ?? String(error)})`,
-    {
-      cause: error,
-    },
-  );
+  if (isFull(error)) return storageError(error, path);
+  return new CacheError('storage', `${path}: can't be written (${shortReasonOf(error)})`, { cause: error });
 }

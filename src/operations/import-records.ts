@@ -5,6 +5,7 @@ import { importRecordName, IMPORTS } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { DamagedObject, readSmallObject, writeSmallObject } from '../cache/small-object.ts';
 import type { Platform } from '../cache/platform.ts';
+import { throwProgrammingError } from '../cache/errors.ts';
 
 /** What became of an archive when it was imported. */
 export interface ImportRecord {
@@ -68,7 +69,8 @@ function ignoreDamage(error: unknown): undefined {
 function parseOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch {
+  } catch (error) {
+    throwProgrammingError(error);
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, shortReasonOf } from '../cache/errors.ts';
 
 /** Large, because a USB disk answers each request after a pause. */
 const PIECE_SIZE = 1024 * 1024;
@@ -31,7 +31,7 @@ export async function* readFilePieces(path: string): AsyncGenerator<Uint8Array> 
     if (error instanceof CacheError) throw error;
     throw new CacheError(
       'invalid-archive',
-      `can't be read (${systemCode(error) ?? String(error)}); is the medium all right?`,
+      `can't be read (${shortReasonOf(error)}); is the medium all right?`,
       {
         cause: error,
       },

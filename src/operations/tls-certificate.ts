@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createKeyPair } from '../cache/certificate.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { readIfThere, writeNew } from './files.ts';
 
 /** What a TLS server needs, in PEM. */
@@ -109,6 +109,7 @@ export async function readTlsMaterial({
     // OpenSSL compares them only when they are of one kind: an RSA key and an EC certificate get through.
     if (!x509.checkPrivateKey(createPrivateKey(material.privateKey))) throw new Error('they do not match');
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError(
       'config',
       `${keyFile} is not the unencrypted private key of ${certificateFile} (${error instanceof Error ? error.message : String(error)})`,
@@ -147,6 +148,7 @@ function parsePem(pem: string, path: string): X509Certificate {
   try {
     return new X509Certificate(pem);
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('config', `${path}: not a PEM certificate`, { cause: error });
   }
 }

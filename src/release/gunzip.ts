@@ -121,7 +121,10 @@ function writeTo(
 }
 
 function faultOf(error: Error): Error {
-  if (systemCode(error) === 'Z_BUF_ERROR') return cutOffCompression('gzip', error);
+  const code = systemCode(error);
+  if (code === 'Z_BUF_ERROR') return cutOffCompression('gzip', error);
+  // Anything else, such as a lack of memory, says nothing about the archive.
+  if (code !== 'Z_DATA_ERROR' && code !== 'Z_NEED_DICT') return error;
   // The first member's magic bytes were seen before, so this is what comes after a member.
   if (error.message === 'incorrect header check') return garbageAfterCompression('gzip', error);
   return corruptCompression('gzip', error);

@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import { keyOfSoftwareUrl } from '../cache/key.ts';
 import { softwareUrlOf } from './buildout-config.ts';
 import type { ReleaseMarkers } from './release-markers.ts';
@@ -71,7 +71,7 @@ async function look(path: string): Promise<{ readonly folder: string; readonly i
     const code = systemCode(error);
     if (code === 'ENOENT') throw refused('there is no such folder');
     if (code === 'ENOTDIR') throw refused('it is not a folder');
-    throw refused(`it can't be read (${code ?? String(error)})`, error);
+    throw refused(`it can't be read (${shortReasonOf(error)})`, error);
   }
 }
 
@@ -81,7 +81,7 @@ async function configuredUrl(folder: string, key: string): Promise<string> {
     text = await readFile(join(folder, 'buildout.cfg'), 'utf8');
   } catch (error) {
     const code = systemCode(error);
-    if (code !== 'ENOENT') throw refused(`its buildout.cfg can't be read (${code ?? String(error)})`, error);
+    if (code !== 'ENOENT') throw refused(`its buildout.cfg can't be read (${shortReasonOf(error)})`, error);
     throw refused('it has no buildout.cfg, so nothing tells its software URL; give it with --url');
   }
   const url = softwareUrlOf(text, key);

@@ -1,5 +1,6 @@
 import { keyOfSoftwareUrl } from '../cache/key.ts';
 import { fileNamePart } from './archive-name.ts';
+import { throwProgrammingError } from '../cache/errors.ts';
 
 /** Leaves room for the platform in a file name of 255 bytes. */
 const LENGTH_LIMIT = 160;
@@ -36,7 +37,8 @@ function partsOf(url: string): { readonly host: string; readonly segments: reado
 function decode(segment: string): string {
   try {
     return decodeURIComponent(segment);
-  } catch {
+  } catch (error) {
+    throwProgrammingError(error);
     return segment; // A "%" that stands for itself.
   }
 }

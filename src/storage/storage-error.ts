@@ -1,57 +1,92 @@
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { existsSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
 
-/** A failed system call as a person can act on it. What is a CacheError already stays what it is. */
+interface Meaning {
+  /** As a person can act on it. */
+  readonly reason: string;
+  /** `full`: nothing more can be written. `loss`: bytes, or what leads to them, are lost. */
+  readonly kind?: 'full' | 'loss';
+}
+
+/** What each code of a failed system call means; the codes that are not here speak for themselves. */
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  ENOSPC: { kind: 'full', reason: 'no room is left on the disk (ENOSPC); free some and try again' },
+  EDQUOT: {
+    kind: 'full',
+    reason: "the user's quota on the disk is used up (EDQUOT); free some and try again",
+  },
+  EACCES: { reason: 'permission denied (EACCES)' },
+  EPERM: { reason: 'permission denied (EPERM)' },
+  EROFS: { reason: 'the file system is mounted read-only (EROFS)' },
+  EFBIG: { reason: 'this file system takes no file that large (EFBIG)' },
+  EMFILE: { reason: 'too many open files (EMFILE)' },
+  ENFILE: { reason: 'too many open files (ENFILE)' },
+  ESTALE: { reason: 'the network file system has lost sight of it (ESTALE); mount it again' },
+  ENODEV: { reason: 'the disk is gone (ENODEV)' },
+  ENXIO: { reason: 'the disk is gone (ENXIO)' },
+  ENOMEDIUM: { reason: 'the disk is gone (ENOMEDIUM)' },
+  EIO: { kind: 'loss', reason: 'the disk fails (EIO); look at the kernel log' },
+  EREMOTEIO: { kind: 'loss', reason: 'the disk fails (EREMOTEIO); look at the kernel log' },
+  ENODATA: { kind: 'loss', reason: 'the disk fails (ENODATA); look at the kernel log' },
+  EHWPOISON: { kind: 'loss', reason: 'its page of memory is bad (EHWPOISON); look at the kernel log' },
+  EUCLEAN: {
+    kind: 'loss',
+    reason: 'the file system is damaged (EUCLEAN); look at the kernel log, check it with fsck',
+  },
+  EBADMSG: {
+    kind: 'loss',
+    reason: 'the file system is damaged (EBADMSG); look at the kernel log, check it with fsck',
+  },
+};
+
+/**
+ * A failed system call as a person can act on it. What is a CacheError already stays what it is.
+ * @throws the error itself when it is a programming error
+ */
 export function storageError(error: unknown, doing: string): CacheError {
   if (error instanceof CacheError) return error;
+  return new CacheError(isFull(error) ? 'no-space' : 'storage', `${doing}: ${reasonOf(error)}`, {
+    cause: error,
+  });
+}
+
+/**
+ * Why a system call failed, with its code.
+ * @throws the error itself when it is a programming error
+ */
+export function reasonOf(error: unknown): string {
+  throwProgrammingError(error);
   const code = systemCode(error);
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new CacheError(
-      'no-space',
-      `${doing}: no room is left on the disk (${code}); free some and try again`,
-      {
-        cause: error,
-      },
-    );
-  }
-  return new CacheError('storage', `${doing}: ${reasonOf(code, error)}`, { cause: error });
+  if (code === undefined) return error instanceof Error ? error.message : String(error);
+  return (code === 'ENOSPC' ? withoutInodes(error) : undefined) ?? MEANINGS[code]?.reason ?? code;
 }
 
-function reasonOf(code: string | undefined, error: unknown): string {
-  switch (code) {
-    case 'EACCES':
-    case 'EPERM':
-      return `permission denied (${code})`;
-    case 'EROFS':
-      return 'the file system is mounted read-only (EROFS)';
-    case 'EFBIG':
-      return 'this file system takes no file that large (EFBIG)';
-    case 'EIO':
-      return 'the disk fails (EIO); look at the kernel log';
-    case 'EMFILE':
-    case 'ENFILE':
-      return `too many open files (${code})`;
-    case undefined:
-      return error instanceof Error ? error.message : String(error);
-    default:
-      return code;
-  }
+/** Whether nothing more can be written. */
+export function isFull(error: unknown): boolean {
+  return kindOf(error) === 'full';
 }
-
-/** What the system says when bytes, or what leads to them, are lost. */
-const LOSSES: ReadonlySet<string | undefined> = new Set([
-  'EIO',
-  'EUCLEAN',
-  'EBADMSG',
-  'ENODATA',
-  'EREMOTEIO',
-]);
 
 /** Whether the disk has lost what was to be read, rather than that it can't be read just now, or not by us. */
 export function isLoss(error: unknown): error is CacheError {
-  return error instanceof CacheError && LOSSES.has(systemCode(error.cause));
+  return error instanceof CacheError && kindOf(error.cause) === 'loss';
 }
 
 /** "There is no such object" is a miss; any other fault of the disk is an error. */
 export function throwUnlessAbsent(error: unknown, doing: string): void {
   if (systemCode(error) !== 'ENOENT') throw storageError(error, doing);
+}
+
+function kindOf(error: unknown): Meaning['kind'] {
+  return MEANINGS[systemCode(error) ?? '']?.kind;
+}
+
+/** A file system that has room and takes no more files says ENOSPC, too. */
+function withoutInodes(error: unknown): string | undefined {
+  if (!(error instanceof Error && 'path' in error && typeof error.path === 'string')) return undefined;
+  let folder = dirname(error.path);
+  while (!existsSync(folder)) folder = dirname(folder);
+  const { files, ffree } = statfsSync(folder);
+  if (files === 0 || ffree > 0) return undefined;
+  return 'the file system has room, but takes no more files (ENOSPC: no inode is free); remove files and try again';
 }

@@ -1,6 +1,6 @@
 import { lstat, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import {
   BLOBS,
   CUSTODY_FILE,
@@ -36,6 +36,7 @@ export async function readFormat(root: string): Promise<unknown> {
     const content: unknown = JSON.parse(text);
     if (typeof content === 'object' && content !== null && 'format' in content) return content.format;
   } catch (error) {
+    throwProgrammingError(error);
     throw new DamagedMark(path, 'it is not JSON', error);
   }
   throw new DamagedMark(path, 'it tells no format');

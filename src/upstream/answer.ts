@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { quoteBriefly } from '../cache/digest.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { PassingFault } from './attempts.ts';
 import { faultOfConnection } from './connection-fault.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -92,7 +92,8 @@ async function reasonOf(response: IncomingMessage, url: string): Promise<string>
     // Terminals act on control characters.
     const line = text.replace(/\p{Cc}+/gu, ' ').trim();
     return line === '' ? '' : `: ${line.slice(0, REASON_LENGTH)}`;
-  } catch {
+  } catch (error) {
+    throwProgrammingError(error);
     return ''; // The status says enough.
   }
 }

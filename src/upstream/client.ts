@@ -1,6 +1,6 @@
 import type { Digest } from '../cache/digest.ts';
 import { parseEntry, type EntryPair, type UnverifiedEntry } from '../cache/entry.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
 import { dropAnswer, faultOfAnswer, readText } from './answer.ts';
 import { PATIENT, persist, type Patience } from './attempts.ts';
@@ -122,6 +122,7 @@ function parseList(text: string, url: string): readonly UnverifiedEntry[] {
   try {
     list = JSON.parse(text);
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('unavailable', `${url}: the answer is not JSON; is this the /bdir of a cache?`, {
       cause: error,
     });

@@ -14,13 +14,19 @@ export interface CommandResult {
 /** Nothing of the person's own configuration reaches a test. */
 export const ENVIRONMENT = { ...process.env, SHACACHE_CONFIG: '', NO_COLOR: '1' };
 
-/** @param variables beside those of the environment */
+/**
+ * @param variables beside those of the environment
+ * @param node options of Node itself
+ */
 export function startCache(
   cwd: string,
   args: readonly string[],
-  variables: NodeJS.ProcessEnv = {},
+  {
+    variables = {},
+    node = [],
+  }: { readonly variables?: NodeJS.ProcessEnv; readonly node?: readonly string[] } = {},
 ): ChildProcess {
-  const child = spawn(process.execPath, [CACHE, ...args], {
+  const child = spawn(process.execPath, [...node, CACHE, ...args], {
     cwd,
     env: { ...ENVIRONMENT, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -21,7 +21,7 @@ let folder: string;
 
 /** What every command that asks servers is told of the way to them. */
 function cache(variables: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<CommandResult> {
-  return resultOf(startCache(folder, args, variables));
+  return resultOf(startCache(folder, args, { variables }));
 }
 
 beforeEach(async () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { createDirectory } from '../../cache/directory.ts';
-import { CacheError, systemCode, type ErrorCode } from '../../cache/errors.ts';
+import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
 import type { Config } from '../../config/config.ts';
 import { keyOf } from '../../operations/lookup.ts';
@@ -124,7 +124,7 @@ async function readUrlList(file: string): Promise<readonly string[]> {
   try {
     content = file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8');
   } catch (error) {
-    throw new CacheError('usage', `--file: ${file} can't be read (${systemCode(error) ?? String(error)})`, {
+    throw new CacheError('usage', `--file: ${file} can't be read (${shortReasonOf(error)})`, {
       cause: error,
     });
   }

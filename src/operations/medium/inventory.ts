@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Blobs } from '../../cache/blobs.ts';
 import { isDigest, type Digest } from '../../cache/digest.ts';
 import { noneIfDamaged, type Directory } from '../../cache/directory.ts';
-import { CacheError, systemCode } from '../../cache/errors.ts';
+import { CacheError, shortReasonOf } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import type { SignedDocument, Signer, TrustedCertificates } from '../../cache/signature.ts';
 import {
@@ -102,7 +102,7 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new CacheError('usage', `${path}: can't be read (${systemCode(error) ?? String(error)})`, {
+    throw new CacheError('usage', `${path}: can't be read (${shortReasonOf(error)})`, {
       cause: error,
     });
   }

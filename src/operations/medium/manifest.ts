@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { isDigest, type Digest } from '../../cache/digest.ts';
-import { CacheError, systemCode } from '../../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode } from '../../cache/errors.ts';
 import {
   BLOBS,
   DIRECTORY,
@@ -224,6 +224,6 @@ async function readBounded(path: string): Promise<string | undefined> {
     if (error instanceof CacheError) throw error;
     const code = systemCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new CacheError('storage', `${path}: can't be read (${code ?? String(error)})`, { cause: error });
+    throw new CacheError('storage', `${path}: can't be read (${shortReasonOf(error)})`, { cause: error });
   }
 }

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { lstat, mkdir, open, realpath, rename, rmdir, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CacheError, systemCode } from '../../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../../cache/errors.ts';
 import type { SignedDocument } from '../../cache/signature.ts';
 import { makeDurable } from '../../storage/durable-names.ts';
 import { syncFolder } from '../../storage/sync-folder.ts';
@@ -116,7 +116,7 @@ async function statFolder(folder: string): Promise<{ readonly dev: number; reado
   } catch (error) {
     if (error instanceof CacheError) throw error;
     if (systemCode(error) !== 'ENOENT')
-      throw new CacheError('usage', `${folder}: can't be read (${systemCode(error) ?? String(error)})`);
+      throw new CacheError('usage', `${folder}: can't be read (${shortReasonOf(error)})`);
     throw new CacheError(
       'usage',
       `${folder}: no such folder; is the medium mounted? To export into a folder, make it: mkdir ${folder}`,
@@ -153,7 +153,8 @@ async function placeCertificate(root: MediumRoot, certificate: string): Promise<
 function fingerprintOf(pem: string): string | undefined {
   try {
     return new X509Certificate(pem).fingerprint256;
-  } catch {
+  } catch (error) {
+    throwProgrammingError(error);
     return undefined; // Damaged: another certificate in any case.
   }
 }

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { quoteBriefly } from '../../cache/digest.ts';
-import { CacheError } from '../../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../../cache/errors.ts';
 import {
   createTrustedCertificates,
   type SignedDocument,
@@ -34,6 +34,7 @@ export function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError('invalid-medium', `${where}: not JSON; it was cut off or changed`, {
       cause: error,
     });
@@ -66,7 +67,8 @@ function claimedSigner(document: SignedDocument): X509Certificate | undefined {
   try {
     const { by } = z.looseObject({ by: signedBy }).parse(JSON.parse(document[0]));
     return createTrustedCertificates([{ pem: by.certificate, where: 'by' }]).signerOfDocument(document);
-  } catch {
+  } catch (error) {
+    throwProgrammingError(error);
     return undefined; // Nothing that could be shown as a signer: the signature is simply wrong.
   }
 }

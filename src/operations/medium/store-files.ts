@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheError, systemCode } from '../../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode } from '../../cache/errors.ts';
 import { BLOBS, DIRECTORY, PARTS, STORE_FILE } from '../../cache/layout.ts';
 import { OWN_NAMES } from '../../storage/store-folder.ts';
 import { isCarriedName, STORE_FOLDER } from './manifest.ts';
@@ -70,7 +70,7 @@ async function statsOf(path: string): Promise<Stats | undefined> {
 function readError(path: string, error: unknown): CacheError {
   return new CacheError(
     'storage',
-    `${path}: can't be read (${systemCode(error) ?? String(error)}); is the medium all right?`,
+    `${path}: can't be read (${shortReasonOf(error)}); is the medium all right?`,
     { cause: error },
   );
 }

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt, type X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { digestOf, type Digest } from '../../cache/digest.ts';
-import { CacheError } from '../../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../../cache/errors.ts';
 import { EXPORTS, tripsPrefix } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import { readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
@@ -65,6 +65,7 @@ async function readOrigin(storage: ObjectStorage): Promise<string | undefined> {
   try {
     return originRecord.parse(JSON.parse(text)).origin;
   } catch (error) {
+    throwProgrammingError(error);
     throw new CacheError(
       'storage',
       `${ORIGIN} of the store is damaged; remove it: the next export then counts anew, and sites have to be told --accept-older once`,

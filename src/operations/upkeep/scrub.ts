@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { CacheError } from '../../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../../cache/errors.ts';
 import { SCRUB_FILE } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import { DamagedObject, readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
@@ -131,6 +131,7 @@ async function readResult(storage: ObjectStorage): Promise<ScrubResult | undefin
     const text = await readSmallObject(storage, SCRUB_FILE, SIZE_LIMIT);
     return text === undefined ? undefined : scrubResult.parse(JSON.parse(text));
   } catch (error) {
+    throwProgrammingError(error);
     if (error instanceof CacheError && !(error instanceof DamagedObject)) throw error;
     return undefined;
   }
