@@ -1,0 +1,121 @@
+import { execFile, spawn } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { describe, expect, it, onTestFinished, type TestContext } from 'vitest';
+import { createDirectory } from '../../src/cache/directory.ts';
+import { contentsOf } from '../fixtures/folder-contents.ts';
+import { CACHE, ENVIRONMENT, resultOf, runCache, type CommandResult } from './command.ts';
+import { addReleases, makeSite, type Site } from './upkeep-site.ts';
+
+async function needStrace(context: TestContext): Promise<void> {
+  await promisify(execFile)('strace', ['-o', '/dev/null', 'true']).catch(() => {
+    context.skip('needs strace, and the right to use it');
+  });
+}
+
+/** The command, for which reading `file` fails. */
+function runFailing(
+  error: string,
+  file: string,
+  cwd: string,
+  ...args: readonly string[]
+): Promise<CommandResult> {
+  const strace = ['-f', '-qq', '-o', '/dev/null', '-P', file, '-e', `inject=pread64:error=${error}`];
+  const program = [...strace, process.execPath, CACHE, ...args];
+  return resultOf(spawn('strace', program, { cwd, env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] }));
+}
+
+/** A site with three releases; the blob of the second can't be read. */
+async function makeDamagedSite(): Promise<{
+  readonly site: Site;
+  readonly blob: string;
+  readonly sha512: string;
+}> {
+  const site = await makeSite();
+  const [, entry] = await addReleases(site, 3);
+  const sha512 = entry?.sha512 ?? '';
+  return { site, sha512, blob: join(site.root, 'bcache', sha512) };
+}
+
+describe.each(['EUCLEAN', 'EBADMSG', 'EIO'])('a blob whose reading fails with %s', (error) => {
+  it('is a finding of verify --deep, which goes on', { timeout: 120_000 }, async (context) => {
+    await needStrace(context);
+    const { site, blob, sha512 } = await makeDamagedSite();
+    const { code, stdout, stderr } = await runFailing(error, blob, site.folder, 'verify', '--deep', '--json');
+    expect(JSON.parse(stdout), stderr).toMatchObject({
+      findings: [{ kind: 'unreadable', path: `bcache/${sha512}` }],
+    });
+    expect(stdout).toContain(error);
+    expect(code).toBe(1);
+  });
+
+  it('is healed from a good copy', { timeout: 120_000 }, async (context) => {
+    await needStrace(context);
+    const { site, blob, sha512 } = await makeDamagedSite();
+    const medium = join(site.folder, 'medium');
+    await mkdir(medium);
+    expect(await runCache(site.folder, 'export', medium)).toMatchObject({ code: 0 });
+    const args = ['verify', '--deep', '--json', '--heal-from', medium];
+    const { code, stdout, stderr } = await runFailing(error, blob, site.folder, ...args);
+    expect(JSON.parse(stdout), stderr).toMatchObject({
+      findings: [{ kind: 'unreadable', path: `bcache/${sha512}`, mended: { outcome: 'healed' } }],
+    });
+    expect(code).toBe(0);
+    expect(Object.keys(await contentsOf(join(site.root, 'quarantine'))).join()).toContain(sha512);
+  });
+
+  it('is left out by sync, which copies the others', { timeout: 120_000 }, async (context) => {
+    await needStrace(context);
+    const { site, blob } = await makeDamagedSite();
+    const target = await makeSite();
+    const { code, stdout, stderr } = await runFailing(
+      error,
+      blob,
+      site.folder,
+      'sync',
+      site.root,
+      target.root,
+    );
+    expect(stdout + stderr).toContain(error);
+    expect(code).toBe(1);
+    const keys = [];
+    for await (const key of createDirectory(target.storage).keys()) keys.push(key);
+    expect(keys).toHaveLength(2);
+  });
+});
+
+it.each(['EDQUOT', 'ENOSPC'])(
+  'an upload whose writing ends with %s is answered with 507',
+  { timeout: 120_000 },
+  async (error, context) => {
+    await needStrace(context);
+    const { folder } = await makeSite('[access]\nanonymous = upload\n');
+    // -D: the server is our child, and strace beside it.
+    const strace = ['-D', '-f', '-qq', '-o', '/dev/null', '-e', `inject=pwritev,pwrite64:error=${error}`];
+    const program = [...strace, process.execPath, CACHE, 'serve', '--listen', '127.0.0.1:0'];
+    const server = spawn('strace', program, { cwd: folder, env: ENVIRONMENT });
+    const result = resultOf(server);
+    onTestFinished(async () => {
+      server.kill('SIGTERM');
+      await result;
+    });
+    const [, url = ''] = await lineOf(server.stdout, /^ {2}(http:\/\/127\.0\.0\.1:\d+)$/m);
+    const response = await fetch(`${url}/bcache`, { method: 'POST', body: 'x'.repeat(100_000) });
+    expect(response.status).toBe(507);
+    expect(await response.text()).toMatch(/^no room is left in the store/);
+  },
+);
+
+/** The first match in what a stream brings; the test's time is the limit. */
+async function lineOf(stream: Readable, pattern: RegExp): Promise<RegExpExecArray> {
+  let shown = '';
+  return new Promise((resolve) => {
+    stream.on('data', (text: Buffer | string) => {
+      shown += text.toString();
+      const match = pattern.exec(shown);
+      if (match !== null) resolve(match);
+    });
+  });
+}
