@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
-import { parseCustodyRecord } from '../src/cache/custody-chain.ts';
+import { createCustodyLog } from '../src/cache/custody-log.ts';
 import { parseStoredEntry } from '../src/cache/directory.ts';
 import { digestOf } from '../src/cache/digest.ts';
 import { parseEntry } from '../src/cache/entry.ts';
@@ -45,7 +45,8 @@ describe('a programming error', () => {
   it('in the middle of parsing is never a word about what is parsed', async () => {
     const { storage, root } = await makeStore();
     const text = '{"format": 1}';
-    await mkdir(join(root, 'exports'));
+    for (const folder of ['exports', 'log']) await mkdir(join(root, folder));
+    await writeFile(join(root, 'log/x'), `${text}\n`);
     for (const name of ['store.json', 'exports/origin', 'manifest.json'])
       await writeFile(join(root, name), text);
     const digest = digestOf('x');
@@ -60,7 +61,7 @@ describe('a programming error', () => {
       const acts: Readonly<Record<string, () => unknown>> = {
         entry: () => parseEntry([text, '']),
         'stored entry': () => parseStoredEntry(text, parseKey('pypi:a=1'), digest, 'bdir/x'),
-        'custody.log': () => parseCustodyRecord(text),
+        record: () => createCustodyLog(storage, { who: { user: 'x', host: 'x' } }).read('log/x'),
         'store.json': () => openFilesystemStorage(root, { write: false }),
         manifest: () => readManifest(root, trusted),
         origin: () => originOf(storage),

@@ -1,4 +1,5 @@
-import { digestOf, type Digest } from './digest.ts';
+import { z } from 'zod';
+import type { Digest } from './digest.ts';
 import type { Key } from './key.ts';
 
 /** What can be done to a store. */
@@ -60,57 +61,41 @@ export interface RemoteActor {
   readonly remote: string;
 }
 
-/** The port: where it is kept what was done to the store, by whom and when. Only ever appended to. */
+/** What was done to a store, by whom and when: an object for each record, which nobody changes. */
 export interface CustodyLog {
   /**
-   * Appends one event; to be called after the change, which then stands. Resolves when the line is on the disk. Calls
-   * that come together are written together.
-   * @param client for whom the server did it; who runs this program, unless told
+   * Records one event; to be called after the change, which then stands. Resolves when the record is on the disk.
+   * @param client for whom the server did it; without, who runs this program
    * @throws CacheError `storage`, `no-space`: the event isn't recorded
    */
   record(event: CustodyEvent, client?: RemoteActor): Promise<void>;
-  /**
-   * All lines from the first to the last, each with its newline; the last one may be cut off. None where nothing was
-   * ever recorded.
-   * @throws CacheError `storage`
-   */
-  lines(): AsyncIterable<Uint8Array>;
+  /** The names of all records, the oldest first. @throws CacheError `storage` */
+  list(): Promise<readonly string[]>;
+  /** A record; undefined when it isn't there. @throws DamagedObject when it is not what was written; CacheError `storage` */
+  read(name: string): Promise<CustodyRecord | undefined>;
+  /** The lines of the `custody.log` that earlier versions wrote, the oldest first; undefined for a line that is no record. */
+  oldRecords(): AsyncIterable<CustodyRecord | undefined>;
 }
 
-/** What the first line names as the one before it: the digest of nothing. */
-export const FIRST_PREVIOUS = digestOf('');
+/** What a record holds. Other versions may know other actions and members. */
+export const custodyRecord = z.looseObject({
+  /** ISO 8601, UTC. */
+  at: z.iso.datetime(),
+  who: z.looseObject({
+    user: z.string().optional(),
+    sudoUser: z.string().optional(),
+    remote: z.string().optional(),
+    host: z.string(),
+  }),
+  action: z.string(),
+  key: z.string().optional(),
+  entry: z.string().optional(),
+  sha512: z.string().optional(),
+  softwareUrl: z.string().optional(),
+  size: z.number().optional(),
+  source: z.string().optional(),
+  target: z.string().optional(),
+  reason: z.string().optional(),
+});
 
-/** Longer texts from outside are cut: the key still tells which URL it was. In UTF-16 units; with each as six bytes, a line stays below 128 KiB. */
-const TEXT_LIMIT = 2000;
-
-export interface CustodyLineParts {
-  /** sha512 of all bytes of the line before, without its newline; `FIRST_PREVIOUS` for the first line. */
-  readonly previous: Digest;
-  /** Bytes of the line before, where that had no end: its writer was interrupted, and a newline was put after it. */
-  readonly cutOff?: number | undefined;
-  readonly at: Date;
-  readonly who: LocalActor | (RemoteActor & Pick<LocalActor, 'host'>);
-  readonly event: CustodyEvent;
-}
-
-/**
- * A line, without its newline. `previous` comes first: so even a line that was cut off can be seen to belong where it is.
- */
-export function formatCustodyLine({ previous, cutOff, at, who, event }: CustodyLineParts): string {
-  const { action, key, entry, sha512, softwareUrl, size, source, target, reason } = event;
-  const members = {
-    previous,
-    cutOff,
-    at: at.toISOString(),
-    who,
-    ...{ action, key, entry, sha512, softwareUrl, size, source, target, reason },
-  };
-  const text = JSON.stringify(members, (_name, value: unknown) =>
-    typeof value === 'string' && value.length > TEXT_LIMIT ? `${value.slice(0, TEXT_LIMIT - 1)}…` : value,
-  );
-  // JSON lets these through; terminals act on some, and some programs take others for the end of a line.
-  return text.replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
+export type CustodyRecord = z.infer<typeof custodyRecord>;

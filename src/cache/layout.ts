@@ -17,6 +17,27 @@ export function importRecordName(fingerprint: Digest): string {
   return `${IMPORTS}${fingerprint}`;
 }
 
+/**
+ * Where a record of the log is kept. Names in order are records in order of time.
+ * @param count of the records that the process has written before: of two in one millisecond, the first comes first
+ * @param digest of the record: a flipped bit shows
+ */
+export function recordName(at: Date, count: number, digest: Digest): string {
+  // FAT takes no colons.
+  const time = at.toISOString().replaceAll(/[-:]/g, '');
+  return `${LOG}${time}-${String(count).padStart(6, '0')}-${digest.slice(0, 16)}`;
+}
+
+/** @returns undefined for a name that is no record's; `at` in milliseconds since 1970, `digest` as 16 hex digits */
+export function parseRecordName(name: string): { at: number; digest: string } | undefined {
+  const [, year, month, day, hour, minute, second, digest] =
+    /^log\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d{3})Z-\d{6,12}-([0-9a-f]{16})$/.exec(name) ?? [];
+  const at = Date.parse(
+    `${year ?? ''}-${month ?? ''}-${day ?? ''}T${hour ?? ''}:${minute ?? ''}:${second ?? ''}Z`,
+  );
+  return digest === undefined || Number.isNaN(at) ? undefined : { at, digest };
+}
+
 /** Where a part of a blob is kept on a medium whose file system can't take it whole. @param index counted from 1 */
 export function partName(digest: Digest, index: number): string {
   return `${PARTS}${digest}.${String(index).padStart(4, '0')}`;
@@ -41,10 +62,10 @@ export const DIRECTORY = 'bdir/';
 /** Tells the version of this layout. */
 export const STORE_FILE = 'store.json';
 export const STORE_FORMAT = 1;
-/** Who did what to the store (custody.ts); no object: it's the one file that grows. */
+/** Who did what to the store (custody.ts). */
+export const LOG = 'log/';
+/** The same, as earlier versions wrote it: one file, which is only read now. */
 export const CUSTODY_FILE = 'custody.log';
-/** A folder that is there while somebody writes to the log. */
-export const CUSTODY_LOCK = 'custody.lock';
 /** How and when the server last checked the store by itself. */
 export const SCRUB_FILE = 'scrub.json';
 

@@ -266,7 +266,7 @@ export function createProgram(): Command {
     .option('--since <date|days>', 'only since this date, such as 2026-11-20, or so long ago: 7, 12h')
     .option('--key <url|key>', 'only what concerns this software URL or key')
     .option('-n, --lines <number>', 'only the last ones')
-    .option('--json', 'print the lines as they are in custody.log')
+    .option('--json', 'print each record as a line of JSON')
     .action(async (options: LogOptions) => (await import('./commands/log.ts')).log(options));
 
   command(

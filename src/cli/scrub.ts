@@ -27,7 +27,7 @@ export function createStoreScrub(
         ...{ storage, markFault },
         blobs: createBlobs(storage),
         directory: createDirectory(storage),
-        custody: openCustody(config),
+        custody: openCustody(storage),
         upkeep: createStoreUpkeep(path),
       };
     },

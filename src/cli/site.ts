@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createBlobs, type Blobs } from '../cache/blobs.ts';
 import type { CustodyLog } from '../cache/custody.ts';
+import { createCustodyLog } from '../cache/custody-log.ts';
 import { createDirectory, type Directory } from '../cache/directory.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { createHashThreads } from '../cache/hash-threads.ts';
@@ -13,7 +14,6 @@ import type { Config } from '../config/config.ts';
 import { readIfThere } from '../operations/files.ts';
 import { ensureSigningKey, readSigner } from '../operations/make-medium.ts';
 import { isWithin, realPlaceOf } from '../operations/real-place.ts';
-import { createCustodyFile } from '../storage/custody-file.ts';
 import { openFilesystemStorage, type FilesystemOptions } from '../storage/filesystem.ts';
 import { NoStore } from '../storage/store-folder.ts';
 import { EXIT, endWith } from './exit-code.ts';
@@ -87,7 +87,7 @@ export async function openStore(
     },
   });
   const blobs = createBlobs(storage, createHashThreads());
-  return { storage, blobs, directory, custody: openCommandCustody(config, terminal) };
+  return { storage, blobs, directory, custody: openCommandCustody(storage, terminal) };
 }
 
 function adviceToMakeOne({ file, store }: Config): string {
@@ -95,16 +95,16 @@ function adviceToMakeOne({ file, store }: Config): string {
   return `To make one: cache import${option} FOLDER, or for an empty one: mkdir -p ${join(store.path, 'bcache')}`;
 }
 
-/** Who did what to the store of the configuration; nothing is opened or made before it is needed. */
-export function openCustody({ store }: Config): CustodyLog {
-  return createCustodyFile(store.path, { who: localActor() });
+/** Who did what to the store. */
+export function openCustody(storage: ObjectStorage): CustodyLog {
+  return createCustodyLog(storage, { who: localActor() });
 }
 
 /** The same for a command: see `Store.custody`. */
-export function openCommandCustody(config: Config, terminal: Terminal): CustodyLog {
-  const custody = openCustody(config);
+export function openCommandCustody(storage: ObjectStorage, terminal: Terminal): CustodyLog {
+  const custody = openCustody(storage);
   return {
-    lines: () => custody.lines(),
+    ...custody,
     async record(event) {
       try {
         await custody.record(event);

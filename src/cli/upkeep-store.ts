@@ -27,7 +27,7 @@ export async function openStoreForUpkeep(config: Config, terminal: Terminal): Pr
     ...{ storage, markFault },
     blobs: createBlobs(storage),
     directory: createDirectory(storage),
-    custody: openCommandCustody(config, terminal),
+    custody: openCommandCustody(storage, terminal),
     upkeep: createStoreUpkeep(path),
   };
 }

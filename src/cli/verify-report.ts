@@ -108,7 +108,7 @@ const ADVICE: Readonly<Partial<Record<FindingKind, string>>> = {
   stray: 'cache verify --repair moves strays to quarantine/',
   'mark-damaged': 'cache verify --repair restores store.json',
   forbidden: 'run it as the user whom the store belongs to',
-  'custody-broken': 'the log of the store was changed or spoiled: cache log shows where; it is never mended',
+  'record-damaged': 'cache verify --repair moves damaged records of the log to quarantine/',
 };
 
 function adviceFor(findings: readonly Finding[]): ReadonlySet<string> {

@@ -5,7 +5,7 @@ import { isLoss } from '../storage/storage-error.ts';
 import type { Directory } from '../cache/directory.ts';
 import type { UnverifiedEntry } from '../cache/entry.ts';
 import type { Key } from '../cache/key.ts';
-import type { OpenObject } from '../cache/object-storage.ts';
+import { readPieces } from '../cache/object-pieces.ts';
 
 /** An entry as a source has it. A store tells when it received it, another cache doesn't. */
 export type SourceEntry = UnverifiedEntry & { readonly received?: Date };
@@ -36,9 +36,6 @@ export interface SourceBlob {
   /** To be called once, always. */
   close(): Promise<void>;
 }
-
-/** Large, because a USB disk answers each request after a pause. */
-const PIECE_SIZE = 1024 * 1024;
 
 /** A store as a source. @param name its folder */
 export function sourceOfStore(
@@ -91,15 +88,4 @@ export function tellingLoss(source: Source): Source {
       return blob && { ...blob, pieces: guardedPieces(blob.pieces) };
     },
   };
-}
-
-/** The bytes of an open object, in order. A piece is valid until the next is asked for. */
-export async function* readPieces(object: OpenObject): AsyncGenerator<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(PIECE_SIZE);
-  for (let position = 0; ;) {
-    const count = await object.read(buffer, position);
-    if (count === 0) return;
-    yield buffer.subarray(0, count);
-    position += count;
-  }
 }

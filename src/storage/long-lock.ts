@@ -1,17 +1,23 @@
-import { mkdir, readdir, rm, rmdir, stat, utimes } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm, rmdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CacheError } from '../cache/errors.ts';
-import { newOwner, ownerOf, removeOwner, takeAtOnce } from './folder-lock.ts';
-import { ownerStateOf, tellsOwner } from './temporary-name.ts';
+import { CacheError, systemCode } from '../cache/errors.ts';
+import { throwUnlessAbsent } from './storage-error.ts';
+import { ownerStateOf, ownerTag, tellsOwner } from './temporary-name.ts';
 
 const PAUSE_MS = 20;
 /** How often who holds a lock for long shows that he goes on, in milliseconds. */
 const BEAT_MS = 3000;
 
 /**
- * Takes a lock as folder-lock.ts has it, made ready beside its place, that is held for long and isn't waited for. Its owner
- * shows now and then that he goes on: one who can't be seen from here counts as gone when he didn't for `patience`.
+ * Takes a lock that many processes share, also on file systems that know neither links nor flock. Nobody waits for it.
+ *
+ * It is a folder with one folder in it, whose name tells the owner (temporary-name.ts) and is never used twice. To take
+ * the lock, such a pair that was made ready beside its place is renamed to the lock's name: that fails where a folder with
+ * something in it has that name, and is otherwise done in one step, owner and all. To free it, or to take it from an owner
+ * who is gone, that owner's folder is removed, which can't hit anybody else. The owner shows now and then that he goes
+ * on: one who can't be seen from here counts as gone when he didn't for `patience`.
  * @param patience milliseconds
  * @param onWait told when that has to be waited for
  * @returns what frees it, to be called once, always, which never fails; undefined where somebody else has it
@@ -92,4 +98,56 @@ async function isTakenByOther(
 async function signOfLife(lock: string, owner: string): Promise<string> {
   const stats = await stat(join(lock, owner)).catch(() => undefined);
   return `${owner} ${stats?.mtimeMs ?? 'gone'}`;
+}
+
+/** The name of an owner's folder, never used twice. */
+function newOwner(): string {
+  return `${ownerTag()}.${randomBytes(9).toString('hex')}`;
+}
+
+/** @returns whether the lock is taken now */
+async function takeAtOnce(prepared: string, lock: string, attempts = 3): Promise<boolean> {
+  try {
+    await rename(prepared, lock);
+    return true;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    if (code === 'EPERM') {
+      // fusefat says so of any folder that is in the place, which may have gone meanwhile. It also loses what is in a
+      // folder that it renames: two can have the lock there, but nobody waits for ever.
+      if ((await stat(lock).catch(() => undefined))?.isDirectory()) return false;
+      if (attempts > 1) return takeAtOnce(prepared, lock, attempts - 1);
+    }
+    if (code !== 'ENOTDIR') throw error;
+    throw new CacheError('storage', `${lock} is not a folder; move it away`, { cause: error });
+  }
+}
+
+/** undefined when it was freed meanwhile */
+async function ownerOf(lock: string): Promise<string | undefined> {
+  try {
+    const [owner] = await readdir(lock);
+    // Some file systems don't rename over a folder, not even over an empty one.
+    if (owner === undefined) await removeIfEmpty(lock);
+    return owner;
+  } catch (error) {
+    throwUnlessAbsent(error, `can't list ${lock}`);
+    return undefined;
+  }
+}
+
+async function removeOwner(lock: string, owner: string): Promise<void> {
+  await removeIfEmpty(join(lock, owner));
+  await removeIfEmpty(lock);
+}
+
+/** Others may be faster, to remove it or to put something in. */
+async function removeIfEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throwUnlessAbsent(error, `can't remove ${folder}`);
+  }
 }

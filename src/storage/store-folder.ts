@@ -4,10 +4,10 @@ import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.t
 import {
   BLOBS,
   CUSTODY_FILE,
-  CUSTODY_LOCK,
   DIRECTORY,
   EXPORTS,
   IMPORTS,
+  LOG,
   PARTS,
   QUARANTINE,
   SCRUB_FILE,
@@ -83,10 +83,9 @@ const STORE_FOLDERS = [BLOBS, DIRECTORY].map((prefix) => prefix.slice(0, -1));
 /** What a folder may hold that becomes a store; a new ext4 file system has a lost+found. */
 export const OWN_NAMES: ReadonlySet<string> = new Set([
   ...STORE_FOLDERS,
-  ...[IMPORTS, PARTS, EXPORTS, TRIPS].map((prefix) => prefix.slice(0, -1)),
+  ...[IMPORTS, PARTS, EXPORTS, TRIPS, LOG].map((prefix) => prefix.slice(0, -1)),
   TEMPORARY,
   CUSTODY_FILE,
-  CUSTODY_LOCK,
   QUARANTINE.slice(0, -1),
   SCRUB_FILE,
   'lost+found',

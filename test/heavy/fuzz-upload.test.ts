@@ -96,7 +96,7 @@ describe('uploads of garbage', () => {
 
 /** What is in the store is what belongs there. */
 async function expectStore(root: string): Promise<void> {
-  expect((await readdir(root)).sort()).toEqual(['bcache', 'bdir', 'custody.log', 'store.json', 'tmp']);
+  expect((await readdir(root)).sort()).toEqual(['bcache', 'bdir', 'log', 'store.json', 'tmp']);
   const blobs = await readdir(join(root, 'bcache'));
   expect(blobs.filter((name) => !isDigest(name))).toEqual([]);
   const sums = join(root, '../SHA512SUMS');

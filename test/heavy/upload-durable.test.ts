@@ -35,14 +35,16 @@ describe.skipIf(lacks('strace'))('an upload that was answered', () => {
       ['key ', new RegExp(`^fsync\\(\\d+<${bdir}/${key}>\\) += 0`)],
       ['bdir ', new RegExp(`^fsync\\(\\d+<${bdir}>\\) += 0`)],
       ['store ', new RegExp(`^fsync\\(\\d+<${serve.root}>\\) += 0`)],
-      ['custody ', new RegExp(`^fdatasync\\(\\d+<${serve.root}/custody.log>\\) += 0`)],
+      ['record-name ', new RegExp(`^rename.*"${serve.root}/log/.* = 0`)],
+      ['log ', new RegExp(`^fsync\\(\\d+<${serve.root}/log>\\) += 0`)],
       ['answer ', /^writev?\(.*HTTP\/1\.1 201/],
     ];
     const seen = (await strace.end()).flatMap((call) =>
       patterns.filter(([, pattern]) => pattern.test(call)).map(([name]) => name),
     );
     expect(seen.join('')).toBe(
-      'content blob-name bcache store store custody answer content entry-name key bdir store custody answer ',
+      'content blob-name bcache store store content record-name log store answer ' +
+        'content entry-name key bdir store content record-name log answer ',
     );
   });
 });

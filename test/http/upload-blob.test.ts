@@ -85,7 +85,14 @@ describe('POST /bcache', () => {
     for (let round = 0; round < 3; round++) expectStored(await upload(server, CONTENT), DIGEST);
     await expectBlob(server, CONTENT);
     const blob = `bcache/${DIGEST}`;
-    expect(await everythingBelow(server.root)).toEqual(['bcache', blob, 'custody.log', 'store.json', 'tmp']);
+    expect(await everythingBelow(server.root)).toEqual([
+      'bcache',
+      blob,
+      'log',
+      ...Array.from({ length: 3 }, () => expect.stringMatching(/^log\//) as string),
+      'store.json',
+      'tmp',
+    ]);
   });
 
   it('takes the same blob from many at once', async () => {

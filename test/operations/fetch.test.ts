@@ -14,6 +14,7 @@ import {
 } from '../../src/operations/fetch.ts';
 import type { Source } from '../../src/operations/source.ts';
 import { collect } from '../fixtures/collect.ts';
+import { recordsIn } from '../fixtures/custody.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { createTestSigner } from '../http/test-signer.ts';
@@ -68,12 +69,8 @@ async function fetch(made: FetchPlan, options: Partial<FetchOptions> = {}): Prom
 
 const verdictsOf = ({ offers }: FetchPlan): readonly string[] => offers.map(({ verdict }) => verdict);
 
-async function recorded(): Promise<readonly Record<string, unknown>[]> {
-  const text = Buffer.concat(await collect(store.custody.lines())).toString();
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+function recorded(): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  return recordsIn(store.root);
 }
 
 describe('of what there is', () => {

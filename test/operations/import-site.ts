@@ -13,7 +13,7 @@ import {
   type ImportTarget,
 } from '../../src/operations/import-archives.ts';
 import { createImportRecords } from '../../src/operations/import-records.ts';
-import { createCustodyFile } from '../../src/storage/custody-file.ts';
+import { createCustodyLog } from '../../src/cache/custody-log.ts';
 import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
 import { signerOf } from '../fixtures/signing-keys.ts';
 import {
@@ -55,7 +55,7 @@ export async function makeImportSite(minFreeSpace = 0): Promise<ImportSite> {
   const directory = createDirectory(storage);
   const trusted = createTrustedCertificates([{ pem: pair.certificate, where: certificateFile }]);
   const records = createImportRecords(storage);
-  const custody = createCustodyFile(store, { who: { user: 'root', host: 'master' } });
+  const custody = createCustodyLog(storage, { who: { user: 'root', host: 'master' } });
   const target = { blobs, directory, custody, records, trusted, signer: signerOf(pair) };
   return {
     ...{ folder, store, medium, blobs, directory, trusted, certificateFile, target },

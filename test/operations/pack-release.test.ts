@@ -25,6 +25,7 @@ import {
   type PackedRelease,
 } from '../../src/operations/pack-release.ts';
 import { ownerTag } from '../../src/storage/temporary-name.ts';
+import { recordsIn } from '../fixtures/custody.ts';
 import { treeOf, unpackByPython } from '../fixtures/awkward-files.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
@@ -128,14 +129,7 @@ describe('a folder that is packed', () => {
     const folder = await makeFolder();
     const { sha512 } = await packOne(folder);
     await packOne(folder);
-    let log = '';
-    for await (const line of site.target.custody.lines()) log += Buffer.from(line).toString();
-    expect(
-      log
-        .trim()
-        .split('\n')
-        .map((line): unknown => JSON.parse(line)),
-    ).toEqual([
+    expect(await recordsIn(site.store)).toEqual([
       expect.objectContaining({ action: 'pack', key: KVM_KEY, sha512, softwareUrl: KVM, source: folder }),
     ]);
   });

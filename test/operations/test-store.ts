@@ -11,7 +11,7 @@ import {
   type TrustedCertificates,
 } from '../../src/cache/signature.ts';
 import { sourceOfStore, type Source } from '../../src/operations/source.ts';
-import { createCustodyFile } from '../../src/storage/custody-file.ts';
+import { createCustodyLog } from '../../src/cache/custody-log.ts';
 import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
 import { membersOf, RAPID_CDN } from '../fixtures/entries.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
@@ -31,7 +31,7 @@ export async function makeStore(root?: string): Promise<TestStore> {
   const storage = await openFilesystemStorage(folder, { write: true });
   const blobs = createBlobs(storage);
   const directory = createDirectory(storage);
-  const custody = createCustodyFile(folder, { who: { user: 'root', host: 'master' } });
+  const custody = createCustodyLog(storage, { who: { user: 'root', host: 'master' } });
   return {
     ...{ root: folder, storage, blobs, directory, custody },
     source: sourceOfStore({ blobs, directory }, folder),

@@ -1,10 +1,9 @@
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
-import { checkCustody, type CustodyLine, type CustodyRecord } from '../../cache/custody-chain.ts';
+import { formatOneLine } from '../../cache/custody-log.ts';
+import type { CustodyLog, CustodyRecord } from '../../cache/custody.ts';
 import { CacheError } from '../../cache/errors.ts';
 import { quoteBriefly } from '../../cache/digest.ts';
 import { CUSTODY_FILE } from '../../cache/layout.ts';
-import type { Config } from '../../config/config.ts';
+import { DamagedObject } from '../../cache/small-object.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import type { CommonOptions } from '../common-options.ts';
@@ -21,58 +20,57 @@ export interface LogOptions extends CommonOptions {
   readonly lines?: string;
 }
 
-/** Of a log that is broken in many places, the first ones tell enough. */
-const FINDINGS_TOLD = 20;
-
 export async function log({ config: file, quiet = false, ...options }: LogOptions): Promise<void> {
   const terminal = createTerminal({ quiet });
-  const isWanted = selectionOf(options);
-  const last = countOf(options);
+  const begin =
+    options.since === undefined ? -Infinity : parseOption('--since', () => parseSince(options.since ?? ''));
+  const key = options.key === undefined ? undefined : parseOption('--key', () => keyOf(options.key ?? ''));
+  const last = countOf(options) ?? Infinity;
   const config = await readConfig(file);
   const { custody } = await openStore(config, terminal, { write: false });
-  const show = options.json ? (line: CustodyLine) => line.text : createRows();
-  const tell = createFindingTeller(terminal);
-  let kept: CustodyLine[] = [];
-  let end: CustodyLine | undefined;
-  let wanted = 0;
-  for await (const line of checkCustody(custody.lines())) {
-    end = line;
-    tell(line);
-    if (line.record === undefined || !isWanted(line.record)) continue;
+  const show = options.json ? formatOneLine : createRows();
+  const isWanted = (record: CustodyRecord): boolean =>
+    Date.parse(record.at) >= begin && (key === undefined || record.key === key);
+  let kept: CustodyRecord[] = [];
+  let [total, wanted] = [0, 0];
+  for await (const record of readAll(custody, terminal)) {
+    total++;
+    if (!isWanted(record)) continue;
     wanted++;
-    if (last === undefined) terminal.print(show(line));
-    else if (kept.push(line) >= 2 * last) kept = kept.slice(-last);
+    if (last === Infinity) terminal.print(show(record));
+    else if (kept.push(record) >= 2 * last) kept = kept.slice(-last);
   }
-  if (last !== undefined) for (const line of kept.slice(-last)) terminal.print(show(line));
-  if (end === undefined) {
-    terminal.tell(await describeNothing(config));
-    return;
-  }
-  const isAll = options.since === undefined && options.key === undefined && last === undefined;
-  const shown = Math.min(wanted, last ?? wanted);
-  const some =
-    shown === 0 ? `none of the ${end.number} lines is asked for` : `${shown} of ${end.number} lines`;
+  if (last !== Infinity) for (const record of kept.slice(-last)) terminal.print(show(record));
+  const shown = Math.min(wanted, last);
+  const isAll = shown === total;
   terminal.tell(
-    `${isAll ? formatCount(end.number, 'line') : some}; the sha512 of the last one is ${end.digest}`,
+    total === 0
+      ? 'the log is empty: nothing was recorded yet'
+      : isAll
+        ? formatCount(total, 'record')
+        : `${shown === 0 ? 'none' : shown} of ${formatCount(total, 'record')}`,
   );
 }
 
-/** A log that was moved away is not one that was never written. */
-async function describeNothing({ store }: Config): Promise<string> {
-  const isThere = await access(join(store.path, CUSTODY_FILE)).then(
-    () => true,
-    () => false,
-  );
-  return isThere
-    ? 'nothing was recorded yet'
-    : `there is no ${CUSTODY_FILE} in the store: nothing was recorded yet, or it was moved away`;
-}
-
-/** @throws CacheError `usage` */
-function selectionOf({ since, key }: LogOptions): (record: CustodyRecord) => boolean {
-  const begin = since === undefined ? -Infinity : parseOption('--since', () => parseSince(since));
-  const wanted = key === undefined ? undefined : parseOption('--key', () => keyOf(key));
-  return (record) => Date.parse(record.at) >= begin && (wanted === undefined || record.key === wanted);
+/** All records, the oldest first. One that can't be read is named, and doesn't end it. */
+async function* readAll(custody: CustodyLog, terminal: Terminal): AsyncGenerator<CustodyRecord> {
+  let unreadable = 0;
+  for await (const record of custody.oldRecords()) {
+    if (record === undefined) unreadable++;
+    else yield record;
+  }
+  if (unreadable > 0)
+    terminal.warn(`cache: ${CUSTODY_FILE}: ${formatCount(unreadable, 'line')} can't be read`);
+  for (const name of await custody.list()) {
+    try {
+      const record = await custody.read(name);
+      if (record !== undefined) yield record;
+    } catch (error) {
+      if (!(error instanceof DamagedObject)) throw error;
+      terminal.warn(`cache: ${error.message}`);
+      endWith(EXIT.incomplete);
+    }
+  }
 }
 
 /** A date, or how long ago. @returns milliseconds since 1970 @throws CacheError `usage` */
@@ -90,23 +88,10 @@ function countOf({ lines }: LogOptions): number | undefined {
   throw new CacheError('usage', `--lines: not a number of lines: ${quoteBriefly(lines)}`);
 }
 
-function createFindingTeller(terminal: Terminal): (line: CustodyLine) => void {
-  let count = 0;
-  return ({ finding }) => {
-    if (finding === undefined) return;
-    if (finding.kind === 'broken') endWith(EXIT.incomplete);
-    count++;
-    if (count <= FINDINGS_TOLD) terminal.warn(`cache: custody.log: ${finding.message}`);
-    else if (count === FINDINGS_TOLD + 1)
-      terminal.warn('cache: custody.log: more is wrong: cache verify tells all');
-  };
-}
-
 /** Written as they come, because a log may be of any length: columns have fixed widths, and what is longer shifts the rest. */
-function createRows(): (line: CustodyLine) => string {
+function createRows(): (record: CustodyRecord) => string {
   let heading = `${rowOf('WHEN', 'WHO', 'ACTION', 'WHAT')}\n`;
-  return ({ record }) => {
-    if (record === undefined) return '';
+  return (record) => {
     const row = `${heading}${rowOf(formatDate(record.at), whoOf(record), record.action, whatOf(record))}`;
     heading = '';
     return row;

@@ -55,7 +55,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   const app = createApp({
     blobs,
     directory,
-    custody: openCustody(config),
+    custody: openCustody(store.storage),
     log,
     version,
     access: await createAccess(config, ({ message }) => {

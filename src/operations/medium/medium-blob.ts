@@ -1,6 +1,6 @@
 import { CacheError } from '../../cache/errors.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
-import { readPieces } from '../source.ts';
+import { readPieces } from '../../cache/object-pieces.ts';
 import { STORE_FOLDER } from './manifest.ts';
 
 /**

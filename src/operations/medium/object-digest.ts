@@ -1,6 +1,6 @@
 import { createHasher, digestOf } from '../../cache/digest.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
-import { readPieces } from '../source.ts';
+import { readPieces } from '../../cache/object-pieces.ts';
 import type { MediumFile } from './manifest.ts';
 
 /**

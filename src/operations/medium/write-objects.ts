@@ -3,7 +3,7 @@ import { createHasher, digestOf, type Digest, type Hasher } from '../../cache/di
 import { CacheError } from '../../cache/errors.ts';
 import { blobName, partName } from '../../cache/layout.ts';
 import type { ObjectStorage, OpenObject } from '../../cache/object-storage.ts';
-import { readPieces } from '../source.ts';
+import { readPieces } from '../../cache/object-pieces.ts';
 import type { MediumFile } from './manifest.ts';
 import { digestObject } from './object-digest.ts';
 

@@ -36,8 +36,8 @@ export type FindingKind =
   | 'unreadable'
   /** Whoever asks may not read it. */
   | 'forbidden'
-  /** The chain of `custody.log` is broken. */
-  | 'custody-broken';
+  /** A record of the log that is not what was written. */
+  | 'record-damaged';
 
 const DENIED: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM']);
 

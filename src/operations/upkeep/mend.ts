@@ -119,7 +119,11 @@ function isHealable({ kind, entry, sha512 }: Finding): boolean {
 }
 
 function isMovable(finding: Finding): boolean {
-  return finding.kind === 'stray' || (finding.kind !== 'blob-missing' && isHealable(finding));
+  return (
+    finding.kind === 'stray' ||
+    finding.kind === 'record-damaged' ||
+    (finding.kind !== 'blob-missing' && isHealable(finding))
+  );
 }
 
 async function healFrom(

@@ -14,7 +14,7 @@ export interface StoreToVerify {
   readonly blobs: Blobs;
   readonly directory: Directory;
   readonly upkeep: StoreUpkeep;
-  readonly custody: Pick<CustodyLog, 'lines'>;
+  readonly custody: Pick<CustodyLog, 'list' | 'read'>;
   /** What is wrong with `store.json`. */
   readonly markFault: CacheError | undefined;
 }

@@ -1,6 +1,15 @@
 import { isDigest } from '../../cache/digest.ts';
 import type { CacheError } from '../../cache/errors.ts';
-import { CUSTODY_FILE, IMPORTS, PARTS, parsePartName, SCRUB_FILE, STORE_FILE } from '../../cache/layout.ts';
+import {
+  CUSTODY_FILE,
+  IMPORTS,
+  LOG,
+  PARTS,
+  parsePartName,
+  parseRecordName,
+  SCRUB_FILE,
+  STORE_FILE,
+} from '../../cache/layout.ts';
 import type { StoreUpkeep } from '../../cache/store-upkeep.ts';
 import { OWN_NAMES } from '../../storage/store-folder.ts';
 import { diskFinding, type Finding } from './finding.ts';
@@ -24,6 +33,9 @@ export async function* verifyFolders(
   );
   yield* straysIn(upkeep, PARTS, (name, type) =>
     parsePartName(PARTS + name) !== undefined && type === 'file' ? undefined : 'it is no part of a blob',
+  );
+  yield* straysIn(upkeep, LOG, (name, type) =>
+    parseRecordName(LOG + name) !== undefined && type === 'file' ? undefined : 'it is no record of the log',
   );
   for await (const path of upkeep.leftovers())
     yield {

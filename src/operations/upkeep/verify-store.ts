@@ -1,8 +1,6 @@
-import { checkCustody } from '../../cache/custody-chain.ts';
 import type { CustodyLog } from '../../cache/custody.ts';
-import { CacheError } from '../../cache/errors.ts';
-import { CUSTODY_FILE } from '../../cache/layout.ts';
-import type { Finding } from './finding.ts';
+import { DamagedObject } from '../../cache/small-object.ts';
+import { diskFinding, type Finding } from './finding.ts';
 import {
   createVerifyState,
   type StoreToVerify,
@@ -30,15 +28,13 @@ export async function* verifyStore(
   return state.counts;
 }
 
-/** A line that an interrupted writer left is none: what was reported as recorded is all there. */
-async function* verifyCustody(custody: Pick<CustodyLog, 'lines'>): AsyncGenerator<Finding> {
-  try {
-    for await (const { finding } of checkCustody(custody.lines())) {
-      if (finding?.kind === 'broken')
-        yield { kind: 'custody-broken', path: CUSTODY_FILE, problem: finding.message };
+async function* verifyCustody(custody: Pick<CustodyLog, 'list' | 'read'>): AsyncGenerator<Finding> {
+  for (const path of await custody.list()) {
+    try {
+      await custody.read(path);
+    } catch (error) {
+      if (error instanceof DamagedObject) yield { kind: 'record-damaged', path, problem: error.what };
+      else yield diskFinding(error, { path });
     }
-  } catch (error) {
-    if (!(error instanceof CacheError)) throw error;
-    yield { kind: 'custody-broken', path: CUSTODY_FILE, problem: error.message };
   }
 }

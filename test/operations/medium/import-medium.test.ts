@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { chmod, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CacheError } from '../../../src/cache/errors.ts';
@@ -8,6 +8,7 @@ import { createTrustedCertificates } from '../../../src/cache/signature.ts';
 import { readInventory, takeInventory } from '../../../src/operations/medium/inventory.ts';
 import { openMedium } from '../../../src/operations/medium/open-medium.ts';
 import { transferKey } from '../../../src/operations/transfer.ts';
+import { recordsIn } from '../../fixtures/custody.ts';
 import { collect } from '../../fixtures/collect.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
@@ -65,13 +66,8 @@ describe('an import of a medium', () => {
     ]);
     expect(await hasGoodBlob(trip.offline, trip.cdn.sha512)).toBe(true);
     expect(await hasGoodBlob(trip.offline, trip.kvm.sha512)).toBe(true);
-    const log = await readFile(join(trip.offline.root, 'custody.log'), 'utf8');
-    expect(
-      log
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as unknown),
-    ).toMatchObject([
+    const log = await recordsIn(trip.offline.root);
+    expect(log).toMatchObject([
       { action: 'import', softwareUrl: CDN, entry: trip.cdn.entry.digest, source: medium, size: 100_000 },
       { action: 'import', softwareUrl: KVM, entry: trip.kvm.entry.digest, source: medium },
     ]);
@@ -84,7 +80,7 @@ describe('an import of a medium', () => {
     expect(again.map(({ outcome }) => outcome)).toEqual(['unchanged', 'unchanged']);
     expect(bytes).toBe(0);
     expect(await contentsOf(join(trip.offline.root, 'bcache'))).toEqual(before);
-    expect(await readFile(join(trip.offline.root, 'custody.log'), 'utf8')).toBe(log);
+    expect(await recordsIn(trip.offline.root)).toEqual(log);
   });
 
   it('only reads the medium: one that is mounted read-only does', async (context) => {

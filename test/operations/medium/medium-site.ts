@@ -19,7 +19,7 @@ import {
   type MediumImportResult,
 } from '../../../src/operations/medium/import-medium.ts';
 import { openMedium } from '../../../src/operations/medium/open-medium.ts';
-import { createCustodyFile } from '../../../src/storage/custody-file.ts';
+import { createCustodyLog } from '../../../src/cache/custody-log.ts';
 import { openFilesystemStorage } from '../../../src/storage/filesystem.ts';
 import { membersOf } from '../../fixtures/entries.ts';
 import { signerOf } from '../../fixtures/signing-keys.ts';
@@ -62,7 +62,7 @@ export async function makeSite(
 
 async function openSite(root: string, minFreeSpace: number): Promise<Pick<MediumSite, 'root' | 'site'>> {
   const storage = await openFilesystemStorage(root, { write: true, minFreeSpace });
-  const custody = createCustodyFile(root, { who: { user: 'tester', host: 'here' } });
+  const custody = createCustodyLog(storage, { who: { user: 'tester', host: 'here' } });
   return {
     root,
     site: { storage, blobs: createBlobs(storage), directory: createDirectory(storage), custody },

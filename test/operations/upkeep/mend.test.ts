@@ -10,7 +10,7 @@ import type { Source } from '../../../src/operations/source.ts';
 import type { Finding } from '../../../src/operations/upkeep/finding.ts';
 import { createMender, type MendOptions, type Mended } from '../../../src/operations/upkeep/mend.ts';
 import { createUpstream } from '../../../src/upstream/client.ts';
-import { judgeCustody } from '../../fixtures/custody.ts';
+import { recordsIn } from '../../fixtures/custody.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { startHttpServer } from '../../fixtures/http-server.ts';
 import { createTestSigner } from '../../http/test-signer.ts';
@@ -104,9 +104,13 @@ describe('healing', () => {
     expect(await store.directory.entries(keyOf({ url: urlOf(1) }))).toEqual(before);
     const [healed] = await store.directory.entries(keyOf({ url: urlOf(2) }));
     expect(healed?.received).toEqual(new Date(Date.UTC(2001, 0, 3)));
-    expect(await judgeCustody(join(store.root, 'custody.log'))).toEqual({ whole: 8, cut: 0 });
-    expect(await readFile(join(store.root, 'custody.log'), 'utf8')).toMatch(
-      new RegExp(`"action":"heal".*"source":"${good.root}","target":"quarantine/`),
+    expect(await recordsIn(store.root)).toEqual(
+      Array(8).fill(
+        expect.objectContaining({
+          ...{ action: 'heal', source: good.root },
+          target: expect.stringMatching(/^quarantine\//) as string,
+        }),
+      ),
     );
   });
 
@@ -247,7 +251,17 @@ describe('repair', () => {
     const { findings: left } = await verifyAll(await openToVerify(store.root), trusted);
     expect(briefly(left)).toEqual([`blob-missing ${blobName(badBlob.sha512)}`]);
     expect(await store.directory.entries(keyOf({ url: urlOf(1) }))).toEqual([]);
-    expect(await judgeCustody(join(store.root, 'custody.log'))).toEqual({ whole: 4, cut: 0 });
+    expect((await recordsIn(store.root)).map(({ action }) => action)).toEqual(Array(4).fill('repair'));
+  });
+
+  it('takes a damaged record of the log away', async () => {
+    await store.custody.record({ action: 'import', reason: 'one' });
+    const [name = ''] = await store.custody.list();
+    await flipBit(store.root, name);
+    const findings = await mend({ repair: true });
+    expect(findings.map(({ path }) => path)).toContain(name);
+    expect(await quarantined()).toContain(name);
+    expect(await store.custody.list()).not.toContain(name);
   });
 
   it('moves only what could not be healed', async () => {

@@ -11,7 +11,7 @@ import type {
   VerifyOptions,
 } from '../../../src/operations/upkeep/verification.ts';
 import { verifyStore } from '../../../src/operations/upkeep/verify-store.ts';
-import { createCustodyFile } from '../../../src/storage/custody-file.ts';
+import { createCustodyLog } from '../../../src/cache/custody-log.ts';
 import { openStorageForUpkeep } from '../../../src/storage/filesystem.ts';
 import { createStoreUpkeep } from '../../../src/storage/store-upkeep.ts';
 import type { CustodyLog } from '../../../src/cache/custody.ts';
@@ -24,7 +24,7 @@ export async function openToVerify(root: string): Promise<StoreToVerify & { read
     blobs: createBlobs(storage),
     directory: createDirectory(storage),
     upkeep: createStoreUpkeep(root),
-    custody: createCustodyFile(root, { who: { user: 'root', host: 'master' } }),
+    custody: createCustodyLog(storage, { who: { user: 'root', host: 'master' } }),
   };
 }
 

@@ -1,15 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import {
-  appendFile,
-  chmod,
-  mkdir,
-  readdir,
-  readFile,
-  rm,
-  symlink,
-  utimes,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, symlink, utimes, writeFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -19,6 +9,7 @@ import { parseKey } from '../../../src/cache/key.ts';
 import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
 import type { Signer, TrustedCertificates } from '../../../src/cache/signature.ts';
 import { createPace } from '../../../src/operations/upkeep/pace.ts';
+import { recordsIn } from '../../fixtures/custody.ts';
 import { membersOf, unsignedEntry } from '../../fixtures/entries.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { mountLost } from '../../fixtures/mounts.ts';
@@ -225,16 +216,19 @@ describe('damage', () => {
     expect(await found()).toEqual(['mark-damaged store.json']);
   });
 
-  it('of the log, but not where a writer was interrupted', async () => {
+  it('of each record of the log that was changed or cut off, and of what is no record there', async () => {
     await addReleases(1);
     for (const reason of ['one', 'two', 'three']) await store.custody.record({ action: 'import', reason });
-    const log = join(store.root, 'custody.log');
-    await appendFile(log, (await readFile(log, 'utf8')).slice(0, 50));
-    const lines = await readFile(log, 'utf8');
-    await writeFile(log, lines.replace('"two"', '"2"'));
-    const { findings } = await verify();
-    expect(briefly(findings)).toContain('custody-broken custody.log');
-    expect(findings[0]?.problem).toMatch(/^line 3 /);
+    await writeFile(join(store.root, 'custody.log'), 'of an earlier version');
+    const [one = '', two = '', three = ''] = await store.custody.list();
+    for (const name of [two, three]) await chmod(join(store.root, name), 0o644);
+    const text = await readFile(join(store.root, two), 'utf8');
+    await writeFile(join(store.root, two), text.replace('"two"', '"twa"'));
+    await truncate(join(store.root, three), 50);
+    await writeFile(join(store.root, 'log', 'notes'), 'x');
+    expect(await found()).toEqual([`record-damaged ${two}`, `record-damaged ${three}`, 'stray log/notes']);
+    expect(await recordsIn(store.root).catch(String)).toContain(two.slice('log/'.length));
+    expect((await store.custody.read(one))?.reason).toBe('one');
   });
 });
 

@@ -1,0 +1,15 @@
+import type { OpenObject } from './object-storage.ts';
+
+/** Large, because a USB disk answers each request after a pause. */
+const PIECE_SIZE = 1024 * 1024;
+
+/** The bytes of an open object, in order. A piece is valid until the next is asked for. */
+export async function* readPieces(object: OpenObject): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(PIECE_SIZE);
+  for (let position = 0; ;) {
+    const count = await object.read(buffer, position);
+    if (count === 0) return;
+    yield buffer.subarray(0, count);
+    position += count;
+  }
+}
