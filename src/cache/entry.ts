@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { digestOf, isDigest, type Digest } from './digest.ts';
 import { CacheError, throwProgrammingError } from './errors.ts';
-import { keyOfFileUrl, keyOfSoftwareUrl, type Key } from './key.ts';
+import { keyOfFileUrl, keyOfSoftwareUrl, type Key, isReleaseKey } from './key.ts';
 import { parseOsTuple, type OsRelease, type Platform } from './platform.ts';
 
 /** What clients send and get: the JSON text that was signed, and its signature in base64 (`''` when unsigned). */
@@ -22,6 +22,8 @@ export interface UnverifiedEntry {
   /** The URL of a source file. */
   readonly url: string | undefined;
   readonly platform: Platform | undefined;
+  /** Whether the entry names a machine: nodes skip an entry that names none, so it can't be installed as a release. */
+  readonly namesMachine: boolean;
   /** Size of the blob in bytes, where the entry tells. */
   readonly size: number | undefined;
   /** The file name that the archive had, where the entry tells. */
@@ -100,6 +102,7 @@ export function parseEntry(value: unknown): UnverifiedEntry {
     softwareUrl: data.software_url,
     url: data.url,
     platform: platformOf(data),
+    namesMachine: data.multiarch !== undefined || data.machine !== undefined,
     size:
       typeof data.size === 'number' && Number.isSafeInteger(data.size) && data.size >= 0
         ? data.size
@@ -166,13 +169,12 @@ export function checkBinding(key: Key, entry: UnverifiedEntry): void {
     throw new CacheError('key-mismatch', `the entry does not belong under key ${key}: ${fault}`);
 }
 
-function faultOfBinding(key: Key, { softwareUrl, url }: UnverifiedEntry): string | undefined {
-  if (!key.includes(':')) {
-    if (softwareUrl === undefined) return 'it has no software_url';
+function faultOfBinding(key: Key, { softwareUrl, url, namesMachine }: UnverifiedEntry): string | undefined {
+  if (softwareUrl !== undefined) {
     const right = keyOfSoftwareUrl(softwareUrl);
     return right === key ? undefined : `the md5 of its software_url ${softwareUrl} is ${right}`;
   }
-  if (softwareUrl !== undefined) return 'an entry with a software_url belongs under the md5 of that URL';
+  if (isReleaseKey(key) && namesMachine) return 'it names a machine, as a release does, but no software_url';
   // Entries for sources may have a basename instead of a URL; then nothing in them could be compared.
   if (key.startsWith('file-urlmd5:') && url !== undefined && keyOfFileUrl(url) !== key) {
     return `the key of its url ${url} is ${keyOfFileUrl(url)}`;

@@ -2,15 +2,13 @@ import { createHash } from 'node:crypto';
 import { quoteBriefly } from './digest.ts';
 import { CacheError } from './errors.ts';
 
-/** What a client looks up: `md5(software URL)`, `file-urlmd5:…`, `pypi:NAME=VERSION` or `SCHEME:` of a site's own. */
+/** What a client looks up: `md5(software URL)`, `file-urlmd5:…`, `pypi:NAME=VERSION`, or any name that a client invents. */
 export type Key = string & { readonly brand: unique symbol };
 
 const KEY_LENGTH_LIMIT = 160;
 /** In bytes; the common file systems end here. A key can be shorter than its limit and still have a longer name. */
 const FOLDER_NAME_LIMIT = 255;
 const MD5 = /^[0-9a-f]{32}$/;
-const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:./;
-const FILE_URL_KEY = /^file-urlmd5:/;
 /** What Python's http.client sends raw in a request line: printable ASCII without space. `/` would be a path. */
 const KEY_CHARACTERS = /^[!-.0-~]+$/;
 
@@ -26,27 +24,29 @@ export function isKey(text: string): text is Key {
 }
 
 function faultOfKey(text: string): string | undefined {
-  if (MD5.test(text)) return undefined;
+  if (!isKeyForm(text)) return 'only one path segment of printable ASCII characters without space is allowed';
   if (text.length > KEY_LENGTH_LIMIT) return `longer than ${KEY_LENGTH_LIMIT} characters`;
-  if (!KEY_CHARACTERS.test(text)) return 'only printable ASCII characters without space and "/" are allowed';
-  if (text.includes('..')) return '".." is not allowed';
   if (folderNameOf(text).length > FOLDER_NAME_LIMIT)
     return 'too long for a name in a store; upper case and punctuation take three bytes each there';
-  if (FILE_URL_KEY.test(text)) {
-    return MD5.test(text.slice('file-urlmd5:'.length))
-      ? undefined
-      : '"file-urlmd5:" wants 32 lower-case hex digits';
-  }
-  if (!SCHEME.test(text)) return '32 lower-case hex digits (the md5 of a URL) or SCHEME:NAME is expected';
   return undefined;
+}
+
+/** Whether a text has the form of a key, be it too long to be stored or not. */
+export function isKeyForm(text: string): boolean {
+  return KEY_CHARACTERS.test(text) && text !== '.' && text !== '..';
+}
+
+/** Whether a key may be that of a compiled software release; other keys are for sources. */
+export function isReleaseKey(key: Key): boolean {
+  return MD5.test(key);
 }
 
 /**
  * A key as a folder's name that FAT and exFAT take too (a store travels on USB disks): no `:`, and nothing that
- * differs by upper and lower case alone, no dot at the end. `decodeURIComponent` undoes it.
+ * differs by upper and lower case alone, no dot at either end. `decodeURIComponent` undoes it.
  */
 export function folderNameOf(key: string): string {
-  return key.replace(/[^a-z0-9._=+-]|\.$/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
+  return key.replace(/[^a-z0-9._=+-]|^\.|\.$/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
 }
 
 /** The key of a compiled software release: the md5 of the URL's exact bytes. */

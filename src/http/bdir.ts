@@ -8,7 +8,8 @@ import {
   type VerifiedEntry,
 } from '../cache/entry.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
-import { parseKey, type Key } from '../cache/key.ts';
+import { parseKey, type Key, isKey, isKeyForm } from '../cache/key.ts';
+import { quoteBriefly } from '../cache/digest.ts';
 import { acceptUnsigned, type TrustedCertificates } from '../cache/signature.ts';
 import { requireRole, type AccessControl } from './access-control.ts';
 import type { HttpEnv } from './http-env.ts';
@@ -38,13 +39,16 @@ export function createDirectoryRoutes(
   const lists = createEntryLists(directory);
 
   const lookUp = (c: Context<HttpEnv>): Response | Promise<Response> => {
-    const key = keyOfPath(c);
+    const text = segmentOfPath(c);
+    // No entry can stand under a key that is too long to be stored.
+    if (isKeyForm(text) && !isKey(text)) throw noEntry(quoteBriefly(text));
+    const key = parseKey(text);
     const list = lists.get(key);
     return list instanceof Promise ? list.then((found) => answer(c, key, found)) : answer(c, key, list);
   };
 
   const answer = (c: Context<HttpEnv>, key: Key, list: EntryList | undefined): Response => {
-    if (list === undefined) throw new CacheError('not-found', `no entry for key ${key}`);
+    if (list === undefined) throw noEntry(key);
     const { body, etag, headers } = list;
     const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = c.env.incoming.headers;
     if (!allowsEtag(ifMatch, etag)) return new Response(null, { status: 412 });
@@ -55,7 +59,7 @@ export function createDirectoryRoutes(
   };
 
   const add = async (c: Context<HttpEnv>): Promise<Response> => {
-    const key = keyOfPath(c);
+    const key = parseKey(segmentOfPath(c));
     const entry = verify(parseEntryText(await readText(c)));
     const blob = await blobs.stat(entry.sha512);
     if (blob === undefined) {
@@ -83,8 +87,12 @@ export function createDirectoryRoutes(
   return routes;
 }
 
-function keyOfPath(c: Context<HttpEnv>): Key {
-  return parseKey(decodePathSegment(c.req.path, '/bdir/', 'invalid-key'));
+function segmentOfPath(c: Context<HttpEnv>): string {
+  return decodePathSegment(c.req.path, '/bdir/', 'invalid-key');
+}
+
+function noEntry(key: string): CacheError {
+  return new CacheError('not-found', `no entry for key ${key}`);
 }
 
 /** @throws CacheError `too-large`, `invalid-entry` */

@@ -1,7 +1,7 @@
 import type { CustodyLog } from '../cache/custody.ts';
 import { checkBinding } from '../cache/entry.ts';
 import { CacheError } from '../cache/errors.ts';
-import type { Key } from '../cache/key.ts';
+import { isReleaseKey, type Key } from '../cache/key.ts';
 import { compatibilityClass, formatPlatform, isCompatible, type Platform } from '../cache/platform.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import { keyOf } from './lookup.ts';
@@ -73,7 +73,7 @@ export async function planFetch(
     if (reason !== undefined) return { entry, verdict: 'refused', reason };
     const { platform } = entry;
     // Sources are for every platform.
-    const isSource = key.includes(':');
+    const isSource = !isReleaseKey(key);
     if (!isSource && (platform === undefined || (machine && !isCompatible(platform, machine))))
       return { entry, verdict: 'foreign' };
     const group = isSource || platform === undefined ? '' : compatibilityClass(platform);

@@ -1,6 +1,6 @@
 import { noneIfDamaged, type Directory, type StoredEntry } from '../cache/directory.ts';
 import type { Blobs } from '../cache/blobs.ts';
-import type { Key } from '../cache/key.ts';
+import { isReleaseKey, type Key } from '../cache/key.ts';
 import type { Platform } from '../cache/platform.ts';
 
 /** A software release with everything a store has of it. */
@@ -23,7 +23,7 @@ export interface Build {
 export async function listReleases(directory: Directory, blobs: Blobs): Promise<readonly Release[]> {
   const keys = new Set<Key>();
   for await (const { key } of directory.list()) {
-    if (!key.includes(':')) keys.add(key);
+    if (isReleaseKey(key)) keys.add(key);
   }
   const releases: Release[] = [];
   for (const key of keys) {

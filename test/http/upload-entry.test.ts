@@ -335,6 +335,24 @@ describe('an entry in the wrong place', () => {
   it('refuses an entry of a source that was replayed under the key of another', async () => {
     const { pair } = signer.sign(JSON.stringify({ sha512, url: 'https://example.org/a.tar.gz' }));
     await expectRefusal(keyOfFileUrl('https://example.org/b.tar.gz'), pair, 400, /the key of its url/);
+  });
+
+  it.each(['packer-images', 'slapos-upgrade-testing-key', 'somekey0.123', KEY])(
+    'takes an entry without software_url and machine under the key %s',
+    async (key) => {
+      const { pair } = signer.sign(JSON.stringify({ sha512, file: key }));
+      expect((await put(key as Key, pair)).status).toBe(201);
+      expect(await listOf(key as Key)).toContainEqual(pair);
+    },
+  );
+
+  it('refuses to store under a key that is too long', async () => {
+    const { pair } = signer.sign(JSON.stringify({ sha512, file: 'x' }));
+    await expectRefusal('x'.repeat(161), pair, 400, /longer than 160 characters/);
+  });
+
+  it('refuses what names a machine, but no software_url, under the key of a release', async () => {
+    const { pair } = signer.sign(JSON.stringify({ sha512, multiarch: 'x86_64-linux-gnu' }));
     await expectRefusal(KEY, pair, 400, /no software_url/);
   });
 

@@ -86,15 +86,7 @@ async function runArchiveImport(
   archives: readonly ArchiveFile[],
   paths: readonly string[],
   config: Config,
-  {
-    url,
-    os,
-    multiarch,
-    softwareRoot: root,
-    dryRun = false,
-    recheck = false,
-    quiet = false,
-  }: ImportOptions,
+  { url, os, multiarch, softwareRoot: root, dryRun = false, recheck = false, quiet = false }: ImportOptions,
   terminal: Terminal,
   results: ImportResult[],
 ): Promise<void> {
