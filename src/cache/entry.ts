@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { digestOf, isDigest, type Digest } from './digest.ts';
 import { CacheError, throwProgrammingError } from './errors.ts';
 import { keyOfFileUrl, keyOfSoftwareUrl, type Key, isReleaseKey } from './key.ts';
-import { parseOsTuple, type OsRelease, type Platform } from './platform.ts';
+import { parseOsTuple, type Platform } from './platform.ts';
+import type { OsRelease } from './system.ts';
 
 /** What clients send and get: the JSON text that was signed, and its signature in base64 (`''` when unsigned). */
 export type EntryPair = readonly [json: string, signature: string];

@@ -1,7 +1,5 @@
 import { CacheError } from './errors.ts';
-
-/** `[id, version, codename]` of os-release, such as `["ubuntu", "22.04", "jammy"]`. */
-export type OsRelease = readonly [id: string, version: string, codename: string];
+import { normalizeId, type OsRelease } from './system.ts';
 
 /** Where a compiled software release runs (protocol.md, "An entry"). */
 export interface Platform {
@@ -10,7 +8,7 @@ export interface Platform {
   readonly os: OsRelease;
 }
 
-/** Codenames of the releases that SlapOS nodes run on; os-release of testing versions has a codename only. */
+/** Codenames of the releases that SlapOS nodes run on, as `distro` gives them. */
 const CODENAMES: ReadonlyMap<string, string> = new Map([
   ['debian 8', 'jessie'],
   ['debian 9', 'stretch'],
@@ -19,7 +17,7 @@ const CODENAMES: ReadonlyMap<string, string> = new Map([
   ['debian 12', 'bookworm'],
   ['debian 13', 'trixie'],
   ['debian 14', 'forky'],
-  ['ubuntu 14.04', 'trusty'],
+  ['ubuntu 14.04', 'Trusty Tahr'],
   ['ubuntu 16.04', 'xenial'],
   ['ubuntu 18.04', 'bionic'],
   ['ubuntu 20.04', 'focal'],
@@ -30,55 +28,124 @@ const CODENAMES: ReadonlyMap<string, string> = new Map([
   ['ubuntu 26.04', 'resolute'],
 ]);
 
-/** The codename of a distribution's version, `''` where it has none that we know. */
-export function codenameOf(id: string, version: string): string {
+/** Systems whose os-release has no codename, and Debian, where nodes ignore it. */
+const WITHOUT_CODENAME: ReadonlySet<string> = new Set([
+  ...['debian', 'fedora', 'opensuse', 'opensuse-tumbleweed', 'oracle', 'amzn', 'sles', 'mageia'],
+]);
+
+/** The codename of a distribution's version, `''` where it has none; undefined where that isn't known. */
+export function codenameOf(id: string, version: string): string | undefined {
   const name = id === 'raspbian' ? 'debian' : id;
   const [major = ''] = version.split('.');
-  return CODENAMES.get(`${name} ${version}`) ?? CODENAMES.get(`${name} ${major}`) ?? '';
+  return (
+    CODENAMES.get(`${name} ${version}`) ??
+    CODENAMES.get(`${name} ${major}`) ??
+    (WITHOUT_CODENAME.has(name) ? '' : undefined)
+  );
 }
 
 /**
- * An operating system as a person writes it: `ubuntu-22.04`, `debian 12`, `ubuntu,22.04,jammy`.
- * The codename comes from a table when it isn't given.
+ * An operating system as a person writes it: `ubuntu-22.04`, `debian 12`, `debian-trixie/sid`, `arch`; or id, version and
+ * codename exactly, with commas: `rocky,9.3,Blue Onyx`. The codename comes from a table when it isn't given.
  * @throws CacheError `usage`
  */
 export function parseOs(text: string): OsRelease {
-  const match = /^([A-Za-z][A-Za-z0-9_-]*?)[-, ]+([0-9][0-9A-Za-z.]*)(?:[-, ]+([A-Za-z][A-Za-z0-9]*))?$/.exec(
-    text.trim(),
-  );
-  const [, id, version, codename] = match ?? [];
-  if (id === undefined || version === undefined) {
-    throw new CacheError(
-      'usage',
-      `not an operating system: "${text}"; write ID-VERSION, such as ubuntu-22.04 or debian-12`,
-    );
+  const plain = text.trim();
+  if (/\p{Cc}/u.test(plain)) throw notAnOs(text);
+  const parts = plain.split(',').map((part) => part.trim());
+  if (parts.length > 1) {
+    const [id = '', version = '', codename, ...rest] = parts;
+    if (id === '' || rest.length > 0) throw notAnOs(text);
+    return codename === undefined
+      ? completeOs(normalizeId(id), version)
+      : [normalizeId(id), version, codename];
   }
-  return [id.toLowerCase(), version, codename ?? codenameOf(id.toLowerCase(), version)];
+  const [, id, version, codename] =
+    /^([A-Za-z][\w-]*?)[- ]+(\d[\w.]*|[\w.]+\/[\w.]+)(?:[- ]+([A-Za-z]\w*))?$/.exec(plain) ?? [];
+  if (id !== undefined && version !== undefined) {
+    const known = normalizeId(id);
+    return codename === undefined ? completeOs(known, version) : [known, version, codename];
+  }
+  // A system without versions.
+  if (/^[A-Za-z]\w*$/.test(plain) && !HAVE_VERSIONS.has(normalizeId(plain)))
+    return [normalizeId(plain), '', ''];
+  throw notAnOs(text);
+}
+
+const HAVE_VERSIONS: ReadonlySet<string> = new Set([
+  ...['raspbian', 'ubuntu', 'rocky', 'rhel', 'almalinux', 'centos', 'linuxmint', 'devuan'],
+  ...WITHOUT_CODENAME,
+]);
+
+/** A version of Debian that has a name only, such as `trixie/sid`, has a codename that nodes ignore. */
+function completeOs(id: string, version: string): OsRelease {
+  const codename = codenameOf(id, version);
+  if (codename !== undefined) return [id, version, codename];
+  throw new CacheError(
+    'usage',
+    `the codename of ${id} ${version} is not known; write it as Python's distro gives it: "${id},${version},CODENAME", or "${id},${version}," if it has none`,
+  );
+}
+
+function notAnOs(text: string): CacheError {
+  return new CacheError(
+    'usage',
+    `not an operating system: "${text}"; write ID-VERSION, such as ubuntu-22.04 or debian-12, or ID,VERSION,CODENAME`,
+  );
 }
 
 /**
- * The text of `/etc/os-release` (os-release(5)).
- * @throws CacheError `usage` when it has no ID
+ * The text of a Python tuple or list of three strings, as old entries have it: `('ubuntu', '22.04', 'jammy')`. Read as
+ * Python's literal_eval does; undefined for anything else.
  */
-export function parseOsRelease(text: string): OsRelease {
-  const fields = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const [, name, quoted] = /^([A-Z_0-9]+)=(.*)$/.exec(line.trim()) ?? [];
-    if (name !== undefined && quoted !== undefined) fields.set(name, quoted.replace(/^(["'])(.*)\1$/, '$2'));
+export function parseOsTuple(text: string): OsRelease | undefined {
+  const [, open, inside, close] = /^([([])([^]*)([)\]])$/.exec(text.trim()) ?? [];
+  if (inside === undefined || (open === '(') !== (close === ')')) return undefined;
+  const items: string[] = [];
+  // One string and what separates it from the next; the last comma may be left out.
+  const item = /\s*[uU]?(?:'((?:[^'\\\n]|\\[^])*)'|"((?:[^"\\\n]|\\[^])*)")\s*(?:,|$)/y;
+  while (item.lastIndex < inside.length && items.length <= 3) {
+    const start = item.lastIndex;
+    const match = item.exec(inside);
+    if (match === null) return inside.slice(start).trim() === '' ? toOs(items) : undefined;
+    items.push(unescapePython(match[1] ?? match[2] ?? ''));
   }
-  const id = fields.get('ID');
-  if (id === undefined) throw new CacheError('usage', 'os-release names no ID; tell the system with --os');
-  const version = fields.get('VERSION_ID') ?? '';
-  return [id, version, fields.get('VERSION_CODENAME') ?? codenameOf(id, version)];
+  return toOs(items);
 }
 
-/** The text of a Python tuple, as old entries have it: `('ubuntu', '22.04', 'jammy')`. Undefined for anything else. */
-export function parseOsTuple(text: string): OsRelease | undefined {
-  const [, id, version, codename] =
-    /^\(\s*'([^']*)'\s*,\s*'([^']*)'\s*,\s*'([^']*)'\s*\)$/.exec(text.trim()) ?? [];
-  return id === undefined || version === undefined || codename === undefined
+function toOs(items: readonly string[]): OsRelease | undefined {
+  const [id, version, codename, ...rest] = items;
+  return id === undefined || version === undefined || codename === undefined || rest.length > 0
     ? undefined
     : [id, version, codename];
+}
+
+const PYTHON_ESCAPES: Readonly<Record<string, string>> = {
+  ...{
+    '\n': '',
+    '\\': '\\',
+    "'": "'",
+    '"': '"',
+    a: '\x07',
+    b: '\b',
+    f: '\f',
+    n: '\n',
+    r: '\r',
+    t: '\t',
+    v: '\v',
+  },
+};
+
+function unescapePython(text: string): string {
+  return text.replace(
+    /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|([^]))/g,
+    (all, x?: string, u?: string, long?: string, octal?: string, one?: string) => {
+      const hex = x ?? u ?? long;
+      const code = hex === undefined ? parseInt(octal ?? '', 8) : parseInt(hex, 16);
+      if (!Number.isNaN(code)) return code > 0x10ffff ? all : String.fromCodePoint(code);
+      return PYTHON_ESCAPES[one ?? ''] ?? all;
+    },
+  );
 }
 
 /** Whether a release built on `built` installs on `machine`: the rule of protocol.md, "Which entry a node installs". */
@@ -100,6 +167,25 @@ function comparable([id, version, codename]: OsRelease): OsRelease {
 /** `ubuntu 22.04 x86_64-linux-gnu` */
 export function formatPlatform({ multiarch, os: [id, version] }: Platform): string {
   return [id, version, multiarch].filter((part) => part !== '').join(' ');
+}
+
+/** What gcc calls itself, where it isn't `linux-gnu`, by the id of the system. */
+const GCC_SYSTEMS: ReadonlyMap<string, string> = new Map([
+  ...['fedora', 'rhel', 'rocky', 'almalinux', 'centos', 'oracle', 'scientific'].map(
+    (id) => [id, 'redhat-linux'] as const,
+  ),
+  ...['opensuse', 'opensuse-tumbleweed', 'sles'].map((id) => [id, 'suse-linux'] as const),
+]);
+
+/** What `gcc -dumpmachine` prints on a system for programs of a machine: on Fedora x86_64-redhat-linux. */
+export function multiarchOn([id]: OsRelease, multiarch: string): string {
+  const system = GCC_SYSTEMS.get(id);
+  return system === undefined ? multiarch : multiarch.replace(/-linux-gnu$/, `-${system}`);
+}
+
+/** Whether two multiarchs are of one kind of machine. */
+export function isSameMachine(a: string, b: string): boolean {
+  return a.split('-', 1)[0] === b.split('-', 1)[0];
 }
 
 /** The multiarch of a machine that runs Node with this `process.arch` on glibc. */

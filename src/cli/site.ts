@@ -1,12 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createBlobs, type Blobs } from '../cache/blobs.ts';
 import type { CustodyLog } from '../cache/custody.ts';
 import { createCustodyLog } from '../cache/custody-log.ts';
 import { createDirectory, type Directory } from '../cache/directory.ts';
-import { CacheError, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError } from '../cache/errors.ts';
 import { createHashThreads } from '../cache/hash-threads.ts';
-import { multiarchOfNode, parseOs, parseOsRelease, type Platform } from '../cache/platform.ts';
+import { parseOs, type Platform } from '../cache/platform.ts';
 import { createTrustedCertificates, type Signer, type TrustedCertificates } from '../cache/signature.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { loadConfig } from '../config/config-file.ts';
@@ -14,6 +13,7 @@ import type { Config } from '../config/config.ts';
 import { readIfThere } from '../operations/files.ts';
 import { ensureSigningKey, readSigner } from '../operations/make-medium.ts';
 import { isWithin, realPlaceOf } from '../operations/real-place.ts';
+import { readMachine } from '../operations/this-machine.ts';
 import { openFilesystemStorage, type FilesystemOptions } from '../storage/filesystem.ts';
 import { NoStore } from '../storage/store-folder.ts';
 import { EXIT, endWith } from './exit-code.ts';
@@ -197,17 +197,4 @@ export async function machineOf({ os, multiarch }: MachineOptions): Promise<Plat
   if (system !== undefined && multiarch !== undefined) return { os: system, multiarch };
   const machine = await readMachine();
   return { os: system ?? machine.os, multiarch: multiarch ?? machine.multiarch };
-}
-
-/** The machine that this program runs on. */
-export async function readMachine(): Promise<Platform> {
-  const path = '/etc/os-release';
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throwProgrammingError(error);
-    throw new CacheError('usage', `${path} can't be read; tell the system with --os`, { cause: error });
-  }
-  return { multiarch: multiarchOfNode(process.arch), os: parseOsRelease(text) };
 }

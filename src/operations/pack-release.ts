@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { Blobs, BlobWriter } from '../cache/blobs.ts';
 import { CacheError } from '../cache/errors.ts';
-import type { OsRelease } from '../cache/platform.ts';
+import { isSameMachine } from '../cache/platform.ts';
+import type { OsRelease } from '../cache/system.ts';
 import { formatArchiveName, parseArchiveName } from '../release/archive-name.ts';
 import { packFolder } from '../release/pack-folder.ts';
 import type { ReleaseContents } from '../release/release-contents.ts';
@@ -145,10 +146,17 @@ function identify(
   { builtOn, multiarch }: PackOptions,
 ): ReleaseIdentity {
   const name = nameOfRelease(softwareUrl);
+  // gcc of the machine that built it says what gcc of a node will say.
+  const isBuiltHere =
+    builtOn.multiarch !== undefined &&
+    (contents.multiarch === undefined || isSameMachine(contents.multiarch, builtOn.multiarch));
   return identifyRelease(
-    { ...contents, multiarch: contents.multiarch ?? builtOn.multiarch },
+    contents,
     { name, base: name },
-    { url: softwareUrl, os: builtOn.os, multiarch, software: new Map<string, string>() },
+    {
+      ...{ url: softwareUrl, os: builtOn.os, software: new Map<string, string>() },
+      multiarch: multiarch ?? (isBuiltHere ? builtOn.multiarch : undefined),
+    },
   );
 }
 
@@ -196,7 +204,11 @@ function warningsOf(
     warnings.push(
       `left out, because only a running program has it: the socket ${socket}${sockets.length > 1 ? ` and ${sockets.length - 1} more` : ''}`,
     );
-  if (builtOn.multiarch !== undefined && multiarch !== undefined && multiarch !== builtOn.multiarch)
+  if (
+    builtOn.multiarch !== undefined &&
+    multiarch !== undefined &&
+    !isSameMachine(multiarch, builtOn.multiarch)
+  )
     warnings.push(
       `its programs are for ${multiarch}, this machine is ${builtOn.multiarch}: if it was not built here, tell the system with --os`,
     );

@@ -1,6 +1,7 @@
 import { CacheError } from '../cache/errors.ts';
 import { keyOfSoftwareUrl, type Key } from '../cache/key.ts';
-import type { OsRelease, Platform } from '../cache/platform.ts';
+import { multiarchOn, type Platform } from '../cache/platform.ts';
+import type { OsRelease } from '../cache/system.ts';
 import type { ArchiveName } from '../release/archive-name.ts';
 import type { ReleaseGlimpse } from '../release/release-contents.ts';
 
@@ -30,8 +31,14 @@ export function identifyRelease(
   return {
     softwareUrl,
     key: keyOfSoftwareUrl(softwareUrl),
-    platform: { os: osOf(name, stated), multiarch: multiarchOf(contents, name, stated) },
+    platform: platformOf(contents, name, stated),
   };
+}
+
+function platformOf(contents: ReleaseGlimpse, name: ArchiveName, stated: StatedIdentity): Platform {
+  const os = osOf(name, stated);
+  // Neither file names nor programs know what gcc calls the system.
+  return { os, multiarch: stated.multiarch ?? multiarchOn(os, multiarchOf(contents, name)) };
 }
 
 function softwareUrlOf(
@@ -67,14 +74,18 @@ function softwareUrlOf(
 function osOf(name: ArchiveName, { os }: StatedIdentity): OsRelease {
   const known = os ?? name.os;
   if (known !== undefined) return known;
+  if (name.unknownOs !== undefined)
+    throw new CacheError(
+      'invalid-archive',
+      `the codename of its system, ${name.unknownOs.replace(',', ' ')}, is not known: give it with --os "${name.unknownOs},CODENAME", as Python's distro gives it on a node`,
+    );
   throw new CacheError(
     'invalid-archive',
     `the operating system is unknown: give it with --os ubuntu-22.04 (or what it is), or name the file ${name.base}-ubuntu-22.04.tar.gz`,
   );
 }
 
-function multiarchOf(contents: ReleaseGlimpse, name: ArchiveName, { multiarch }: StatedIdentity): string {
-  if (multiarch !== undefined) return multiarch;
+function multiarchOf(contents: ReleaseGlimpse, name: ArchiveName): string {
   if (
     name.multiarch !== undefined &&
     contents.multiarch !== undefined &&

@@ -1,4 +1,5 @@
-import { codenameOf, type OsRelease, type Platform } from '../cache/platform.ts';
+import { codenameOf, type Platform } from '../cache/platform.ts';
+import { normalizeId, type OsRelease } from '../cache/system.ts';
 
 /** What the file name of an archive tells. */
 export interface ArchiveName {
@@ -6,8 +7,10 @@ export interface ArchiveName {
   readonly name: string;
   /** Without the platform either: `rapid-cdn-1.0.344`. The same as `name` where none is told. */
   readonly base: string;
-  /** The id in lower case; the codename from the table of cache/platform.ts. */
+  /** The id as Python's distro gives it; the codename from the table of cache/platform.ts. */
   readonly os?: OsRelease;
+  /** `ID,VERSION` of a system whose codename isn't known. */
+  readonly unknownOs?: string;
   readonly multiarch?: string;
 }
 
@@ -21,7 +24,7 @@ const COMPANIONS = new Set(
 /** IDs of os-release(5); one that begins like another stands before it. */
 const SYSTEMS = [
   ...['debian', 'raspbian', 'devuan', 'ubuntu', 'linuxmint'],
-  ...['centos', 'fedora', 'rhel', 'rocky', 'almalinux', 'ol', 'amzn'],
+  ...['centos', 'fedora', 'rhel', 'rocky', 'almalinux', 'oracle', 'ol', 'amzn'],
   ...['opensuse-leap', 'opensuse-tumbleweed', 'opensuse', 'sles', 'mageia'],
 ];
 
@@ -70,10 +73,14 @@ export function parseArchiveName(fileName: string): ArchiveName {
   const name = fileName.replace(EXTENSION, '');
   const { base, id, version, machine } = PLATFORM.exec(name)?.groups ?? {};
   if (base === undefined || id === undefined || version === undefined) return { name, base: name };
-  const system = id.toLowerCase();
-  const os: OsRelease = [system, version, codenameOf(system, version)];
+  const system = normalizeId(id);
+  const codename = codenameOf(system, version);
   const multiarch = MACHINES[machine?.toLowerCase() ?? ''];
-  return { name, base, os, ...(multiarch !== undefined && { multiarch }) };
+  return {
+    ...{ name, base },
+    ...(codename === undefined ? { unknownOs: `${system},${version}` } : { os: [system, version, codename] }),
+    ...(multiarch !== undefined && { multiarch }),
+  };
 }
 
 /** The machine that nearly every site has, and that file names don't tell. */

@@ -137,6 +137,15 @@ describe('an archive that is all right', () => {
     expect(await opensslVerifies(site.folder, site.certificateFile, entry?.pair ?? ['', ''])).toBe(true);
   });
 
+  it.each([
+    ['kvm-1.0-fedora-41.tar.gz', ['fedora', '41', ''], 'x86_64-redhat-linux'],
+    ['kvm-1.0-opensuse-leap-15.6.tar.gz', ['opensuse', '15.6', ''], 'x86_64-suse-linux'],
+    ['kvm-1.0-ol-9.4-x86_64.tar.gz', ['oracle', '9.4', ''], 'x86_64-redhat-linux'],
+  ])('named %s gets the platform that a node there has', async (file, os, multiarch) => {
+    const path = await makeArchive(site, file, KVM);
+    expect(await site.import([path])).toMatchObject([{ outcome: 'imported', platform: { os, multiarch } }]);
+  });
+
   it('is found by its URL from --url, from [software] or from inside', async () => {
     const silent = await makeArchive(site, 'kvm-1.0-debian-12.tar.gz', KVM, { buildoutCfg: null });
     await expectRefused(silent, /its software URL is unknown.*--url.*\[software\] kvm-1\.0 = URL/);
@@ -453,6 +462,16 @@ describe('an archive that is refused leaves no trace', () => {
       /operating system is unknown.*--os ubuntu-22\.04.*kvm-1\.0\.344-ubuntu-22\.04\.tar\.gz/,
     );
     expect(outcomesOf(await site.import([path], { os: ['ubuntu', '22.04', 'jammy'] }))).toEqual(['imported']);
+  });
+
+  it('of a system whose codename is not known, rather than sign it with none', async () => {
+    const path = await makeArchive(site, 'kvm-1.0-rocky-9.3.tar.gz', KVM);
+    await expectRefused(
+      path,
+      /codename of its system, rocky 9\.3, is not known: give it with --os "rocky,9\.3,CODENAME"/,
+    );
+    const os = ['rocky', '9.3', 'Blue Onyx'] as const;
+    expect(await site.import([path], { os })).toMatchObject([{ outcome: 'imported', platform: { os } }]);
   });
 
   it('when nobody tells its machine, or its name contradicts the programs inside', async () => {

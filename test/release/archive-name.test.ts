@@ -38,8 +38,9 @@ describe('parseArchiveName', () => {
     ['debian-12-i386', ['debian', '12', 'bookworm'], 'i686-linux-gnu'],
     ['debian-12-x86_64-linux-gnu', ['debian', '12', 'bookworm'], 'x86_64-linux-gnu'],
     ['debian-12-arm-linux-gnueabihf', undefined, undefined],
-    ['almalinux-9.3-x86_64', ['almalinux', '9.3', ''], 'x86_64-linux-gnu'],
-    ['opensuse-leap-15.6', ['opensuse-leap', '15.6', ''], undefined],
+    ['opensuse-leap-15.6', ['opensuse', '15.6', ''], undefined],
+    ['ol-9.4-x86_64', ['oracle', '9.4', ''], 'x86_64-linux-gnu'],
+    ['fedora-41', ['fedora', '41', ''], undefined],
   ])('reads the platform %s', (suffix, os, multiarch) => {
     const name = `rapid-cdn-1.0.344-${suffix}`;
     const parsed = parseArchiveName(`${name}.tar.gz`);
@@ -48,6 +49,16 @@ describe('parseArchiveName', () => {
     expect(parsed.os).toEqual(os);
     expect(parsed.multiarch).toBe(multiarch);
   });
+
+  it.each(['rocky-9.3', 'almalinux-9.3', 'ubuntu-24.10'])(
+    'knows no codename of %s, and says of what',
+    (system) => {
+      expect(parseArchiveName(`kvm-1.0-${system}-x86_64.tar.gz`)).toEqual({
+        ...{ name: `kvm-1.0-${system}-x86_64`, base: 'kvm-1.0', multiarch: 'x86_64-linux-gnu' },
+        unknownOs: system.replace('-', ','),
+      });
+    },
+  );
 
   it.each([
     'webrunner-plan-9',

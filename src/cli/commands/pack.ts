@@ -20,7 +20,8 @@ import { openImportTarget } from '../import-target.ts';
 import { hintAtMedium } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import { printResults } from '../release-results.ts';
-import { readConfig, readMachine } from '../site.ts';
+import { readMachine } from '../../operations/this-machine.ts';
+import { readConfig } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 

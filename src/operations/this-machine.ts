@@ -1,0 +1,76 @@
+import { execFile } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { multiarchOfNode, multiarchOn, type Platform } from '../cache/platform.ts';
+import { parseSystem, type SystemFiles } from '../cache/system.ts';
+
+/** The machine that this program runs on. */
+export interface Machine extends Platform {
+  /** Whether the multiarch comes from gcc, as on a node: one without gcc never downloads (protocol.md, "An entry"). */
+  readonly hasGcc: boolean;
+}
+
+/** @throws CacheError `usage` when the machine doesn't tell its system */
+export async function readMachine(): Promise<Machine> {
+  const os = parseSystem(await readSystemFiles());
+  if (os[0] === '') throw new CacheError('usage', '/etc/os-release has no ID; name the system with --os');
+  const multiarch = (await outputOf('gcc', ['-dumpmachine']))?.trim();
+  const isTold = multiarch !== undefined && multiarch !== '';
+  return {
+    os,
+    multiarch: isTold ? multiarch : multiarchOn(os, multiarchOfNode(process.arch)),
+    hasGcc: isTold,
+  };
+}
+
+/** @param etc the folder, for tests */
+export async function readSystemFiles(etc = '/etc'): Promise<SystemFiles> {
+  const osRelease =
+    (await textOf(join(etc, 'os-release'))) ?? (await textOf(join(etc, '../usr/lib/os-release')));
+  // Nearly every system tells all in os-release; lsb_release takes a tenth of a second.
+  if (parseSystem({ osRelease }).every((part) => part !== '')) return { osRelease };
+  return {
+    osRelease,
+    lsbRelease: await outputOf('lsb_release', ['-a']),
+    releaseFile: await findReleaseFile(etc),
+    debianVersion: await textOf(join(etc, 'debian_version')),
+  };
+}
+
+/** What matches the pattern, and tells nothing of the distribution. */
+const OTHER_FILES: ReadonlySet<string> = new Set([
+  ...['debian_version', 'lsb-release', 'oem-release', 'os-release', 'system-release'],
+  ...['plesk-release', 'iredmail-release'],
+]);
+
+async function findReleaseFile(etc: string): Promise<SystemFiles['releaseFile']> {
+  const names = (await readdir(etc)).filter(
+    (name) => /^\w+[-_](release|version)$/.test(name) && !OTHER_FILES.has(name),
+  );
+  for (const name of names.sort()) {
+    const text = await textOf(join(etc, name));
+    if (text !== undefined && text !== '') return { name, line: text.split('\n', 1)[0] ?? '' };
+  }
+  return undefined;
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return undefined; // Absent, a folder, or not for us: `distro` passes over it, too.
+  }
+}
+
+/** What a program prints; undefined where it isn't there or fails. */
+async function outputOf(program: string, args: readonly string[]): Promise<string | undefined> {
+  try {
+    return (await promisify(execFile)(program, args, { encoding: 'utf8' })).stdout;
+  } catch (error) {
+    throwProgrammingError(error);
+    return undefined;
+  }
+}
