@@ -10,6 +10,7 @@ import { createDirectoryRoutes } from './bdir.ts';
 import { refuse, respondToError } from './error-response.ts';
 import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
+import { headFaultOf } from './request-head.ts';
 import { requestPath } from './request-path.ts';
 import { createRecordUpload } from './upload-record.ts';
 
@@ -60,12 +61,17 @@ export function createApp(parts: AppParts): App {
   );
   const health: Handler = async (c) => {
     await checkStore();
-    return c.json({ status: 'ok', version, scrub: lastScrub?.() });
+    return c.json({ status: 'ok', version, scrub: lastScrub?.() }, 200, { 'Cache-Control': 'no-store' });
   };
   app.all('/health', byMethod({ GET: health }));
   const recordOf = createRecorder(log);
   return {
-    fetch: (request, { incoming, outgoing }) =>
-      app.fetch(request, { incoming, outgoing, record: recordOf({ incoming, outgoing }) }),
+    fetch(request, { incoming, outgoing }) {
+      const env = { incoming, outgoing, record: recordOf({ incoming, outgoing }) };
+      const fault = headFaultOf(incoming);
+      if (fault === undefined) return app.fetch(request, env);
+      // Where its body ends, and who it is meant for, is not sure: nothing more is read from the connection.
+      return refuse({ env }, fault.status, `${fault.text}\n`, { Connection: 'close' });
+    },
   };
 }

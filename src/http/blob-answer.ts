@@ -27,14 +27,11 @@ export function answerFor(
   { ifMatch, ifNoneMatch, range, ifRange, isPublic }: Conditions,
 ): BlobAnswer {
   const etag = `"${digest}"`;
-  const headers = {
-    'Content-Type': 'application/octet-stream',
-    'Accept-Ranges': 'bytes',
-    ETag: etag,
-    // A digest names the same bytes for ever.
-    'Cache-Control': `${isPublic ? 'public' : 'private'}, max-age=31536000, immutable`,
-  };
-  if (!allowsEtag(ifMatch, etag)) return { status: 412, headers: { ...headers, 'Content-Length': '0' } };
+  const always = { 'Content-Type': 'application/octet-stream', 'Accept-Ranges': 'bytes', ETag: etag };
+  if (!allowsEtag(ifMatch, etag)) return { status: 412, headers: { ...always, 'Content-Length': '0' } };
+  // A digest names the same bytes for ever.
+  const lifetime = `${isPublic ? 'public' : 'private'}, max-age=31536000, immutable`;
+  const headers = { ...always, 'Cache-Control': lifetime };
   if (matchesEtag(ifNoneMatch, etag)) return { status: 304, headers };
   const part =
     range === undefined || (ifRange !== undefined && ifRange !== etag) ? undefined : parseRange(range, size);
@@ -48,7 +45,7 @@ export function answerFor(
   if (part === 'unsatisfiable') {
     return {
       status: 416,
-      headers: { ...headers, 'Content-Length': '0', 'Content-Range': `bytes */${size}` },
+      headers: { ...always, 'Content-Length': '0', 'Content-Range': `bytes */${size}` },
     };
   }
   const { start, end } = part;

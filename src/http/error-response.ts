@@ -1,3 +1,4 @@
+import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
@@ -58,14 +59,14 @@ export function respondToError(error: unknown, c: Context<HttpEnv>, log: Request
 
 /** Answers in plain text, in a way that the client sees it even when it is still sending. */
 export function refuse(
-  c: Context<HttpEnv>,
+  { env }: { readonly env: Pick<HttpBindings, 'incoming' | 'outgoing'> },
   status: ContentfulStatusCode,
   text: string,
   more: Readonly<Record<string, string>> = {},
 ): Response {
-  const { incoming, outgoing } = c.env;
+  const { incoming, outgoing } = env;
   const headers = { 'Content-Type': 'text/plain; charset=UTF-8', ...more };
-  if (!hasUnreadBody(incoming)) return c.body(text, status, headers);
+  if (!hasUnreadBody(incoming)) return new Response(text, { status, headers });
   answerAndLinger(incoming, outgoing, status, headers, text);
   return RESPONSE_ALREADY_SENT;
 }

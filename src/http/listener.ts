@@ -5,10 +5,12 @@ import {
   Server as TlsServer,
   type ServerOptions as TlsServerOptions,
 } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { Answer } from './answer.ts';
 import type { App } from './http-env.ts';
 import { trackConnections, type OpenConnections } from './open-connections.ts';
+import { answerUnparsed } from './unparsed-request.ts';
 
 /** Where to listen. */
 export interface ListenAddress {
@@ -70,7 +72,11 @@ export async function createListener(
     { errorHandler: () => new Response('bad request\n', { status: 400 }) },
   );
   // The limit on a whole request would cut off a long upload. The one on its head would go with it if it weren't given.
-  const options = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 30_000, noDelay: true };
+  const options = {
+    ...{ requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 30_000, noDelay: true },
+    // The app refuses a missing Host, and in words.
+    ...{ ServerResponse: Answer, requireHostHeader: false },
+  };
   const begin: RequestListener = (incoming, outgoing) => {
     // @hono/node-server makes a URL of Host and target, and refuses what a URL can't hold: clients without Host, and
     // IPv6 addresses that aren't written in the shortest way. Hono makes another answer of one to HEAD. Nobody here
@@ -106,6 +112,10 @@ export async function createListener(
   server.timeout = IDLE_LIMIT_MS;
   // A client that waits to be asked for its body is asked by the route, after access and size are checked.
   server.on('checkContinue', onRequest);
+  server.on('checkExpectation', onRequest);
+  server.on('clientError', (error: Error, socket: Socket) => {
+    answerUnparsed(error, socket, connections.isAnswering(socket));
+  });
   await listen(server, host, port);
   const address = server.address() as AddressInfo;
   return {

@@ -6,6 +6,8 @@ import { Server as TlsServer } from 'node:tls';
 export interface OpenConnections {
   /** To be called for every request. @returns how many of its connection are unanswered, with this one */
   note(incoming: IncomingMessage, outgoing: ServerResponse): number;
+  /** Whether the head of an answer is out on the connection, and its end is not. */
+  isAnswering(socket: Socket): boolean;
   /**
    * Closes those on which nothing is being answered: idle ones, and those that have sent no request, or half of one,
    * which node's own `closeIdleConnections` leaves.
@@ -18,31 +20,31 @@ export interface OpenConnections {
 }
 
 export function trackConnections(server: Server): OpenConnections {
-  /** With the number of requests that each has unanswered. */
-  const running = new Map<Socket, number>();
+  /** With the answers of each that have not ended. */
+  const running = new Map<Socket, Set<ServerResponse>>();
   const raw = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     raw.add(socket);
     socket.once('close', () => raw.delete(socket));
   });
   server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
-    running.set(socket, 0);
+    running.set(socket, new Set());
     socket.once('close', () => running.delete(socket));
   });
-  const add = (socket: Socket, number: number): void => {
-    const count = running.get(socket);
-    if (count !== undefined) running.set(socket, count + number);
-  };
   return {
     note({ socket }, outgoing) {
-      add(socket, 1);
-      outgoing.on('close', () => {
-        add(socket, -1);
-      });
-      return running.get(socket) ?? 0;
+      const answers = running.get(socket);
+      if (answers === undefined) return 0;
+      answers.add(outgoing);
+      outgoing.on('close', () => answers.delete(outgoing));
+      return answers.size;
     },
+    isAnswering: (socket) =>
+      [...(running.get(socket) ?? [])].some(
+        ({ headersSent, writableFinished }) => headersSent && !writableFinished,
+      ),
     closeIdle() {
-      for (const [socket, count] of running) if (count === 0) socket.destroySoon();
+      for (const [socket, { size }] of running) if (size === 0) socket.destroySoon();
     },
     count: () => raw.size,
     breakAll() {

@@ -77,6 +77,8 @@ export function answerAndLinger(
 ): void {
   const body = Buffer.from(text);
   outgoing.writeHead(status, { ...headers, 'Content-Length': body.length, Connection: 'close' });
+  // HEAD has no body, and its head would wait for the end.
+  outgoing.flushHeaders();
   outgoing.write(body);
   const end = (): void => {
     clearTimeout(giveUp);
