@@ -7,7 +7,7 @@ import { createFairQueue } from './fair-queue.ts';
 import { openHtpasswdFile } from './htpasswd-file.ts';
 import { createLdapPeople, type LdapOptions } from './ldap.ts';
 import { networkOf } from './network.ts';
-import type { CompareBcrypt } from './password-hash.ts';
+import type { MatchesHash } from './password-thread.ts';
 import { createRoleLookup, highestRole, type Identity, type Role, type RoleLists } from './roles.ts';
 import { createSingleFlight } from './single-flight.ts';
 import { createThrottle } from './throttle.ts';
@@ -44,14 +44,14 @@ export interface AuthenticatorParts {
   /** Is told, once each, what is wrong with files and groups while everything goes on. */
   readonly report: (problem: CacheError) => void;
   readonly clock?: Clock | undefined;
-  readonly compareBcrypt?: CompareBcrypt | undefined;
+  readonly matches?: MatchesHash | undefined;
   /** Milliseconds for one question to LDAP. */
   readonly ldapLimit?: number | undefined;
 }
 
 const REMEMBER_MS = 60_000;
 const REMEMBERED_LIMIT = 1000;
-/** bcryptjs computes on the main thread, in pieces of up to 100 ms: two at a time would only be two stops in a row. */
+/** Passwords are checked by one thread: the other cores are for those who need none. */
 const HASHING = { concurrency: 1, maxWaiting: 128 };
 /** Connections to the LDAP server. */
 const ASKING = { concurrency: 8, maxWaiting: 64 };
@@ -59,12 +59,10 @@ const ASKING = { concurrency: 8, maxWaiting: 64 };
 /** @throws CacheError `config` when a file can't be read or holds something wrong */
 export async function createAuthenticator(
   { anonymous, htpasswdFile, ldap, uploadUsers, adminUsers }: AuthenticatorOptions,
-  { report, clock = monotonicClock, compareBcrypt, ldapLimit }: AuthenticatorParts,
+  { report, clock = monotonicClock, matches, ldapLimit }: AuthenticatorParts,
 ): Promise<Authenticator> {
   const file =
-    htpasswdFile === undefined
-      ? undefined
-      : await openHtpasswdFile(htpasswdFile, { report, clock, compareBcrypt });
+    htpasswdFile === undefined ? undefined : await openHtpasswdFile(htpasswdFile, { report, clock, matches });
   const people = ldap === undefined ? undefined : await createLdapPeople(ldap, { report, limit: ldapLimit });
   const listedRole = createRoleLookup({ uploadUsers, adminUsers });
   const throttle = createThrottle(clock);

@@ -3,7 +3,7 @@ import { open, stat } from 'node:fs/promises';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import type { Clock } from './clock.ts';
 import { parseHtpasswd, type Htpasswd } from './htpasswd.ts';
-import { matchesHash, type CompareBcrypt } from './password-hash.ts';
+import { createPasswordThread, type MatchesHash } from './password-thread.ts';
 
 /** What an htpasswd file says to a name and a password. */
 type PasswordVerdict = 'right' | 'wrong' | 'unknown-name';
@@ -25,7 +25,8 @@ export interface HtpasswdFileParts {
   /** Is told once of a new version that can't be read; the last good one stays in use. */
   readonly report: (problem: CacheError) => void;
   readonly clock: Clock;
-  readonly compareBcrypt?: CompareBcrypt | undefined;
+  /** A thread of its own unless told. */
+  readonly matches?: MatchesHash | undefined;
   /** What differs when the file was changed or replaced; from `stat` outside of tests. */
   readonly versionOf?: ((path: string) => Promise<string>) | undefined;
 }
@@ -37,7 +38,7 @@ const SIZE_LIMIT = 16 * 1024 * 1024;
 /** @throws CacheError `config` when the file can't be read or holds something wrong */
 export async function openHtpasswdFile(
   path: string,
-  { report, clock, compareBcrypt, versionOf = statVersion }: HtpasswdFileParts,
+  { report, clock, matches = createPasswordThread(), versionOf = statVersion }: HtpasswdFileParts,
 ): Promise<HtpasswdFile> {
   let { bytes, version } = await readVersion(path, versionOf);
   let people = parseHtpasswd(bytes, path);
@@ -99,7 +100,7 @@ export async function openHtpasswdFile(
     async verify(name, password) {
       const known = people.get(name);
       const compared = known ?? decoyFor(name);
-      const isRight = compared !== undefined && (await matchesHash(password, compared, compareBcrypt));
+      const isRight = compared !== undefined && (await matches(password, compared));
       if (known === undefined) return 'unknown-name';
       return isRight ? 'right' : 'wrong';
     },

@@ -1,16 +1,10 @@
-import bcrypt from 'bcryptjs';
-import { hash, timingSafeEqual } from 'node:crypto';
 import { CacheError } from '../cache/errors.ts';
-import { hashApr1 } from './apr1.ts';
 
 /** A password as `htpasswd` keeps it: `-B` bcrypt, `-m` apr1, `-s` SHA-1. */
 export type PasswordHash =
   | { readonly scheme: 'bcrypt'; readonly text: string }
   | { readonly scheme: 'apr1'; readonly salt: string; readonly digest: string }
-  | { readonly scheme: 'sha1'; readonly digest: Buffer };
-
-/** Tells whether a password belongs to a bcrypt hash; `bcrypt.compare` outside of tests. */
-export type CompareBcrypt = (password: string, hashText: string) => Promise<boolean>;
+  | { readonly scheme: 'sha1'; readonly digest: Uint8Array };
 
 /** Highest cost that `htpasswd -C` writes; each step doubles the time, and this one takes 9 s here. */
 const BCRYPT_COST_LIMIT = 17;
@@ -31,30 +25,6 @@ export function parsePasswordHash(text: string): PasswordHash {
   if (sha1 !== undefined) return { scheme: 'sha1', digest: Buffer.from(sha1, 'base64') };
   throw new CacheError('config', `is ${formOf(text)}, which is not read here`);
 }
-
-/**
- * Whether the password belongs to the hash, in a time that does not depend on how much of it is right. As with
- * `htpasswd -B`, bcrypt looks at the first 72 bytes only.
- */
-export async function matchesHash(
-  password: string,
-  known: PasswordHash,
-  compareBcrypt: CompareBcrypt = compareWithBcryptjs,
-): Promise<boolean> {
-  switch (known.scheme) {
-    case 'bcrypt':
-      return compareBcrypt(password, known.text);
-    case 'apr1':
-      return timingSafeEqual(
-        Buffer.from(hashApr1(Buffer.from(password), known.salt)),
-        Buffer.from(known.digest),
-      );
-    case 'sha1':
-      return timingSafeEqual(hash('sha1', Buffer.from(password), 'buffer'), known.digest);
-  }
-}
-
-const compareWithBcryptjs: CompareBcrypt = (password, hashText) => bcrypt.compare(password, hashText);
 
 function formOf(text: string): string {
   if (/^(\$2[aby]\$|\$apr1\$|\{SHA\})/.test(text)) return 'a hash that is cut off or mistyped';

@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openHtpasswdFile } from '../../src/access/htpasswd-file.ts';
 import type { CacheError } from '../../src/cache/errors.ts';
 import { faultOf } from './fault.ts';
+import type { PasswordHash } from '../../src/access/password-hash.ts';
+import type { MatchesHash } from '../../src/access/password-thread.ts';
 import { createManualClock } from './manual-clock.ts';
 
 /** Of "one" and "two". */
@@ -22,13 +24,15 @@ beforeEach(async () => {
 
 afterEach(() => rm(folder, { recursive: true }));
 
-async function openFile(text: string, compareBcrypt?: (password: string, hash: string) => Promise<boolean>) {
+const textOf = (known: PasswordHash) => (known.scheme === 'bcrypt' ? known.text : known.scheme);
+
+async function openFile(text: string, matches?: MatchesHash) {
   await writeFile(path, text);
   const clock = createManualClock();
   const problems: CacheError[] = [];
   const file = await openHtpasswdFile(path, {
     clock,
-    compareBcrypt,
+    matches,
     report: (problem) => problems.push(problem),
   });
   /** A second passes, and somebody asks. */
@@ -157,8 +161,8 @@ describe('an htpasswd file in use', () => {
 
   it('compares once for an unknown name as well, with the hash of somebody', async () => {
     const compared: string[] = [];
-    const { file } = await openFile(`alice:${BCRYPT}\n`, (_password, hash) => {
-      compared.push(hash);
+    const { file } = await openFile(`alice:${BCRYPT}\n`, (_password, known) => {
+      compared.push(textOf(known));
       return Promise.resolve(true);
     });
     expect(await file.verify('alice', 'x')).toBe('right');
@@ -171,8 +175,8 @@ describe('an htpasswd file in use', () => {
     const hashes = ['j', 'k', 'l', 'm'].map((letter) => BCRYPT.replace('$j', `$${letter}`));
     const { file } = await openFile(
       hashes.map((hash, index) => `u${index}:${hash}\n`).join(''),
-      (_, hash) => {
-        compared.push(hash);
+      (_, known) => {
+        compared.push(textOf(known));
         return Promise.resolve(false);
       },
     );

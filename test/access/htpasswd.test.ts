@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseHtpasswd } from '../../src/access/htpasswd.ts';
-import { matchesHash, parsePasswordHash } from '../../src/access/password-hash.ts';
+import { parsePasswordHash } from '../../src/access/password-hash.ts';
+import { createPasswordThread } from '../../src/access/password-thread.ts';
 import { isInstalled, noteSkipped, run } from './command.ts';
 import { faultOf } from './fault.ts';
 
@@ -21,6 +22,8 @@ const PASSWORDS = [
 function parse(text: string) {
   return parseHtpasswd(Buffer.from(text), FILE);
 }
+
+const matchesHash = createPasswordThread();
 
 function matches(password: string, hashText: string): Promise<boolean> {
   return matchesHash(password, parsePasswordHash(hashText));
