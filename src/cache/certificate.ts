@@ -1,4 +1,4 @@
-import { generateKeyPair, randomBytes, X509Certificate } from 'node:crypto';
+import { createPublicKey, generateKeyPair, randomBytes, X509Certificate } from 'node:crypto';
 import type { asn1 } from 'node-forge';
 import { promisify } from 'node:util';
 import { CacheError, throwProgrammingError } from './errors.ts';
@@ -12,33 +12,41 @@ export interface KeyPair {
 export interface CertificateRequest {
   readonly commonName: string;
   readonly days: number;
-  /** Size of the RSA key in bits; 3072 when left out. */
-  readonly bits?: number;
   /** Present for a TLS server's certificate: the names and IP addresses that clients will call it by. */
   readonly server?: { readonly dnsNames: readonly string[]; readonly ipAddresses: readonly string[] };
 }
 
-/**
- * Makes an RSA key and a self-signed certificate for it (SHA-256).
- *
- * node:crypto makes the key: node-forge's own RSA takes half a minute for 4096 bits. node-forge makes the
- * certificate, which node:crypto can't, and is loaded only here because most commands never need it.
- */
-export async function createKeyPair({
-  commonName,
-  days,
-  bits = 3072,
-  server,
-}: CertificateRequest): Promise<KeyPair> {
-  const { privateKey, publicKey } = await promisify(generateKeyPair)('rsa', {
-    modulusLength: bits,
+/** Makes an RSA key and a self-signed certificate for it. */
+export async function createKeyPair(
+  request: CertificateRequest & {
+    /** Size of the RSA key in bits; 3072 when left out. */ readonly bits?: number;
+  },
+): Promise<KeyPair> {
+  const { privateKey } = await promisify(generateKeyPair)('rsa', {
+    modulusLength: request.bits ?? 3072,
     publicKeyEncoding: { type: 'spki', format: 'pem' },
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
+  return { privateKey, certificate: await createCertificate(privateKey, request) };
+}
+
+/**
+ * Makes a self-signed certificate (SHA-256) for an RSA key.
+ *
+ * node:crypto makes the key: node-forge's own RSA takes half a minute for 4096 bits. node-forge makes the
+ * certificate, which node:crypto can't, and is loaded only here because most commands never need it.
+ * @param privateKey PEM
+ * @returns PEM
+ */
+export async function createCertificate(
+  privateKey: string,
+  { commonName, days, server }: CertificateRequest,
+): Promise<string> {
   const { default: forge } = await import('node-forge');
   const { pki } = forge;
   const certificate = pki.createCertificate();
-  certificate.publicKey = pki.publicKeyFromPem(publicKey);
+  const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'pem' });
+  certificate.publicKey = pki.publicKeyFromPem(publicKey.toString());
   // A serial number is a positive integer of at most 20 bytes (RFC 5280, 4.1.2.2): hence the leading 4.
   certificate.serialNumber = `4${randomBytes(16).toString('hex').slice(1)}`;
   // A day earlier, for machines whose clock is behind: offline sites have no time server.
@@ -75,7 +83,7 @@ export async function createKeyPair({
         ]),
   ]);
   certificate.sign(pki.privateKeyFromPem(privateKey), forge.md.sha256.create());
-  return { privateKey, certificate: pki.certificateToPem(certificate).replaceAll('\r\n', '\n') };
+  return pki.certificateToPem(certificate).replaceAll('\r\n', '\n');
 }
 
 /**

@@ -1,6 +1,7 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { CacheError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
+import { certificateState, parseChain } from '../operations/certificate-state.ts';
 import {
   autoTlsFiles,
   ensureTlsCertificate,
@@ -8,10 +9,12 @@ import {
   type TlsFiles,
   type TlsMaterial,
 } from '../operations/tls-certificate.ts';
+import type { ServerLog } from './request-log.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /** How often the files are looked at, in milliseconds. */
 const WATCH_INTERVAL_MS = 1000;
+const DAY_MS = 86_400_000;
 
 /** The certificate's files; undefined where the server speaks plain HTTP only. */
 export function tlsFilesOf({ server: { tls }, store, access }: Config): TlsFiles | undefined {
@@ -26,38 +29,101 @@ export function tlsFilesOf({ server: { tls }, store, access }: Config): TlsFiles
   }
 }
 
-/** What the listeners need; `tls = auto` makes its certificate on first use. @throws CacheError `config`, `storage` */
-export async function prepareTls(config: Config, terminal: Terminal): Promise<TlsMaterial | undefined> {
+/** Who is told of certificates. */
+export interface TlsReport {
+  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
+}
+
+export function reportTo(terminal: Terminal): TlsReport {
+  return {
+    tell: (message) => {
+      terminal.tell(message);
+    },
+    warn: (message) => {
+      terminal.warn(`cache: ${message}`);
+    },
+  };
+}
+
+export function logTo(log: ServerLog): TlsReport {
+  return {
+    tell: (message) => {
+      log.info(message);
+    },
+    warn: (message) => {
+      log.warn(message);
+    },
+  };
+}
+
+/**
+ * What the listeners need; `tls = auto` makes its certificate on first use, and anew when it isn't valid any more.
+ * @throws CacheError `config`, `storage`
+ */
+export async function prepareTls(config: Config, report: TlsReport): Promise<TlsMaterial | undefined> {
   const files = tlsFilesOf(config);
   if (files === undefined) return undefined;
   const { tls } = config.server;
-  if (tls.mode === 'auto') {
-    const { made, missing } = await ensureTlsCertificate(files, tls.names);
-    if (made)
-      terminal.tell(
-        `made a TLS certificate: ${files.certificateFile}; copy it to the nodes, which need it to trust this server`,
+  if (tls.mode === 'auto') await ensureCertificate(files, tls.names, report);
+  const material = await readTlsMaterial(files);
+  warnOfFault(files.certificateFile, material.certificate, report);
+  return material;
+}
+
+async function ensureCertificate(
+  files: TlsFiles,
+  names: readonly string[],
+  report: TlsReport,
+): Promise<void> {
+  const { certificateFile, keyFile } = files;
+  const toDo = 'copy it to the nodes, which need it to trust this server';
+  try {
+    const { outcome, fault, missing } = await ensureTlsCertificate(files, names);
+    if (outcome === 'restored') {
+      report.warn(`${certificateFile}: ${fault ?? ''}; the certificate that it had replaced is used again`);
+    } else if (fault !== undefined && outcome === 'made') {
+      report.warn(
+        `${certificateFile}: ${fault}; made a new certificate: ${certificateFile}; ${toDo}. If the clock is wrong, set it and start again first`,
       );
+    } else if (outcome === 'made') {
+      report.tell(`made a TLS certificate: ${certificateFile}; ${toDo}`);
+    }
     if (missing.length > 0) {
-      terminal.warn(
-        `cache: ${files.certificateFile} was made before this machine had ${missing.join(', ')}; to have these in it, remove it and ${files.keyFile}, and start again`,
+      report.warn(
+        `${certificateFile} was made before this machine had ${missing.join(', ')}; to have these in it, remove it and ${keyFile}, and start again`,
       );
     }
+  } catch (error) {
+    // On a disk that is read-only the old one is used; where there is none, that is told next.
+    if (!(error instanceof CacheError) || (error.code !== 'storage' && error.code !== 'no-space'))
+      throw error;
+    report.warn(error.message);
   }
-  return readTlsMaterial(files);
+}
+
+/** Says what is wrong with a certificate that is used all the same: plain HTTP goes on, and nodes whose clock is right. */
+export function warnOfFault(path: string, certificate: string, { warn }: TlsReport): void {
+  const { fault } = certificateState(parseChain(certificate, path), new Date());
+  if (fault !== undefined) warn(`${path}: ${fault}`);
 }
 
 export interface TlsWatch {
   stop(): void;
 }
 
+export interface TlsEvents {
+  readonly onRenewed: (material: TlsMaterial) => void;
+  readonly onFault: (message: string) => void;
+  /** A day is over: certificates end, and clocks are set. */
+  readonly onDay: () => void;
+}
+
 /**
  * Tells of new certificates: when a file changes, and on SIGHUP. One that can't be used is reported, and the old one
  * stays: a certificate and its key are never replaced at the same moment.
  */
-export function watchTls(
-  files: TlsFiles,
-  { onRenewed, onFault }: { onRenewed: (material: TlsMaterial) => void; onFault: (message: string) => void },
-): TlsWatch {
+export function watchTls(files: TlsFiles, { onRenewed, onFault, onDay }: TlsEvents): TlsWatch {
   const paths = [files.certificateFile, files.keyFile, files.clientCaFile].filter(
     (path) => path !== undefined,
   );
@@ -68,10 +134,12 @@ export function watchTls(
   };
   for (const path of paths) watchFile(path, { interval: WATCH_INTERVAL_MS, persistent: false }, renew);
   process.on('SIGHUP', renew);
+  const daily = setInterval(onDay, DAY_MS).unref();
   return {
     stop: () => {
       for (const path of paths) unwatchFile(path, renew);
       process.off('SIGHUP', renew);
+      clearInterval(daily);
     },
   };
 }

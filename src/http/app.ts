@@ -26,6 +26,8 @@ export interface AppParts {
   readonly checkStore: () => Promise<void>;
   /** When the whole store was checked last, and how much was wrong; shown by `/health`. */
   readonly lastScrub?: () => { readonly finished: string; readonly findings: number } | undefined;
+  /** The certificate of the server: when it ends, and what is wrong with it; shown by `/health`. */
+  readonly tls?: () => { readonly expires: string; readonly fault?: string } | undefined;
   readonly access: AccessControl;
   /** Whose entries may be uploaded. */
   readonly trusted: TrustedCertificates;
@@ -61,7 +63,8 @@ export function createApp(parts: AppParts): App {
   );
   const health: Handler = async (c) => {
     await checkStore();
-    return c.json({ status: 'ok', version, scrub: lastScrub?.() }, 200, { 'Cache-Control': 'no-store' });
+    const report = { status: 'ok', version, scrub: lastScrub?.(), tls: parts.tls?.() };
+    return c.json(report, 200, { 'Cache-Control': 'no-store' });
   };
   app.all('/health', byMethod({ GET: health }));
   const recordOf = createRecorder(log);

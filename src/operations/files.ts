@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import { makeDurable } from '../storage/durable-names.ts';
@@ -22,6 +22,17 @@ export async function writeNew(path: string, text: string, mode: number): Promis
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, text, { flag: 'wx', mode, flush: true });
     await makeDurable(path, undefined, { isSynced: true });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+/** In the place of a file that is there, in one step. */
+export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+  const temporary = `${path}.new`;
+  try {
+    await writeFile(temporary, text, { mode, flush: true });
+    await rename(temporary, path);
   } catch (error) {
     throw writeError(path, error);
   }

@@ -2,9 +2,10 @@ import { createSecureContext } from 'node:tls';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
-import { createKeyPair } from '../cache/certificate.ts';
+import { createKeyPair, createCertificate, type CertificateRequest } from '../cache/certificate.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
-import { readIfThere, writeNew } from './files.ts';
+import { readIfThere, writeNew, replaceFile } from './files.ts';
+import { faultOfDates, parseChain } from './certificate-state.ts';
 
 /** What a TLS server needs, in PEM. */
 export interface TlsMaterial {
@@ -35,21 +36,38 @@ export function autoTlsFiles(storePath: string): {
   };
 }
 
+export interface EnsuredCertificate {
+  /** Whether it was made, for the first time or anew, or an earlier one is used again. */
+  readonly outcome: 'unchanged' | 'made' | 'restored';
+  /** What was wrong with the one that was there. */
+  readonly fault?: string;
+  /** Names and addresses that a certificate made earlier doesn't hold. */
+  readonly missing: readonly string[];
+}
+
+type AutoFiles = Pick<TlsFiles, 'certificateFile' | 'keyFile'>;
+
 /**
- * Makes a self-signed certificate for this machine where there is none yet.
+ * Makes a self-signed certificate for this machine where there is none yet, or where the clock says that it isn't valid.
  * @param names beside the host's own names and addresses
- * @returns whether it was made, and the names and addresses that a certificate made earlier doesn't hold
+ * @throws CacheError `config`, `storage`
  */
 export async function ensureTlsCertificate(
-  { certificateFile, keyFile }: { readonly certificateFile: string; readonly keyFile: string },
+  files: AutoFiles,
   names: readonly string[],
-): Promise<{ readonly made: boolean; readonly missing: readonly string[] }> {
-  const { dnsNames, ipAddresses } = namesOfThisMachine(names);
+): Promise<EnsuredCertificate> {
+  const { certificateFile, keyFile } = files;
+  const server = namesOfThisMachine(names);
+  const request = { commonName: hostname(), days: DAYS, server };
   const present = await readIfThere(certificateFile);
   if (present !== undefined) {
     const x509 = parsePem(present, certificateFile);
+    const fault = faultOfDates([x509], new Date());
+    if (fault !== undefined && isOwn(x509))
+      return { outcome: await renew(x509, files, request), fault, missing: [] };
+    const { dnsNames, ipAddresses } = server;
     return {
-      made: false,
+      outcome: 'unchanged',
       missing: [
         ...ipAddresses.filter((address) => x509.checkIP(address) === undefined),
         ...dnsNames.filter((name) => x509.checkHost(name) === undefined),
@@ -62,14 +80,38 @@ export async function ensureTlsCertificate(
       `${keyFile} is there, but ${certificateFile}, which belongs to it, is not; restore it, or move ${keyFile} away to get a new pair`,
     );
   }
-  const { privateKey, certificate } = await createKeyPair({
-    commonName: hostname(),
-    days: DAYS,
-    server: { dnsNames, ipAddresses },
-  });
+  const { privateKey, certificate } = await createKeyPair(request);
   await writeNew(keyFile, privateKey, 0o600);
   await writeNew(certificateFile, certificate, 0o644);
-  return { made: true, missing: [] };
+  return { outcome: 'made', missing: [] };
+}
+
+/**
+ * Puts another certificate for the same key in the place of one that isn't valid by the clock. The one of both that ends last is
+ * kept: a clock that went wrong for a while must not cost the certificate that all nodes have.
+ */
+async function renew(
+  present: X509Certificate,
+  { certificateFile, keyFile }: AutoFiles,
+  request: CertificateRequest,
+): Promise<'made' | 'restored'> {
+  const keptFile = `${certificateFile}.replaced`;
+  const { privateKey } = await readTlsMaterial({ certificateFile, keyFile, clientCaFile: undefined });
+  const text = await readIfThere(keptFile);
+  const kept = text === undefined ? undefined : parsePem(text, keptFile);
+  if (kept === undefined || new Date(kept.validTo) < new Date(present.validTo))
+    await replaceFile(keptFile, present.toString(), 0o644);
+  const isGoodAgain =
+    kept?.checkPrivateKey(createPrivateKey(privateKey)) === true &&
+    faultOfDates([kept], new Date()) === undefined;
+  const next = isGoodAgain ? kept.toString() : await createCertificate(privateKey, request);
+  await replaceFile(certificateFile, next, 0o644);
+  return isGoodAgain ? 'restored' : 'made';
+}
+
+/** One that somebody else issued was put in the place of ours. */
+function isOwn(x509: X509Certificate): boolean {
+  return isSelfSigned(x509) && x509.publicKey.asymmetricKeyType === 'rsa';
 }
 
 /** "It doesn't contain any IP SANs" is the usual complaint about such certificates: all addresses go in. */
@@ -101,20 +143,29 @@ export async function readTlsMaterial({
     privateKey: await readPem(keyFile),
     clientCa: clientCaFile === undefined ? undefined : await readPem(clientCaFile),
   };
-  const x509 = parsePem(material.certificate, certificateFile);
+  const chain = parseChain(material.certificate, certificateFile);
   if (clientCaFile !== undefined && material.clientCa !== undefined)
     parsePem(material.clientCa, clientCaFile);
   try {
-    createSecureContext({ cert: material.certificate, key: material.privateKey, ca: material.clientCa });
+    const key = createPrivateKey(material.privateKey);
+    const place = chain.findIndex((certificate) => certificate.checkPrivateKey(key));
+    if (place > 0) {
+      throw new CacheError(
+        'config',
+        `${certificateFile}: its chain is in the wrong order: the server's own certificate, which is number ${place + 1} there, must come first`,
+      );
+    }
     // OpenSSL compares them only when they are of one kind: an RSA key and an EC certificate get through.
-    if (!x509.checkPrivateKey(createPrivateKey(material.privateKey))) throw new Error('they do not match');
+    if (place === -1) throw new Error('they do not match');
+    createSecureContext({ cert: material.certificate, key: material.privateKey, ca: material.clientCa });
   } catch (error) {
     throwProgrammingError(error);
-    throw new CacheError(
-      'config',
-      `${keyFile} is not the unencrypted private key of ${certificateFile} (${error instanceof Error ? error.message : String(error)})`,
-      { cause: error },
-    );
+    if (error instanceof CacheError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    const what = /too (?:small|weak)/.test(reason)
+      ? `${certificateFile}: too weak for TLS (${reason}); make it anew, with RSA of 2048 bits or more`
+      : `${keyFile} is not the unencrypted private key of ${certificateFile} (${reason})`;
+    throw new CacheError('config', what, { cause: error });
   }
   return material;
 }
@@ -132,8 +183,7 @@ export async function readCaFile(path: string, from: string): Promise<string> {
 }
 
 /** Whether clients can use the certificate itself as their CA. */
-export function isSelfSigned(certificate: string): boolean {
-  const x509 = new X509Certificate(certificate);
+export function isSelfSigned(x509: X509Certificate): boolean {
   return x509.checkIssued(x509);
 }
 

@@ -19,6 +19,8 @@ export interface ServeOptions {
   readonly config?: string;
   /** Done with the store's folder before the start. */
   readonly prepare?: (root: string) => Promise<unknown>;
+  /** Variables beside those of the environment. */
+  readonly variables?: NodeJS.ProcessEnv;
 }
 
 export interface Exit {
@@ -42,6 +44,7 @@ export class ServeProcess {
     listen = '127.0.0.1:0',
     config = '',
     prepare,
+    variables = {},
   }: ServeOptions = {}): Promise<ServeProcess> {
     failWhenStale();
     const folder = given ?? (await temporaryFolder());
@@ -50,7 +53,11 @@ export class ServeProcess {
     await writeFile(join(folder, 'config.ini'), `[store]\npath = store\n${config}`);
     await prepare?.(root);
     const args = [MAIN, 'serve', '-c', join(folder, 'config.ini'), '--listen', listen];
-    const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, args, {
+      cwd: folder,
+      env: { ...process.env, ...variables },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const serve = new ServeProcess(root, child);
     onTestFinished(async () => {
       child.kill('SIGKILL');

@@ -6,6 +6,7 @@ import type { Config } from '../../config/config.ts';
 import { parseListen, type ListenAddress } from '../../config/listen-address.ts';
 import { createApp } from '../../http/app.ts';
 import { createListener, type Listener } from '../../http/listener.ts';
+import { certificateState, parseChain } from '../../operations/certificate-state.ts';
 import type { TlsMaterial } from '../../operations/tls-certificate.ts';
 import { withoutMisses } from '../filling-store.ts';
 import { breakOffImport } from '../interruption.ts';
@@ -19,7 +20,7 @@ import { createServerLog, type ServerLog } from '../request-log.ts';
 import { createAccess } from '../access.ts';
 import { openCustody, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
 import { createStoreScrub } from '../scrub.ts';
-import { prepareTls, tlsFilesOf, watchTls, type TlsWatch } from '../tls.ts';
+import { logTo, prepareTls, reportTo, tlsFilesOf, warnOfFault, watchTls, type TlsWatch } from '../tls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { printImported, runImport, type Imported } from './import.ts';
 import { networkcacheSection } from './slapos-cfg.ts';
@@ -52,6 +53,9 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   const { blobs, directory } = isFilling ? withoutMisses(store, () => isFilling) : store;
   const log = createServerLog();
   const scrub = createStoreScrub(config, await readTrusted(config), log);
+  const shown: { tls: TlsMaterial | undefined } = {
+    tls: await prepareTls(config, reportTo(terminal)),
+  };
   const app = createApp({
     blobs,
     directory,
@@ -67,12 +71,12 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
       await store.storage.stat(STORE_FILE);
     },
     lastScrub: () => scrub?.last(),
+    tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
   });
-  const tls = await prepareTls(config, terminal);
   const toldToStop = untilToldToStop();
   // Before the import, which may take long: a port in use should not be found out after it.
-  const listeners = await listenOnAll(app, addresses, tls);
-  const watch = watchCertificates(config, listeners, log);
+  const listeners = await listenOnAll(app, addresses, shown.tls);
+  const watch = watchCertificates(config, listeners, shown, log);
   scrub?.start();
   try {
     const busy = fill(options, config, terminal)
@@ -199,21 +203,34 @@ async function listenOnAll(
 }
 
 /** Also takes SIGHUP where there is nothing to renew: it must never end the server. */
-function watchCertificates(config: Config, listeners: readonly Listener[], log: ServerLog): TlsWatch {
+function watchCertificates(
+  config: Config,
+  listeners: readonly Listener[],
+  shown: { tls: TlsMaterial | undefined },
+  log: ServerLog,
+): TlsWatch {
   const files = tlsFilesOf(config);
   if (files === undefined) {
     const ignore = (): void => undefined;
     process.on('SIGHUP', ignore);
     return { stop: () => process.off('SIGHUP', ignore) };
   }
+  const onFault = (message: string): void => {
+    log.warn(`the old certificate stays: ${message}`);
+  };
   return watchTls(files, {
     onRenewed: (material) => {
+      shown.tls = material;
       for (const listener of listeners) listener.renew(material);
       log.info(`using the certificate ${files.certificateFile} as it is now`);
+      warnOfFault(files.certificateFile, material.certificate, logTo(log));
     },
-    onFault: (message) => {
-      log.warn(`the old certificate stays: ${message}`);
-    },
+    onFault,
+    // What it makes anew is seen by the watch.
+    onDay: () =>
+      void prepareTls(config, logTo(log)).catch((error: unknown) => {
+        onFault(error instanceof Error ? error.message : String(error));
+      }),
   });
 }
 

@@ -3,12 +3,13 @@ import type { Config } from '../../config/config.ts';
 import { listReleases } from '../../operations/list-releases.ts';
 import { formatNetworkcacheSection } from '../../operations/slapos-cfg.ts';
 import { readIfThere } from '../../operations/files.ts';
+import { parseChain } from '../../operations/certificate-state.ts';
 import { isSelfSigned } from '../../operations/tls-certificate.ts';
 import { bestUrl, urlsOf } from '../addresses.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { openStore, readConfig, readTrusted } from '../site.ts';
 import { parseUrlOption } from '../url-option.ts';
-import { tlsFilesOf } from '../tls.ts';
+import { reportTo, tlsFilesOf, warnOfFault } from '../tls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
 export interface SlaposCfgOptions extends CommonOptions {
@@ -37,6 +38,9 @@ export async function slaposCfg({
       `cache: nodes are told ${base}, an address of this machine; give another with --url or [server] public-url`,
     );
   }
+  const certificateFile = tlsFilesOf(config)?.certificateFile;
+  const certificate = certificateFile && (await readIfThere(certificateFile));
+  if (certificateFile && certificate) warnOfFault(certificateFile, certificate, reportTo(terminal));
   terminal.tell(
     'cache: put it in place of a [networkcache] section that is there: two of them cannot be read',
   );
@@ -77,8 +81,8 @@ async function caFileOf(config: Config, terminal: Terminal): Promise<string | un
   const files = tlsFilesOf(config);
   if (files === undefined) return undefined; // TLS is spoken by something in front of this server.
   const certificate = await readIfThere(files.certificateFile);
-  const isOwnCa =
-    config.server.tls.mode === 'auto' || (certificate !== undefined && isSelfSigned(certificate));
+  const [own] = certificate === undefined ? [] : parseChain(certificate, files.certificateFile);
+  const isOwnCa = config.server.tls.mode === 'auto' || (own !== undefined && isSelfSigned(own));
   if (isOwnCa) {
     terminal.tell(`cache: copy ${files.certificateFile} to the same place on each node`);
     return files.certificateFile;

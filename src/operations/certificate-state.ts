@@ -1,0 +1,89 @@
+import { X509Certificate } from 'node:crypto';
+import { quoteBriefly } from '../cache/digest.ts';
+import { CacheError } from '../cache/errors.ts';
+
+/** Whether a server's certificate, with the chain behind it, serves its purpose. */
+export interface CertificateState {
+  /** When the first of the chain ends; ISO 8601. */
+  readonly expires: string;
+  /** What a person has to mend, without the file's name. */
+  readonly fault?: string;
+}
+
+/** Time enough to get another one by post. */
+const SOON_MS = 14 * 86_400_000;
+
+/** @param chain the server's own certificate first; one at least */
+export function certificateState(chain: readonly X509Certificate[], now: Date): CertificateState {
+  const ends = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)));
+  const outOfDate = faultOfDates(chain, now);
+  const fault =
+    outOfDate === undefined
+      ? (faultOfOrder(chain) ?? faultOfEnd(ends, now))
+      : `${outOfDate}: nodes refuse it; renew it, or set the clock`;
+  return { expires: new Date(ends).toISOString(), ...(fault !== undefined && { fault }) };
+}
+
+/** A certificate with whatever else a file has around it, such as openssl's description. */
+const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*(?:-----END CERTIFICATE-----)?/g;
+
+/**
+ * All certificates of a file, in its order.
+ * @param path for messages
+ * @throws CacheError `config`: there is none, or one can't be read
+ */
+export function parseChain(pem: string, path: string): readonly X509Certificate[] {
+  const blocks = pem.match(BLOCK) ?? [pem];
+  return blocks.map((block, index) => {
+    try {
+      return new X509Certificate(block);
+    } catch (error) {
+      const what =
+        index === 0
+          ? 'not a PEM certificate'
+          : `certificate ${index + 1} there is cut off or damaged; bring the file again`;
+      throw new CacheError('config', `${path}: ${what}`, { cause: error });
+    }
+  });
+}
+
+/** What is wrong with the dates of one of them, undefined where nothing is. */
+export function faultOfDates(chain: readonly X509Certificate[], now: Date): string | undefined {
+  for (const [index, { validFrom, validTo, subject }] of chain.entries()) {
+    const [from, to] = [new Date(validFrom), new Date(validTo)];
+    if (from <= now && now <= to) continue;
+    const which = index === 0 ? 'it' : `the certificate of ${quoteName(subject)} in it`;
+    const limit = to < now ? `expired on ${formatTime(to)}` : `is not valid before ${formatTime(from)}`;
+    return `${which} ${limit}; this machine's clock says ${formatTime(now)}`;
+  }
+  return undefined;
+}
+
+/** Each is to be followed by the one that issued it (RFC 5246, 7.4.2); the root may be left out. */
+function faultOfOrder(chain: readonly X509Certificate[]): string | undefined {
+  const isIssued = (one: X509Certificate, by: X509Certificate): boolean => one !== by && one.checkIssued(by);
+  for (const [index, certificate] of chain.slice(0, -1).entries()) {
+    const next = chain[index + 1];
+    if (next === undefined || isIssued(certificate, next)) continue;
+    if (chain.some((other) => isIssued(certificate, other)))
+      return 'its chain is in the wrong order: each certificate must be followed by that of its issuer';
+    const names = `${quoteName(certificate.issuer)}, which issued ${quoteName(certificate.subject)}`;
+    return `its chain is cut: the certificate of ${names}, is missing behind it`;
+  }
+  return undefined;
+}
+
+function faultOfEnd(ends: number, now: Date): string | undefined {
+  if (ends - now.getTime() > SOON_MS) return undefined;
+  return `it ends on ${formatTime(new Date(ends))}: renew it before`;
+}
+
+/** `2010-01-01 00:00 UTC` */
+function formatTime(time: Date): string {
+  return `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** On one line: a name that has several parts has one a line. */
+function quoteName(name: string): string {
+  return quoteBriefly(name.replaceAll('\n', ', '));
+}
