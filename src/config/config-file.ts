@@ -40,7 +40,7 @@ export async function loadConfig(search: ConfigSearch): Promise<Config> {
   const { option, env, cwd } = search;
   const isNamed = option !== undefined || isSet(env['SHACACHE_CONFIG']);
   const isOfFolder = !isNamed && file === fileOfFolder(cwd);
-  return parseConfig(await readText(file), { file, isOfFolder, cwd });
+  return parseConfig(await readConfigText(file), { file, isOfFolder, cwd });
 }
 
 function isSet(variable: string | undefined): variable is string {
@@ -72,7 +72,8 @@ async function isThere(file: string): Promise<boolean> {
   }
 }
 
-async function readText(file: string): Promise<string> {
+/** The text of a configuration, byte for byte. @throws CacheError `config` */
+export async function readConfigText(file: string): Promise<string> {
   const bytes = await readFile(file).catch((error: unknown) => {
     throw unreadable(file, error);
   });

@@ -8,6 +8,8 @@ interface IniKey {
   /** The lines of the value, each stripped, joined with `\n`; the first is empty when the value begins below the key. */
   readonly value: string;
   readonly line: number;
+  /** The last line of the value that is neither empty nor a comment. */
+  readonly lastLine: number;
 }
 
 interface IniSection {
@@ -26,6 +28,8 @@ export function configError(file: string, line: number | undefined, message: str
 
 /** What ConfigParser reads as part of a value or a name without showing it, beside the tab. */
 const INVISIBLE = /[^\P{Cc}\t]|\uFEFF/u;
+/** Whatever ends a line for Python. */
+export const LINE_END = /\r\n|\r|\n/;
 const SECTION = /^\[([^[\]]+)\]\s*(?:[#;][^\]]*)?$/;
 
 /**
@@ -38,7 +42,7 @@ const SECTION = /^\[([^[\]]+)\]\s*(?:[#;][^\]]*)?$/;
  */
 export function parseIni(text: string, file: string): IniDocument {
   const reader = new IniReader(file);
-  for (const line of text.replace(/^\uFEFF/, '').split(/\r\n|\r|\n/)) reader.read(line);
+  for (const line of text.replace(/^\uFEFF/, '').split(LINE_END)) reader.read(line);
   return reader.finish();
 }
 
@@ -46,6 +50,7 @@ interface OpenKey {
   readonly name: string;
   readonly line: number;
   readonly lines: string[];
+  lastLine: number;
 }
 
 interface OpenSection {
@@ -79,6 +84,7 @@ class IniReader {
     const indent = line.search(/\S/);
     if (this.#key !== undefined && indent > this.#indent) {
       this.#key.lines.push(content);
+      this.#key.lastLine = this.#line;
       return;
     }
     this.#indent = indent;
@@ -131,7 +137,8 @@ class IniReader {
     if (other !== undefined) {
       this.#fail(`key "${name}" stands twice in [${section}], first in line ${other.line}; keep one of them`);
     }
-    this.#key = { name, line: this.#line, lines: [content.slice(delimiter + 1).trim()] };
+    const lines = [content.slice(delimiter + 1).trim()];
+    this.#key = { name, line: this.#line, lines, lastLine: this.#line };
     keys.set(name.toLowerCase(), this.#key);
   }
 
@@ -144,7 +151,7 @@ function closeKeys(keys: ReadonlyMap<string, OpenKey>): ReadonlyMap<string, IniK
   return new Map(
     Array.from(
       keys,
-      ([key, { name, line, lines }]) => [key, { name, line, value: lines.join('\n').trimEnd() }] as const,
+      ([key, { lines, ...open }]) => [key, { ...open, value: lines.join('\n').trimEnd() }] as const,
     ),
   );
 }

@@ -17,7 +17,15 @@ export async function readCertificateFiles(paths: readonly string[]): Promise<re
       throw new CacheError('config', `${path}: no such file; name a certificate in PEM`);
     const blocks = text.match(BLOCK);
     if (blocks === null) throw new CacheError('config', `${path}: holds no certificate in PEM`);
-    certificates.push(...blocks.map((pem) => parseCertificate(pem, path).toString()));
+    certificates.push(...blocks.map((pem) => parseCertificate(withoutMargins(pem), path).toString()));
   }
   return certificates;
+}
+
+/** OpenSSL reads no line that is indented. */
+function withoutMargins(pem: string): string {
+  return pem
+    .split('\n')
+    .map((line) => line.trim())
+    .join('\n');
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile, open, realpath, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import { makeDurable } from '../storage/durable-names.ts';
@@ -27,12 +27,35 @@ export async function writeNew(path: string, text: string, mode: number): Promis
   }
 }
 
-/** In the place of a file that is there, in one step. */
-export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
-  const temporary = `${path}.new`;
+/**
+ * Puts a text in the place of a file in one step; its owner, group and mode stay. One that isn't there is made.
+ * @throws CacheError `storage`, `no-space`
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
   try {
-    await writeFile(temporary, text, { mode, flush: true });
-    await rename(temporary, path);
+    const target = await realpath(path).catch((error: unknown) => {
+      if (systemCode(error) !== 'ENOENT') throw error;
+      return path;
+    });
+    const before = await stat(target).catch((error: unknown) => {
+      if (systemCode(error) !== 'ENOENT') throw error;
+      return undefined;
+    });
+    const temporary = `${target}.new`;
+    await rm(temporary, { force: true });
+    const file = await open(temporary, 'wx', (before?.mode ?? 0o644) & 0o777);
+    try {
+      await file.writeFile(text);
+      const made = await file.stat();
+      if (before !== undefined && (made.uid !== before.uid || made.gid !== before.gid))
+        await file.chown(before.uid, before.gid);
+      if (before !== undefined && made.mode !== before.mode) await file.chmod(before.mode & 0o777);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, target);
+    await makeDurable(target, undefined, { isSynced: true });
   } catch (error) {
     throw writeError(path, error);
   }

@@ -62,6 +62,8 @@ export async function readSigner({ privateKeyFile, certificateFile }: KeyFiles):
 export interface Medium {
   readonly made: readonly string[];
   readonly kept: readonly string[];
+  /** Whether it has a signing key. */
+  readonly hasKey: boolean;
 }
 
 export interface MediumOptions {
@@ -69,13 +71,16 @@ export interface MediumOptions {
   readonly commonName?: string | undefined;
   /** PEM certificates for the `signature-certificate-list` of a config.ini that is made. */
   readonly trusted?: readonly string[];
-  /** Whether it gets a signing key; a place that only takes what others have signed needs none. */
+  /**
+   * Whether it gets a signing key; a place that only takes what others have signed needs none. One that has a config.ini
+   * never gets one: whoever made it had a reason to make none, or has the key elsewhere.
+   */
   readonly hasKey?: boolean;
 }
 
 /**
  * Makes a medium in `folder`: folders for archives and packages, a store, a signing key and a config.ini whose paths
- * are relative to it, so that it works wherever the medium is mounted. What is there is kept.
+ * are relative to it, so that it works wherever the medium is mounted. What is there is kept as it is.
  * @throws CacheError `usage`, `config`, `storage`
  */
 export async function makeMedium(
@@ -96,16 +101,18 @@ export async function makeMedium(
   await openFilesystemStorage(store, { write: true });
   const privateKeyFile = join(folder, 'miscellaneous', 'sign.key');
   const certificateFile = join(folder, 'miscellaneous', 'sign.crt');
-  if (hasKey || (await readSigner({ privateKeyFile, certificateFile })) !== undefined) {
-    const isNew = await ensureSigningKey({ privateKeyFile, certificateFile }, commonName);
+  const configFile = join(folder, 'config.ini');
+  const hasConfig = (await readIfThere(configFile)) !== undefined;
+  const files = { privateKeyFile, certificateFile };
+  const isSigning = (hasKey && !hasConfig) || (await readSigner(files)) !== undefined;
+  if (isSigning) {
+    const isNew = await ensureSigningKey(files, commonName);
     note('miscellaneous/sign.key', isNew);
     note('miscellaneous/sign.crt', isNew);
   }
-  const configFile = join(folder, 'config.ini');
-  const hasConfig = (await readIfThere(configFile)) !== undefined;
   if (!hasConfig) await writeNew(configFile, configOf({ trusted, hasKey }), 0o644);
   note('config.ini', !hasConfig);
-  return { made, kept };
+  return { made, kept, hasKey: isSigning };
 }
 
 function configOf({ trusted, hasKey }: Required<Pick<MediumOptions, 'trusted' | 'hasKey'>>): string {

@@ -100,12 +100,12 @@ async function renew(
   const text = await readIfThere(keptFile);
   const kept = text === undefined ? undefined : parsePem(text, keptFile);
   if (kept === undefined || new Date(kept.validTo) < new Date(present.validTo))
-    await replaceFile(keptFile, present.toString(), 0o644);
+    await replaceFile(keptFile, present.toString());
   const isGoodAgain =
     kept?.checkPrivateKey(createPrivateKey(privateKey)) === true &&
     faultOfDates([kept], new Date()) === undefined;
   const next = isGoodAgain ? kept.toString() : await createCertificate(privateKey, request);
-  await replaceFile(certificateFile, next, 0o644);
+  await replaceFile(certificateFile, next);
   return isGoodAgain ? 'restored' : 'made';
 }
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -544,6 +545,26 @@ describe('cache init --no-key', () => {
     expect(again.stderr).toMatch(/note: offline\/miscellaneous\/sign\.key was there and is kept/);
   });
 
+  it('is for good: the next init makes no key, and trusts whom it names', async () => {
+    await cache('init', 'a', '--common-name', 'A');
+    await cache('init', 'b', '--common-name', 'B');
+    const [a, b] = ['a', 'b'].map((name) => join(name, 'miscellaneous', 'sign.crt'));
+    await expectEnd(0, cache('init', 'site', '--no-key', '--trust', a ?? ''));
+    for (const more of [['--trust', b ?? ''], []]) {
+      const { stdout, stderr } = await expectEnd(0, cache('init', 'site', ...more));
+      expect(stdout).not.toMatch(/sign\./);
+      expect(stderr).toMatch(
+        /note: site\/config\.ini was there, and no signing key; none was made\. To sign here: cache keygen -c site\/config\.ini/,
+      );
+    }
+    expect(await readdir(join(folder, 'site', 'miscellaneous'))).toEqual([]);
+    const section = await expectEnd(0, cache('slapos-cfg', ...on('site'), '--url', 'http://[::1]:5050'));
+    const listed = [...section.stdout.matchAll(/-----BEGIN[^]*?-----END CERTIFICATE-----/g)].map(
+      ([pem]) => new X509Certificate(pem.replace(/^ +/gm, '')).subject,
+    );
+    expect(listed).toEqual(['CN=A', 'CN=B']);
+  });
+
   it.each([
     ['without --trust', [], /--no-key needs --trust/],
     ['with a name for the certificate', ['--trust', 'x', '--common-name', 'x'], /leave out --common-name/],
@@ -578,20 +599,21 @@ describe('cache init --trust', () => {
     }
   });
 
-  it('keeps a configuration that is there, and tells what to add; once it is there, all is well', async () => {
+  it('adds to the list of a configuration that is there, of which all else stays byte for byte', async () => {
     await cache('init', 'a', '--common-name', 'A');
     await cache('init', 'site');
     const file = join(folder, 'site', 'config.ini');
     const before = await readFile(file, 'utf8');
     const trust = join('a', 'miscellaneous', 'sign.crt');
-    const { stderr } = await expectEnd(1, cache('init', 'site', '--trust', trust));
-    expect(await readFile(file, 'utf8')).toBe(before);
-    const [list = ''] = /^signature-certificate-list =[^]*?-----END CERTIFICATE-----$/m.exec(stderr) ?? [];
-    expect(stderr).toMatch(
-      /config\.ini was there and is kept; to trust what it does not list yet, put this into its \[signature\]/,
-    );
-    await writeFile(file, before.replace('[signature]\n', `[signature]\n${list}\n`));
-    expect((await expectEnd(0, cache('init', 'site', '--trust', trust))).stderr).toMatch(/trusted: "A"/);
+    const { stdout, stderr } = await expectEnd(0, cache('init', 'site', '--trust', trust));
+    expect(stdout).toMatch(/^changed {2}site\/config\.ini$/m);
+    expect(stdout).not.toMatch(/^kept {2}site\/config\.ini$/m);
+    expect(stderr).toMatch(/trusted: "A"/);
+    const after = await readFile(file, 'utf8');
+    expect(after.replace(/signature-certificate-list =[^]*?-----END CERTIFICATE-----\n/, '')).toBe(before);
+    const again = await expectEnd(0, cache('init', 'site', '--trust', trust));
+    expect(again.stdout).not.toMatch(/changed/);
+    expect(await readFile(file, 'utf8')).toBe(after);
   });
 
   it.each([

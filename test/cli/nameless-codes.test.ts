@@ -86,7 +86,7 @@ describe.each(['EUCLEAN', 'EBADMSG', 'EIO'])('a blob whose reading fails with %s
   });
 });
 
-it.each(['EDQUOT', 'ENOSPC'])(
+it.for(['EDQUOT', 'ENOSPC'])(
   'an upload whose writing ends with %s is answered with 507',
   { timeout: 120_000 },
   async (error, context) => {

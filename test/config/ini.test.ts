@@ -149,8 +149,8 @@ describe('parseIni', () => {
   it('reads values below their key, with the lines of each key', () => {
     const document = parseIni('# c\n[a]\nX =\n  1\n\n  2\n\n[b]\ny: z\n', 'f.ini');
     expect(document.get('a')?.line).toBe(2);
-    expect(document.get('a')?.keys.get('x')).toEqual({ name: 'X', value: '\n1\n\n2', line: 3 });
-    expect(document.get('b')?.keys.get('y')).toEqual({ name: 'y', value: 'z', line: 9 });
+    expect(document.get('a')?.keys.get('x')).toEqual({ name: 'X', value: '\n1\n\n2', line: 3, lastLine: 6 });
+    expect(document.get('b')?.keys.get('y')).toEqual({ name: 'y', value: 'z', line: 9, lastLine: 9 });
   });
 
   it('keeps a PEM block whole', () => {

@@ -1,13 +1,12 @@
-import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import { readCertificateFiles } from '../../operations/certificate-files.ts';
-import { formatTrusted, makeMedium } from '../../operations/make-medium.ts';
+import { makeMedium, readSigner } from '../../operations/make-medium.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
+import { trustCertificates } from '../../operations/trust-certificates.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { EXIT, endWith } from '../exit-code.ts';
-import { readConfig, readOwnTrusted } from '../site.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { readConfig } from '../site.ts';
+import { createTerminal } from '../terminal/terminal.ts';
 
 export interface InitOptions extends Omit<CommonOptions, 'config'> {
   readonly commonName?: string;
@@ -31,22 +30,38 @@ export async function init(
     throw new CacheError('usage', '--no-key makes no certificate; leave out --common-name');
   const trusted = await readCertificateFiles(trust);
   const medium = await makeMedium(folder, { commonName, trusted, hasKey });
-  if (json) terminal.print(JSON.stringify(medium));
+  const configFile = join(folder, 'config.ini');
+  const { known, added } = await trustCertificates(configFile, trusted);
+  const changed = added.length === 0 ? [] : [configFile];
+  const kept = medium.kept.filter((path) => !changed.includes(path));
+  if (json) terminal.print(JSON.stringify({ made: medium.made, kept, changed }));
   else {
     for (const path of medium.made) terminal.print(`made  ${path}`);
-    for (const path of medium.kept) terminal.print(`kept  ${path}`);
+    for (const path of kept) terminal.print(`kept  ${path}`);
+    for (const path of changed) terminal.print(`changed  ${path}`);
   }
-  const configFile = join(folder, 'config.ini');
-  await tellTrusted(configFile, trusted, terminal);
-  if (json) return;
+  for (const certificate of [...known, ...added])
+    terminal.tell(`trusted: ${describeCertificate(certificate)}; compare this fingerprint with the signer's`);
   const key = join(folder, 'miscellaneous', 'sign.key');
-  terminal.tell(
-    ['', ...(hasKey ? stepsWithKey(folder, configFile, key) : stepsWithoutKey(configFile))].join('\n'),
-  );
-  if (!hasKey && medium.kept.includes(key))
+  if (!json)
+    terminal.tell(
+      ['', ...(medium.hasKey ? stepsWithKey(folder, configFile, key) : stepsWithoutKey(configFile))].join(
+        '\n',
+      ),
+    );
+  if (!hasKey && kept.includes(key))
     terminal.warn(
       `note: ${key} was there and is kept, and nodes are told to trust its certificate; if nothing was signed with it, move both files away`,
     );
+  if (hasKey && !medium.hasKey && !(await hasKeyElsewhere(configFile)))
+    terminal.warn(
+      `note: ${configFile} was there, and no signing key; none was made. To sign here: cache keygen -c ${configFile}`,
+    );
+}
+
+/** Whether a configuration that was there names a key in a place of its own. */
+async function hasKeyElsewhere(configFile: string): Promise<boolean> {
+  return (await readSigner((await readConfig(configFile)).signature)) !== undefined;
 }
 
 function stepsWithKey(folder: string, configFile: string, key: string): readonly string[] {
@@ -64,29 +79,4 @@ function stepsWithoutKey(configFile: string): readonly string[] {
     `  cache import -c ${configFile} MEDIUM`,
     `  cache serve -c ${configFile}`,
   ];
-}
-
-/** A config.ini that was there is kept: what it lacks is for a person to add. */
-async function tellTrusted(
-  configFile: string,
-  trusted: readonly string[],
-  terminal: Terminal,
-): Promise<void> {
-  if (trusted.length === 0) return;
-  const { certificates } = await readOwnTrusted(await readConfig(configFile));
-  const known = new Set(certificates.map(({ fingerprint256 }) => fingerprint256));
-  const missing: string[] = [];
-  for (const pem of trusted) {
-    const certificate = new X509Certificate(pem);
-    if (known.has(certificate.fingerprint256))
-      terminal.tell(
-        `trusted: ${describeCertificate(certificate)}; compare this fingerprint with the signer's`,
-      );
-    else missing.push(pem);
-  }
-  if (missing.length === 0) return;
-  terminal.warn(
-    `cache: ${configFile} was there and is kept; to trust what it does not list yet, put this into its [signature]; where signature-certificate-list stands there already, put what is missing below what it has:\n${formatTrusted(missing)}`,
-  );
-  endWith(EXIT.incomplete);
 }

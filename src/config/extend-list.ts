@@ -1,0 +1,47 @@
+import { LINE_END, parseIni } from './ini.ts';
+
+const SECTION = 'signature';
+const KEY = 'signature-certificate-list';
+
+/**
+ * The text of a config.ini with more certificates in `[signature] signature-certificate-list`. All that is there stays byte for
+ * byte; what is added ends its lines as the file does.
+ * @param pems PEM texts
+ * @param file how errors name the text
+ * @throws CacheError `config`: the text is no configuration
+ */
+export function extendCertificateList(text: string, pems: readonly string[], file: string): string {
+  const added = pems.flatMap((pem) => pem.trim().split('\n'));
+  const end = LINE_END.exec(text)?.[0] ?? '\n';
+  const section = parseIni(text, file).get(SECTION);
+  const list = section?.keys.get(KEY);
+  const asKey = [`${KEY} =`, ...added.map((line) => `    ${line}`)];
+  if (section === undefined) {
+    const gap = text === '' ? '' : /[\r\n]$/.test(text) ? end : end + end;
+    return `${text}${gap}${[`[${SECTION}]`, ...asKey].join(end)}${end}`;
+  }
+  if (list === undefined)
+    return insertAfter(
+      Math.max(section.line, ...[...section.keys.values()].map(({ lastLine }) => lastLine)),
+      text,
+      asKey,
+      end,
+    );
+  const lines = text.split(LINE_END);
+  const indentOf = (line: number): string => /^\s*/.exec(lines[line - 1] ?? '')?.[0] ?? '';
+  const indent = list.lastLine === list.line ? `${indentOf(list.line)}    ` : indentOf(list.lastLine);
+  return insertAfter(
+    list.lastLine,
+    text,
+    added.map((line) => indent + line),
+    end,
+  );
+}
+
+/** @param number of a line, from 1; it may lack its end, and the last line that is inserted then lacks it, too */
+function insertAfter(number: number, text: string, lines: readonly string[], end: string): string {
+  // Lines, with what ends each between them.
+  const pieces = text.split(new RegExp(`(${LINE_END.source})`));
+  const at = 2 * number - 1;
+  return [...pieces.slice(0, at), ...lines.flatMap((line) => [end, line]), ...pieces.slice(at)].join('');
+}
