@@ -1,5 +1,6 @@
 import { write, writeSync } from 'node:fs';
 import { systemCode } from '../cache/errors.ts';
+import { withoutControls } from './terminal/controls.ts';
 
 /** Lines on their way to a file descriptor, many of them written at once. */
 export interface HeldLines {
@@ -76,7 +77,9 @@ export function holdLines(descriptor: number, lostLine: (count: number) => strin
   process.once('exit', flush);
 
   return {
-    write(line) {
+    write(text) {
+      // JSON escapes neither DEL nor what follows it, and `tail -f` ends on a terminal.
+      const line = withoutControls(text);
       if (size + line.length > HELD_LIMIT) {
         lost++;
         return;

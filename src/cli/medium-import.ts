@@ -11,6 +11,7 @@ import { byUrlOrKey, formatDate, formatSize } from './terminal/format.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
 import { formatTable } from './terminal/table.ts';
 import type { Terminal } from './terminal/terminal.ts';
+import { asOneLine } from './terminal/controls.ts';
 
 export interface MediumImportSettings {
   readonly dryRun?: boolean;
@@ -77,7 +78,7 @@ export function printMediumResults(unsorted: readonly MediumImportResult[], term
     ),
   );
   for (const { reason, softwareUrl, key } of results)
-    if (reason !== undefined) terminal.warn(`cache: ${softwareUrl ?? key}: ${reason}`);
+    if (reason !== undefined) terminal.warn(`cache: ${asOneLine(softwareUrl ?? key)}: ${reason}`);
   if (results.some(({ outcome }) => outcome === 'skipped'))
     terminal.tell(
       'skipped: signed by somebody whom nobody here trusts, but signed again by somebody who is trusted',

@@ -19,6 +19,7 @@ import type { ServeOptions } from './commands/serve.ts';
 import type { SlaposCfgOptions } from './commands/slapos-cfg.ts';
 import type { VerifyOptions } from './commands/verify.ts';
 import type { SyncOptions } from './commands/sync.ts';
+import { withoutControls } from './terminal/controls.ts';
 
 /**
  * The command line. It is known in full before any command's code is loaded: `--help` and wrong options answer at once.
@@ -41,6 +42,10 @@ export function createProgram(): Command {
     )
     .hook('preAction', (_program, action) => {
       tellWhenBrokenOff(action.name());
+    })
+    .configureOutput({
+      writeOut: (text) => process.stdout.write(withoutControls(text)),
+      writeErr: (text) => process.stderr.write(withoutControls(text)),
     })
     .exitOverride();
 

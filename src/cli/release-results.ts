@@ -2,6 +2,7 @@ import { formatPlatform, type Platform } from '../cache/platform.ts';
 import { formatSize } from './terminal/format.ts';
 import { formatTable } from './terminal/table.ts';
 import type { Terminal } from './terminal/terminal.ts';
+import { asOneLine } from './terminal/controls.ts';
 
 /** What became of a release that was to be put into the store. */
 export type ReleaseResult = RefusedRelease | AcceptedRelease;
@@ -45,8 +46,10 @@ export function printResults(results: readonly ReleaseResult[], terminal: Termin
     ),
   );
   for (const result of results) {
-    if (result.outcome === 'refused') terminal.warn(`cache: ${result.file}: ${result.reason}`);
-    else for (const warning of result.warnings) terminal.warn(`cache: ${result.file}: note: ${warning}`);
+    if (result.outcome === 'refused') terminal.warn(`cache: ${asOneLine(result.file)}: ${result.reason}`);
+    else
+      for (const warning of result.warnings)
+        terminal.warn(`cache: ${asOneLine(result.file)}: note: ${warning}`);
   }
   const count = (outcome: ReleaseResult['outcome']): number =>
     results.filter((result) => result.outcome === outcome).length;

@@ -2,6 +2,7 @@ import { pino, type DestinationStream } from 'pino';
 import type { RequestLine, RequestLog } from '../http/access-log.ts';
 import type { Finding } from '../operations/upkeep/finding.ts';
 import { holdLines } from './held-lines.ts';
+import { asOneLine } from './terminal/controls.ts';
 
 /** The log of a server: JSON lines on stderr, or words where stderr is a terminal. */
 export interface ServerLog extends RequestLog {
@@ -83,7 +84,7 @@ function wordsTo(stream: NodeJS.WritableStream): DestinationStream {
           : [line.msg, line.requestId, line.kind, line.path, line.problem, line.err?.message]
               .filter((part) => part !== undefined)
               .join('  ');
-      stream.write(`${time}  ${text}\n`);
+      stream.write(`${time}  ${asOneLine(text)}\n`);
     },
   };
 }

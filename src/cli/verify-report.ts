@@ -5,6 +5,7 @@ import type { Mended } from '../operations/upkeep/mend.ts';
 import type { VerifyCounts } from '../operations/upkeep/verification.ts';
 import { formatCount, formatSize } from './terminal/format.ts';
 import type { Terminal } from './terminal/terminal.ts';
+import { asOneLine } from './terminal/controls.ts';
 
 /** A finding, and what became of it where anything was tried. */
 export interface MendedFinding extends Finding {
@@ -29,8 +30,8 @@ export function isMended({ kind, mended }: MendedFinding): boolean {
 /** A line that greps well, and lines with what else is known below it. */
 export function printFinding(finding: MendedFinding, terminal: Terminal): void {
   const { kind, path, problem, softwareUrl, mended } = finding;
-  terminal.print(`${kind}: ${path}: ${problem}`);
-  if (softwareUrl !== undefined) terminal.print(`  of ${softwareUrl}`);
+  terminal.print(asOneLine(`${kind}: ${path}: ${problem}`));
+  if (softwareUrl !== undefined) terminal.print(`  of ${asOneLine(softwareUrl)}`);
   if (mended !== undefined) for (const line of describe(mended)) terminal.print(`  ${line}`);
 }
 
@@ -70,7 +71,9 @@ export function printSummary(
 ): void {
   for (const { softwareUrl, key, platform, sha512 } of affected) {
     const what = platform === undefined ? '' : ` for ${formatPlatform(platform)}`;
-    terminal.warn(`cache: ${softwareUrl ?? key}${what} can't be installed: it needs the blob ${sha512}`);
+    terminal.warn(
+      `cache: ${asOneLine(softwareUrl ?? key)}${what} can't be installed: it needs the blob ${sha512}`,
+    );
   }
   const isKept = ({ mended }: MendedFinding): boolean =>
     (mended?.outcome === 'healed' || mended?.outcome === 'quarantined') && mended.quarantined !== undefined;

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { holdLines } from '../../src/cli/held-lines.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { startScriptedServer } from '../fixtures/scripted-server.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
@@ -13,6 +14,9 @@ import { signRelease } from '../operations/test-store.ts';
 import { CACHE, ENVIRONMENT, runCache } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
+
+/** What a terminal would act on, or show elsewhere than it stands. */
+const FOREIGN = /[^\P{Cc}\n\t]|[\u2028\u2029\u202A-\u202E\u2066-\u2069]/u;
 
 /** Runs a command on a terminal of 120 columns and prints all that came to it. */
 const ON_TERMINAL = `
@@ -61,6 +65,21 @@ describe('the progress of an import', () => {
     expect(drawn.at(-1)).toMatch(/^ARCHIVE +RESULT/);
   });
 
+  it('shows no control character of a name: what a terminal acts on is ours', async () => {
+    const folder = await temporaryFolder();
+    const medium = await makeMedium(folder);
+    const name = '\u001b]0;owned\u0007\u001b[2J\u009b31m\r\u202eimported\n-ubuntu-22.04.tar.gz';
+    await rename(join(medium, 'kvm-ubuntu-22.04.tar.gz'), join(medium, name));
+    const args = ['-c', ON_TERMINAL, process.execPath, CACHE, 'import', '--os', 'ubuntu-22.04', medium];
+    const { stdout } = await promisify(execFile)('python3', args, { cwd: folder, env: ENVIRONMENT });
+    const drawn = stdout.split('\r\u001b[K');
+    expect(drawn.length).toBeGreaterThan(2);
+    // The terminal itself ends lines with CR and LF.
+    for (const line of drawn) expect(line.replaceAll('\r\n', '\n')).not.toMatch(FOREIGN);
+    expect(drawn[1]).toContain('\\u202eimported\\u000a-ubuntu-22.04.tar.gz');
+    expect(drawn.at(-1)).toMatch(/^ARCHIVE +RESULT[^\n]*\n\\u001b]0;owned[^\n]*imported/m);
+  });
+
   it('is not drawn with -q', async () => {
     const folder = await temporaryFolder();
     const medium = await makeMedium(folder);
@@ -75,6 +94,21 @@ describe('the progress of an import', () => {
     const { stdout, stderr } = await runCache(folder, 'import', await makeMedium(folder));
     expect(stdout + stderr).not.toMatch(/%|\r|\p{Cc}\[/u);
     expect(stdout).toMatch(/imported/);
+  });
+});
+
+describe('the log of a server', () => {
+  it('holds no control character, and stays JSON', async () => {
+    const file = join(await temporaryFolder(), 'log');
+    const log = await open(file, 'w');
+    const member = { path: 'bcache/\u009b31m\u007f\u202e' };
+    const lines = holdLines(log.fd, () => '');
+    lines.write(`${JSON.stringify(member)}\n`);
+    lines.flush();
+    await log.close();
+    const text = await readFile(file, 'utf8');
+    expect(text).not.toMatch(FOREIGN);
+    expect(JSON.parse(text)).toEqual(member);
   });
 });
 

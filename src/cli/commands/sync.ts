@@ -11,6 +11,7 @@ import { createProgress } from '../terminal/progress.ts';
 import { byUrlOrKey } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { asOneLine } from '../terminal/controls.ts';
 
 export interface SyncOptions extends CommonOptions {
   readonly ca?: string;
@@ -108,7 +109,7 @@ function print({ counts, ...summary }: Summary, terminal: Terminal): void {
     );
   }
   for (const { key, softwareUrl, reason } of changes) {
-    if (reason !== undefined) terminal.warn(`cache: ${softwareUrl ?? key}: ${reason}`);
+    if (reason !== undefined) terminal.warn(`cache: ${asOneLine(softwareUrl ?? key)}: ${reason}`);
   }
   if (counts.has('left-out')) {
     terminal.tell('what was left out is older than what is there; a server would make it the newest');

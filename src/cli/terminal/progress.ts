@@ -1,3 +1,4 @@
+import { asOneLine } from './controls.ts';
 import { formatDuration, formatSize } from './format.ts';
 
 /** A line that is written over and over while work goes on; nothing where stderr is no terminal. */
@@ -34,7 +35,7 @@ export function createProgress(total: number | undefined, { quiet }: { readonly 
       drawn = now;
       const part = size === undefined ? '' : `${formatPart(current.done, size)} of `;
       const text = `${formatProgress(done, total, (now - begin) / 1000)}  ${part}`;
-      stderr.write(`\r\x1b[K${fit(text, label, stderr.columns - 1)}`);
+      stderr.write(`\r\x1b[K${fit(text, asOneLine(label), stderr.columns - 1)}`);
     },
     clear: () => void stderr.write('\r\x1b[K'),
   };

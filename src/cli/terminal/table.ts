@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { asOneLine } from './controls.ts';
 
 /** Rows under headings, aligned by spaces, without lines around: it reads well and can be cut by awk. */
 export function formatTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -20,7 +21,7 @@ export function formatTable(headings: readonly string[], rows: readonly (readonl
       },
     },
   });
-  table.push(...rows.map((row) => [...row]));
+  table.push(...rows.map((row) => row.map(asOneLine)));
   return table
     .toString()
     .split('\n')

@@ -1,3 +1,5 @@
+import { withoutControls } from './controls.ts';
+
 /** What a command says, and where: results on stdout, everything else on stderr. */
 export interface Terminal {
   /** A line of the result. */
@@ -22,15 +24,4 @@ export function createTerminal({ quiet }: { readonly quiet: boolean }): Terminal
       writeTo(process.stderr, text);
     },
   };
-}
-
-/**
- * Terminals act on control characters, and what nobody has verified yet, such as an entry of a stranger, may hold any.
- * They are shown as JSON writes them.
- */
-export function withoutControls(text: string): string {
-  return text.replace(
-    /[^\P{Cc}\n\t]/gu,
-    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
