@@ -46,15 +46,15 @@ export async function openPlace(
     return { source: medium.source, medium };
   }
   await checkIsNoFile(argument, folder);
-  const path = await storeIn(folder);
-  if ((await statIfThere(path)) === undefined)
+  await refuseStoreInside(argument, folder);
+  if ((await statIfThere(folder)) === undefined)
     throw new CacheError(
       'usage',
       `${argument}: ${text}: no such folder, or its disk is not mounted; name the folder of a store, a medium, or the URL of a running cache`,
     );
-  const there = { ...config, store: { ...config.store, path } };
+  const there = { ...config, store: { ...config.store, path: folder } };
   try {
-    return { source: sourceOfStore(await openStore(there, terminal, { write: false }), path) };
+    return { source: sourceOfStore(await openStore(there, terminal, { write: false }), folder) };
   } catch (error) {
     if (!(error instanceof NoStore)) throw error;
     throw new CacheError(
@@ -63,6 +63,23 @@ export async function openPlace(
       { cause: error },
     );
   }
+}
+
+/**
+ * A medium that lost its manifest looks like any folder with a store in it. Who has a store in mind names the store.
+ * @throws CacheError `invalid-medium`
+ */
+async function refuseStoreInside(argument: string, folder: string): Promise<void> {
+  const store = await storeIn(folder);
+  if (store === folder) return;
+  throw new CacheError(
+    'invalid-medium',
+    [
+      `${argument}: ${folder} has no manifest.json: nobody has signed for the store on it.`,
+      `If it comes from a cache export, that did not finish, or somebody changed it; write it again where it was made: cache export ${folder}`,
+      `To read the store all the same, name it: ${store}`,
+    ].join('\n'),
+  );
 }
 
 function folderOf(text: string): string {
@@ -155,7 +172,7 @@ function isUrl(text: string): boolean {
   return /^https?:/i.test(text);
 }
 
-/** The store's folder: the folder itself, or `store` in it if it is a medium. */
+/** The store's folder: the folder itself, or `store` in it if that is a site's or a medium's. */
 async function storeIn(folder: string): Promise<string> {
   const inside = join(folder, 'store');
   const isStore = (await statIfThere(join(folder, STORE_FILE))) !== undefined;

@@ -167,7 +167,7 @@ export function createProgram(): Command {
     'Copy what one place has and another lacks: stores, media, running caches.',
     'cache sync /mnt/device http://builder:PASSWORD@192.168.32.10:5050',
   )
-    .argument('<from>', 'folder of a store or a medium, or URL of a running cache')
+    .argument('<from>', 'folder of a store, a medium that cache export wrote, or URL of a running cache')
     .argument(
       '<to>',
       'folder of a store, which is made if there is none, or URL of a cache that takes uploads',

@@ -1,12 +1,14 @@
 import type { CustodyLog } from '../cache/custody.ts';
+import { noneIfDamaged } from '../cache/directory.ts';
 import { checkBinding } from '../cache/entry.ts';
 import { CacheError } from '../cache/errors.ts';
 import { isReleaseKey, type Key } from '../cache/key.ts';
 import { compatibilityClass, formatPlatform, isCompatible, type Platform } from '../cache/platform.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import { keyOf } from './lookup.ts';
+import { createPlacement } from './placement.ts';
 import type { Source, SourceEntry } from './source.ts';
-import { transferEntries, type TransferOptions, type TransferTarget } from './transfer.ts';
+import { addInPlace, transferEntries, type TransferOptions, type TransferTarget } from './transfer.ts';
 
 /** An entry of a source, and whether it is to be fetched. */
 export interface Offer {
@@ -178,8 +180,10 @@ export async function* fetchPlanned(
     const signed = by.sign(entry.pair[0]);
     if (options.dryRun) return !(await target.directory.digests(key)).includes(signed.digest);
     // In the very place of the one that it stands for: a millisecond later could be that of the entry before it.
-    const original = await target.directory.entry(key, entry.digest);
-    const isNew = await target.directory.add(key, signed, original?.received);
+    const there = await target.directory.entries(key).catch(noneIfDamaged);
+    const original = there.find(({ digest }) => digest === entry.digest);
+    const placement = createPlacement(there, options.trusted);
+    const isNew = await addInPlace(key, signed, original?.received, target.directory, placement);
     if (isNew) await record(signed, size);
     return isNew;
   }

@@ -6,6 +6,7 @@ import type { Directory } from '../cache/directory.ts';
 import type { UnverifiedEntry } from '../cache/entry.ts';
 import type { Key } from '../cache/key.ts';
 import { readPieces } from '../cache/object-pieces.ts';
+import type { ObjectStorage, OpenObject } from '../cache/object-storage.ts';
 
 /** An entry as a source has it. A store tells when it received it, another cache doesn't. */
 export type SourceEntry = UnverifiedEntry & { readonly received?: Date };
@@ -26,6 +27,11 @@ export interface Source extends EntrySource {
   keys(): AsyncIterable<Key>;
   /** The bytes of a blob, undefined when it isn't there. A piece is valid until the next is asked for. */
   openBlob(digest: Digest): Promise<SourceBlob | undefined>;
+  /**
+   * Called before an entry of the source is added to a store, or after a blob was: a medium is remembered there, so that no
+   * older one passes for the newest afterwards.
+   */
+  arriveIn?(storage: ObjectStorage): Promise<void>;
 }
 
 export interface SourceBlob {

@@ -87,32 +87,25 @@ export function syncToServer(
     const listed = await source.entries(key);
     const there = await target.entries(key);
     const present = new Set(there.map(({ digest }) => digest));
+    const newer = createSuccessors(listed, there, trusted);
     for (const [index, entry] of [...listed.entries()].reverse()) {
       try {
         trusted.verify(entry);
         checkBinding(key, entry);
         const isThere = present.has(entry.digest);
-        const ahead = listed.slice(0, index).filter(({ digest }) => present.has(digest));
-        const later = there.filter((other) => isMadeLater(other, entry));
-        if (!isThere && [...ahead, ...later].some((other) => isSuccessor(other, entry))) {
+        if (!isThere && newer.has(entry, index)) {
           yield { key, entry, outcome: 'left-out' };
           continue;
         }
         const hadBlob = await uploadBlob(entry);
         if (!isThere && !dryRun) await target.putEntry(key, entry.pair);
+        newer.add(entry);
         yield { key, entry, outcome: isThere && hadBlob ? 'unchanged' : dryRun ? 'to-copy' : 'copied' };
       } catch (error) {
         yield { key, entry, outcome: 'refused', reason: reasonOf(error) };
       }
     }
   });
-
-  /** Whether a node that takes the one never takes the other. */
-  function isSuccessor(a: SourceEntry, b: SourceEntry): boolean {
-    const useIn = (entry: SourceEntry): string | undefined =>
-      useOf(entry, trusted) ?? trusted.signerOf(entry)?.fingerprint512;
-    return useIn(a) === useIn(b);
-  }
 
   /** @returns whether it was there already */
   async function uploadBlob(entry: SourceEntry): Promise<boolean> {
@@ -165,9 +158,45 @@ function isOfConnection({ code, cause }: CacheError): boolean {
   return cause instanceof CacheError ? isOfConnection(cause) : systemCode(cause) !== undefined;
 }
 
-function isMadeLater(a: SourceEntry, b: SourceEntry): boolean {
-  const [first, second] = [madeAt(a), madeAt(b)];
-  return first !== undefined && second !== undefined && first > second;
+/** What a server has, or gets, that an upload would wrongly overtake: it makes every entry the newest. */
+interface Successors {
+  /** Whether nodes that would take the entry have a newer one: by the order of the source, or by the day it was made. */
+  has(entry: SourceEntry, index: number): boolean;
+  /** To be told of each entry that is uploaded. */
+  add(entry: SourceEntry): void;
+}
+
+function createSuccessors(
+  listed: readonly SourceEntry[],
+  there: readonly SourceEntry[],
+  trusted: TrustedCertificates,
+): Successors {
+  // A node that takes the one of two of equal use never takes the other.
+  const useIn = (entry: SourceEntry): string | undefined =>
+    useOf(entry, trusted) ?? trusted.signerOf(entry)?.fingerprint512;
+  const lastMade = new Map<string | undefined, number>();
+  const add = (entry: SourceEntry): void => {
+    const use = useIn(entry);
+    lastMade.set(use, Math.max(lastMade.get(use) ?? -Infinity, madeAt(entry) ?? -Infinity));
+  };
+  for (const entry of there) add(entry);
+  const present = new Set(there.map(({ digest }) => digest));
+  /** The first place in the source of what is there already, by use. */
+  const first = new Map<string | undefined, number>();
+  for (const [index, entry] of listed.entries()) {
+    if (!present.has(entry.digest)) continue;
+    const use = useIn(entry);
+    first.set(use, first.get(use) ?? index);
+  }
+  return {
+    add,
+    has(entry, index) {
+      const use = useIn(entry);
+      return (
+        (first.get(use) ?? Infinity) < index || (lastMade.get(use) ?? -Infinity) > (madeAt(entry) ?? Infinity)
+      );
+    },
+  };
 }
 
 /** What can't be read of one key says nothing about the others; what can't be read of so many says that all is lost. */

@@ -1,15 +1,17 @@
 import type { Blobs } from '../cache/blobs.ts';
 import type { Digest } from '../cache/digest.ts';
-import { noneIfDamaged, type Directory, type StoredEntry } from '../cache/directory.ts';
-import { checkBinding, madeAt } from '../cache/entry.ts';
+import { noneIfDamaged, type Directory } from '../cache/directory.ts';
+import { checkBinding, type VerifiedEntry } from '../cache/entry.ts';
 import { CacheError, type ErrorCode } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
+import type { ObjectStorage } from '../cache/object-storage.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
-import { useOf } from './entry-use.ts';
+import { createPlacement, type Placement } from './placement.ts';
 import type { Source, SourceEntry } from './source.ts';
 
 /** The store that is copied to. */
 export interface TransferTarget {
+  readonly storage: ObjectStorage;
   readonly blobs: Blobs;
   readonly directory: Directory;
 }
@@ -48,8 +50,8 @@ export async function* transferKey(
 /**
  * Copies entries of a key, and the blobs that they name, from a source into a store: verbatim, the oldest first, each
  * only after its signature was verified and its blob is there. What is there already isn't copied again. An entry never
- * overtakes one that stands before it in the source, nor, where the source tells no times, one that its own signer has
- * made later. What is wrong with one entry doesn't stop the rest.
+ * overtakes one that stands before it in the source, nor, whatever times the source tells, one that its own signer has
+ * made later (`createPlacement`). What is wrong with one entry doesn't stop the rest.
  * @param listed all entries that the source has of the key, newest first
  * @throws CacheError `storage`, `no-space`, `unavailable`: the store or the source failed; what was yielded is done
  */
@@ -62,11 +64,12 @@ export async function* transferEntries(
 ): AsyncGenerator<TransferResult> {
   const there = await target.directory.entries(key).catch(noneIfDamaged);
   const present = new Map(there.map(({ digest, received }) => [digest, received]));
+  const told = timesOf(listed, present);
+  const placement = createPlacement(there, trusted);
   for (const [index, entry] of [...listed.entries()].reverse()) {
     if (!select(entry)) continue;
     try {
-      const place = placeOf(index, listed, present) ?? placeBehindLater(entry, there, trusted);
-      const isNew = await transfer(entry, place);
+      const isNew = await transfer(entry, told[index]);
       yield { key, entry, outcome: !isNew ? 'unchanged' : dryRun ? 'to-copy' : 'copied' };
     } catch (error) {
       yield { key, entry, outcome: 'refused', reason: reasonOf(error) };
@@ -83,46 +86,47 @@ export async function* transferEntries(
       return !hasBlob || !present.has(entry.digest);
     }
     const hadBlob = await copyBlob(entry, source, target.blobs, onProgress);
-    return (await target.directory.add(key, verified, received)) || !hadBlob;
+    await source.arriveIn?.(target.storage);
+    return (await addInPlace(key, verified, received, target.directory, placement)) || !hadBlob;
   }
 }
 
 /**
- * When an entry is to count as received: when the source received it, where that is told, but before the entry ahead of
- * it in the source that the store has already. The newest of all where neither says anything.
+ * When each entry of a source is to count as received, by the order of the source: when the source received it, where
+ * that is told, but before the entry ahead of it in the source that the store has already. undefined where neither says
+ * anything.
  */
-function placeOf(
-  index: number,
+function timesOf(
   listed: readonly SourceEntry[],
   present: ReadonlyMap<Digest, Date>,
-): Date | undefined {
-  const told = listed[index]?.received;
-  for (let ahead = index - 1; ahead >= 0; ahead--) {
-    const digest = listed[ahead]?.digest;
-    const received = digest === undefined ? undefined : present.get(digest);
-    if (received === undefined) continue;
+): readonly (Date | undefined)[] {
+  let ahead: { readonly index: number; readonly received: Date } | undefined;
+  return listed.map(({ digest, received: told }, index) => {
     // As many milliseconds before it as there are places between: those in between come, too.
-    const latest = received.getTime() - (index - ahead);
+    const latest = ahead && ahead.received.getTime() - (index - ahead.index);
+    const received = present.get(digest);
+    if (received !== undefined) ahead = { index, received };
+    if (latest === undefined) return told;
     return told !== undefined && told.getTime() <= latest ? told : new Date(latest);
-  }
-  return told;
+  });
 }
 
 /**
- * A cache tells no times, and may be behind, or be made to look so. Of two builds by one signer for the same nodes, what
- * the signer says counts: nobody gets the older one because it came later.
+ * Adds a copied entry to a store where `placement` has its place.
+ * @param told when it is to count as received, as far as the source goes
+ * @returns whether it is new
  */
-function placeBehindLater(
-  entry: SourceEntry,
-  there: readonly StoredEntry[],
-  trusted: Pick<TrustedCertificates, 'signerOf'>,
-): Date | undefined {
-  const made = madeAt(entry);
-  const use = made === undefined ? undefined : useOf(entry, trusted);
-  if (made === undefined || use === undefined) return undefined;
-  const later = there.filter((other) => (madeAt(other) ?? made) > made && useOf(other, trusted) === use);
-  const last = later.at(-1);
-  return last && new Date(last.received.getTime() - 1);
+export async function addInPlace(
+  key: Key,
+  entry: VerifiedEntry,
+  told: Date | undefined,
+  directory: Directory,
+  placement: Placement,
+): Promise<boolean> {
+  const isNew = await directory.add(key, entry, placement.placeOf(entry, told));
+  const added = isNew ? await directory.entry(key, entry.digest) : undefined;
+  if (added !== undefined) placement.add(added);
+  return isNew;
 }
 
 /**

@@ -612,7 +612,7 @@ describe('a medium with a key of its own', () => {
     const whole = await cache('import', 'medium');
     expect([whole.code, whole.stdout]).toEqual([1, '']);
     expect(whole.stderr).toContain(`It has a configuration of its own; to use that: -c ${config}`);
-    const own = await cache('import', '-c', 'medium/config.ini', join('medium', 'software'));
+    const own = await cache('import', '-c', 'medium/config.ini', join('medium', FILE));
     expect(own).toMatchObject({ code: 0 });
     expect(own.stderr).not.toContain('is not used');
   });

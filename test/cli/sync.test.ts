@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
@@ -137,10 +137,26 @@ describe('sync', () => {
     expect(await contentsOf(folder)).toEqual(before);
   });
 
-  it('reads the store of a medium, and adds to it', async () => {
+  it('reads the store of what may have been a medium only when the store is named, and adds to it', async () => {
     await mkdir(join(folder, 'medium', 'software'), { recursive: true });
     await addRelease(await makeStore(join(folder, 'medium', 'store')), signer, { content: 'one' });
-    expect((await cache('sync', 'medium', 'to')).stderr).toBe('1 copied\n');
+    for (const args of [
+      ['sync', 'medium', 'to'],
+      ['sync', 'medium/.', 'http://127.0.0.1:9'],
+      ['verify', '-c', 'own.ini', '--heal-from', 'medium'],
+    ]) {
+      await makeStore(join(folder, 'own'));
+      await writeFile(
+        join(folder, 'own.ini'),
+        `${await readFile(join(folder, 'config.ini'), 'utf8')}[store]\npath = own\n`,
+      );
+      const { code, stderr } = await cache(...args);
+      expect(stderr).toMatch(
+        /medium has no manifest\.json: nobody has signed .*name it: .*medium\/store\n$/s,
+      );
+      expect(code).toBe(1);
+    }
+    expect((await cache('sync', 'medium/store', 'to')).stderr).toBe('1 copied\n');
     await addRelease(from, signer, { content: 'two', os: BOOKWORM });
     expect((await cache('sync', 'from', 'medium')).stderr).toBe('1 copied\n');
     expect(await entriesIn('medium/store')).toEqual(['two', 'one'].map(digestOf));

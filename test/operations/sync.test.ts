@@ -247,6 +247,15 @@ describe('a sync to a running cache', () => {
     expect(await order()).toEqual(['by another', 'new'].map(digestOf));
   });
 
+  it('leaves out what its signer made before one that has just been uploaded, whatever times the source tells', async () => {
+    const made = (day: number) => ({ more: { creation_date: `2026-01-0${day}T00:00:00.000Z` } });
+    await addRelease(from, signer, { content: 'old', ...made(1) }, at(100));
+    await addRelease(from, signer, { content: 'new', ...made(2) }, at(1));
+    expect(outcomesOf(await sync({ dryRun: true }))).toEqual(['to-copy', 'left-out']);
+    expect(outcomesOf(await sync())).toEqual(['copied', 'left-out']);
+    expect(await order()).toEqual([digestOf('new')]);
+  });
+
   it('leaves out what would overtake a newer one of its platform and signer', async () => {
     const releases: readonly (readonly [Signer, TestRelease])[] = [
       [signer, { content: 'old' }],

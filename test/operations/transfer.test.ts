@@ -119,6 +119,33 @@ describe('what is copied', () => {
     expect(await order()).toEqual(['7', '6', '5', '4', '3', '2', '1']);
   });
 
+  describe('stands behind what its signer made later, whatever times the source tells:', () => {
+    it('what the store has', async () => {
+      await addRelease(to, signer, { content: 'new', ...made(2) }, at(10));
+      await addRelease(from, signer, { content: 'old', ...made(1) }, at(100));
+      await addRelease(from, stranger, { content: 'of another', ...made(1) }, at(50));
+      await transfer({ trusted: trusting(signer, stranger) });
+      expect(await order()).toEqual(['of another', 'new', 'old']);
+    });
+
+    it('what comes with it', async () => {
+      await addRelease(from, signer, { content: 'old', ...made(1) }, at(100));
+      await addRelease(from, signer, { content: 'new', ...made(3) }, at(1));
+      await addRelease(from, signer, { content: 'middle', ...made(2) }, at(50));
+      expect(await transfer()).toEqual(['copied', 'copied', 'copied']);
+      expect(await order()).toEqual(['new', 'middle', 'old']);
+    });
+
+    it('what comes after it', async () => {
+      const later = await makeStore();
+      await addRelease(from, signer, { content: 'old', ...made(1) }, at(100));
+      await addRelease(later, signer, { content: 'new', ...made(2) }, at(5));
+      await transfer();
+      await transfer({}, later.source);
+      expect(await order()).toEqual(['new', 'old']);
+    });
+  });
+
   it('counts as received no later than now, whatever the source says: what comes after it is newer', async () => {
     await addRelease(from, signer, { content: 'forged' });
     const received = new Date('9999-12-31T23:59:59.999Z');
@@ -224,6 +251,7 @@ describe('the order', () => {
     await addRelease(from, signer, { content: 'two' }, at(2));
     const done: string[] = [];
     const target = {
+      storage: to.storage,
       blobs: {
         ...to.blobs,
         create: (announced?: { digest?: ReturnType<typeof digestOf> | undefined }) => {

@@ -1,20 +1,21 @@
 import type { Blobs } from '../../cache/blobs.ts';
 import type { CustodyLog } from '../../cache/custody.ts';
 import type { Digest } from '../../cache/digest.ts';
-import type { Directory } from '../../cache/directory.ts';
+import { noneIfDamaged, type Directory } from '../../cache/directory.ts';
 import type { VerifiedEntry } from '../../cache/entry.ts';
 import { CacheError } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { Platform } from '../../cache/platform.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
-import { copyBlob } from '../transfer.ts';
+import { createPlacement, type Placement } from '../placement.ts';
+import { addInPlace, copyBlob } from '../transfer.ts';
 import { refusalOf, type Damage } from './damage.ts';
 import { STORE_FOLDER } from './manifest.ts';
 import { digestObject } from './object-digest.ts';
 import { isMedium, type Medium, type MediumEntry } from './open-medium.ts';
 import { describeCertificate } from './signed-document.ts';
-import { highestArrived, rememberArrival } from './trips.ts';
+import { highestArrived } from './trips.ts';
 
 export interface MediumImportOptions {
   /** Whose entries count. */
@@ -87,15 +88,25 @@ export async function importMedium(
   const results: MediumImportResult[] = [];
   // The oldest first: when this is broken off, nodes are left with an older release rather than a gap.
   const order = [...judged].sort((a, b) => a.entry.received.getTime() - b.entry.received.getTime());
+  const placements = new Map<Key, Placement>();
   for (const judgement of order) {
     const one = await keepBlob(judgement, medium, target, options);
-    const isNew = one.verified !== undefined && (await addEntry(one, one.verified, medium, target));
+    const placement = placements.get(one.key) ?? (await placementIn(target.directory, one.key, options));
+    placements.set(one.key, placement);
+    const isNew =
+      one.verified !== undefined && (await addEntry(one, one.verified, medium, target, placement));
     const outcome = isNew || missing.has(one.entry.sha512) ? 'imported' : 'unchanged';
     results.push(resultOf(one, medium, outcome));
   }
-  // What brought nothing is no trip, nor a reason to make a store.
-  if (results.some(({ outcome }) => outcome !== 'refused')) await rememberArrival(target.storage, medium);
   return results;
+}
+
+async function placementIn(
+  directory: Directory,
+  key: Key,
+  { trusted }: MediumImportOptions,
+): Promise<Placement> {
+  return createPlacement(await directory.entries(key).catch(noneIfDamaged), trusted);
 }
 
 /** @throws CacheError `untrusted`: a newer one of the same origin was imported into this store */
@@ -179,10 +190,13 @@ async function keepBlob(
 async function addEntry(
   { key, entry }: MediumEntry,
   verified: VerifiedEntry,
-  { folder, blobs }: Medium,
-  { directory, custody }: MediumImportTarget,
+  { folder, blobs, source }: Medium,
+  { storage, directory, custody }: MediumImportTarget,
+  placement: Placement,
 ): Promise<boolean> {
-  const isNew = await directory.add(key, verified, entry.received);
+  // What brings nothing is no trip, nor a reason to make a store.
+  await source.arriveIn?.(storage);
+  const isNew = await addInPlace(key, verified, entry.received, directory, placement);
   if (isNew) {
     const { digest, sha512, softwareUrl } = entry;
     const size = blobs.get(sha512)?.size;

@@ -20,10 +20,12 @@ import {
   STORE_FOLDER,
   type Manifest,
   type MediumFile,
+  type SignedManifest,
 } from './manifest.ts';
 import { readBlobPieces } from './medium-blob.ts';
 import { readObject } from './object-digest.ts';
 import { listStoreFiles } from './store-files.ts';
+import { rememberArrival } from './trips.ts';
 
 /** A medium whose files are those of its manifest, and whose entries were read and are as they were exported. */
 export interface Medium {
@@ -94,8 +96,18 @@ export async function openMedium(folder: string, signers: TrustedCertificates): 
   const { entries, damages } = await readEntries(manifest, storage);
   if (damages.length > 0) throw await refusalOf(folder, damages);
   const blobs = blobsOf(manifest);
-  const source = sourceOf(folder, storage, entries, blobs);
+  const source = { ...sourceOf(folder, storage, entries, blobs), arriveIn: rememberingIn(signed) };
   return { folder, ...signed, storage, files: filesOf(manifest), entries, blobs, source };
+}
+
+/** Once for a store: it is called for each entry. */
+function rememberingIn(signed: SignedManifest): (storage: ObjectStorage) => Promise<void> {
+  let last: ObjectStorage | undefined;
+  return async (storage) => {
+    if (storage === last) return;
+    await rememberArrival(storage, signed);
+    last = storage;
+  };
 }
 
 /** What is missing, too much or of another size. */
@@ -157,7 +169,11 @@ function sourceOf(
   blobs: ReadonlyMap<Digest, MediumBlob>,
 ): Source {
   const byKey = new Map<Key, StoredEntry[]>();
-  for (const { key, entry } of entries) byKey.set(key, [...(byKey.get(key) ?? []), entry]);
+  for (const { key, entry } of entries) {
+    const ofKey = byKey.get(key);
+    if (ofKey === undefined) byKey.set(key, [entry]);
+    else ofKey.push(entry);
+  }
   return {
     name,
     entries: (key) => Promise.resolve((byKey.get(key) ?? []).sort(newestFirst)),

@@ -24,7 +24,8 @@ const originRecord = z.object({ origin: z.string().regex(/^[0-9a-f]{32}$/) });
  */
 export async function takeSerial(storage: ObjectStorage, after: number): Promise<number> {
   for (let attempt = 0; ; attempt++) {
-    const highest = Math.max(after, ...(await takenSerials(storage)).map(({ serial }) => serial));
+    const taken = await takenSerials(storage);
+    const highest = taken.reduce((most, { serial }) => Math.max(most, serial), after);
     // Two who took the same number at the same moment both see it, and are unlikely to take the same one again.
     const serial = highest + 1 + (attempt === 0 ? 0 : randomInt(8));
     const name = `${EXPORTS}${serial}-${randomBytes(8).toString('hex')}`;
@@ -85,7 +86,7 @@ export async function highestArrived(storage: ObjectStorage, medium: Arrival): P
   return highest;
 }
 
-/** Remembers that a medium arrived and all of it was good. */
+/** Remembers that a medium arrived. */
 export async function rememberArrival(storage: ObjectStorage, medium: Arrival): Promise<void> {
   const { origin, serial, created, by } = medium.manifest;
   const record = { origin, serial, created, signer: by.fingerprint, arrived: new Date().toISOString() };

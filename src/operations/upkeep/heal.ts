@@ -32,6 +32,7 @@ export async function healBlob(
   const path = blobName(sha512);
   storage.condemn(path);
   await copyBlob({ sha512, size: undefined }, source, blobs, (_digest, bytes) => onProgress?.(path, bytes));
+  await source.arriveIn?.(storage);
 }
 
 /** Also the blob that the entry names, if it isn't there. @throws CacheError as `healBlob` does */

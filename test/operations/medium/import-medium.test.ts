@@ -7,8 +7,10 @@ import { CacheError } from '../../../src/cache/errors.ts';
 import { createTrustedCertificates } from '../../../src/cache/signature.ts';
 import { readInventory, takeInventory } from '../../../src/operations/medium/inventory.ts';
 import { openMedium } from '../../../src/operations/medium/open-medium.ts';
+import { syncToStore } from '../../../src/operations/sync.ts';
 import { transferKey } from '../../../src/operations/transfer.ts';
 import { recordsIn } from '../../fixtures/custody.ts';
+import { createMender } from '../../../src/operations/upkeep/mend.ts';
 import { collect } from '../../fixtures/collect.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
@@ -28,8 +30,10 @@ import {
   MIB,
   pairOf,
   prepareTrip,
+  trustedOf,
   type Trip,
 } from './medium-site.ts';
+import { openToVerify, verifyAll } from '../upkeep/upkeep-store.ts';
 
 let trip: Trip;
 let medium: string;
@@ -254,5 +258,78 @@ describe('a medium as a source', () => {
     await rm(join(medium, 'manifest.json'));
     for (const folder of [medium, join(trip.folder, 'empty')])
       await expectCacheError(importFrom(folder, trip.offline), 'invalid-medium', /has no manifest\.json/);
+  });
+});
+
+describe('what is read of a medium into a store', () => {
+  const MADE = ['2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'] as const;
+
+  it('stands behind what its signer made later, whatever times the exporting store told', async () => {
+    const old = { made: MADE[0], version: 'old', received: new Date('2026-03-01') };
+    const later = { made: MADE[1], version: 'new', received: new Date('2026-02-01') };
+    const [first, second] = [
+      await addRelease(trip.connected, CDN, 20, old),
+      await addRelease(trip.connected, CDN, 30, later),
+    ];
+    await exportTo(medium, trip.connected);
+    await importFrom(medium, trip.offline);
+    const entries = await trip.offline.site.directory.entries(trip.cdn.key);
+    const order = entries.map(({ digest }) => digest);
+    expect(order.indexOf(second.entry.digest)).toBeLessThan(order.indexOf(first.entry.digest));
+  });
+
+  const [first, second] = [(): string => medium, (): string => join(trip.folder, 'second')];
+  const isRemembered = /is older than a medium that came before: it is export 1 .*and export 2 was imported/;
+
+  /** Two exports, of which the second has one release more. */
+  async function exportTwice(): Promise<void> {
+    await mkdir(second());
+    await exportTo(first(), trip.connected);
+    await addRelease(trip.connected, 'https://example.com/software.cfg', 10);
+    await exportTo(second(), trip.connected);
+  }
+
+  it.each(['what is missing', 'nothing'])('by a sync that brings %s is remembered there', async (missing) => {
+    await exportTwice();
+    const { site } = trip.offline;
+    const trusted = trustedOf(trip.offline);
+    const { source } = await openMedium(second(), trusted);
+    if (missing === 'nothing') {
+      const forgetful = { ...source, arriveIn: () => Promise.resolve() };
+      await collect(syncToStore(forgetful, site, { trusted }));
+    }
+    await collect(syncToStore(source, site, { trusted, dryRun: true }));
+    await importFrom(first(), trip.offline);
+    await collect(syncToStore(source, site, { trusted }));
+    await expectCacheError(importFrom(first(), trip.offline), 'untrusted', isRemembered);
+  });
+
+  it('by healing is remembered there', async () => {
+    await exportTwice();
+    await importFrom(first(), trip.offline);
+    const { site, root } = trip.offline;
+    const trusted = trustedOf(trip.offline);
+    const blob = join(root, 'bcache', trip.cdn.sha512);
+    await chmod(blob, 0o644);
+    await truncate(blob, 5);
+    const opened = await openToVerify(root);
+    const sources = [(await openMedium(second(), trusted)).source];
+    const mend = createMender(opened, { repair: false, sources, trusted, custody: site.custody });
+    const { findings } = await verifyAll(opened, trusted);
+    const mended = await Promise.all(findings.map(mend));
+    expect(mended).toEqual([expect.objectContaining({ outcome: 'healed' })]);
+    await expectCacheError(importFrom(first(), trip.offline), 'untrusted', isRemembered);
+  });
+
+  it('is remembered before the first entry shows: a sync that is broken off leaves no way back', async () => {
+    await exportTwice();
+    const { site } = trip.offline;
+    const trusted = trustedOf(trip.offline);
+    const { source } = await openMedium(second(), trusted);
+    for await (const { outcome } of syncToStore(source, site, { trusted })) {
+      expect(outcome).toBe('copied');
+      break;
+    }
+    await expectCacheError(importFrom(first(), trip.offline), 'untrusted', isRemembered);
   });
 });

@@ -80,7 +80,13 @@ export async function addRelease(
   { site, signer }: MediumSite,
   url: string,
   size: number,
-  more: { readonly by?: Signer; readonly received?: Date; readonly version?: string } = {},
+  more: {
+    readonly by?: Signer;
+    readonly received?: Date;
+    readonly version?: string;
+    /** When its signer made it. */
+    readonly made?: string;
+  } = {},
 ): Promise<Release> {
   const content = Buffer.from(incompressible(size));
   content.write(`${url} ${more.version ?? ''}`.slice(0, size));
@@ -88,7 +94,7 @@ export async function addRelease(
   await writer.write([content]);
   const { digest: sha512 } = await writer.commit();
   const key = keyOfSoftwareUrl(url);
-  const members = membersOf(url, { sha512, size, version: more.version });
+  const members = membersOf(url, { sha512, size, version: more.version, creation_date: more.made });
   const entry = (more.by ?? signer).sign(JSON.stringify(members));
   await site.directory.add(key, entry, more.received);
   return { key, entry, sha512 };
@@ -118,7 +124,7 @@ export async function prepareTrip(folder: string): Promise<Trip> {
   return { folder, medium, connected, offline, cdn, kvm };
 }
 
-function trustedOf({ trusted }: MediumSite): ReturnType<typeof createTrustedCertificates> {
+export function trustedOf({ trusted }: MediumSite): ReturnType<typeof createTrustedCertificates> {
   return createTrustedCertificates(trusted.map((pem) => ({ pem, where: 'trusted' })));
 }
 
