@@ -9,7 +9,7 @@ const FLOORS = [
   ['cli'],
   ['operations'],
   ['http', 'release', 'upstream', 'storage', 'config', 'access'],
-  ['cache'],
+  ['cache', 'files'],
 ] as const;
 
 /** Packages that are known to one place only. */

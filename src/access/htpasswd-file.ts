@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
+import { readSmallFile } from '../files/small-file.ts';
 import type { Clock } from './clock.ts';
 import { parseHtpasswd, type Htpasswd } from './htpasswd.ts';
 import { createPasswordThread, type MatchesHash } from './password-thread.ts';
@@ -114,14 +115,8 @@ interface Version {
 
 async function readVersion(path: string, versionOf: (path: string) => Promise<string>): Promise<Version> {
   try {
-    // Looked at before it is opened: opening a pipe would wait for its writer.
     const version = await versionOf(path);
-    const file = await open(path, 'r');
-    try {
-      return { bytes: await file.readFile(), version };
-    } finally {
-      await file.close();
-    }
+    return { bytes: await readSmallFile(path, SIZE_LIMIT), version };
   } catch (error) {
     throw error instanceof CacheError ? error : unreadable(path, error);
   }

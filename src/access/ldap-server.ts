@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { CacheError, shortReasonOf } from '../cache/errors.ts';
+import { readSmallFile } from '../files/small-file.ts';
 
 export interface LdapServerOptions {
   /** `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` */
@@ -45,7 +45,7 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
 async function readCa(file: string): Promise<string[]> {
   try {
-    const certificates = (await readFile(file, 'latin1')).match(CERTIFICATE) ?? [];
+    const certificates = (await readSmallFile(file)).toString('latin1').match(CERTIFICATE) ?? [];
     // Node ignores what it can't read in a list of CAs.
     for (const certificate of certificates) new X509Certificate(certificate);
     if (certificates.length === 0) throw new Error('no PEM certificate in it');

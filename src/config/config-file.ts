@@ -1,6 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { readSmallFile } from '../files/small-file.ts';
 import { type Config, defaultConfig, parseConfig } from './config.ts';
 
 /** Where a configuration file is sought. */
@@ -74,7 +75,7 @@ async function isThere(file: string): Promise<boolean> {
 
 /** The text of a configuration, byte for byte. @throws CacheError `config` */
 export async function readConfigText(file: string): Promise<string> {
-  const bytes = await readFile(file).catch((error: unknown) => {
+  const bytes = await readSmallFile(file).catch((error: unknown) => {
     throw unreadable(file, error);
   });
   try {

@@ -1,13 +1,14 @@
-import { mkdir, readFile, rename, writeFile, open, realpath, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, writeFile, open, realpath, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import { makeDurable } from '../storage/durable-names.ts';
 import { isFull, storageError } from '../storage/storage-error.ts';
+import { readSmallFile } from '../files/small-file.ts';
 
 /** The text of a file, undefined when it isn't there. @throws CacheError `config` when it can't be read */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8');
+    return (await readSmallFile(path)).toString('utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
     throw new CacheError('config', `${path}: can't be read (${shortReasonOf(error)})`, {

@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises';
 import { CacheError, shortReasonOf } from '../cache/errors.ts';
+import { openRegularFile } from '../files/small-file.ts';
 
 /** Large, because a USB disk answers each request after a pause. */
 const PIECE_SIZE = 1024 * 1024;
@@ -12,7 +12,7 @@ const PIECE_SIZE = 1024 * 1024;
 export async function* readFilePieces(path: string): AsyncGenerator<Uint8Array> {
   const buffers = [Buffer.allocUnsafeSlow(PIECE_SIZE), Buffer.allocUnsafeSlow(PIECE_SIZE)] as const;
   try {
-    const file = await open(path, 'r');
+    const file = await openRegularFile(path);
     try {
       let reading = file.read(buffers[0], 0, PIECE_SIZE);
       for (let turn = 1; ; turn++) {

@@ -6,7 +6,7 @@ import type { Directory } from '../cache/directory.ts';
 import type { UnverifiedEntry } from '../cache/entry.ts';
 import type { Key } from '../cache/key.ts';
 import { readPieces } from '../cache/object-pieces.ts';
-import type { ObjectStorage, OpenObject } from '../cache/object-storage.ts';
+import type { ObjectStorage } from '../cache/object-storage.ts';
 
 /** An entry as a source has it. A store tells when it received it, another cache doesn't. */
 export type SourceEntry = UnverifiedEntry & { readonly received?: Date };

@@ -2,6 +2,7 @@ import type { CustodyLog } from '../cache/custody.ts';
 import type { Digest } from '../cache/digest.ts';
 import { checkBinding, madeAt, type EntryPair } from '../cache/entry.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
+import { createGivingWay } from '../cache/give-way.ts';
 import type { Key } from '../cache/key.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import { DamagedObject } from '../cache/small-object.ts';
@@ -87,8 +88,10 @@ export function syncToServer(
     const listed = await source.entries(key);
     const there = await target.entries(key);
     const present = new Set(there.map(({ digest }) => digest));
+    const giveWay = createGivingWay();
     const newer = createSuccessors(listed, there, trusted);
     for (const [index, entry] of [...listed.entries()].reverse()) {
+      await giveWay();
       try {
         trusted.verify(entry);
         checkBinding(key, entry);

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { multiarchOfNode, multiarchOn, type Platform } from '../cache/platform.ts';
 import { parseSystem, type SystemFiles } from '../cache/system.ts';
+import { readSmallFile } from '../files/small-file.ts';
 
 /** The machine that this program runs on. */
 export interface Machine extends Platform {
@@ -58,9 +59,9 @@ async function findReleaseFile(etc: string): Promise<SystemFiles['releaseFile']>
 
 async function textOf(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8');
+    return (await readSmallFile(path)).toString('utf8');
   } catch (error) {
-    if (systemCode(error) === undefined) throw error;
+    throwProgrammingError(error);
     return undefined; // Absent, a folder, or not for us: `distro` passes over it, too.
   }
 }

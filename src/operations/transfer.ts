@@ -3,6 +3,7 @@ import type { Digest } from '../cache/digest.ts';
 import { noneIfDamaged, type Directory } from '../cache/directory.ts';
 import { checkBinding, type VerifiedEntry } from '../cache/entry.ts';
 import { CacheError, type ErrorCode } from '../cache/errors.ts';
+import { createGivingWay } from '../cache/give-way.ts';
 import type { Key } from '../cache/key.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
@@ -66,7 +67,9 @@ export async function* transferEntries(
   const present = new Map(there.map(({ digest, received }) => [digest, received]));
   const told = timesOf(listed, present);
   const placement = createPlacement(there, trusted);
+  const giveWay = createGivingWay();
   for (const [index, entry] of [...listed.entries()].reverse()) {
+    await giveWay();
     if (!select(entry)) continue;
     try {
       const isNew = await transfer(entry, told[index]);

@@ -1,8 +1,9 @@
 import type { Dirent } from 'node:fs';
-import { readdir, readFile, realpath } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import { keyOfSoftwareUrl } from '../cache/key.ts';
+import { readSmallFile } from '../files/small-file.ts';
 import { softwareUrlOf } from './buildout-config.ts';
 import type { ReleaseMarkers } from './release-markers.ts';
 
@@ -54,7 +55,7 @@ export async function readReleaseFolder(path: string, url?: string): Promise<Rel
 async function rootByBuildout(folder: string, key: string): Promise<string | undefined> {
   let text: string;
   try {
-    text = await readFile(join(folder, '.installed.cfg'), 'utf8');
+    text = (await readSmallFile(join(folder, '.installed.cfg'))).toString('utf8');
   } catch {
     // Whether it can be packed at all is told by tar.
     return undefined;
@@ -78,7 +79,7 @@ async function look(path: string): Promise<{ readonly folder: string; readonly i
 async function configuredUrl(folder: string, key: string): Promise<string> {
   let text: string;
   try {
-    text = await readFile(join(folder, 'buildout.cfg'), 'utf8');
+    text = (await readSmallFile(join(folder, 'buildout.cfg'))).toString('utf8');
   } catch (error) {
     const code = systemCode(error);
     if (code !== 'ENOENT') throw refused(`its buildout.cfg can't be read (${shortReasonOf(error)})`, error);

@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, type Stats } from 'node:fs';
+import { createWriteStream, type Stats } from 'node:fs';
 import { link, lstat, mkdir, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -6,6 +6,7 @@ import { systemCode } from '../cache/errors.ts';
 import { QUARANTINE } from '../cache/layout.ts';
 import type { Quarantine } from '../cache/store-upkeep.ts';
 import { createDurableNames, makeDurable } from './durable-names.ts';
+import { openRegularFile } from '../files/small-file.ts';
 import { storageError } from './storage-error.ts';
 import { checkIsStillThere } from './store-folder.ts';
 
@@ -86,7 +87,8 @@ async function tryCopy(from: string, to: string, { atime, mtime }: Stats): Promi
   const copying = `${to}.part`;
   try {
     // By hand: some drivers of FAT know none of the system calls that copy at once, nor those that set permissions.
-    await pipeline(createReadStream(from), createWriteStream(copying, { flags: 'wx', flush: true }));
+    const file = await openRegularFile(from);
+    await pipeline(file.createReadStream(), createWriteStream(copying, { flags: 'wx', flush: true }));
     await utimes(copying, atime, mtime).catch(() => undefined);
     await rename(copying, to);
     return true;

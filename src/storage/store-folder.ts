@@ -1,4 +1,4 @@
-import { lstat, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
+import { lstat, readdir, readlink, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import {
@@ -15,6 +15,7 @@ import {
   STORE_FORMAT,
   TRIPS,
 } from '../cache/layout.ts';
+import { readSmallFile } from '../files/small-file.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { nameOfTaken, putBack } from './taken-object.ts';
 import { isLeftover, tellsOwner } from './temporary-name.ts';
@@ -27,7 +28,7 @@ export async function readFormat(root: string): Promise<unknown> {
   const path = join(root, STORE_FILE);
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = (await readSmallFile(path)).toString('utf8');
   } catch (error) {
     throwUnlessAbsent(error, `can't read ${path}`);
     return undefined;

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { createDirectory } from '../../cache/directory.ts';
 import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
 import type { Config } from '../../config/config.ts';
+import { readSmallFile } from '../../files/small-file.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import { sourceOfStore, type Source } from '../../operations/source.ts';
 import { checkRelease, type ReleaseCheck } from '../../operations/upkeep/check-release.ts';
@@ -122,7 +122,7 @@ async function checkOne(
 async function readUrlList(file: string): Promise<readonly string[]> {
   let content: string;
   try {
-    content = file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8');
+    content = file === '-' ? await readAll(process.stdin) : (await readSmallFile(file)).toString('utf8');
   } catch (error) {
     throw new CacheError('usage', `--file: ${file} can't be read (${shortReasonOf(error)})`, {
       cause: error,

@@ -41,7 +41,9 @@ function splitBlobs(files: ReadonlyMap<string, MediumFile>): Manifest['split'] {
     const parsed = name.startsWith(PARTS) ? parsePartName(name) : undefined;
     if (parsed === undefined) continue;
     const { digest, index } = parsed;
-    parts.set(digest, [...(parts.get(digest) ?? []), { index, name, size }]);
+    const ofBlob = parts.get(digest);
+    if (ofBlob === undefined) parts.set(digest, [{ index, name, size }]);
+    else ofBlob.push({ index, name, size });
   }
   return [...parts].map(([sha512, found]) => ({
     sha512,

@@ -4,6 +4,7 @@ import type { Digest } from '../../cache/digest.ts';
 import { noneIfDamaged, type Directory } from '../../cache/directory.ts';
 import type { VerifiedEntry } from '../../cache/entry.ts';
 import { CacheError } from '../../cache/errors.ts';
+import { createGivingWay } from '../../cache/give-way.ts';
 import type { Key } from '../../cache/key.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { Platform } from '../../cache/platform.ts';
@@ -73,7 +74,7 @@ export async function importMedium(
 ): Promise<readonly MediumImportResult[]> {
   const { target, present = target } = options;
   if (present !== undefined && !options.acceptOlder) await checkIsNewest(medium, present.storage);
-  const judged = markTwins(await Promise.all(medium.entries.map((entry) => judge(entry, medium, options))));
+  const judged = markTwins(await judgeAll(medium, options));
   const missing = new Map<Digest, number>();
   for (const { entry, reason } of judged) {
     const size = medium.blobs.get(entry.sha512)?.size;
@@ -135,6 +136,16 @@ function markTwins(judged: readonly JudgedEntry[]): readonly JudgedEntry[] {
   return judged.map((one) =>
     one.reason === undefined ? one : { ...one, hasTwin: builds.has(buildOf(one)) },
   );
+}
+
+async function judgeAll(medium: Medium, options: MediumImportOptions): Promise<readonly JudgedEntry[]> {
+  const giveWay = createGivingWay();
+  const judged: JudgedEntry[] = [];
+  for (const entry of medium.entries) {
+    await giveWay();
+    judged.push(await judge(entry, medium, options));
+  }
+  return judged;
 }
 
 async function judge(

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Blobs } from '../../cache/blobs.ts';
 import { isDigest, type Digest } from '../../cache/digest.ts';
@@ -6,7 +5,9 @@ import { noneIfDamaged, type Directory } from '../../cache/directory.ts';
 import { CacheError, shortReasonOf } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import type { SignedDocument, Signer, TrustedCertificates } from '../../cache/signature.ts';
+import { readSmallFile } from '../../files/small-file.ts';
 import {
+  DOCUMENT_SIZE_LIMIT,
   judgeSignature,
   parseJson,
   parseSignedDocument,
@@ -100,7 +101,7 @@ export async function readInventory(path: string, trusted: TrustedCertificates):
 
 async function readText(path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return (await readSmallFile(path, DOCUMENT_SIZE_LIMIT)).toString('utf8');
   } catch (error) {
     throw new CacheError('usage', `${path}: can't be read (${shortReasonOf(error)})`, {
       cause: error,

@@ -1,5 +1,3 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
@@ -15,9 +13,11 @@ import {
   STORE_FILE,
 } from '../../cache/layout.ts';
 import type { SignedDocument, TrustedCertificates } from '../../cache/signature.ts';
+import { readSmallFile, UnfitFile } from '../../files/small-file.ts';
 import { formatTrusted } from '../make-medium.ts';
 import {
   describeCertificate,
+  DOCUMENT_SIZE_LIMIT,
   judgeSignature,
   parseJson,
   parseSignedDocument,
@@ -27,8 +27,6 @@ import {
 export const MANIFEST_FILE = 'manifest.json';
 /** The folder of a medium that the manifest is about. */
 export const STORE_FOLDER = 'store';
-/** Bytes; enough for some 700 000 files. */
-const SIZE_LIMIT = 256 * 1024 * 1024;
 
 const TYPE = 'shacache-medium';
 const FORMAT = 1;
@@ -85,7 +83,7 @@ export function filesOf({ files }: Manifest): ReadonlyMap<string, MediumFile> {
 export function formatManifest(content: Manifest): string {
   const text = JSON.stringify({ type: TYPE, format: FORMAT, ...content });
   // As it will stand in the file: a text in a text.
-  if (Buffer.byteLength(JSON.stringify(text)) < SIZE_LIMIT - 64 * 1024) return text;
+  if (Buffer.byteLength(JSON.stringify(text)) < DOCUMENT_SIZE_LIMIT - 64 * 1024) return text;
   throw new CacheError(
     'too-large',
     `${content.files.length} files are more than one medium can carry; export fewer releases to each of several`,
@@ -210,20 +208,12 @@ export function isCarriedName(name: string, sha512?: Digest): boolean {
 
 async function readBounded(path: string): Promise<string | undefined> {
   try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const stats = await file.stat();
-      if (!stats.isFile()) throw new CacheError('invalid-medium', `${path} is not a file`);
-      if (stats.size > SIZE_LIMIT)
-        throw new CacheError('invalid-medium', `${path}: larger than ${SIZE_LIMIT} bytes`);
-      return await file.readFile('utf8');
-    } finally {
-      await file.close();
-    }
+    return (await readSmallFile(path, DOCUMENT_SIZE_LIMIT)).toString('utf8');
   } catch (error) {
-    if (error instanceof CacheError) throw error;
     const code = systemCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (error instanceof UnfitFile)
+      throw new CacheError('invalid-medium', `${path}: ${error.message}`, { cause: error });
     throw new CacheError('storage', `${path}: can't be read (${shortReasonOf(error)})`, { cause: error });
   }
 }
