@@ -6,6 +6,8 @@
 export interface StoreUpkeep {
   /** What stands in a folder, in no order; nothing when there is no such folder. `''` is the store's own. */
   list(folder: string): AsyncIterable<FolderItem>;
+  /** Why the owner of the store can't use what stands at `path`; undefined when he can, and where nothing stands. */
+  ownerFault(path: string): Promise<string | undefined>;
   /** Paths of what writers left that were killed. */
   leftovers(): AsyncIterable<string>;
   removeLeftover(path: string): Promise<void>;

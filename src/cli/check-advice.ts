@@ -42,6 +42,8 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
         `${on}cache verify${option} --deep --heal-from MEDIUM|STORE|URL`,
         `${on}cache import${option} --recheck FOLDER, with its archive in FOLDER`,
       ];
+    case 'owner-forbidden':
+      return [`as root: chown -R --reference=${quote(config.store.path)} ${quote(config.store.path)}`];
     case 'unavailable':
       return [];
   }

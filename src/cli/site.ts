@@ -76,7 +76,8 @@ export async function openStore(
         `note: there is no store at ${path} yet; one is made. If there should be: is its disk mounted?`,
       );
   };
-  const options = { write, whereNone, minFreeSpace, onNone };
+  const onOwnerFault = tellOwnerFault(path, terminal);
+  const options = { write, whereNone, minFreeSpace, onNone, onOwnerFault };
   const storage = await openFilesystemStorage(path, options).catch((error: unknown) => {
     throw error instanceof NoStore ? error.withAdvice(adviceToMakeOne(config)) : error;
   });
@@ -88,6 +89,19 @@ export async function openStore(
   });
   const blobs = createBlobs(storage, createHashThreads());
   return { storage, blobs, directory, custody: openCommandCustody(storage, terminal) };
+}
+
+/** Tells a person, once, that what a command writes is of no use to a server that runs as the store's owner. */
+export function tellOwnerFault(path: string, terminal: Terminal): (fault: string) => void {
+  let isTold = false;
+  return (fault) => {
+    if (isTold) return;
+    isTold = true;
+    terminal.warn(
+      `cache: a server that runs as the owner of ${path} can't read what is written now: ${fault}; write as that user, or as root`,
+    );
+    endWith(EXIT.incomplete);
+  };
 }
 
 function adviceToMakeOne({ file, store }: Config): string {

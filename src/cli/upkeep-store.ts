@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts';
 import { openStorageForUpkeep } from '../storage/filesystem.ts';
 import { createStoreUpkeep } from '../storage/store-upkeep.ts';
 import { checkStorePath } from './named-path.ts';
-import { openCommandCustody, type Store } from './site.ts';
+import { openCommandCustody, tellOwnerFault, type Store } from './site.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /** A store as it is found, for whoever looks after it. */
@@ -22,7 +22,10 @@ export async function openStoreForUpkeep(config: Config, terminal: Terminal): Pr
   await checkStorePath(config);
   const { path } = config.store;
   const { minFreeSpace } = config.upload;
-  const { storage, markFault } = await openStorageForUpkeep(path, { minFreeSpace });
+  const { storage, markFault } = await openStorageForUpkeep(path, {
+    minFreeSpace,
+    onOwnerFault: tellOwnerFault(path, terminal),
+  });
   return {
     ...{ storage, markFault },
     blobs: createBlobs(storage),

@@ -112,6 +112,8 @@ const ADVICE: Readonly<Partial<Record<FindingKind, string>>> = {
   'mark-damaged': 'cache verify --repair restores store.json',
   forbidden: 'run it as the user whom the store belongs to',
   'record-damaged': 'cache verify --repair moves damaged records of the log to quarantine/',
+  'owner-forbidden':
+    'give the store back to whom its folder belongs to, as root: chown -R --reference=STORE STORE',
 };
 
 function adviceFor(findings: readonly Finding[]): ReadonlySet<string> {

@@ -1,9 +1,10 @@
-import { mkdir, rename, writeFile, open, realpath, rm, stat } from 'node:fs/promises';
+import { rename, open, realpath, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import { makeDurable } from '../storage/durable-names.ts';
 import { isFull, storageError } from '../storage/storage-error.ts';
 import { readSmallFile } from '../files/small-file.ts';
+import { adoptFile, makeFolders, ownershipOf } from '../storage/ownership.ts';
 
 /** The text of a file, undefined when it isn't there. @throws CacheError `config` when it can't be read */
 export async function readIfThere(path: string): Promise<string | undefined> {
@@ -17,11 +18,26 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** Never over a file that is there: two commands at once must not mix their keys. */
-export async function writeNew(path: string, text: string, mode: number): Promise<void> {
+/**
+ * Never over a file that is there: two commands at once must not mix their keys.
+ * @param isForFolder whether it is for whoever owns the folder; otherwise it stays that of who runs this
+ */
+export async function writeNew(
+  path: string,
+  text: string,
+  mode: number,
+  { isForFolder = true }: { readonly isForFolder?: boolean } = {},
+): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, text, { flag: 'wx', mode, flush: true });
+    await makeFolders(dirname(path));
+    const file = await open(path, 'wx', mode);
+    try {
+      if (isForFolder) await adoptFile(file, await ownershipOf(dirname(path)), mode);
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
     await makeDurable(path, undefined, { isSynced: true });
   } catch (error) {
     throw writeError(path, error);

@@ -1,9 +1,10 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createKeyPair } from '../cache/certificate.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { createSigner, type Signer } from '../cache/signature.ts';
 import { openFilesystemStorage } from '../storage/filesystem.ts';
+import { makeFolders } from '../storage/ownership.ts';
 import { readIfThere, writeError, writeNew } from './files.ts';
 
 /** Ten years, as the guide has it. */
@@ -29,7 +30,8 @@ export async function ensureSigningKey(
     throw new CacheError('usage', 'the common name is empty; write a name, or leave the option out');
   if ((await readSigner(files)) !== undefined) return false;
   const { privateKey, certificate } = await createKeyPair({ commonName, days: KEY_DAYS });
-  await writeNew(files.privateKeyFile, privateKey, 0o600);
+  // Who owns the folder may be the server, which is to hold no key.
+  await writeNew(files.privateKeyFile, privateKey, 0o600, { isForFolder: false });
   await writeNew(files.certificateFile, certificate, 0o644);
   return true;
 }
@@ -155,7 +157,7 @@ async function makeFolder(path: string): Promise<boolean> {
     if (systemCode(error) !== 'ENOENT') throw writeError(path, error);
   }
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolders(path);
     return true;
   } catch (error) {
     throw writeError(path, error);

@@ -1,8 +1,9 @@
 import { lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { makeDurable } from '../storage/durable-names.ts';
 import { checkRoom, ROOM_CHECK_INTERVAL } from '../storage/free-space.ts';
+import { adoptFile, adoptFolder, ownershipOf } from '../storage/ownership.ts';
 import { storageError, throwUnlessAbsent } from '../storage/storage-error.ts';
 import { isLeftover, ownerTag } from '../storage/temporary-name.ts';
 
@@ -27,6 +28,7 @@ const TEMPORARY = /^\.(\w+-\w+-\w+-\d+-\d+\.\w+\.part)$/;
 export async function prepareFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder);
+    await adoptFolder(folder, await ownershipOf(dirname(folder)), false);
   } catch (error) {
     const code = systemCode(error);
     if (code === 'ENOENT')
@@ -61,7 +63,11 @@ export async function createNewArchive(
 ): Promise<NewArchive> {
   const path = join(folder, `.${ownerTag()}.${word}.part`);
   await checkRoom(folder, 0, minFreeSpace);
-  const file = await writing(path, () => open(path, 'wx'));
+  const file = await writing(path, async () => {
+    const made = await open(path, 'wx');
+    await adoptFile(made, await ownershipOf(folder));
+    return made;
+  });
   let nextCheck = ROOM_CHECK_INTERVAL;
   let position = 0;
   let state: 'open' | 'kept' | 'aborted' = 'open';

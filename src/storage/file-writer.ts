@@ -6,6 +6,7 @@ import type { ObjectWriter } from '../cache/object-storage.ts';
 import { makeDurable, type DurableNames } from './durable-names.ts';
 import { checkRoom, ROOM_CHECK_INTERVAL } from './free-space.ts';
 import { makeFoldersBelow } from './folders-below.ts';
+import { adoptFile, ownershipOf } from './ownership.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
 import { ownerTag } from './temporary-name.ts';
@@ -31,6 +32,8 @@ export interface FileWriterOptions {
   readonly pathOf: (name: string) => string;
   /** Shared by all that happens to a store. */
   readonly durable: DurableNames;
+  /** Told why the owner of the store can't read what is written. */
+  readonly onOwnerFault?: ((fault: string) => void) | undefined;
   /** Where there is no store yet: what makes it. */
   readonly unmade?: UnmadeStore | undefined;
 }
@@ -38,7 +41,7 @@ export interface FileWriterOptions {
 /** An object being written in the store's folder for temporary files. @throws CacheError `no-space`, `storage` */
 export async function createFileWriter(
   root: string,
-  { size, minFreeSpace, promised, pathOf, durable, unmade }: FileWriterOptions,
+  { size, minFreeSpace, promised, pathOf, durable, onOwnerFault, unmade }: FileWriterOptions,
 ): Promise<ObjectWriter> {
   let ahead = 0;
   const release = (bytes: number): void => {
@@ -51,6 +54,8 @@ export async function createFileWriter(
   try {
     if (size !== undefined) ahead = await promiseRoom(root, size, minFreeSpace, promised);
     file = await createTemporary(root, path, unmade);
+    const fault = await adoptFile(file, await ownershipOf(root), 0o444);
+    if (fault !== undefined) onOwnerFault?.(fault);
   } catch (error) {
     release(Infinity);
     await unmade?.takeBack();

@@ -31,6 +31,8 @@ export interface FilesystemOptions {
   readonly minFreeSpace?: number;
   /** Told where there is none and one is to be made. */
   readonly onNone?: () => void;
+  /** Told, once, why the owner of the store, such as a server, can't read what is written. */
+  readonly onOwnerFault?: (fault: string) => void;
 }
 
 /**
@@ -54,12 +56,13 @@ export async function openFilesystemStorage(
     inFolder = false,
     minFreeSpace = 0,
     onNone,
+    onOwnerFault,
   }: FilesystemOptions,
 ): Promise<ObjectStorage> {
   const found = await findStore(root, whereNone);
   const isMade = found === 'none' && (whereNone === 'make' || whereNone === 'make-later');
   // A full disk can be served, too: the reserve doesn't count for the mark of a store.
-  const mark = (unmade?: UnmadeStore): Promise<void> => writeMark(createFilesystemStorage(root, 0, unmade));
+  const mark = (unmade?: UnmadeStore): Promise<void> => writeMark(createFilesystemStorage(root, { unmade }));
   const unmade = isMade ? createUnmadeStore(root, { mark, inFolder }) : undefined;
   if (isMade) onNone?.();
   if (unmade !== undefined || (write && found === 'unmarked')) {
@@ -67,7 +70,7 @@ export async function openFilesystemStorage(
     else if (unmade === undefined || whereNone === 'make') await mark(unmade);
   }
   if (write) await removeLeftovers(root);
-  return createFilesystemStorage(root, minFreeSpace, unmade);
+  return createFilesystemStorage(root, { minFreeSpace, unmade, onOwnerFault });
 }
 
 /** @throws CacheError `storage` as `openFilesystemStorage` */
@@ -93,9 +96,9 @@ async function findStore(root: string, whereNone: WhereNone): Promise<'marked' |
  */
 export async function openStorageForUpkeep(
   root: string,
-  { minFreeSpace = 0 }: Pick<FilesystemOptions, 'minFreeSpace'> = {},
+  options: Pick<FilesystemOptions, 'minFreeSpace' | 'onOwnerFault'> = {},
 ): Promise<{ readonly storage: ObjectStorage; readonly markFault: CacheError | undefined }> {
-  const storage = createFilesystemStorage(root, minFreeSpace);
+  const storage = createFilesystemStorage(root, options);
   try {
     const format = await readFormat(root);
     if (format !== undefined) checkFormat(root, format);
@@ -132,7 +135,18 @@ function writeMark(storage: ObjectStorage): Promise<void> {
   return writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
 }
 
-function createFilesystemStorage(root: string, minFreeSpace: number, unmade?: UnmadeStore): ObjectStorage {
+function createFilesystemStorage(
+  root: string,
+  {
+    minFreeSpace = 0,
+    unmade,
+    onOwnerFault,
+  }: {
+    readonly minFreeSpace?: number;
+    readonly unmade?: UnmadeStore | undefined;
+    readonly onOwnerFault?: ((fault: string) => void) | undefined;
+  },
+): ObjectStorage {
   const pathOf = (name: string): string => join(root, ...name.split('/'));
   const durable = createDurableNames();
   const promised = { bytes: 0, settled: Promise.resolve() };
@@ -187,7 +201,8 @@ function createFilesystemStorage(root: string, minFreeSpace: number, unmade?: Un
       }
     },
 
-    create: (size) => createFileWriter(root, { size, minFreeSpace, promised, pathOf, durable, unmade }),
+    create: (size) =>
+      createFileWriter(root, { size, minFreeSpace, promised, pathOf, durable, onOwnerFault, unmade }),
 
     async *list(prefix) {
       const folder = prefix.slice(0, -1);

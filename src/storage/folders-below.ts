@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { systemCode } from '../cache/errors.ts';
+import { adoptFolder, ownershipOf } from './ownership.ts';
 
 /**
  * Makes a folder and those that it is in, but never the root: where a disk has just gone, the folder that it was mounted
@@ -15,6 +16,7 @@ export async function makeFoldersBelow(root: string, folder: string): Promise<re
     try {
       await mkdir(path);
       made.push(path);
+      await adoptFolder(path, await ownershipOf(root));
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
     }

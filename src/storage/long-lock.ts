@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { throwUnlessAbsent } from './storage-error.ts';
 import { ownerStateOf, ownerTag, tellsOwner } from './temporary-name.ts';
+import { adoptFolder, ownershipOf } from './ownership.ts';
 
 const PAUSE_MS = 20;
 /** How often who holds a lock for long shows that he goes on, in milliseconds. */
@@ -34,7 +35,7 @@ export async function takeLongLock(
   await removeLitter(folder);
   await mkdir(prepared);
   try {
-    await mkdir(join(prepared, mine));
+    await prepareLock(prepared, mine, folder);
     if (await isTakenByOther(prepared, lock, patience, onWait)) {
       await rm(prepared, { recursive: true });
       return undefined;
@@ -98,6 +99,14 @@ async function isTakenByOther(
 async function signOfLife(lock: string, owner: string): Promise<string> {
   const stats = await stat(join(lock, owner)).catch(() => undefined);
   return `${owner} ${stats?.mtimeMs ?? 'gone'}`;
+}
+
+/** Whoever waits for the lock has to remove both folders when their owner is gone. @param root whose owner they get */
+async function prepareLock(prepared: string, owner: string, root: string): Promise<void> {
+  const like = await ownershipOf(root);
+  await mkdir(join(prepared, owner));
+  await adoptFolder(join(prepared, owner), like);
+  await adoptFolder(prepared, like);
 }
 
 /** The name of an owner's folder, never used twice. */

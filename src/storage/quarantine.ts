@@ -7,6 +7,8 @@ import { QUARANTINE } from '../cache/layout.ts';
 import type { Quarantine } from '../cache/store-upkeep.ts';
 import { createDurableNames, makeDurable } from './durable-names.ts';
 import { openRegularFile } from '../files/small-file.ts';
+import { makeFoldersBelow } from './folders-below.ts';
+import { adoptFolder, ownershipOf } from './ownership.ts';
 import { storageError } from './storage-error.ts';
 import { checkIsStillThere } from './store-folder.ts';
 
@@ -32,7 +34,7 @@ export function createQuarantine(root: string, now: () => Date = () => new Date(
       folder ??= makeFolder(root, now());
       const target = await freePath(root, `${await folder}/${path}`);
       const to = join(root, ...target.split('/'));
-      await mkdir(dirname(to), { recursive: true });
+      await makeFoldersBelow(root, dirname(to));
       await bring(from, to, stats);
       await makeDurable(to, durable, { isSynced: true });
       return target;
@@ -54,11 +56,12 @@ export function createQuarantine(root: string, now: () => Date = () => new Date(
 /** @returns its path in the store; names are such as FAT takes, too */
 async function makeFolder(root: string, time: Date): Promise<string> {
   const base = `${QUARANTINE}${time.toISOString().replace(/[-:]|\.\d+/g, '')}`;
-  await mkdir(join(root, QUARANTINE), { recursive: true });
+  await makeFoldersBelow(root, join(root, QUARANTINE));
   for (let number = 1; ; number++) {
     const folder = number === 1 ? base : `${base}-${number}`;
     try {
       await mkdir(join(root, folder));
+      await adoptFolder(join(root, folder), await ownershipOf(root));
       return folder;
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;

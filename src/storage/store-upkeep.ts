@@ -2,6 +2,7 @@ import type { Dirent } from 'node:fs';
 import { lstat, opendir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FolderItem, StoreUpkeep, TakenObject } from '../cache/store-upkeep.ts';
+import { ownerFault, ownershipOf } from './ownership.ts';
 import { createQuarantine } from './quarantine.ts';
 import { throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, leftoversIn, removeLeftover, TEMPORARY } from './store-folder.ts';
@@ -23,6 +24,16 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
       } catch (error) {
         throwUnlessAbsent(error, `can't list ${path}`);
         await checkIsStillThere(root, folder);
+      }
+    },
+
+    async ownerFault(path) {
+      try {
+        const [stats, owner] = [await stat(pathOf(path)), await ownershipOf(root)];
+        return ownerFault(stats, owner);
+      } catch (error) {
+        throwUnlessAbsent(error, `can't look at ${pathOf(path)}`);
+        return undefined;
       }
     },
 

@@ -1,7 +1,8 @@
-import { lstat, mkdir, rmdir } from 'node:fs/promises';
+import { lstat, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { STORE_FILE } from '../cache/layout.ts';
 import { makeFoldersBelow } from './folders-below.ts';
+import { makeFolders } from './ownership.ts';
 import { throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, isMarked, TEMPORARY } from './store-folder.ts';
 
@@ -37,6 +38,14 @@ export function createUnmadeStore(
   let outermost: string | undefined;
   let isPending = true;
   let making: Promise<void> | undefined;
+  let preparing: Promise<void> | undefined;
+
+  /** By one at a time: what is made in the store's folder takes the owner that this has got by then. */
+  const makeOwnFolders = async (): Promise<void> => {
+    const madeRoot = inFolder ? undefined : await makeFolders(root);
+    const [madeTemporary] = await makeFoldersBelow(root, temporary);
+    outermost = madeRoot ?? outermost ?? madeTemporary;
+  };
 
   const make = async (path: string, name: string): Promise<void> => {
     try {
@@ -54,9 +63,8 @@ export function createUnmadeStore(
       return isPending;
     },
     async prepare() {
-      const madeRoot = inFolder ? undefined : await mkdir(root, { recursive: true });
-      const [madeTemporary] = await makeFoldersBelow(root, temporary);
-      outermost = madeRoot ?? outermost ?? madeTemporary;
+      preparing ??= makeOwnFolders().finally(() => (preparing = undefined));
+      await preparing;
     },
     async admit(path, name) {
       if (!isPending) return;

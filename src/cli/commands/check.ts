@@ -7,6 +7,7 @@ import { readSmallFile } from '../../files/small-file.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import { sourceOfStore, type Source } from '../../operations/source.ts';
 import { checkRelease, type ReleaseCheck } from '../../operations/upkeep/check-release.ts';
+import { createStoreUpkeep } from '../../storage/store-upkeep.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
@@ -52,6 +53,8 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   const trusted = await readTrusted(config);
   const store = server === undefined ? await openOwnStore(config, terminal) : undefined;
   const source = await openSource(store, config, options);
+  const upkeep = store && createStoreUpkeep(config.store.path);
+  const ownerFault = upkeep && ((path: string) => upkeep.ownerFault(path));
   const suggest = createSuggestions(config, store, terminal);
   const progress = createProgress(undefined, { quiet });
   const checked: CheckedUrl[] = [];
@@ -60,7 +63,7 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
       const onProgress = (bytes: number): void => {
         progress.advance(url, bytes);
       };
-      const result = await checkOne(url, source, { machine, trusted, deep, onProgress });
+      const result = await checkOne(url, source, { machine, trusted, deep, ownerFault, onProgress });
       const { problem } = result;
       const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
       checked.push({

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../../cache/errors.ts';
 import type { SignedDocument } from '../../cache/signature.ts';
 import { makeDurable } from '../../storage/durable-names.ts';
+import { adoptFile, adoptFolder, ownershipOf } from '../../storage/ownership.ts';
 import { syncFolder } from '../../storage/sync-folder.ts';
 import { readIfThere, writeError } from '../files.ts';
 import { UNFINISHED_FILE } from './damage.ts';
@@ -60,7 +61,10 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
         return;
       }
       const made = await lstat(path).catch(() => undefined);
-      if (made?.dev === dev) return;
+      if (made?.dev === dev) {
+        await adoptFolder(path, await ownershipOf(folder));
+        return;
+      }
       // Made on the disk beneath; or it went with the medium.
       if (made !== undefined) await rmdir(path).catch(() => undefined);
       throw gone();
@@ -76,6 +80,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
             await unlink(temporary).catch(() => undefined);
             throw gone();
           }
+          await adoptFile(file, await ownershipOf(folder), 0o644);
           await file.writeFile(text);
           await file.sync();
         } finally {

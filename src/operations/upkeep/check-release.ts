@@ -2,6 +2,7 @@ import { createHasher, type Digest } from '../../cache/digest.ts';
 import { checkBinding } from '../../cache/entry.ts';
 import { CacheError } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
+import { blobName, BLOBS, DIRECTORY, entriesPrefix, STORE_FILE } from '../../cache/layout.ts';
 import { formatPlatform, isCompatible, type Platform } from '../../cache/platform.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
 import { DamagedObject } from '../../cache/small-object.ts';
@@ -15,6 +16,8 @@ export interface CheckOptions {
   readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
   /** Whether the blob is read and hashed. */
   readonly deep: boolean;
+  /** Why the owner of the store, such as a server, can't use what stands at a path in it; undefined when he can. */
+  readonly ownerFault?: ((path: string) => Promise<string | undefined>) | undefined;
   /** Bytes of a blob that were read since the last call. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
 }
@@ -49,6 +52,8 @@ export interface ReleaseProblem {
     | 'blob-missing'
     | 'blob-damaged'
     | 'unreadable'
+    /** The owner of the store, such as a server, may not use it. */
+    | 'owner-forbidden'
     /** Whoever was asked did not answer as a cache does. */
     | 'unavailable';
   /** For a person. */
@@ -73,8 +78,23 @@ export async function checkRelease(key: Key, source: Source, options: CheckOptio
   if (chosen === undefined)
     return { key, problem: faultOfAll(entries, platforms, options), chosen, platforms };
   const { digest, platform, sha512 } = chosen;
-  const { size, problem } = await checkChosen(key, chosen, source, options);
+  const { size, problem: found } = await checkChosen(key, chosen, source, options);
+  const problem = found ?? (await faultForOwner(key, chosen, options));
   return { key, problem, chosen: { entry: digest, platform, sha512, size }, platforms };
+}
+
+/** Whoever asks may be able to read what a server can't, such as root. */
+async function faultForOwner(
+  key: Key,
+  { digest, sha512 }: SourceEntry,
+  { ownerFault = () => Promise.resolve(undefined) }: CheckOptions,
+): Promise<ReleaseProblem | undefined> {
+  const folder = entriesPrefix(key).slice(0, -1);
+  for (const path of [STORE_FILE, BLOBS, DIRECTORY, folder, `${folder}/${digest}`, blobName(sha512)]) {
+    const fault = await ownerFault(path);
+    if (fault !== undefined) return { kind: 'owner-forbidden', message: `${path} of the store: ${fault}` };
+  }
+  return undefined;
 }
 
 function fits({ platform }: SourceEntry, { machine }: CheckOptions): boolean {

@@ -73,7 +73,7 @@ export interface RemovedBlobs {
 }
 
 export interface BlobRemoval extends Omit<GarbageSearch, 'garbage'> {
-  /** What is recorded in custody.log. */
+  /** What is recorded in the log. */
   readonly action: 'gc' | 'remove';
   readonly settle: () => Promise<unknown>;
 }

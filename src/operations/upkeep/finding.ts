@@ -36,6 +36,8 @@ export type FindingKind =
   | 'unreadable'
   /** Whoever asks may not read it. */
   | 'forbidden'
+  /** Whoever the store belongs to, such as a server, may not use it. */
+  | 'owner-forbidden'
   /** A record of the log that is not what was written. */
   | 'record-damaged';
 

@@ -9,6 +9,7 @@ import {
 } from './verification.ts';
 import { verifyBlobs } from './verify-blobs.ts';
 import { verifyEntries } from './verify-entries.ts';
+import { verifyOwner } from './verify-owner.ts';
 import { verifyFolders } from './verify-folders.ts';
 
 /**
@@ -22,6 +23,7 @@ export async function* verifyStore(
 ): AsyncGenerator<Finding, VerifyCounts> {
   const state = createVerifyState();
   yield* verifyFolders(store.upkeep, store.markFault);
+  yield* verifyOwner(store.upkeep);
   yield* verifyEntries(store, options, state);
   yield* verifyBlobs(store, options, state);
   yield* verifyCustody(store.custody);
