@@ -12,6 +12,8 @@ export interface Blobs {
   create(announced?: {
     readonly digest?: Digest | undefined;
     readonly size?: number | undefined;
+    /** The client on whose behalf it is written: see `ObjectStorage.create`. */
+    readonly holder?: string | undefined;
   }): Promise<BlobWriter>;
   /** All blobs, in no order. Objects in their place that are none are left out. */
   list(): AsyncIterable<Digest>;
@@ -42,8 +44,8 @@ export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blob
   return {
     stat: (digest) => storage.stat(blobName(digest)),
     open: (digest) => storage.open(blobName(digest)),
-    async create({ digest: announced, size: announcedSize } = {}) {
-      const writer = await storage.create(announcedSize);
+    async create({ digest: announced, size: announcedSize, holder } = {}) {
+      const writer = await storage.create(announcedSize, holder);
       const hasher = openHasher(announcedSize);
       let size = 0;
       const abort = async (): Promise<void> => {

@@ -15,8 +15,9 @@ export interface ObjectStorage {
   /**
    * Begins an object; it has a name only once it's whole.
    * @param size in bytes where it is known: checked against the free room before anything is written
+   * @param holder the client on whose behalf it is written: none gets room for what hasn't come, or keeps it from others
    */
-  create(size?: number): Promise<ObjectWriter>;
+  create(size?: number, holder?: string): Promise<ObjectWriter>;
   /** The names of all objects that begin with `prefix`, which ends in `/`; in no order, but those of a folder together. */
   list(prefix: string): AsyncIterable<string>;
   /**

@@ -70,7 +70,9 @@ export function createBlobRoutes(
   const upload = async (c: Context<HttpEnv>, announced: Digest | undefined): Promise<Response> => {
     const { incoming, outgoing } = c.env;
     const size = announcedLength(incoming, maxBlobSize);
-    const writer = await blobs.create({ digest: announced, size });
+    const { user, remote } = c.env.record;
+    const holder = user === undefined ? `address ${remote}` : `user ${user}`;
+    const writer = await blobs.create({ digest: announced, size, holder });
     try {
       for await (const chunks of receiveBody(incoming, outgoing, maxBlobSize)) await writer.write(chunks);
       liftIdleLimit(incoming, outgoing);

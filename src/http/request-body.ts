@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { CacheError, shortReasonOf, throwProgrammingError } from '../cache/errors.ts';
-import { bodyChunks } from './body-chunks.ts';
+import { CacheError, shortReasonOf, throwProgrammingError, systemCode } from '../cache/errors.ts';
+import { bodyChunks, TooSlow } from './body-chunks.ts';
 
 /**
  * The length that the request announces; undefined when it comes in chunks.
@@ -35,6 +35,8 @@ export async function* receiveBody(
   } catch (error) {
     throwProgrammingError(error);
     if (error instanceof CacheError) throw error;
+    if (error instanceof TooSlow)
+      throw new CacheError('incomplete', `given up after ${size} bytes: ${error.message}`, { cause: error });
     const reason = shortReasonOf(error);
     throw new CacheError('incomplete', `the connection broke after ${size} bytes (${reason})`, {
       cause: error,

@@ -1,33 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { systemCode } from '../cache/errors.ts';
 import type { ObjectWriter } from '../cache/object-storage.ts';
 import { makeDurable, type DurableNames } from './durable-names.ts';
-import { checkRoom, ROOM_CHECK_INTERVAL } from './free-space.ts';
 import { makeFoldersBelow } from './folders-below.ts';
 import { adoptFile, ownershipOf } from './ownership.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
 import { ownerTag } from './temporary-name.ts';
 import type { UnmadeStore } from './unmade-store.ts';
-
-/** Bytes that are promised first to who doesn't know how much will come. */
-const FIRST_INTERVAL = 64 * 1024;
-
-export interface PromisedRoom {
-  bytes: number;
-  /** Resolves when nobody's room is being looked at any more. */
-  settled: Promise<void>;
-}
+import type { Room, RoomShare } from './upload-room.ts';
 
 export interface FileWriterOptions {
   /** Bytes, where it is known. */
   readonly size: number | undefined;
-  /** Bytes that stay free. */
-  readonly minFreeSpace: number;
-  /** What the writers of this process have room for, and have not written yet: shared by those of a store. */
-  readonly promised: PromisedRoom;
+  /** The client on whose behalf it is written. */
+  readonly holder: string | undefined;
+  /** Shared by the writers of a store. */
+  readonly room: Room;
   /** The path of an object's name. */
   readonly pathOf: (name: string) => string;
   /** Shared by all that happens to a store. */
@@ -41,56 +32,40 @@ export interface FileWriterOptions {
 /** An object being written in the store's folder for temporary files. @throws CacheError `no-space`, `storage` */
 export async function createFileWriter(
   root: string,
-  { size, minFreeSpace, promised, pathOf, durable, onOwnerFault, unmade }: FileWriterOptions,
+  { size, holder, room, pathOf, durable, onOwnerFault, unmade }: FileWriterOptions,
 ): Promise<ObjectWriter> {
-  let ahead = 0;
-  const release = (bytes: number): void => {
-    const released = Math.min(bytes, ahead);
-    ahead -= released;
-    promised.bytes -= released;
-  };
   const path = join(root, TEMPORARY, `${ownerTag()}.${randomBytes(9).toString('hex')}`);
+  let share: RoomShare | undefined;
   let file: FileHandle;
   try {
-    if (size !== undefined) ahead = await promiseRoom(root, size, minFreeSpace, promised);
+    share = await room.open(size, holder);
     file = await createTemporary(root, path, unmade);
-    const fault = await adoptFile(file, await ownershipOf(root), 0o444);
-    if (fault !== undefined) onOwnerFault?.(fault);
+    await giveToOwner(root, path, file, onOwnerFault);
   } catch (error) {
-    release(Infinity);
+    share?.close();
     await unmade?.takeBack();
     throw error;
   }
   let state: 'open' | 'committed' | 'aborted' = 'open';
   let closed = false;
   let position = 0;
-  let nextCheck = ROOM_CHECK_INTERVAL;
+  const { reserve, wrote, close: leaveRoom } = share;
 
   const close = async (): Promise<void> => {
     if (closed) return;
     closed = true;
-    release(Infinity);
+    leaveRoom();
     await file.close();
   };
 
   return {
     async write(chunks) {
-      const coming = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
-      if (size === undefined && coming > ahead) {
-        release(Infinity);
-        const most = Math.max(coming, growingInterval(position));
-        ahead = await promiseSomeRoom(root, { least: coming, most }, minFreeSpace, promised);
-        // It was given up while it waited.
-        if (closed) release(Infinity);
-      } else if (size !== undefined && position >= nextCheck) {
-        nextCheck = position + ROOM_CHECK_INTERVAL;
-        await checkRoom(root, 0, minFreeSpace);
-      }
+      await reserve(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
       try {
         for (let left = withoutFirst(chunks, 0); left.length > 0;) {
           const { bytesWritten } = await file.writev(left, position);
           position += bytesWritten;
-          release(bytesWritten);
+          wrote(bytesWritten);
           left = withoutFirst(left, bytesWritten);
         }
       } catch (error) {
@@ -124,49 +99,6 @@ export async function createFileWriter(
   };
 }
 
-/** Bytes that are promised ahead of who doesn't know how much will come: as many as came, so that little needs little room. */
-function growingInterval(position: number): number {
-  return Math.min(Math.max(position, FIRST_INTERVAL), ROOM_CHECK_INTERVAL);
-}
-
-/** As `promiseRoom`, of as much as there is: nobody knows yet how much will come. */
-async function promiseSomeRoom(
-  root: string,
-  { least, most }: { readonly least: number; readonly most: number },
-  minFreeSpace: number,
-  promised: PromisedRoom,
-): Promise<number> {
-  for (let size = most; ; size = Math.max(least, Math.floor(size / 2))) {
-    try {
-      return await promiseRoom(root, size, minFreeSpace, promised);
-    } catch (error) {
-      if (!(error instanceof CacheError) || error.code !== 'no-space' || size === least) throw error;
-    }
-  }
-}
-
-/**
- * Counts bytes as promised, if there is room for them. One after the other: what turns out to have no room must not count
- * meanwhile for others.
- */
-async function promiseRoom(
-  root: string,
-  size: number,
-  minFreeSpace: number,
-  promised: PromisedRoom,
-): Promise<number> {
-  const promising = promised.settled.then(async () => {
-    await checkRoom(root, size, minFreeSpace, { promised: promised.bytes });
-    promised.bytes += size;
-    return size;
-  });
-  promised.settled = promising.then(
-    () => undefined,
-    () => undefined,
-  );
-  return promising;
-}
-
 /** What is left of the chunks after their first `count` bytes; none that is empty. */
 function withoutFirst(chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] {
   const left: Uint8Array[] = [];
@@ -194,6 +126,22 @@ async function moveInto(root: string, path: string, target: string): Promise<voi
       if (systemCode(error) === 'ENOENT' && attempt < 10) continue;
       throw error;
     }
+  }
+}
+
+async function giveToOwner(
+  root: string,
+  path: string,
+  file: FileHandle,
+  onFault: FileWriterOptions['onOwnerFault'],
+): Promise<void> {
+  try {
+    const fault = await adoptFile(file, await ownershipOf(root), 0o444);
+    if (fault !== undefined) onFault?.(fault);
+  } catch (error) {
+    await file.close();
+    await unlink(path).catch(() => undefined); // Nothing is in it; whoever opens the store next removes it.
+    throw storageError(error, `can't write ${path}`);
   }
 }
 

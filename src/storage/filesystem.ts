@@ -18,6 +18,7 @@ import {
   removeLeftovers,
 } from './store-folder.ts';
 import { syncFolder } from './sync-folder.ts';
+import { createRoom } from './upload-room.ts';
 import { createUnmadeStore, type UnmadeStore } from './unmade-store.ts';
 
 export interface FilesystemOptions {
@@ -149,7 +150,7 @@ function createFilesystemStorage(
 ): ObjectStorage {
   const pathOf = (name: string): string => join(root, ...name.split('/'));
   const durable = createDurableNames();
-  const promised = { bytes: 0, settled: Promise.resolve() };
+  const room = createRoom(root, minFreeSpace);
   const checkMiss = async (name: string): Promise<void> => {
     if (unmade?.isPending !== true) await checkIsStillThere(root, name);
   };
@@ -201,8 +202,8 @@ function createFilesystemStorage(
       }
     },
 
-    create: (size) =>
-      createFileWriter(root, { size, minFreeSpace, promised, pathOf, durable, onOwnerFault, unmade }),
+    create: (size, holder) =>
+      createFileWriter(root, { size, holder, room, pathOf, durable, onOwnerFault, unmade }),
 
     async *list(prefix) {
       const folder = prefix.slice(0, -1);

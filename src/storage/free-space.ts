@@ -47,7 +47,7 @@ function mebibytes(bytes: number, round: (value: number) => number): string {
  * Bytes that this user may still write to the file system of `path`, or of its nearest folder that exists. One that tells
  * no size (a tmpfs without limit, some of FUSE) has room until a write fails.
  */
-async function freeSpace(path: string): Promise<number> {
+export async function freeSpace(path: string): Promise<number> {
   try {
     const { bavail, blocks, bsize } = await statfs(path);
     return blocks === 0 ? Infinity : bavail * bsize;

@@ -4,6 +4,8 @@ import { connect, type Socket } from 'node:net';
 export interface Place {
   readonly host: string;
   readonly port: number;
+  /** Of the client; the system chooses unless told. */
+  readonly localAddress?: string;
 }
 
 /** An answer as it came over the wire. */
@@ -40,13 +42,13 @@ export class RawConnection {
     this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   }
 
-  static open({ host, port }: Place): Promise<RawConnection> {
+  static open(place: Place): Promise<RawConnection> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ host, port });
+      const socket = connect(place);
       socket.once('error', reject);
       socket.once('connect', () => {
         socket.off('error', reject);
-        resolve(new RawConnection(socket, { host, port }));
+        resolve(new RawConnection(socket, place));
       });
     });
   }

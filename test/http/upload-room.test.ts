@@ -8,7 +8,7 @@ import { membersOf, RAPID_CDN } from '../fixtures/entries.ts';
 import { startHttpServer, type HttpServer, type HttpServerOptions } from '../fixtures/http-server.ts';
 import { mountTmpfs } from '../fixtures/mounts.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { ask, RawConnection } from './raw-connection.ts';
+import { ask, RawConnection, type Place } from './raw-connection.ts';
 import { chunk, everythingBelow, temporaryFiles, upload } from './upload-client.ts';
 
 const MIB = 1024 * 1024;
@@ -173,6 +173,64 @@ describe('a small disk', () => {
     expect(least).toBeGreaterThan(0);
     expect(await temporaryFiles(server.root)).toEqual([]);
     expect(await free()).toBeGreaterThan(150 * MIB);
+  });
+
+  /** Begins an upload of so many bytes, and sends no more of it than it is told. */
+  async function begin(place: Place, announced: number, content: Uint8Array): Promise<RawConnection> {
+    const connection = await RawConnection.open(place);
+    onTestFinished(() => {
+      connection.destroy();
+    });
+    connection.request('/bcache', { method: 'POST', headers: { 'Content-Length': String(announced) } });
+    connection.send(content);
+    return connection;
+  }
+
+  it('is not reserved by who announces all of it and sends nothing', async (context: TestContext) => {
+    await mountTmpfs(context, disk, 64 * MIB);
+    const server = await start({ root: join(disk, 'store') });
+    const announced = await free();
+    for (let count = 1; count <= 4; count++) {
+      await begin(server, announced - MIB, Buffer.from('x'));
+      await expect.poll(() => temporaryFiles(server.root)).toHaveLength(count);
+    }
+    expect((await upload(server, Buffer.alloc(40 * MIB, 'content'))).status).toBe(201);
+  });
+
+  it('is not kept from others by one client whose uploads do not end', async (context: TestContext) => {
+    await mountTmpfs(context, disk, 64 * MIB);
+    const server = await start({ root: join(disk, 'store') });
+    const greedy = { ...server, localAddress: '127.0.0.2' };
+    const connections: RawConnection[] = [];
+    for (let count = 0; count < 4; count++)
+      connections.push(await begin(greedy, 15 * MIB, Buffer.alloc(14 * MIB, 'greedy')));
+    await expect.poll(free).toBeLessThan(9 * MIB);
+    const content = Buffer.alloc(20 * MIB, 'content');
+    expect((await upload(server, content)).status).toBe(507);
+    // The next byte ends them: not one is let through for as long as others need the room.
+    for (const connection of connections) {
+      connection.send('x');
+      expect((await connection.response()).status).toBe(507);
+    }
+    await expect.poll(() => temporaryFiles(server.root)).toEqual([]);
+    expect((await upload(server, content)).status).toBe(201);
+    expect((await upload(greedy, Buffer.alloc(30 * MIB, 'modest'))).status).toBe(201);
+  });
+
+  it('is had by one client alone, as long as nobody else needs it', async (context: TestContext) => {
+    await mountTmpfs(context, disk, 64 * MIB);
+    const server = await start({ root: join(disk, 'store') });
+    const large = Buffer.alloc(60 * MIB, 'large');
+    const connection = await begin(
+      { ...server, localAddress: '127.0.0.2' },
+      large.length,
+      large.subarray(0, 40 * MIB),
+    );
+    await expect.poll(free).toBeLessThan(24 * MIB);
+    // More than anybody's share: no reason to end the other.
+    expect((await upload(server, Buffer.alloc(50 * MIB))).status).toBe(507);
+    connection.send(large.subarray(40 * MIB));
+    expect((await connection.response()).status).toBe(201);
   });
 
   it('is not filled by many uploads at once', async (context: TestContext) => {

@@ -21,8 +21,8 @@ export function createMendingStorage(
     list: (prefix) => storage.list(prefix),
     ensureDurable: (name) => storage.ensureDurable(name),
     remove: (name) => storage.remove(name),
-    async create(size) {
-      const writer = await storage.create(size);
+    async create(size, holder) {
+      const writer = await storage.create(size, holder);
       return {
         write: (chunks) => writer.write(chunks),
         abort: () => writer.abort(),
