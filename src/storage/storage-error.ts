@@ -20,6 +20,10 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EPERM: { reason: 'permission denied (EPERM)' },
   EROFS: { reason: 'the file system is mounted read-only (EROFS)' },
   EFBIG: { reason: 'this file system takes no file that large (EFBIG)' },
+  EXDEV: {
+    reason:
+      "a folder of the store is on another file system than the rest (EXDEV); put the whole store on one: mount the disk at the store's own folder",
+  },
   EMFILE: { reason: 'too many open files (EMFILE)' },
   ENFILE: { reason: 'too many open files (ENFILE)' },
   ESTALE: { reason: 'the network file system has lost sight of it (ESTALE); mount it again' },

@@ -47,7 +47,7 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
   };
 }
 
-/** Disks are often joined to a store by a link in the place of one of its folders. @param parent of such folders */
+/** A store can be read that was joined from several disks, by links in the place of its folders. @param parent of such folders */
 async function typeOf(item: Dirent, parent: string | undefined): Promise<FolderItem['type']> {
   if (item.isFile()) return 'file';
   if (item.isDirectory()) return 'folder';

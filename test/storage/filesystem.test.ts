@@ -300,6 +300,30 @@ it.each(['bcache', 'bdir'])(
   },
 );
 
+describe.each(['mount', 'link'])('a bcache on another disk, by a %s', (how) => {
+  it('can be read, and whatever would move something there or away says why it can not', async (context) => {
+    const storage = await openToWrite();
+    await mkdir(join(root, 'bcache'));
+    const disk = how === 'mount' ? join(root, 'bcache') : join(root, '..', 'disk');
+    if (how === 'link') {
+      await rm(join(root, 'bcache'), { recursive: true });
+      await symlink(disk, join(root, 'bcache'));
+    }
+    await mountTmpfs(context, disk, 1 << 20);
+    await writeFile(join(disk, 'a'), 'x');
+    expect(await storage.stat('bcache/a')).toMatchObject({ size: 1 });
+    const reason =
+      /: a folder of the store is on another file system than the rest \(EXDEV\); put the whole store on one: mount the disk at the store's own folder$/;
+    const upkeep = createStoreUpkeep(root);
+    await expectCacheError(put(storage, 'bcache/b', 'x'), 'storage', reason);
+    await expectCacheError(upkeep.takeOut('bcache/a'), 'storage', reason);
+    await expectCacheError(upkeep.quarantine.move('bcache/a'), 'storage', reason);
+    expect(await readdir(disk)).toEqual(['a']);
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
+    await put(storage, 'bdir/key/a', 'x');
+  });
+});
+
 describe('something else in the place of an object', () => {
   it('is never followed when it is a symbolic link', async () => {
     const storage = await openToWrite();
