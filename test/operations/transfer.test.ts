@@ -272,6 +272,23 @@ describe('the order', () => {
   });
 });
 
+it('a list of 435 000 entries that nobody signed is refused entry by entry, and others get their turn meanwhile', async () => {
+  const entry = parseEntry([JSON.stringify({ sha512: digestOf('x') }), '']);
+  const listed = Array.from({ length: 435_000 }, (_, index) => ({ ...entry, digest: digestOf(`${index}`) }));
+  await addRelease(to, signer, { content: 'one' });
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  let refused = 0;
+  for await (const { outcome } of transferEntries(KEY, listed, from.source, to, {
+    trusted: trusting(signer),
+  })) {
+    if (outcome === 'refused') refused++;
+  }
+  clearInterval(timer);
+  expect(refused).toBe(listed.length);
+  expect(turns).toBeGreaterThan(5);
+});
+
 describe('refused, with nothing left of it,', () => {
   /** One bad entry between two good ones: these are copied. */
   async function expectRefused(reason: RegExp, bad: SourceEntry, source = from.source): Promise<void> {
