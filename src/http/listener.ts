@@ -1,15 +1,12 @@
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
-import {
-  createServer as createTlsServer,
-  Server as TlsServer,
-  type ServerOptions as TlsServerOptions,
-} from 'node:https';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { Answer } from './answer.ts';
 import type { App } from './http-env.ts';
 import { trackConnections, type OpenConnections } from './open-connections.ts';
+import { keepUnverifiedClients, secureContextOf, type TlsOptions } from './tls-context.ts';
 import { answerUnparsed } from './unparsed-request.ts';
 
 /** Where to listen. */
@@ -17,14 +14,6 @@ export interface ListenAddress {
   readonly host: string;
   /** 0 for a free one. */
   readonly port: number;
-}
-
-/** What makes it HTTPS, in PEM. */
-export interface TlsOptions {
-  readonly certificate: string;
-  readonly privateKey: string;
-  /** Whose client certificates count; undefined: none is asked for. */
-  readonly clientCa: string | undefined;
 }
 
 /** A server that listens. */
@@ -108,6 +97,7 @@ export async function createListener(
           { ...options, handshakeTimeout: HANDSHAKE_LIMIT_MS, ...secureContextOf(tls) },
           onRequest,
         );
+  if (server instanceof TlsServer && tls?.clientCa !== undefined) keepUnverifiedClients(server, tls);
   const connections = trackConnections(server);
   server.timeout = IDLE_LIMIT_MS;
   // A client that waits to be asked for its body is asked by the route, after access and size are checked.
@@ -127,21 +117,6 @@ export async function createListener(
     close: (limit) => close(server, connections, limit),
   };
 }
-
-function secureContextOf({ certificate, privateKey, clientCa }: TlsOptions): SecureOptions {
-  return {
-    cert: certificate,
-    key: privateKey,
-    minVersion: 'TLSv1.2',
-    // Asked for, but not demanded: who comes without one may still read, or have a password.
-    ...(clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false }),
-  };
-}
-
-type SecureOptions = Pick<
-  TlsServerOptions,
-  'cert' | 'key' | 'minVersion' | 'ca' | 'requestCert' | 'rejectUnauthorized'
->;
 
 /** An IPv6 address in brackets, as URLs want it (RFC 3986, 3.2.2). */
 export function formatHost(host: string): string {

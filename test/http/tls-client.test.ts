@@ -11,7 +11,7 @@ import { RAPID_CDN } from '../fixtures/entries.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
 import { makePairByOpenssl, type OpensslPair } from '../fixtures/signing-keys.ts';
 import { incompressible } from '../fixtures/software-release.ts';
-import { lacks, testedHosts } from './outside-programs.ts';
+import { lacks, PLAIN_CURL, run, testedHosts } from './outside-programs.ts';
 import { python } from './python-judge.ts';
 import { ServeProcess } from './serve-process.ts';
 import { everythingBelow } from './upload-client.ts';
@@ -148,6 +148,13 @@ describe.skipIf(lacks('python3', 'openssl'))('Python uploads over HTTPS with a c
       async () => {
         const other = await mkdtemp(join(folder, 'other-'));
         return (await createAuthority(other, 'client-ca')).issue('uploader');
+      },
+    ],
+    [
+      'from an authority that was made anew since, by the same name',
+      async () => {
+        const old = await mkdtemp(join(folder, 'old-'));
+        return (await createAuthority(old, 'client-ca')).issue('uploader', { hasKeyIds: false });
       },
     ],
     ['that has expired', () => clientCa.issue('expired', { isExpired: true })],
@@ -313,6 +320,54 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a TLS session that is taken up a
     expect((await askTls(server, client)).status).toBe(400);
   });
 });
+
+describe.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a certificate that can not be verified, with %s',
+  (version) => {
+    it.each([
+      ['EC', undefined],
+      ['RSA', ['-newkey', 'rsa:2048']],
+    ] as const)('counts as none: everybody may read as before (%s)', async (_kind, newKey) => {
+      const [before, since] = await Promise.all(
+        ['before-', 'since-'].map(async (name) =>
+          createAuthority(await mkdtemp(join(folder, name)), 'same-name', newKey),
+        ),
+      );
+      if (before === undefined || since === undefined) throw new Error('no authority was made');
+      const client = await before.issue('uploader', { hasKeyIds: false });
+      const server = await startHttpServer({
+        tls: { ...serverPair, clientCa: since.certificate },
+        parts: (usual) => ({ ...usual, access: { anonymous: 'read', withCertificate } }),
+      });
+      onTestFinished(async () => {
+        await server.stop();
+      });
+      const content = incompressible(2_000_000);
+      const digest = await server.addBlob(content);
+      const files = [
+        '--cacert',
+        siteCa.certificateFile,
+        '--cert',
+        client.certificateFile,
+        '--key',
+        client.keyFile,
+      ];
+      const limits = version === 'TLSv1.2' ? ['--tls-max', '1.2'] : ['--tlsv1.3'];
+      const args = [...PLAIN_CURL, '-sS', ...files, ...limits];
+      const download = await run('curl', [
+        ...args,
+        '-w',
+        '%{http_code} %{size_download}',
+        '-o',
+        '/dev/null',
+        `${server.url}/bcache/${digest}`,
+      ]);
+      expect([download.stderr, download.stdout]).toEqual(['', `200 ${content.length}`]);
+      const upload = await run('curl', [...args, '--data-binary', 'x', `${server.url}/bcache`]);
+      expect(upload.stdout).toBe('a client certificate is needed\n');
+    });
+  },
+);
 
 describe('where no client-ca-file is given', () => {
   it('a client certificate is not asked for and counts nothing', async () => {
