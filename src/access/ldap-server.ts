@@ -1,7 +1,7 @@
-import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { CacheError, shortReasonOf } from '../cache/errors.ts';
 import { readSmallFile } from '../files/small-file.ts';
+import { readCertificate } from '../cache/certificate.ts';
 
 export interface LdapServerOptions {
   /** `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` */
@@ -47,7 +47,7 @@ async function readCa(file: string): Promise<string[]> {
   try {
     const certificates = (await readSmallFile(file)).toString('latin1').match(CERTIFICATE) ?? [];
     // Node ignores what it can't read in a list of CAs.
-    for (const certificate of certificates) new X509Certificate(certificate);
+    for (const certificate of certificates) readCertificate(certificate, file);
     if (certificates.length === 0) throw new Error('no PEM certificate in it');
     return certificates;
   } catch (error) {

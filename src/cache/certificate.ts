@@ -92,13 +92,7 @@ export async function createCertificate(
  * @throws CacheError `config`
  */
 export function parseCertificate(pem: string, where: string): X509Certificate {
-  let certificate;
-  try {
-    certificate = new X509Certificate(pem);
-  } catch (error) {
-    throwProgrammingError(error);
-    throw new CacheError('config', `${where}: not a PEM certificate`, { cause: error });
-  }
+  const certificate = readCertificate(pem, where);
   const type = certificate.publicKey.asymmetricKeyType;
   if (type !== 'rsa') {
     throw new CacheError(
@@ -107,4 +101,34 @@ export function parseCertificate(pem: string, where: string): X509Certificate {
     );
   }
   return certificate;
+}
+
+/** Shorter RSA keys are broken on one machine in days. */
+const LEAST_BITS = 1024;
+
+/**
+ * A certificate for any use: each that counts for something here passes this.
+ * @param where names the file or option in the message
+ * @throws CacheError `config`
+ */
+export function readCertificate(pem: string, where: string): X509Certificate {
+  let certificate;
+  try {
+    certificate = new X509Certificate(pem);
+  } catch (error) {
+    throwProgrammingError(error);
+    throw new CacheError('config', `${where}: not a PEM certificate`, { cause: error });
+  }
+  // Other kinds of keys tell no length in this way, and have none that is too short.
+  const bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? Infinity;
+  if (bits >= LEAST_BITS) return certificate;
+  throw new CacheError(
+    'config',
+    `${where}: the key has only ${bits} bits, which anybody can break; use one with 2048 or more`,
+  );
+}
+
+/** All certificates in a text, such as a file of authorities; whatever stands around them doesn't count. */
+export function certificateBlocks(text: string): readonly string[] {
+  return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 }

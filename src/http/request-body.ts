@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { CacheError, shortReasonOf, throwProgrammingError, systemCode } from '../cache/errors.ts';
+import { CacheError, shortReasonOf, throwProgrammingError } from '../cache/errors.ts';
 import { bodyChunks, TooSlow } from './body-chunks.ts';
 
 /**

@@ -1,9 +1,6 @@
-import { parseCertificate } from '../cache/certificate.ts';
+import { certificateBlocks, parseCertificate } from '../cache/certificate.ts';
 import { CacheError } from '../cache/errors.ts';
 import { readIfThere } from './files.ts';
-
-/** A certificate with whatever else a file has around it, such as openssl's description. */
-const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /**
  * All certificates of PEM files, one text each.
@@ -15,8 +12,8 @@ export async function readCertificateFiles(paths: readonly string[]): Promise<re
     const text = await readIfThere(path);
     if (text === undefined)
       throw new CacheError('config', `${path}: no such file; name a certificate in PEM`);
-    const blocks = text.match(BLOCK);
-    if (blocks === null) throw new CacheError('config', `${path}: holds no certificate in PEM`);
+    const blocks = certificateBlocks(text);
+    if (blocks.length === 0) throw new CacheError('config', `${path}: holds no certificate in PEM`);
     certificates.push(...blocks.map((pem) => parseCertificate(withoutMargins(pem), path).toString()));
   }
   return certificates;

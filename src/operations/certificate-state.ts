@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { quoteBriefly } from '../cache/digest.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 
 /** Whether a server's certificate, with the chain behind it, serves its purpose. */
 export interface CertificateState {
@@ -38,6 +38,7 @@ export function parseChain(pem: string, path: string): readonly X509Certificate[
     try {
       return new X509Certificate(block);
     } catch (error) {
+      throwProgrammingError(error);
       const what =
         index === 0
           ? 'not a PEM certificate'

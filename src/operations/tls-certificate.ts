@@ -2,7 +2,13 @@ import { createSecureContext } from 'node:tls';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
-import { createKeyPair, createCertificate, type CertificateRequest } from '../cache/certificate.ts';
+import {
+  createKeyPair,
+  createCertificate,
+  type CertificateRequest,
+  certificateBlocks,
+  readCertificate,
+} from '../cache/certificate.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { readIfThere, writeNew, replaceFile } from './files.ts';
 import { faultOfDates, parseChain } from './certificate-state.ts';
@@ -194,11 +200,8 @@ async function readPem(path: string): Promise<string> {
   return pem;
 }
 
+/** The first certificate of a file; the others are looked at, too. */
 function parsePem(pem: string, path: string): X509Certificate {
-  try {
-    return new X509Certificate(pem);
-  } catch (error) {
-    throwProgrammingError(error);
-    throw new CacheError('config', `${path}: not a PEM certificate`, { cause: error });
-  }
+  for (const block of certificateBlocks(pem)) readCertificate(block, path);
+  return readCertificate(pem, path);
 }
