@@ -3,7 +3,7 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  { ignores: ['dist/', 'dist.new/', 'dist.old/', 'node_modules/', 'coverage/'] },
+  { ignores: ['bin/', 'dist/', 'dist.new/', 'dist.old/', 'node_modules/', 'coverage/'] },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {

@@ -59,7 +59,7 @@ export function storageError(error: unknown, doing: string): CacheError {
  * Why a system call failed, with its code.
  * @throws the error itself when it is a programming error
  */
-export function reasonOf(error: unknown): string {
+function reasonOf(error: unknown): string {
   throwProgrammingError(error);
   const code = systemCode(error);
   if (code === undefined) return error instanceof Error ? error.message : String(error);

@@ -1,0 +1,177 @@
+import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { z } from 'zod';
+import { resultOf, type CommandResult } from './cli/command.ts';
+import { contentsOf } from './fixtures/folder-contents.ts';
+import { makeSoftwareRelease } from './fixtures/software-release.ts';
+import { temporaryFolder } from './fixtures/temporary-folder.ts';
+
+const REPOSITORY = join(import.meta.dirname, '..');
+const URL = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
+
+/** Processes of which `pid` is the parent, by their names. */
+async function childrenOf(pid: number): Promise<ReadonlyMap<string, number>> {
+  const list = await promisify(execFile)('ps', ['-o', 'pid=,comm=', '--ppid', String(pid)]).then(
+    ({ stdout }) => stdout,
+    () => '', // It ends with 1 when there are none.
+  );
+  return new Map([...list.matchAll(/^ *(\d+) (.*)$/gm)].map(([, id, name = '']) => [name, Number(id)]));
+}
+
+/** Whether a process runs; one that waits to be buried does not. */
+async function isRunning(pid: number): Promise<boolean> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return text !== '' && !/\) [ZX] /.test(text);
+}
+
+/** `npm start -- ARGS…`, in a process group of its own that ends with the test. */
+function startNpm(...args: readonly string[]) {
+  const npm = spawn('npm', ['start', '--', ...args], {
+    cwd: REPOSITORY,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const group = npm.pid ?? 0;
+  const ended = new Promise((resolve) => npm.once('close', resolve));
+  onTestFinished(async () => {
+    try {
+      process.kill(-group, 'SIGKILL');
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    }
+    await ended;
+  });
+  let shown = '';
+  npm.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text));
+  return { pid: group, ended, shown: () => shown };
+}
+
+async function makeConfig(): Promise<{ readonly folder: string; readonly options: readonly string[] }> {
+  const folder = await temporaryFolder();
+  await mkdir(join(folder, 'store', 'bcache'), { recursive: true });
+  await writeFile(join(folder, 'config.ini'), '[store]\npath = store\n');
+  const config = ['-c', join(folder, 'config.ini')];
+  await promisify(execFile)(process.execPath, [join(REPOSITORY, 'dist/cli/main.js'), 'keygen', ...config]);
+  return { folder, options: [...config, '--listen', '127.0.0.1:0'] };
+}
+
+it.each(['SIGTERM', 'SIGINT'] as const)('npm start ends its server when npm gets %s', async (signal) => {
+  const { options } = await makeConfig();
+  const npm = startNpm(...options);
+  await expect.poll(npm.shown, { timeout: 50_000 }).toMatch(/^ {2}http:\/\/127\.0\.0\.1:\d+$/m);
+  const [, url = ''] = /^ {2}(http:\S+)$/m.exec(npm.shown()) ?? [];
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  process.kill(npm.pid, signal);
+  await npm.ended;
+  await expect(fetch(`${url}/health`)).rejects.toThrow();
+});
+
+it('a decompressor of its import ends with it', { timeout: 120_000 }, async () => {
+  const { folder, options } = await makeConfig();
+  const release = await makeSoftwareRelease(join(folder, 'root'), URL, { payload: 30_000_000 });
+  const archive = join(folder, 'kvm-ubuntu-22.04.tar.bz2');
+  await promisify(execFile)('tar', [
+    '-C',
+    join(release, '..'),
+    '-cjf',
+    archive,
+    release.split('/').at(-1) ?? '',
+  ]);
+  const npm = startNpm(archive, ...options);
+  let server = 0;
+  let decompressor = 0;
+  await expect
+    .poll(
+      async () => {
+        server = [...(await childrenOf(npm.pid)).values()][0] ?? 0;
+        decompressor = server === 0 ? 0 : ((await childrenOf(server)).get('bzip2') ?? 0);
+        return decompressor;
+      },
+      { timeout: 50_000, interval: 5 },
+    )
+    .not.toBe(0);
+  process.kill(npm.pid, 'SIGTERM');
+  await npm.ended;
+  await expect.poll(() => isRunning(server)).toBe(false);
+  await expect.poll(() => isRunning(decompressor)).toBe(false);
+});
+
+it('what a script runs for long takes the place of its shell, and so gets the signals', async () => {
+  const { scripts } = z
+    .object({ scripts: z.record(z.string(), z.string()) })
+    .parse(JSON.parse(await readFile(join(REPOSITORY, 'package.json'), 'utf8')));
+  for (const name of ['start', 'test', 'test:heavy', 'bench'])
+    expect(scripts[name]?.split(' && ').at(-1)).toMatch(/^(\w+=\w+ )?exec \w/);
+});
+
+/** What `git clone` brings of the program, in a folder of its own, with the packages of this one. */
+async function cloneProgram(): Promise<string> {
+  const clone = join(await temporaryFolder(), 'clone');
+  await mkdir(clone);
+  for (const name of ['bin', 'src', 'scripts', 'package.json', 'tsconfig.json'])
+    await cp(join(REPOSITORY, name), join(clone, name), { recursive: true });
+  return clone;
+}
+
+/** npm without network, with a cache that is new: so `npx` is for the first time. */
+function npx(clone: string): Promise<CommandResult> {
+  const env = { ...process.env, npm_config_cache: join(clone, '..', 'npm'), npm_config_offline: 'true' };
+  return resultOf(
+    spawn('npx', ['cache', '--version'], { cwd: clone, env, stdio: ['ignore', 'pipe', 'pipe'] }),
+  );
+}
+
+describe('npx cache in a clone', () => {
+  it('builds nothing: it can be interrupted, which npm would not get over in the middle of a script', async () => {
+    const clone = await cloneProgram();
+    await cp(join(REPOSITORY, 'dist'), join(clone, 'dist'), { recursive: true });
+    const before = await contentsOf(join(clone, 'dist'));
+    // There are no packages: a build would fail.
+    expect(await npx(clone)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string,
+    });
+    expect(await contentsOf(join(clone, 'dist'))).toEqual(before);
+  });
+
+  it('that is not built yet says so, and works as soon as it is', async () => {
+    const clone = await cloneProgram();
+    const { code, stderr } = await npx(clone);
+    expect(stderr).toMatch(/^cache: not built yet; run this where its package\.json is: npm ci$/m);
+    expect(code).toBe(2);
+    await cp(join(REPOSITORY, 'dist'), join(clone, 'dist'), { recursive: true });
+    expect(await npx(clone)).toMatchObject({ code: 0 });
+  });
+});
+
+describe('a build that is killed', () => {
+  it.each([
+    ['while it writes', 'dist.new/cli'],
+    ['when it has written', 'dist.new/cli/main.js'],
+  ])('%s leaves the program as it was, and the next one makes it anew', async (_when, path) => {
+    const clone = await cloneProgram();
+    await symlink(join(REPOSITORY, 'node_modules'), join(clone, 'node_modules'));
+    await cp(join(REPOSITORY, 'dist'), join(clone, 'dist'), { recursive: true });
+    const before = await contentsOf(join(clone, 'dist'));
+    const killed = spawn(process.execPath, ['--import', 'tsx', 'scripts/build.ts'], {
+      cwd: clone,
+      stdio: 'ignore',
+    });
+    const ended = new Promise((resolve) => killed.once('close', resolve));
+    const seen = setInterval(() => {
+      if (existsSync(join(clone, path))) killed.kill('SIGKILL');
+    }, 1);
+    await ended;
+    clearInterval(seen);
+    const main = join(clone, 'bin/cache.js');
+    expect(await resultOf(spawn(process.execPath, [main, 'export', '--help']))).toMatchObject({ code: 0 });
+    if (killed.signalCode === 'SIGKILL') expect(await contentsOf(join(clone, 'dist'))).toEqual(before);
+    await promisify(execFile)(process.execPath, ['--import', 'tsx', 'scripts/build.ts'], { cwd: clone });
+    expect(await resultOf(spawn(process.execPath, [main, 'export', '--help']))).toMatchObject({ code: 0 });
+    expect((await readdir(clone)).filter((name) => name.startsWith('dist'))).toEqual(['dist']);
+  });
+});
