@@ -159,7 +159,7 @@ describe('a file in the place of a folder is wrong usage', () => {
     ['init cache-store/medium', /would be inside of a file/],
     ['sync cache-store to', /FROM: .*cache-store is no folder; name the folder of a store/],
     ['sync cache-store/x to', /FROM: .*cache-store\/x is no folder/],
-    ['sync other cache-store', /TO: .*cache-store is no folder/],
+    ['sync other/store cache-store', /TO: .*cache-store is no folder/],
     ['verify -c other/config.ini --heal-from cache-store', /--heal-from: .*cache-store is no folder/],
     ['verify -c other/config.ini --heal-from empty', /--heal-from: .*empty is neither a store nor a medium/],
   ])('%s', async (command, message) => {
