@@ -1,5 +1,5 @@
 import { createSecureContext } from 'node:tls';
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
 import {
