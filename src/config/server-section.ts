@@ -3,7 +3,7 @@ import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { type ListenAddress, parseListen } from './listen-address.ts';
 import { addFault, attempt, textSchema } from './text-schema.ts';
-import { isHost, parseCacheUrl, parseChoice, parseList } from './value.ts';
+import { isHost, parseCacheUrl, parseChoice, parseCount, parseList } from './value.ts';
 
 /** `[server]` */
 export interface ServerConfig {
@@ -12,7 +12,12 @@ export interface ServerConfig {
   /** What nodes are told to ask, without `/` at its end, where it isn't an address of `listen`. */
   readonly publicUrl: string | undefined;
   readonly tls: TlsConfig;
+  /** For each address of `listen`. */
+  readonly maxConnections: number;
 }
+
+/** Some 150 MiB when all of them read slowly. */
+const MAX_CONNECTIONS = 1000;
 
 /** Where the server's certificate comes from; paths are absolute. */
 type TlsConfig =
@@ -31,6 +36,7 @@ export function createServerSection(path: z.ZodType<string, string>) {
     'tls-certificate': path.optional(),
     'tls-key': path.optional(),
     'tls-names': textSchema(parseTlsNames).optional(),
+    'max-connections': textSchema(parseCount).default(MAX_CONNECTIONS),
   });
 }
 
@@ -49,7 +55,7 @@ export function toServerConfig(values: ServerValues, context: z.RefinementCtx): 
       'no address speaks HTTPS although TLS is set up; write https://HOST:PORT besides, or set tls = off',
     );
   }
-  return { listen, publicUrl: values['public-url'], tls };
+  return { listen, publicUrl: values['public-url'], tls, maxConnections: values['max-connections'] };
 }
 
 function toTlsConfig(values: ServerValues, context: z.RefinementCtx): TlsConfig {

@@ -56,6 +56,12 @@ export function parseBoolean(text: string): boolean {
   throw new CacheError('usage', `neither yes nor no: ${quoteBriefly(text)}; write true or false`);
 }
 
+/** A number of things, 1 or more. */
+export function parseCount(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text.trim())) return Number(text);
+  throw new CacheError('usage', `not a number: ${quoteBriefly(text)}; write 1 or more`);
+}
+
 /** One of a few words, in any case. */
 export function parseChoice<const Choice extends string>(text: string, choices: readonly Choice[]): Choice {
   const word = text.trim().toLowerCase();

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Blobs } from '../cache/blobs.ts';
 import type { Digest } from '../cache/digest.ts';
 
-/** Which blobs are there, and how large they are, for requests that want no bytes. */
+/** Which blobs are there and can be read, and how large they are, for requests that want no bytes. */
 export interface BlobSizes {
   /** Bytes of the blob: at once when it was looked at lately; undefined when it isn't there. */
   get(digest: Digest): number | Promise<number | undefined>;
@@ -25,10 +25,11 @@ export function createBlobSizes(blobs: Blobs): BlobSizes {
   const sizes = new LRUCache<Digest, KnownSize>({ max: LIMIT });
 
   const look = async (digest: Digest): Promise<number | undefined> => {
-    const stat = await blobs.stat(digest);
-    if (stat === undefined) sizes.delete(digest);
-    else sizes.set(digest, { size: stat.size, freshUntil: performance.now() + FRESH_MS });
-    return stat?.size;
+    // A fault is not remembered, nor is what was known before it.
+    sizes.delete(digest);
+    const size = await readableSize(blobs, digest);
+    if (size !== undefined) sizes.set(digest, { size, freshUntil: performance.now() + FRESH_MS });
+    return size;
   };
 
   return {
@@ -38,4 +39,16 @@ export function createBlobSizes(blobs: Blobs): BlobSizes {
     },
     forget: (digest) => void sizes.delete(digest),
   };
+}
+
+/** HEAD must not promise what GET can't give: the first byte is read. @throws CacheError `storage` */
+async function readableSize(blobs: Blobs, digest: Digest): Promise<number | undefined> {
+  const object = await blobs.open(digest);
+  if (object === undefined) return undefined;
+  try {
+    if (object.size > 0) await object.read(new Uint8Array(1), 0);
+    return object.size;
+  } finally {
+    await object.close();
+  }
 }

@@ -5,7 +5,12 @@ import type { AddressInfo, Socket } from 'node:net';
 import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { Answer } from './answer.ts';
 import type { App } from './http-env.ts';
-import { trackConnections, type OpenConnections } from './open-connections.ts';
+import {
+  limitConnections,
+  trackConnections,
+  type ConnectionLimit,
+  type OpenConnections,
+} from './open-connections.ts';
 import { keepUnverifiedClients, secureContextOf, type TlsOptions } from './tls-context.ts';
 import { answerUnparsed } from './unparsed-request.ts';
 
@@ -42,12 +47,14 @@ const HANDSHAKE_LIMIT_MS = 10_000;
 
 /**
  * @param tls left out for plain HTTP
+ * @param limit left out where any number of connections may come
  * @throws CacheError `usage` when the address can't be listened on
  */
 export async function createListener(
   app: App,
   { host, port }: ListenAddress,
   tls?: TlsOptions,
+  limit?: ConnectionLimit,
 ): Promise<Listener> {
   // Of the request that is being handed over: the listener calls back before anything else has its turn.
   let asSent: Pick<IncomingMessage, 'method' | 'url'> = {};
@@ -98,6 +105,7 @@ export async function createListener(
           onRequest,
         );
   if (server instanceof TlsServer && tls?.clientCa !== undefined) keepUnverifiedClients(server, tls);
+  if (limit !== undefined) limitConnections(server, limit);
   const connections = trackConnections(server);
   server.timeout = IDLE_LIMIT_MS;
   // A client that waits to be asked for its body is asked by the route, after access and size are checked.

@@ -19,6 +19,29 @@ export interface OpenConnections {
   breakAll(): void;
 }
 
+/** How many connections a server takes; each slow reader needs some 150 KiB. */
+export interface ConnectionLimit {
+  readonly most: number;
+  /** Told, at most once a minute, how many were closed since the last time because there were too many. */
+  readonly onRefused: (count: number) => void;
+}
+
+const TELL_INTERVAL_MS = 60_000;
+
+/** Closes connections beyond the limit as soon as they come; those that are there go on. */
+export function limitConnections(server: Server, { most, onRefused }: ConnectionLimit): void {
+  server.maxConnections = most;
+  let refused = 0;
+  let told = -Infinity;
+  server.on('drop', () => {
+    refused++;
+    if (performance.now() - told < TELL_INTERVAL_MS) return;
+    onRefused(refused);
+    refused = 0;
+    told = performance.now();
+  });
+}
+
 export function trackConnections(server: Server): OpenConnections {
   /** With the answers of each that have not ended. */
   const running = new Map<Socket, Set<ServerResponse>>();

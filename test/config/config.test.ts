@@ -31,6 +31,7 @@ describe('the defaults', () => {
         listen: [{ scheme: 'http', host: '::', port: 5050 }],
         publicUrl: undefined,
         tls: { mode: 'off' },
+        maxConnections: 1000,
       },
       store: { path: '/srv/here/cache-store', scrubInterval: undefined },
       signature: {

@@ -57,6 +57,24 @@ describe('a blob', () => {
     await expectFault(server, `/bcache/${digest}`);
   });
 
+  it.each(['opened', 'read'])('is a fault for HEAD, too, when it can not be %s', async (what) => {
+    const fault = new CacheError('storage', 'EIO: store');
+    const server = await start({
+      wrapStorage: (storage) => ({
+        ...storage,
+        open: async (name) => {
+          if (what === 'opened') throw fault;
+          const object = await storage.open(name);
+          return object && { ...object, read: () => Promise.reject(fault), close: () => object.close() };
+        },
+      }),
+    });
+    const digest = await server.addBlob('content');
+    const head = () => ask(server, `/bcache/${digest}`, { method: 'HEAD' });
+    expect([(await head()).status, (await head()).status]).toEqual([500, 500]);
+    await expectFault(server, `/bcache/${digest}`);
+  });
+
   it('is a fault when a link stands in its place, wherever it leads', async () => {
     const server = await start();
     const secret = join(dirname(server.root), 'secret');

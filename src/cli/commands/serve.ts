@@ -7,6 +7,7 @@ import { parseListen, type ListenAddress } from '../../config/listen-address.ts'
 import { createApp } from '../../http/app.ts';
 import { createListener, type Listener } from '../../http/listener.ts';
 import { certificateState, parseChain } from '../../operations/certificate-state.ts';
+import type { ConnectionLimit } from '../../http/open-connections.ts';
 import type { TlsMaterial } from '../../operations/tls-certificate.ts';
 import { withoutMisses } from '../filling-store.ts';
 import { breakOffImport } from '../interruption.ts';
@@ -75,7 +76,7 @@ export async function serve(options: ServeOptions, version: string): Promise<voi
   });
   const toldToStop = untilToldToStop();
   // Before the import, which may take long: a port in use should not be found out after it.
-  const listeners = await listenOnAll(app, addresses, shown.tls);
+  const listeners = await listenOnAll(app, addresses, shown.tls, limitOf(config, log));
   const watch = watchCertificates(config, listeners, shown, log);
   scrub?.start();
   try {
@@ -188,11 +189,17 @@ async function listenOnAll(
   app: Parameters<typeof createListener>[0],
   addresses: readonly ListenAddress[],
   tls: TlsMaterial | undefined,
+  limit: ConnectionLimit,
 ): Promise<readonly OpenListener[]> {
   const listeners: OpenListener[] = [];
   try {
     for (const address of addresses) {
-      const listener = await createListener(app, address, address.scheme === 'https' ? tls : undefined);
+      const listener = await createListener(
+        app,
+        address,
+        address.scheme === 'https' ? tls : undefined,
+        limit,
+      );
       listeners.push({ ...listener, address });
     }
   } catch (error) {
@@ -200,6 +207,17 @@ async function listenOnAll(
     throw error;
   }
   return listeners;
+}
+
+function limitOf({ server: { maxConnections } }: Config, log: ServerLog): ConnectionLimit {
+  return {
+    most: maxConnections,
+    onRefused: (count) => {
+      log.warn(
+        `${maxConnections} connections are open; ${count} more closed at once. To allow more, set [server] max-connections`,
+      );
+    },
+  };
 }
 
 /** Also takes SIGHUP where there is nothing to renew: it must never end the server. */
