@@ -101,13 +101,15 @@ export async function createListener(
     tls === undefined
       ? createServer(options, onRequest)
       : createTlsServer(
-          { ...options, handshakeTimeout: HANDSHAKE_LIMIT_MS, ...secureContextOf(tls) },
+          { ...options, allowHalfOpen: true, handshakeTimeout: HANDSHAKE_LIMIT_MS, ...secureContextOf(tls) },
           onRequest,
         );
   if (server instanceof TlsServer && tls?.clientCa !== undefined) keepUnverifiedClients(server, tls);
   if (limit !== undefined) limitConnections(server, limit);
   const connections = trackConnections(server);
   server.timeout = IDLE_LIMIT_MS;
+  // Who has sent all and closed only that half is still answered. Who is gone resets what is sent to it.
+  Object.assign(server, { httpAllowHalfOpen: true });
   // A client that waits to be asked for its body is asked by the route, after access and size are checked.
   server.on('checkContinue', onRequest);
   server.on('checkExpectation', onRequest);
