@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts';
 import { isMedium, openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { isWithin } from '../operations/real-place.ts';
 import { sourceOfStore, type Source } from '../operations/source.ts';
-import type { UploadTarget } from '../operations/sync.ts';
+import type { UploadTarget } from '../operations/upload-target.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
 import { NoStore } from '../storage/store-folder.ts';
 import { checkIsNoFile } from './named-path.ts';

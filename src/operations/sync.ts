@@ -15,6 +15,7 @@ import {
   type TransferResult,
   type TransferTarget,
 } from './transfer.ts';
+import { TargetAbsent, TargetFault, tellingFaults, type UploadTarget } from './upload-target.ts';
 
 export interface SyncOptions {
   /** Whose signatures count. */
@@ -25,20 +26,12 @@ export interface SyncOptions {
   readonly onProgress?: (entry: SourceEntry, bytes: number, size: number | undefined) => void;
 }
 
-/** What became of one entry, or of a key whose entries can't be read. */
+/** What became of one entry, or of a key whose entries the source can't read, or the target can't take. */
 export type SyncResult =
   | TransferResult
   /** It would overtake a newer one of its platform and signer that is there. */
   | { readonly key: Key; readonly entry: SourceEntry; readonly outcome: 'left-out' }
-  | { readonly key: Key; readonly outcome: 'unreadable'; readonly reason: string };
-
-/** A running cache that takes uploads. */
-export interface UploadTarget extends Source {
-  /** @param open is asked for the bytes, once for each try */
-  putBlob(digest: Digest, open: () => Promise<SourceBlob>): Promise<void>;
-  /** Adds an entry, as the newest of its key. */
-  putEntry(key: Key, pair: EntryPair): Promise<void>;
-}
+  | { readonly key: Key; readonly outcome: 'unreadable' | 'not-copied'; readonly reason: string };
 
 /**
  * Copies to a store all that it lacks of a source, key by key, and changes nothing else. May be broken off at any moment.
@@ -83,7 +76,7 @@ export function syncToServer(
   { trusted, dryRun = false, onProgress }: SyncOptions,
 ): AsyncGenerator<SyncResult> {
   const source = tellingLoss(from);
-  const target = tellingAbsence(to);
+  const target = tellingFaults(to);
   return forEachKey(source, async function* (key) {
     const listed = await source.entries(key);
     const there = await target.entries(key);
@@ -132,33 +125,6 @@ export function syncToServer(
       }
     }
   }
-}
-
-/** Nobody is at the target: that concerns every key, and says nothing of the source. */
-class TargetAbsent extends CacheError {}
-
-/** The target, whose connections fail with a `TargetAbsent`. What it answers is its own matter. */
-function tellingAbsence(target: UploadTarget): UploadTarget {
-  const guarded = async <T>(ask: () => Promise<T>): Promise<T> => {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof CacheError) || !isOfConnection(error)) throw error;
-      throw new TargetAbsent(error.code, `can't copy to ${target.name}: ${error.message}`, { cause: error });
-    }
-  };
-  return {
-    ...target,
-    entries: (key) => guarded(() => target.entries(key)),
-    blobSize: (digest) => guarded(() => target.blobSize(digest)),
-    putEntry: (key, pair) => guarded(() => target.putEntry(key, pair)),
-  };
-}
-
-/** Whether the system, rather than the other side, said what is wrong. */
-function isOfConnection({ code, cause }: CacheError): boolean {
-  if (code !== 'unavailable') return false;
-  return cause instanceof CacheError ? isOfConnection(cause) : systemCode(cause) !== undefined;
 }
 
 /** What a server has, or gets, that an upload would wrongly overtake: it makes every entry the newest. */
@@ -220,7 +186,8 @@ async function* forEachKey(
       if (error.code === 'unavailable') unavailable++;
       else if (!(error instanceof DamagedObject) && error.code !== 'incomplete') throw error;
       if (unavailable >= UNREADABLE_IN_A_ROW) throw error;
-      yield { key, outcome: 'unreadable', reason: error.message };
+      const outcome = error instanceof TargetFault ? 'not-copied' : 'unreadable';
+      yield { key, outcome, reason: error.message };
     }
   }
 }

@@ -230,6 +230,28 @@ describe('sync', () => {
     expect(JSON.parse(json.stdout)).toEqual({ counts: {}, changes: [] });
   });
 
+  it.each([
+    ['the entries of a key', (method: string, url: string) => method === 'GET' && url.startsWith('/bdir/')],
+    ['a blob', (method: string, url: string) => method === 'PUT' && url.startsWith('/bcache/')],
+    ['an entry', (method: string, url: string) => method === 'PUT' && url.startsWith('/bdir/')],
+  ])('calls it a fault of the running cache that answers 500 to %s', async (_what, isFailing) => {
+    await addRelease(from, signer, { content: 'one' });
+    const target = await startScriptedServer((request, response) => {
+      request.resume();
+      const { method = '', url = '' } = request;
+      // Tried again at once.
+      if (isFailing(method, url)) response.writeHead(500, { 'Retry-After': '0' }).end();
+      else if (method === 'PUT') request.once('end', () => response.writeHead(201).end());
+      else response.writeHead(404).end();
+    });
+    const { code, stdout, stderr } = await cache('sync', 'from', target.url);
+    expect(stdout).toMatch(/^NOT-COPIED +\S*/m);
+    expect(stdout + stderr).not.toMatch(/unreadable/i);
+    expect(stderr).toContain(`can't copy to ${target.url}/bdir: ${target.url}/b`);
+    expect(stderr).toMatch(/1 not-copied$/m);
+    expect(code).toBe(1);
+  });
+
   it('leaves out what a running cache would make the newest', async () => {
     const serving = await serve();
     await addRelease(from, signer, { content: 'old' });

@@ -72,7 +72,7 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
     throw error;
   }
   show();
-  if (summary.counts.has('refused') || summary.counts.has('unreadable')) endWith(EXIT.incomplete);
+  if (FAILURES.some((outcome) => summary.counts.has(outcome))) endWith(EXIT.incomplete);
 }
 
 interface Labelled {
@@ -85,14 +85,15 @@ function note(result: SyncResult, { counts, changes }: Summary): void {
   counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   if (outcome === 'unchanged') return;
   const reason = 'reason' in result ? { reason: result.reason } : {};
-  if (result.outcome === 'unreadable') changes.push({ key, outcome, ...reason });
+  if (!('entry' in result)) changes.push({ key, outcome, ...reason });
   else {
     const { softwareUrl, platform, sha512 } = result.entry;
     changes.push({ key, softwareUrl, platform, sha512, outcome, ...reason });
   }
 }
 
-const OUTCOMES = ['copied', 'to-copy', 'unchanged', 'left-out', 'refused', 'unreadable'] as const;
+const FAILURES = ['refused', 'unreadable', 'not-copied'] as const;
+const OUTCOMES = ['copied', 'to-copy', 'unchanged', 'left-out', ...FAILURES] as const;
 
 function print({ counts, ...summary }: Summary, terminal: Terminal): void {
   const changes = [...summary.changes].sort(byUrlOrKey);
