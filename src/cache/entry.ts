@@ -4,6 +4,7 @@ import { CacheError, throwProgrammingError } from './errors.ts';
 import { keyOfFileUrl, keyOfSoftwareUrl, type Key, isReleaseKey } from './key.ts';
 import { parseOsTuple, type Platform } from './platform.ts';
 import type { OsRelease } from './system.ts';
+import { parseTime } from './time.ts';
 
 /** What clients send and get: the JSON text that was signed, and its signature in base64 (`''` when unsigned). */
 export type EntryPair = readonly [json: string, signature: string];
@@ -113,14 +114,9 @@ export function parseEntry(value: unknown): UnverifiedEntry {
   };
 }
 
-/** Text that ends with a time of day, and without a zone. */
-const WITHOUT_ZONE = /[T\s]\d\d:\d\d(:\d\d(\.\d+)?)?$/;
-
 /** When the signer made the entry, where the entry tells: milliseconds since 1970. A time without a zone is UTC. */
 export function madeAt({ creationDate = '' }: Pick<UnverifiedEntry, 'creationDate'>): number | undefined {
-  // Date.parse would take it for the zone of this machine.
-  const time = Date.parse(WITHOUT_ZONE.test(creationDate) ? `${creationDate}Z` : creationDate);
-  return Number.isNaN(time) ? undefined : time;
+  return parseTime(creationDate);
 }
 
 /** Old clients broke the base64 of a signature into lines; Python's decoder, like this, takes no other white space. */

@@ -77,7 +77,7 @@ function wordsTo(stream: NodeJS.WritableStream): DestinationStream {
   return {
     write: (json) => {
       const line = JSON.parse(json) as LogLine;
-      const time = new Date().toTimeString().slice(0, 8);
+      const time = `${new Date().toISOString().slice(11, 19)}Z`;
       const text =
         line.msg === 'request'
           ? `${line.method ?? ''} ${line.path ?? ''}  ${line.status ?? ''}${line.aborted ? ' aborted' : ''}  ${line.bytes ?? ''} B  ${line.ms ?? ''} ms  ${line.remote ?? ''}${line.user === undefined ? '' : ` ${line.user}`}  ${line.requestId ?? ''}`

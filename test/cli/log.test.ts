@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process';
-import { chmod, mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { chmod, mkdir, readdir, rm, truncate, writeFile, readFile } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,7 +14,7 @@ import { RAPID_CDN } from '../fixtures/entries.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { CACHE, ENVIRONMENT, runCache } from './command.ts';
+import { CACHE, ENVIRONMENT, resultOf, runCache } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 const FILE = 'kvm-1.0.344-ubuntu-22.04.tar.gz';
@@ -64,9 +64,9 @@ describe('cache log', () => {
     const rows = stdout.trimEnd().split('\n');
     expect(rows[0]).toMatch(/^WHEN +WHO +ACTION +WHAT$/);
     expect(rows.slice(1, 4)).toEqual([
-      `2001-01-02 03:04  alice as root@master      import  ${KVM}  1.5 KiB  from /mnt/device/software/kvm.tar.gz`,
-      `2001-02-03 04:05  ci@10.0.0.7               upload  blob ${digestOf('blob').slice(0, 16)}  5 B`,
-      `2001-02-03 04:05  anonymous@fd00::7         upload  blob ${digestOf('blob').slice(0, 16)}`,
+      `2001-01-02 03:04Z  alice as root@master      import  ${KVM}  1.5 KiB  from /mnt/device/software/kvm.tar.gz`,
+      `2001-02-03 04:05Z  ci@10.0.0.7               upload  blob ${digestOf('blob').slice(0, 16)}  5 B`,
+      `2001-02-03 04:05Z  anonymous@fd00::7         upload  blob ${digestOf('blob').slice(0, 16)}`,
     ]);
     expect(rows[4]).toContain(`export  ${RAPID_CDN}  to /mnt/x`);
     expect(rows[5]).toContain(`remove  ${KVM}  1.5 KiB  (named)`);
@@ -104,6 +104,23 @@ describe('cache log', () => {
   });
 
   it.each([
+    ['2001-02-03T04:05', 4],
+    ['2001-02-03 04:05', 4],
+    ['2001-02-03 04:06', 2],
+    ['2001-02-03 04:05Z', 4],
+    ['2001-02-03T06:06+02:00', 2],
+  ])('takes --since %s as it shows times, whatever the zone of the machine', async (since, count) => {
+    await makeLog();
+    for (const TZ of ['America/New_York', 'Pacific/Kiritimati']) {
+      const args = [CACHE, 'log', '--since', since];
+      const { stdout } = await resultOf(
+        spawn(process.execPath, args, { cwd: folder, env: { ...ENVIRONMENT, TZ } }),
+      );
+      expect(stdout.match(/^\d{4}-\d\d-\d\d \d\d:\d\dZ {2}/gm), TZ).toHaveLength(count);
+    }
+  });
+
+  it.each([
     [['--since', 'yesterday'], /--since: not a length of time: "yesterday"/],
     [['--since', '2026-13-41'], /--since: not a date: "2026-13-41"; write 2026-11-20/],
     [['-n', '0'], /--lines: not a number of lines: "0"/],
@@ -134,7 +151,7 @@ describe('cache log', () => {
     const log = createCustodyLog(storage, { who: { user: 'root', host: 'master' } });
     await log.record({ action: 'repair', reason: 'a\u001b[2Jb\nc\u009bd' });
     const { stdout } = await cache('log');
-    expect(stdout).toContain('(a?[2Jb?c?d)\n');
+    expect(stdout).toContain('(a\\u001b[2Jb\\u000ac\\u009bd)\n');
     // eslint-disable-next-line no-control-regex
     expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
   });
@@ -170,7 +187,9 @@ describe('cache log', () => {
     ).toEqual([...[old, ...records].map((line) => JSON.parse(line) as unknown), undefined]);
     expect(stderr).toBe("cache: custody.log: 1 line can't be read\n6 records\n");
     expect(code).toBe(0);
-    expect((await cache('log')).stdout.split('\n')[1]).toBe('2000-11-20 21:34  bob@old                   gc');
+    expect((await cache('log')).stdout.split('\n')[1]).toBe(
+      '2000-11-20 21:34Z  bob@old                   gc',
+    );
   });
 });
 

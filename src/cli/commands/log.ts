@@ -2,6 +2,7 @@ import { formatOneLine } from '../../cache/custody-log.ts';
 import type { CustodyLog, CustodyRecord } from '../../cache/custody.ts';
 import { CacheError } from '../../cache/errors.ts';
 import { quoteBriefly } from '../../cache/digest.ts';
+import { parseTime } from '../../cache/time.ts';
 import { CUSTODY_FILE } from '../../cache/layout.ts';
 import { DamagedObject } from '../../cache/small-object.ts';
 import { parseDuration } from '../../config/duration.ts';
@@ -11,6 +12,7 @@ import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
 import { openStore, readConfig } from '../site.ts';
 import { formatCount, formatDate, formatSize } from '../terminal/format.ts';
+import { asOneLine } from '../terminal/controls.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
 export interface LogOptions extends CommonOptions {
@@ -73,12 +75,15 @@ async function* readAll(custody: CustodyLog, terminal: Terminal): AsyncGenerator
   }
 }
 
-/** A date, or how long ago. @returns milliseconds since 1970 @throws CacheError `usage` */
+/** A date, in UTC unless it tells another zone, or how long ago. @returns milliseconds since 1970 @throws CacheError `usage` */
 function parseSince(text: string): number {
   if (!/^\d{4}-\d\d-\d\d/.test(text)) return Date.now() - parseDuration(text, 'd');
-  const date = Date.parse(text);
-  if (Number.isFinite(date)) return date;
-  throw new CacheError('usage', `not a date: ${quoteBriefly(text)}; write 2026-11-20 or 2026-11-20T21:34Z`);
+  const date = parseTime(text);
+  if (date !== undefined) return date;
+  throw new CacheError(
+    'usage',
+    `not a date: ${quoteBriefly(text)}; write 2026-11-20 or 2026-11-20T21:34, in UTC`,
+  );
 }
 
 /** @throws CacheError `usage` */
@@ -99,9 +104,8 @@ function createRows(): (record: CustodyRecord) => string {
 }
 
 function rowOf(when: string, who: string, action: string, what: string): string {
-  const row = `${when.padEnd(16)}  ${who.padEnd(24)}  ${action.padEnd(6)}  ${what}`;
-  // What stands in a log may come from anybody: nothing of it may act on the terminal.
-  return row.replace(/[\p{Cc}\u2028\u2029]/gu, '?').trimEnd();
+  const row = `${when.padEnd(17)}  ${who.padEnd(24)}  ${action.padEnd(6)}  ${what}`;
+  return asOneLine(row).trimEnd();
 }
 
 function whoOf({ who: { user, sudoUser, remote, host } }: CustodyRecord): string {

@@ -1,3 +1,5 @@
+import { parseTime } from '../../cache/time.ts';
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
 /** `118.4 MiB` */
@@ -21,10 +23,11 @@ export function formatBlobs(blobs: readonly { readonly size: number }[]): string
   return `${formatCount(blobs.length, 'blob')} (${formatSize(blobs.reduce((sum, { size }) => sum + size, 0))})`;
 }
 
-/** `2026-11-20 21:34`, UTC, of an ISO date; any other text as it is. */
+/** `2026-11-20 21:34Z`, which is UTC, of an ISO date; any other text as it is. */
 export function formatDate(date: Date | string): string {
   const text = typeof date === 'string' ? date : date.toISOString();
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(text) ? `${text.slice(0, 10)} ${text.slice(11, 16)}` : text;
+  const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(text) ? parseTime(text) : undefined;
+  return time === undefined ? text : new Date(time).toISOString().replace(/^(.{10})T(.{5}).*/, '$1 $2Z');
 }
 
 /** `1:05`, `2:03:09` */
