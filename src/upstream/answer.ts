@@ -11,15 +11,40 @@ const REASON_SIZE_LIMIT = 4096;
 const REASON_LENGTH = 300;
 
 /**
+ * Fewest bytes within the longest wait (a minute) for an answer that goes on: a drop now and then would hold a command up for ever.
+ */
+export const LEAST_PROGRESS = 128 * 1024;
+/** What is dropped may take this long, in milliseconds. */
+const DROP_LIMIT_MS = 1000;
+
+/**
  * The bytes of an answer.
  * @param url for messages
- * @throws PassingFault when the connection is lost before their end
+ * @throws PassingFault when the connection is lost before their end, or next to nothing comes
  */
-export async function* bytesOf(response: IncomingMessage, url: string): AsyncGenerator<Uint8Array> {
+export async function* bytesOf(
+  response: IncomingMessage,
+  { idleLimit, proxy }: Endpoint,
+  url: string,
+): AsyncGenerator<Uint8Array> {
+  // The time that whoever takes them needs doesn't count.
+  let waited = 0;
+  let progress = 0;
+  let since = performance.now();
   try {
-    yield* response as AsyncIterable<Uint8Array>;
+    for await (const piece of response as AsyncIterable<Uint8Array>) {
+      waited += performance.now() - since;
+      progress += piece.byteLength;
+      if (progress >= LEAST_PROGRESS) waited = progress = 0;
+      if (waited > idleLimit) {
+        const what = `less than ${LEAST_PROGRESS / 1024} KiB came within ${idleLimit / 1000} s`;
+        throw new PassingFault(`${url}: ${what}${throughProxy(proxy)}`);
+      }
+      yield piece;
+      since = performance.now();
+    }
   } catch (error) {
-    throw faultOfConnection(error, url, { hasAnswered: true, proxy: undefined });
+    throw faultOfConnection(error, url, { hasAnswered: true, proxy });
   }
 }
 
@@ -28,30 +53,55 @@ export async function* bytesOf(response: IncomingMessage, url: string): AsyncGen
  * @param limit largest size in bytes
  * @throws CacheError `unavailable`
  */
-export async function readText(response: IncomingMessage, url: string, limit: number): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of bytesOf(response, url)) {
-    size += piece.byteLength;
-    if (size > limit) throw new CacheError('unavailable', `${url}: answered more than ${limit} bytes`);
-    pieces.push(piece);
+export async function readText(
+  response: IncomingMessage,
+  endpoint: Endpoint,
+  url: string,
+  limit: number,
+): Promise<string> {
+  const encoding = response.headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity') {
+    dropAnswer(response);
+    const what = `answered in the encoding ${quoteBriefly(encoding)}, which was not asked for`;
+    throw new CacheError('unavailable', `${url}: ${what}`);
   }
-  return Buffer.concat(pieces).toString('utf8');
+  // Not a list of pieces: each may be a single byte.
+  let text = Buffer.allocUnsafe(64 * 1024);
+  let size = 0;
+  for await (const piece of bytesOf(response, endpoint, url)) {
+    const end = size + piece.byteLength;
+    if (end > limit) throw new CacheError('unavailable', `${url}: answered more than ${limit} bytes`);
+    if (end > text.byteLength) {
+      const larger = Buffer.allocUnsafe(Math.min(limit, Math.max(end, 2 * text.byteLength)));
+      text.copy(larger, 0, 0, size);
+      text = larger;
+    }
+    text.set(piece, size);
+    size = end;
+  }
+  return text.toString('utf8', 0, size);
 }
 
 /** Lets go of an answer whose bytes nobody wants. */
 export function dropAnswer(response: IncomingMessage): void {
-  // A small rest is read, so that the connection can be used again; a large one isn't worth it.
-  if (Number(response.headers['content-length'] ?? Infinity) <= REASON_SIZE_LIMIT) response.resume();
-  else response.destroy();
+  // A small rest is read, so that the connection can be used again; a large one, or one that drips, isn't worth it.
+  if (Number(response.headers['content-length'] ?? Infinity) > REASON_SIZE_LIMIT) response.destroy();
+  else {
+    const giveUp = setTimeout(() => response.destroy(), DROP_LIMIT_MS).unref();
+    response.once('close', () => {
+      clearTimeout(giveUp);
+    });
+    response.on('error', () => undefined).resume();
+  }
 }
 
 /** What an answer with a status that isn't wanted means, as an error to be thrown. */
 export async function faultOfAnswer(
   response: IncomingMessage,
-  { hasUser, proxy }: Endpoint,
+  endpoint: Endpoint,
   url: string,
 ): Promise<CacheError> {
+  const { hasUser, proxy } = endpoint;
   const { statusCode = 0, statusMessage = '', headers } = response;
   const said = `${url}: answered ${[statusCode, statusMessage].join(' ').trim()}`;
   if (statusCode === 407 && proxy !== undefined) {
@@ -64,7 +114,7 @@ export async function faultOfAnswer(
     const place = headers.location === undefined ? '' : ` to ${quoteBriefly(headers.location)}`;
     return new CacheError('unavailable', `${answer}: it has moved${place}; give the URL of the new place`);
   }
-  const reason = await reasonOf(response, url);
+  const reason = await reasonOf(response, endpoint, url);
   if (statusCode === 401) {
     return new CacheError(
       'unauthorized',
@@ -82,13 +132,13 @@ export async function faultOfAnswer(
 }
 
 /** What a refusal says of itself, to be put behind a message. */
-async function reasonOf(response: IncomingMessage, url: string): Promise<string> {
+async function reasonOf(response: IncomingMessage, endpoint: Endpoint, url: string): Promise<string> {
   if (!/^text\/plain\b/.test(response.headers['content-type'] ?? '')) {
     dropAnswer(response);
     return '';
   }
   try {
-    const text = await readText(response, url, REASON_SIZE_LIMIT);
+    const text = await readText(response, endpoint, url, REASON_SIZE_LIMIT);
     // Terminals act on control characters.
     const line = text.replace(/\p{Cc}+/gu, ' ').trim();
     return line === '' ? '' : `: ${line.slice(0, REASON_LENGTH)}`;

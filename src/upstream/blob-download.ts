@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Digest } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
-import { bytesOf, dropAnswer, faultOfAnswer } from './answer.ts';
+import { bytesOf, dropAnswer, faultOfAnswer, LEAST_PROGRESS } from './answer.ts';
 import { createAttempts, PassingFault, persist, type Patience } from './attempts.ts';
 import type { Endpoint } from './endpoint.ts';
 
@@ -47,24 +47,32 @@ export async function openBlob(
     const validator = strongEtagOf(first);
     let response: IncomingMessage | undefined = first;
     let position = 0;
+    // Less than this is no success: a drop now and then would go on for ever.
+    let goal = LEAST_PROGRESS;
     for (;;) {
       try {
         response ??= await resume(position, validator);
         // Who knows nothing of ranges sends all of it again.
         let repeated = response.statusCode === 200 ? position : 0;
-        for await (const piece of bytesOf(response, url)) {
+        for await (const piece of bytesOf(response, endpoint, url)) {
           const fresh = piece.subarray(Math.min(repeated, piece.byteLength));
           repeated -= piece.byteLength - fresh.byteLength;
           if (fresh.byteLength === 0) continue;
           position += fresh.byteLength;
-          attempts.succeed();
+          if (size !== undefined && position > size) {
+            const what = `sent more than the ${size} bytes that it announced`;
+            throw new CacheError('unavailable', `${url}: ${what}`);
+          }
+          if (position >= goal) attempts.succeed();
           yield fresh;
         }
         if (size === undefined || position >= size) return;
         throw new PassingFault(`${url}: the answer ended early`);
       } catch (error) {
+        response?.destroy();
         await attempts.fail(atPosition(error, position, size));
         response = undefined;
+        goal = position + LEAST_PROGRESS;
       }
     }
   }

@@ -52,7 +52,9 @@ export interface UpstreamOptions {
 /** As the nodes' own client waits (protocol.md, "Requests as they really arrive"). */
 const IDLE_LIMIT_MS = 60_000;
 /** Largest list of entries that is read, in bytes. */
-const LIST_SIZE_LIMIT = 64 * 1024 * 1024;
+const LIST_SIZE_LIMIT = 16 * 1024 * 1024;
+/** Far more than any release has: each is looked at, and verified. */
+const LIST_LIMIT = 10_000;
 
 export function createUpstream(
   urls: UpstreamUrls,
@@ -88,7 +90,7 @@ async function fetchEntries(endpoint: Endpoint, key: Key): Promise<readonly Unve
     return [];
   }
   if (response.statusCode !== 200) throw await faultOfAnswer(response, endpoint, url);
-  return parseList(await readText(response, url, LIST_SIZE_LIMIT), url);
+  return parseList(await readText(response, endpoint, url, LIST_SIZE_LIMIT), url);
 }
 
 /** Clients put keys into the path raw (protocol.md, "Keys"): only what can't stand there is encoded. */
@@ -129,6 +131,11 @@ function parseList(text: string, url: string): readonly UnverifiedEntry[] {
   }
   if (!Array.isArray(list))
     throw new CacheError('unavailable', `${url}: the answer is not a list of entries`);
+  if (list.length > LIST_LIMIT)
+    throw new CacheError(
+      'unavailable',
+      `${url}: lists ${list.length} entries for one key; at most ${LIST_LIMIT} are read`,
+    );
   const entries: UnverifiedEntry[] = [];
   for (const item of list) {
     try {

@@ -17,6 +17,8 @@ export interface Endpoint {
   readonly hasUser: boolean;
   /** Who is asked in its place. */
   readonly proxy: Proxy | undefined;
+  /** Longest wait for something to move, in milliseconds. */
+  readonly idleLimit: number;
   /**
    * Sends a request for a path below the URL, such as `/<key>`, and waits for the head of the answer.
    * @throws CacheError `unavailable`; a `PassingFault` where trying again may help
@@ -39,6 +41,9 @@ export interface EndpointOptions {
   readonly idleLimit: number;
 }
 
+/** At one time: of a long list, each blob is asked for at once. */
+const CONNECTIONS = 8;
+
 /**
  * @param base URL without `/` at its end; user name and password in it are sent as HTTP Basic (RFC 7617)
  * @throws CacheError `config`: a proxy that can't be used
@@ -52,12 +57,13 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
   const proxy = proxyFor(parsed, environment);
   // Over https:// the proxy makes a tunnel; over http:// it is told the whole URL (RFC 9112, 3.2.2).
   const isForwarded = proxy !== undefined && !isTls;
-  const tls = { keepAlive: true, ...(ca.length === 0 ? {} : { ca: [...ca] }) };
+  const pool = { keepAlive: true, maxSockets: CONNECTIONS };
+  const tls = { ...pool, ...(ca.length === 0 ? {} : { ca: [...ca] }) };
   const fixed = {
     ...(isForwarded ? { hostname: proxy.hostname, port: proxy.port } : { hostname, port }),
     ...{ timeout: idleLimit, ...(auth !== undefined && { auth }) },
     agent: !isTls
-      ? new HttpAgent({ keepAlive: true })
+      ? new HttpAgent(pool)
       : proxy === undefined
         ? new HttpsAgent(tls)
         : new TunnelAgent({ ...tls, url, proxy, idleLimit }),
@@ -74,19 +80,29 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
       const request = isTls ? httpsRequest(options) : httpRequest(options);
       const chain = watchChain(request);
       let answer: IncomingMessage | undefined;
+      let head: NodeJS.Timeout | undefined;
+      const giveUp = (): void => {
+        const what = answer === undefined ? 'no answer' : 'nothing more';
+        const fault = new PassingFault(
+          `${url}${path}: ${what} came within ${idleLimit / 1000} s${throughProxy(proxy)}`,
+        );
+        (answer ?? request).destroy(fault);
+      };
       request
+        .once('socket', () => {
+          // A head that drips is no silence. A body that is sent takes its time before there is one.
+          if (!isPieces(body)) head = setTimeout(giveUp, idleLimit);
+        })
+        .once('close', () => {
+          clearTimeout(head);
+        })
         .once('response', (response) => {
+          clearTimeout(head);
           answer = response;
           hasAnswered = true;
           resolve(response);
         })
-        .on('timeout', () => {
-          const what = answer === undefined ? 'no answer' : 'nothing more';
-          const fault = new PassingFault(
-            `${url}${path}: ${what} came within ${idleLimit / 1000} s${throughProxy(proxy)}`,
-          );
-          (answer ?? request).destroy(fault);
-        })
+        .on('timeout', giveUp)
         .on('error', (error) => {
           // The other side may close a connection that is kept just when it is used again.
           const isStale = request.reusedSocket && answer === undefined && systemCode(error) === 'ECONNRESET';
@@ -97,7 +113,7 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
       else request.end(body);
     });
 
-  return { url, hasUser: auth !== undefined, proxy, send };
+  return { url, hasUser: auth !== undefined, proxy, idleLimit, send };
 }
 
 function isPieces(body: EndpointRequest['body']): body is AsyncIterable<Uint8Array> {

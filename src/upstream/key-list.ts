@@ -34,7 +34,7 @@ async function fetchList(endpoint: Endpoint): Promise<string> {
     throw noList(endpoint);
   }
   if (statusCode !== 200) throw await faultOfAnswer(response, endpoint, url);
-  return readText(response, url, SIZE_LIMIT);
+  return readText(response, endpoint, url, SIZE_LIMIT);
 }
 
 function noList({ url }: Endpoint): CacheError {

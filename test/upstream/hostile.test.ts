@@ -1,0 +1,199 @@
+import type { ServerResponse } from 'node:http';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { digestOf } from '../../src/cache/digest.ts';
+import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { collect } from '../fixtures/collect.ts';
+import { RAPID_CDN } from '../fixtures/entries.ts';
+import { expectCacheError } from '../fixtures/expected-error.ts';
+import { startScriptedServer } from '../fixtures/scripted-server.ts';
+import { download, upstreamOf } from './upstream-of.ts';
+
+const KEY = keyOfSoftwareUrl(RAPID_CDN);
+const DIGEST = digestOf('archive\n');
+const MIB = 1024 * 1024;
+/** So that a drop comes often enough to be no silence. */
+const IMPATIENCE = { idleLimit: 300 };
+
+/** Sends something again and again, until the other side goes away. */
+function drip(to: ServerResponse | Socket, drop: string): void {
+  const timer = setInterval(() => to.write(drop), 20);
+  to.on('close', () => {
+    clearInterval(timer);
+  });
+}
+
+/** Answers each connection with bytes that are no answer of node's making. */
+async function startRawServer(answer: (socket: Socket) => void): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('data', () => {
+      answer(socket);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('a list of entries', () => {
+  it('of a whole list size of numbers is refused before each is looked at', async () => {
+    const body = Buffer.concat([Buffer.from('[1'), Buffer.alloc(64 * MIB - 4, ',1'), Buffer.from(']')]);
+    const upstream = await startScriptedServer((_request, response) => response.end(body));
+    await expectCacheError(
+      upstreamOf(upstream.url).entries(KEY),
+      'unavailable',
+      /answered more than \d+ bytes/,
+    );
+    const smaller = await startScriptedServer((_request, response) =>
+      response.end(Buffer.concat([body.subarray(0, 8 * MIB), Buffer.from('1]')])),
+    );
+    await expectCacheError(
+      upstreamOf(smaller.url).entries(KEY),
+      'unavailable',
+      /lists \d+ entries for one key; at most 10000 are read$/,
+    );
+  });
+
+  it('in a great many small pieces takes no more room than its bytes', async () => {
+    const pieces = 300_000;
+    const piece = Buffer.from('1\r\n \r\n'.repeat(pieces));
+    const url = await startRawServer((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n');
+      socket.end(Buffer.concat([piece, Buffer.from('0\r\n\r\n')]));
+    });
+    const before = process.memoryUsage.rss();
+    expect(await upstreamOf(url).entries(KEY)).toEqual([]);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(300 * MIB);
+  });
+
+  it('that drips is given up', async () => {
+    const upstream = await startScriptedServer((_request, response) => {
+      drip(response.writeHead(200), ' ');
+    });
+    await expectCacheError(
+      upstreamOf(upstream.url, IMPATIENCE).entries(KEY),
+      'unavailable',
+      /less than 128 KiB came within 0\.3 s; tried 3 times$/,
+    );
+  });
+
+  it('that is encoded, which nobody asked for, is told as that', async () => {
+    const upstream = await startScriptedServer((_request, response) =>
+      response.writeHead(200, { 'Content-Encoding': 'gzip' }).end(Buffer.alloc(100)),
+    );
+    await expectCacheError(
+      upstreamOf(upstream.url).entries(KEY),
+      'unavailable',
+      /answered in the encoding "gzip", which was not asked for$/,
+    );
+  });
+});
+
+describe('the head of an answer', () => {
+  it.each([
+    ['drips', 'HTTP/1.1 200 OK\r\nX-', 'x'],
+    ['is announced again and again', '', 'HTTP/1.1 103 Early Hints\r\n\r\n'],
+    ['never ends', 'HTTP/1.1 200 OK\r\n', 'X: y\r\n'],
+  ])('that %s is given up, whatever is asked', async (_what, begin, drop) => {
+    const url = await startRawServer((socket) => {
+      socket.write(begin);
+      drip(socket, drop);
+    });
+    const upstream = upstreamOf(url, { ...IMPATIENCE, patience: { attempts: 1, firstDelay: 0 } });
+    for (const ask of [
+      () => upstream.entries(KEY),
+      () => upstream.blobSize(DIGEST),
+      () => collect(upstream.keys()),
+      () => download(upstream, DIGEST),
+      () => upstream.putEntry(KEY, ['{}', '']),
+    ])
+      await expectCacheError(ask, 'unavailable', /no answer came within 0\.3 s$/);
+  });
+});
+
+describe('a list of keys', () => {
+  it('that drips is given up', async () => {
+    const upstream = await startScriptedServer((_request, response) => {
+      drip(response.writeHead(200, { 'Content-Type': 'text/plain' }), `${KEY}\n`);
+    });
+    await expectCacheError(
+      collect(upstreamOf(upstream.url, IMPATIENCE).keys()),
+      'unavailable',
+      /less than 128 KiB came within 0\.3 s/,
+    );
+  });
+});
+
+describe('a blob', () => {
+  it('that drips is given up, although each drop is progress', async () => {
+    const upstream = await startScriptedServer((request, response) => {
+      const start = Number(/\d+/.exec(request.headers.range ?? '')?.[0] ?? 0);
+      const total = String(100 * MIB);
+      const headers = { 'Content-Length': String(100 * MIB - start) };
+      if (start === 0) response.writeHead(200, headers);
+      else
+        response.writeHead(206, { ...headers, 'Content-Range': `bytes ${start}-${100 * MIB - 1}/${total}` });
+      drip(response, 'x');
+    });
+    await expectCacheError(
+      download(upstreamOf(upstream.url, IMPATIENCE), DIGEST),
+      'unavailable',
+      /less than 128 KiB came within 0\.3 s, after \d+ of 104857600 bytes; tried 3 times$/,
+    );
+  });
+
+  it.each([206, 200])('that goes on after its end when it is resumed is cut there (%d)', async (status) => {
+    const upstream = await startScriptedServer((request, response) => {
+      if (request.headers.range === undefined) {
+        response.writeHead(200, { 'Content-Length': '1000' });
+        response.write('x'.repeat(500), () => response.destroy());
+        return;
+      }
+      response.writeHead(status, status === 206 ? { 'Content-Range': 'bytes 500-999/1000' } : {});
+      const fill = (): void => {
+        while (response.write(Buffer.alloc(MIB)));
+        response.once('drain', fill);
+      };
+      fill();
+    });
+    await expectCacheError(
+      download(upstreamOf(upstream.url), DIGEST),
+      'unavailable',
+      /sent more than the 1000 bytes that it announced$/,
+    );
+  });
+
+  it('that is not there holds nobody up by what is said about it', async () => {
+    const closed: Promise<void>[] = [];
+    const upstream = await startScriptedServer((_request, response) => {
+      closed.push(new Promise((resolve) => response.on('close', resolve)));
+      drip(response.writeHead(404, { 'Content-Length': '4000' }), 'x');
+    });
+    expect(await upstreamOf(upstream.url).openBlob(DIGEST)).toBeUndefined();
+    await Promise.all(closed);
+  });
+});
+
+it('no more than a few connections are opened at once', async () => {
+  let open = 0;
+  let most = 0;
+  const waiting: (() => void)[] = [];
+  const upstream = await startScriptedServer((_request, response) => {
+    most = Math.max(most, ++open);
+    waiting.push(() => {
+      open--;
+      response.writeHead(200, { 'Content-Length': '1' }).end();
+    });
+    // The next turn shows who else comes.
+    setImmediate(() => waiting.shift()?.());
+  });
+  const client = upstreamOf(upstream.url);
+  await Promise.all(Array.from({ length: 300 }, (_, index) => client.blobSize(digestOf(String(index)))));
+  expect(most).toBeLessThanOrEqual(8);
+});
