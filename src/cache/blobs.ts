@@ -21,7 +21,10 @@ export interface Blobs {
 }
 
 export interface BlobWriter {
-  /** Hashes and writes. Resolves when the chunks may be reused. Many small ones are best written at once. */
+  /**
+   * Hashes and writes. Resolves when the chunks may be reused. Many small ones are best written at once.
+   * @throws CacheError `incomplete`: more than was announced
+   */
   write(chunks: readonly Uint8Array[]): Promise<void>;
   /**
    * Makes the blob visible, if the bytes are those that were announced. A blob of that name is replaced: the new
@@ -55,6 +58,11 @@ export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blob
       return {
         async write(chunks) {
           for (const chunk of chunks) size += chunk.byteLength;
+          // Whoever goes on for ever must not fill the disk.
+          if (announcedSize !== undefined && size > announcedSize) {
+            const what = `more than the ${announcedSize} bytes that were announced came`;
+            throw new CacheError('incomplete', what);
+          }
           // Hashed while the disk works: both read the same chunks.
           const [written, hashed] = await Promise.allSettled([writer.write(chunks), hasher.update(chunks)]);
           if (written.status === 'rejected') throw written.reason;

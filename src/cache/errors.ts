@@ -21,7 +21,7 @@ export type ErrorCode =
   | 'unsupported-archive'
   /** Bytes whose sha512 is not the one announced. */
   | 'digest-mismatch'
-  /** Fewer bytes came than were announced. */
+  /** Fewer bytes came than were announced, or more. */
   | 'incomplete'
   | 'too-large'
   | 'no-space'

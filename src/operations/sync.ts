@@ -1,7 +1,6 @@
 import type { CustodyLog } from '../cache/custody.ts';
-import type { Digest } from '../cache/digest.ts';
-import { checkBinding, madeAt, type EntryPair } from '../cache/entry.ts';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { checkBinding, madeAt } from '../cache/entry.ts';
+import { CacheError } from '../cache/errors.ts';
 import { createGivingWay } from '../cache/give-way.ts';
 import type { Key } from '../cache/key.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
@@ -45,10 +44,11 @@ export function syncToStore(
   const source = tellingLoss(from);
   return forEachKey(source, async function* (key) {
     const listed = await source.entries(key);
+    const byBlob = new Map(listed.map((entry) => [entry.sha512, entry]));
     const results = transferEntries(key, listed, source, target, {
       ...options,
       onProgress: (digest, bytes, size) => {
-        const entry = listed.find(({ sha512 }) => sha512 === digest);
+        const entry = byBlob.get(digest);
         if (entry !== undefined) onProgress?.(entry, bytes, size);
       },
     });

@@ -149,7 +149,8 @@ export async function copyBlob(
   const blob = await source.openBlob(sha512);
   if (blob === undefined) throw missingBlob(wanted, source);
   try {
-    const writer = await blobs.create({ digest: sha512, size: blob.size });
+    // Where the source tells no size, that which was signed is the end.
+    const writer = await blobs.create({ digest: sha512, size: blob.size ?? wanted.size });
     try {
       for await (const piece of blob.pieces) {
         await writer.write([piece]);

@@ -91,8 +91,20 @@ describe('a blob', () => {
     expect(await isEmpty()).toBe(true);
   });
 
-  it.each([1, -1])('with %d bytes too many is refused and leaves nothing', async (more) => {
-    await expectCacheError(put(BYTES, { size: BYTES.length - more }), 'incomplete', /17 bytes came/);
+  it.each([
+    [1, /more than the 16 bytes that were announced came/],
+    [-1, /17 bytes came where 18 were announced/],
+  ])('with %d bytes too many is refused and leaves nothing', async (more, message) => {
+    await expectCacheError(put(BYTES, { size: BYTES.length - more }), 'incomplete', message);
+    expect(await isEmpty()).toBe(true);
+  });
+
+  it('that goes on after the announced size is given up there, before it is written', async () => {
+    const writer = await blobs.create({ size: 3 });
+    await writer.write([Buffer.from('abc')]);
+    const more = writer.write([Buffer.alloc(1024)]);
+    await expectCacheError(more, 'incomplete', /more than the 3 bytes that were announced came$/);
+    await writer.abort();
     expect(await isEmpty()).toBe(true);
   });
 

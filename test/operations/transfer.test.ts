@@ -357,6 +357,23 @@ describe('refused, with nothing left of it,', () => {
     await expectRefused(/the bytes have the sha512/, signRelease(signer, { content: 'bad' }), lying);
   });
 
+  it('is a blob that goes on after the size that its entry tells, where the source tells none', async () => {
+    let given = 0;
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (; ; given++) yield await Promise.resolve(Buffer.alloc(1024));
+    }
+    const lying: Source = {
+      ...from.source,
+      openBlob: (digest) =>
+        digest === digestOf('bad')
+          ? Promise.resolve({ size: undefined, pieces: endless(), close: () => Promise.resolve() })
+          : from.source.openBlob(digest),
+    };
+    const entry = signRelease(signer, { content: 'bad', more: { size: 3 } });
+    await expectRefused(/more than the 3 bytes that were announced came/, entry, lying);
+    expect(given).toBe(0);
+  });
+
   it('is a blob that is shorter than announced', async () => {
     await addBlob(from.blobs, 'bad');
     const path = join(from.root, blobName(digestOf('bad')));

@@ -1,30 +1,42 @@
-import Table from 'cli-table3';
 import { asOneLine } from './controls.ts';
+
+const GAP = '  ';
 
 /** Rows under headings, aligned by spaces, without lines around: it reads well and can be cut by awk. */
 export function formatTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const none = '';
-  const table = new Table({
-    head: [...headings],
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
-    chars: {
-      ...{ top: none, 'top-mid': none, 'top-left': none, 'top-right': none },
-      ...{ bottom: none, 'bottom-mid': none, 'bottom-left': none, 'bottom-right': none },
-      ...{
-        left: none,
-        'left-mid': none,
-        mid: none,
-        'mid-mid': none,
-        right: none,
-        'right-mid': none,
-        middle: none,
-      },
-    },
-  });
-  table.push(...rows.map((row) => row.map(asOneLine)));
-  return table
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
+  const lines = [headings, ...rows].map((row) => row.map(toCell));
+  const widths = headings.map(() => 0);
+  for (const cells of lines) {
+    for (const [column, { width }] of cells.entries()) widths[column] = Math.max(widths[column] ?? 0, width);
+  }
+  return lines
+    .map((cells) =>
+      cells
+        .map(({ text, width }, column) => text + ' '.repeat((widths[column] ?? 0) - width))
+        .join(GAP)
+        .trimEnd(),
+    )
     .join('\n');
+}
+
+interface Cell {
+  readonly text: string;
+  /** Columns of the terminal. */
+  readonly width: number;
+}
+
+function toCell(content: string): Cell {
+  const text = asOneLine(content);
+  return { text, width: widthOf(text) };
+}
+
+/** Letters that take two columns (Unicode, UAX #11), and pictures. */
+const WIDE =
+  /[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff01-\uff60\uffe0-\uffe6\p{Emoji_Presentation}]/u;
+
+function widthOf(text: string): number {
+  if (/^[ -~]*$/.test(text)) return text.length;
+  let width = 0;
+  for (const { segment } of new Intl.Segmenter().segment(text)) width += WIDE.test(segment) ? 2 : 1;
+  return width;
 }
