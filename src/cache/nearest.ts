@@ -23,6 +23,8 @@ const REVISION_FOLDER = 'raw';
  * as many folders it holds for the name of each: what URLs of one site have in common makes no two of them alike.
  */
 const PLAUSIBLE_PART = 0.5;
+/** Nobody types a longer one; the time to compare two grows with the product of their lengths. */
+const LENGTH_LIMIT = 4096;
 
 /**
  * The candidates that `word` was probably meant to be, at most `limit`, the nearest first; none when nothing is alike.
@@ -35,9 +37,11 @@ export function nearest(
   candidates: Iterable<string>,
   { limit }: { readonly limit: number },
 ): readonly string[] {
+  if (word.length > LENGTH_LIMIT) return [];
   const wanted = outlineOf(word);
   const kept: Ranked[] = [];
   for (const candidate of candidates) {
+    if (candidate.length > LENGTH_LIMIT) continue;
     const found = outlineOf(candidate);
     const plausible = plausibleEdits(wanted.text, found.text);
     const worst = kept.length < limit ? plausible : Math.min(plausible, kept.at(-1)?.edits ?? -1);

@@ -44,6 +44,9 @@ export function codenameOf(id: string, version: string): string | undefined {
   );
 }
 
+/** Characters; so the pattern below can't take long. */
+const OS_LIMIT = 200;
+
 /**
  * An operating system as a person writes it: `ubuntu-22.04`, `debian 12`, `debian-trixie/sid`, `arch`; or id, version and
  * codename exactly, with commas: `rocky,9.3,Blue Onyx`. The codename comes from a table when it isn't given.
@@ -51,7 +54,7 @@ export function codenameOf(id: string, version: string): string | undefined {
  */
 export function parseOs(text: string): OsRelease {
   const plain = text.trim();
-  if (/\p{Cc}/u.test(plain)) throw notAnOs(text);
+  if (plain.length > OS_LIMIT || /\p{Cc}/u.test(plain)) throw notAnOs(text);
   const parts = plain.split(',').map((part) => part.trim());
   if (parts.length > 1) {
     const [id = '', version = '', codename, ...rest] = parts;

@@ -160,7 +160,7 @@ export async function refuseNesting(medium: string, store: string): Promise<void
 function comparableUrl(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const { origin, pathname } = new URL(text);
-  return origin + pathname.replace(/\/+$/, '');
+  return origin + pathname.replace(/(?<!\/)\/+$/, '');
 }
 
 async function identityOf(folder: string): Promise<string | undefined> {

@@ -28,7 +28,13 @@ export function parseLine(text: string): string {
 
 /** User names and passwords of URLs are in no message. */
 function quoteWithoutPasswords(text: string): string {
-  return quoteBriefly(text.replace(/\/\/.*@/g, '//…@'));
+  return quoteBriefly(text.split('\n').map(withoutPassword).join('\n'));
+}
+
+function withoutPassword(line: string): string {
+  const start = line.indexOf('//');
+  const end = line.lastIndexOf('@');
+  return start === -1 || end < start ? line : `${line.slice(0, start)}//…${line.slice(end)}`;
 }
 
 /** Items separated by white space or commas, in double quotes where an item has these inside. May be empty. */
@@ -101,7 +107,7 @@ export function parseBaseUrl(text: string): string {
   if (/[?#]/.test(url)) {
     throw new CacheError('usage', `has a "?" or "#": ${shown}; write the URL up to its path`);
   }
-  return url.replace(/\/+$/, '');
+  return url.replace(/(?<!\/)\/+$/, '');
 }
 
 /** Base of a cache, below which its two services are. */
@@ -111,7 +117,7 @@ export function parseCacheUrl(text: string): string {
   if (base === undefined || service === undefined) return url;
   throw new CacheError(
     'usage',
-    `ends with ${service}, which is added by itself; write ${base.replace(/\/\/.*@/, '//…@')}`,
+    `ends with ${service}, which is added by itself; write ${withoutPassword(base)}`,
   );
 }
 

@@ -9,20 +9,33 @@ export function readExtends(text: string): readonly string[] {
   let section: string | undefined;
   let key: string | undefined;
   for (const line of text.replace(/^\uFEFF/, '').split(/\r?\n/)) {
-    const content = line.replace(/(^|\s)[;#].*$/, '').trimEnd();
+    const content = withoutComment(line);
     if (content === '') continue;
     let value = content;
     if (!/^\s/.test(content)) {
       const header = /^\[([^\]]*)\]/.exec(content);
-      const option = /^([^=:]*?)\s*\+?[=:]/.exec(content);
       if (header !== null) section = header[1]?.trim();
-      key = header === null ? option?.[1]?.toLowerCase() : undefined;
-      value = option === null ? '' : content.slice(option[0].length);
+      const option = header === null ? readOption(content) : undefined;
+      key = option?.key;
+      value = option?.value ?? '';
     }
-    if (section === 'buildout' && key === 'extends')
-      words.push(...value.split(/\s+/).filter((word) => word !== ''));
+    if (section !== 'buildout' || key !== 'extends') continue;
+    for (const word of value.split(/\s+/)) if (word !== '') words.push(word);
   }
   return words;
+}
+
+function withoutComment(line: string): string {
+  const start = line.search(/(?<!\S)[;#]/);
+  return (start === -1 ? line : line.slice(0, start)).trimEnd();
+}
+
+/** `KEY = VALUE`, `KEY: VALUE`, `KEY += VALUE`; the key in lower case. */
+function readOption(content: string): { readonly key: string; readonly value: string } | undefined {
+  const delimiter = content.search(/[=:]/);
+  if (delimiter === -1) return undefined;
+  const name = content.slice(0, delimiter).replace(/\+$/, '');
+  return { key: name.trimEnd().toLowerCase(), value: content.slice(delimiter + 1) };
 }
 
 /** The software URL in the text of a buildout.cfg: of several the one that the folder is named by; it may stand beside profiles of the site. */

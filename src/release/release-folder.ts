@@ -60,8 +60,14 @@ async function rootByBuildout(folder: string, key: string): Promise<string | und
     // Whether it can be packed at all is told by tar.
     return undefined;
   }
+  const inRoot = new RegExp(`^(.+?)/${key}(?:/|$)`);
   // Of a list of paths, the one that is of the release: they are separated by blanks or colons.
-  return new RegExp(`(?:^|[\\s=:])(/[^\\s:]*?)/${key}(?=[/\\s:]|$)`, 'm').exec(text)?.[1];
+  for (const [word] of text.matchAll(/[^\s:]+/g)) {
+    const path = word.startsWith('/') ? 0 : word.indexOf('=/') + 1;
+    const root = word.charAt(path) === '/' ? inRoot.exec(word.slice(path))?.[1] : undefined;
+    if (root !== undefined) return root;
+  }
+  return undefined;
 }
 
 async function look(path: string): Promise<{ readonly folder: string; readonly items: readonly Dirent[] }> {

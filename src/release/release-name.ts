@@ -5,8 +5,8 @@ import { throwProgrammingError } from '../cache/errors.ts';
 /** Leaves room for the platform in a file name of 255 bytes. */
 const LENGTH_LIMIT = 160;
 
-/** A tag or a commit at the end of a folder's name: `1.0.344`, `v2.1`, `slapos-1.0.344`, 40 hex digits. */
-const VERSION = /(?:^|[-_])(v?\d+(?:\.\d+)+[a-z0-9.+-]*|[0-9a-f]{40})$/i;
+/** A version or a commit that reaches to the end, behind a `-`. */
+const VERSION = /-(v?\d+\.\d.*|[0-9a-f]{40}$)/i;
 
 /** What a URL tells of a release, from its folders. */
 interface Told {
@@ -60,11 +60,18 @@ function toldByRef(host: string, folders: readonly string[]): Told | undefined {
 function toldByFolders(folders: readonly string[]): Told {
   const mark = markIn(folders);
   const above = folders.slice(0, mark === -1 ? -1 : mark);
-  const version = above.findLast((folder) => VERSION.test(folder));
   return {
     name: mark === -1 ? folders.slice(-1) : folders.slice(mark + 1),
-    version: version === undefined ? [] : [VERSION.exec(version)?.[1] ?? ''],
+    version: above.map(versionOf).findLast((version) => version.length > 0) ?? [],
   };
+}
+
+/** A tag or a commit at the end of a folder's name: `1.0.344`, `v2.1`, `slapos-1.0.344`, 40 hex digits. */
+function versionOf(folder: string): readonly string[] {
+  const start = /^.*[^a-z0-9.+-]/is.exec(folder)?.[0].length ?? 0;
+  const isFirst = start === 0 || folder.charAt(start - 1) === '_';
+  const version = VERSION.exec(`${isFirst ? '-' : ''}${folder.slice(start)}`)?.[1];
+  return version === undefined ? [] : [version];
 }
 
 /** Where `software` of `software/NAME` stands, -1 where there is none. */

@@ -71,7 +71,7 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
   const forwarded = isForwarded
     ? { Host: parsed.host, ...(proxy.authorization && { 'Proxy-Authorization': proxy.authorization }) }
     : {};
-  const folder = (isForwarded ? parsed.origin : '') + parsed.pathname.replace(/\/+$/, '');
+  const folder = (isForwarded ? parsed.origin : '') + parsed.pathname.replace(/(?<!\/)\/+$/, '');
   let hasAnswered = false;
 
   const send: Endpoint['send'] = (method, path, { headers = {}, body } = {}) =>
