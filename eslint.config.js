@@ -26,4 +26,16 @@ export default defineConfig(
       'no-console': 'error',
     },
   },
+  {
+    files: ['src/**'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: ':matches(CallExpression, NewExpression) > SpreadElement',
+          message: 'A list as arguments is a RangeError when it is long: take them one by one.',
+        },
+      ],
+    },
+  },
 );

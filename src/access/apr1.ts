@@ -19,25 +19,25 @@ const GROUPS = [
  */
 export function hashApr1(password: Uint8Array, salt: string): string {
   const saltBytes = Buffer.from(salt, 'ascii');
-  const inner = md5(password, saltBytes, password);
+  const inner = md5([password, saltBytes, password]);
   const seed: Uint8Array[] = [password, Buffer.from(MAGIC), saltBytes];
   for (let left = password.length; left > 0; left -= 16) seed.push(inner.subarray(0, Math.min(16, left)));
   for (let bits = password.length; bits > 0; bits >>= 1) {
     seed.push((bits & 1) === 1 ? Buffer.of(0) : password.subarray(0, 1));
   }
-  let digest = md5(...seed);
+  let digest = md5(seed);
   for (let round = 0; round < 1000; round++) {
     const isOdd = (round & 1) === 1;
     const parts: Uint8Array[] = [isOdd ? password : digest];
     if (round % 3 !== 0) parts.push(saltBytes);
     if (round % 7 !== 0) parts.push(password);
     parts.push(isOdd ? digest : password);
-    digest = md5(...parts);
+    digest = md5(parts);
   }
   return encode(digest);
 }
 
-function md5(...parts: readonly Uint8Array[]): Buffer {
+function md5(parts: readonly Uint8Array[]): Buffer {
   return hash('md5', Buffer.concat(parts), 'buffer');
 }
 

@@ -51,7 +51,8 @@ export function createDigestSet(): DigestSet {
     },
     add(digest) {
       if (4 * size >= slots.length) grow();
-      const isNew = put(...wordsOf(digest));
+      const [high, low] = wordsOf(digest);
+      const isNew = put(high, low);
       if (isNew) size++;
       return isNew;
     },

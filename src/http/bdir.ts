@@ -99,7 +99,8 @@ function noEntry(key: string): CacheError {
 async function readText({ env: { incoming, outgoing } }: Context<HttpEnv>): Promise<string> {
   announcedLength(incoming, ENTRY_SIZE_LIMIT);
   const chunks: Buffer[] = [];
-  for await (const some of receiveBody(incoming, outgoing, ENTRY_SIZE_LIMIT)) chunks.push(...some);
+  for await (const some of receiveBody(incoming, outgoing, ENTRY_SIZE_LIMIT))
+    for (const chunk of some) chunks.push(chunk);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
   } catch (error) {

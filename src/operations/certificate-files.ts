@@ -14,7 +14,7 @@ export async function readCertificateFiles(paths: readonly string[]): Promise<re
       throw new CacheError('config', `${path}: no such file; name a certificate in PEM`);
     const blocks = certificateBlocks(text);
     if (blocks.length === 0) throw new CacheError('config', `${path}: holds no certificate in PEM`);
-    certificates.push(...blocks.map((pem) => parseCertificate(withoutMargins(pem), path).toString()));
+    for (const pem of blocks) certificates.push(parseCertificate(withoutMargins(pem), path).toString());
   }
   return certificates;
 }

@@ -81,10 +81,9 @@ function find<Name extends string>(
 function compressionForPython(head: Uint8Array): string | undefined {
   const unreadable = find(UNREADABLE, head);
   if (unreadable !== undefined) return unreadable;
-  const [first = 0, ...rest] = head.subarray(0, SKIPPABLE_FRAME[1].length);
-  return (
-    find([SKIPPABLE_FRAME], Uint8Array.of(first & 0xf0, ...rest)) ?? (isOldLzma(head) ? 'LZMA' : undefined)
-  );
+  const frame = Uint8Array.from(head.subarray(0, SKIPPABLE_FRAME[1].length));
+  frame[0] = (frame[0] ?? 0) & 0xf0;
+  return find([SKIPPABLE_FRAME], frame) ?? (isOldLzma(head) ? 'LZMA' : undefined);
 }
 
 /** What liblzma makes sure of before it decompresses: properties, size of the dictionary, size of the content. */

@@ -148,7 +148,7 @@ function createFilesystemStorage(
     readonly onOwnerFault?: ((fault: string) => void) | undefined;
   },
 ): ObjectStorage {
-  const pathOf = (name: string): string => join(root, ...name.split('/'));
+  const pathOf = (name: string): string => join(root, name);
   const durable = createDurableNames();
   const room = createRoom(root, minFreeSpace);
   const checkMiss = async (name: string): Promise<void> => {

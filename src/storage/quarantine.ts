@@ -24,7 +24,7 @@ export function createQuarantine(root: string, now: () => Date = () => new Date(
     path: string,
     bring: (from: string, to: string, stats: Stats) => Promise<void>,
   ): Promise<string | undefined> => {
-    const from = join(root, ...path.split('/'));
+    const from = join(root, path);
     try {
       const stats = await statsOf(from);
       if (stats === undefined) {
@@ -33,7 +33,7 @@ export function createQuarantine(root: string, now: () => Date = () => new Date(
       }
       folder ??= makeFolder(root, now());
       const target = await freePath(root, `${await folder}/${path}`);
-      const to = join(root, ...target.split('/'));
+      const to = join(root, target);
       await makeFoldersBelow(root, dirname(to));
       await bring(from, to, stats);
       await makeDurable(to, durable, { isSynced: true });
@@ -73,7 +73,7 @@ async function makeFolder(root: string, time: Date): Promise<string> {
 async function freePath(root: string, path: string): Promise<string> {
   for (let number = 1; ; number++) {
     const candidate = number === 1 ? path : `${path}-${number}`;
-    if ((await statsOf(join(root, ...candidate.split('/')))) === undefined) return candidate;
+    if ((await statsOf(join(root, candidate))) === undefined) return candidate;
   }
 }
 

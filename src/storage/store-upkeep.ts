@@ -10,7 +10,7 @@ import { putBack, removeTaken, takenName } from './taken-object.ts';
 
 /** Looks after the store whose folder is `root`. */
 export function createStoreUpkeep(root: string): StoreUpkeep {
-  const pathOf = (path: string): string => join(root, ...path.split('/'));
+  const pathOf = (path: string): string => join(root, path);
 
   return {
     quarantine: createQuarantine(root),
@@ -57,7 +57,7 @@ async function typeOf(item: Dirent, parent: string | undefined): Promise<FolderI
 }
 
 async function takeOut(root: string, name: string): Promise<TakenObject | undefined> {
-  const path = join(root, ...name.split('/'));
+  const path = join(root, name);
   const taken = join(root, TEMPORARY, takenName(name));
   try {
     await rename(path, taken);

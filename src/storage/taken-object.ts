@@ -24,7 +24,7 @@ export function nameOfTaken(fileName: string): string | undefined {
 
 /** Gives an object its name back, unless another one has it by now, or it was given back already. */
 export async function putBack(root: string, taken: string, name: string): Promise<void> {
-  const path = join(root, ...name.split('/'));
+  const path = join(root, name);
   try {
     if (await isThere(path)) await removeTaken(taken);
     else {

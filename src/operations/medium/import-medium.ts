@@ -232,7 +232,7 @@ async function copyBlobs(
     } catch (error) {
       if (!(error instanceof CacheError) || !OF_THE_MEDIUM.has(error.code)) throw error;
       await checkIsThere(medium);
-      damages.push(...(await damagesOf(medium, sha512, error)));
+      for (const damage of await damagesOf(medium, sha512, error)) damages.push(damage);
     }
   }
   if (damages.length > 0) throw await refusalOf(medium.folder, damages);
@@ -266,7 +266,8 @@ async function checkAllBytes(medium: Medium, { onTotal, onProgress }: MediumImpo
   onTotal?.(sumOf([...medium.blobs.values()].map(({ size }) => size)));
   const damages: Damage[] = [];
   for (const [sha512, { objects }] of medium.blobs) {
-    damages.push(...(await damagedFiles(medium, objects, (bytes) => onProgress?.(sha512, bytes))));
+    const advance = (bytes: number): void => onProgress?.(sha512, bytes);
+    for (const damage of await damagedFiles(medium, objects, advance)) damages.push(damage);
     if (damages.length > 0) await checkIsThere(medium);
   }
   if (damages.length > 0) throw await refusalOf(medium.folder, damages);

@@ -167,7 +167,7 @@ async function inBatches<T>(
   for (let start = 0; start < items.length; start += BATCH) {
     const batch = items.slice(start, start + BATCH);
     const results = await Promise.all(batch.map(remove));
-    removed.push(...batch.filter((_item, index) => results[index]));
+    for (const [index, item] of batch.entries()) if (results[index]) removed.push(item);
   }
   return removed;
 }
