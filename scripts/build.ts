@@ -12,7 +12,11 @@ const OLD = 'dist.old';
  * package is a file of its own, so that stack traces name it.
  */
 const program = await rolldown({
-  input: { main: 'src/cli/main.ts', 'password-worker': 'src/access/password-worker.ts' },
+  input: {
+    main: 'src/cli/main.ts',
+    'password-worker': 'src/access/password-worker.ts',
+    'inspection-worker': 'src/release/inspection-worker.ts',
+  },
   platform: 'node',
   transform: { target: 'node20.18' },
 });

@@ -15,7 +15,8 @@ export async function chooseArchiveName(folder: string, names: readonly string[]
   for (const name of names) {
     const path = join(folder, name);
     const file = await statOf(path);
-    if (file === undefined || (file.isFile() && (await folderInArchive(path)) === key)) return name;
+    if (file === undefined || (file.isFile() && (await folderInArchive(path, file.size)) === key))
+      return name;
   }
   throw new CacheError(
     'invalid-archive',
@@ -44,12 +45,12 @@ async function statOf(path: string) {
 }
 
 /** The name of the folder in an archive, by the start of it; undefined when it is none. */
-async function folderInArchive(path: string): Promise<string | undefined> {
-  const inspector = createArchiveInspector();
+async function folderInArchive(path: string, size: number): Promise<string | undefined> {
+  const inspector = createArchiveInspector(size);
   try {
     for await (const piece of readFilePieces(path)) {
       await inspector.write(piece);
-      const { folder } = inspector.glimpse();
+      const { folder } = await inspector.glimpse();
       if (folder !== undefined) return folder;
     }
   } catch (error) {

@@ -4,9 +4,10 @@ import type { Blobs, BlobWriter } from '../cache/blobs.ts';
 import type { Digest } from '../cache/digest.ts';
 import { isIntact } from '../cache/directory.ts';
 import { CacheError } from '../cache/errors.ts';
-import { createArchiveInspector, type ArchiveContents } from '../release/archive-inspection.ts';
+import type { ArchiveContents } from '../release/archive-inspection.ts';
 import { parseArchiveName } from '../release/archive-name.ts';
 import type { ReleaseContents, ReleaseGlimpse } from '../release/release-contents.ts';
+import { createInspectionThreads, type InspectionThreads } from '../release/inspection-threads.ts';
 import { fileNameOf, type ArchiveFile } from './find-archives.ts';
 import { hashOnly } from './hash-only.ts';
 import type { ImportRecords } from './import-records.ts';
@@ -64,6 +65,7 @@ export async function* importArchives(
   const ahead: Promise<CheckedArchive | ImportResult>[] = [];
   const waiting = [...archives];
   const cores = availableParallelism();
+  const threads = createInspectionThreads();
   let reading = 0;
 
   /** As soon as one was read, the next one is, but those that wait for their turn don't become many. */
@@ -72,7 +74,7 @@ export async function* importArchives(
       const archive = waiting.shift();
       if (archive === undefined) return;
       reading += 1;
-      const checking = checkArchive(archive, options).finally(() => {
+      const checking = checkArchive(archive, options, threads).finally(() => {
         reading -= 1;
         readAhead();
       });
@@ -95,6 +97,7 @@ export async function* importArchives(
     for (const checking of await Promise.allSettled(ahead)) {
       if (checking.status === 'fulfilled' && 'writer' in checking.value) await checking.value.writer.abort();
     }
+    await threads.close();
   }
 }
 
@@ -111,6 +114,7 @@ interface CheckedArchive extends ReleaseIdentity {
 async function checkArchive(
   archive: ArchiveFile,
   options: ImportOptions,
+  threads: InspectionThreads,
 ): Promise<CheckedArchive | ImportResult> {
   const file = fileNameOf(archive);
   let writer: BlobWriter | undefined;
@@ -123,7 +127,7 @@ async function checkArchive(
     }
     writer =
       options.target === undefined ? hashOnly() : await options.target.blobs.create({ size: archive.size });
-    const { warnings: found, ...contents } = await readOnce(archive, writer, options);
+    const { warnings: found, ...contents } = await readOnce(archive, writer, options, threads);
     const identity = identifyRelease(contents, parseArchiveName(file), options);
     const warnings = [...found, ...contradictionOf(contents, options)];
     return { file, source: resolve(archive.path), ...identity, fingerprint, warnings, writer };
@@ -203,8 +207,9 @@ async function readOnce(
   archive: ArchiveFile,
   writer: Pick<BlobWriter, 'write'>,
   options: ImportOptions,
+  threads: InspectionThreads,
 ): Promise<ReleaseContents & { readonly warnings: readonly string[] }> {
-  const inspector = createArchiveInspector();
+  const inspector = threads.open(archive.size);
   try {
     for await (const piece of readFilePieces(archive.path)) {
       await Promise.all([inspector.write(piece), writer.write([piece])]);

@@ -1,5 +1,5 @@
 import { detectCompression, HEAD_SIZE, type Compression } from './compression.ts';
-import { inspectionStopped } from './compression-fault.ts';
+import { inspectionStopped, tooDense } from './compression-fault.ts';
 import type { Decompressor, Sink } from './decompressor.ts';
 import { createExternalDecompressor } from './external-decompressor.ts';
 import { createGzipDecompressor } from './gunzip.ts';
@@ -11,6 +11,13 @@ export interface ArchiveContents extends ReleaseContents {
   readonly compression: Compression;
 }
 
+/**
+ * How many bytes one of the archive may stand for; compiled software releases unpack to three to ten times their size. gzip can
+ * reach 1000, xz 7000, bzip2 a million. Small ones may unpack to the other, in bytes, which takes a second or two.
+ */
+const RATIO_LIMIT = 100;
+const SMALL_SIZE = 256 * 1024 * 1024;
+
 /** Looks into an archive while its bytes pass by, and keeps none of them. */
 export interface ArchiveInspector {
   /**
@@ -20,7 +27,7 @@ export interface ArchiveInspector {
    */
   write(chunk: Uint8Array): Promise<void>;
   /** What the bytes up to now tell; for those who don't want to look at all of them. */
-  glimpse(): ReleaseGlimpse;
+  glimpse(): Promise<ReleaseGlimpse>;
   /** To be called after the last byte. @throws CacheError as `write` does */
   end(): Promise<ArchiveContents>;
   /** Releases everything without a result. Safe to call always, repeatedly, after errors. */
@@ -31,8 +38,11 @@ export interface ArchiveInspector {
  * Inspects an archive in full: every byte is decompressed and the whole tar is walked. A compressed archive with a
  * fault in its tar is refused only after its last byte, so that damage of the compressed data, the reason for most
  * such faults, is what the message tells.
+ * @param size bytes of the whole archive, which tell what it may unpack to
  */
-export function createArchiveInspector(): ArchiveInspector {
+export function createArchiveInspector(size: number): ArchiveInspector {
+  const unpackedLimit = Math.max(SMALL_SIZE, RATIO_LIMIT * size);
+  let unpacked = 0;
   const release = createReleaseReader();
   const tar = createTarWalker(release);
   let head = Buffer.alloc(0);
@@ -41,7 +51,9 @@ export function createArchiveInspector(): ArchiveInspector {
   let fault: Fault | undefined;
 
   const walk: Sink = (bytes) => {
-    if (tarFault !== undefined) return;
+    unpacked += bytes.length;
+    if (unpacked > unpackedLimit) stop(tooDense(unpackedLimit));
+    if (fault !== undefined || tarFault !== undefined) return;
     try {
       tar.write(bytes);
     } catch (error) {
@@ -87,13 +99,13 @@ export function createArchiveInspector(): ArchiveInspector {
       return await run();
     } catch (error) {
       stop(error);
-      throw error;
+      throw fault?.error ?? error;
     }
   }
 
   return {
     write: (chunk) => guard(() => take(chunk)),
-    glimpse: () => release.glimpse(),
+    glimpse: () => Promise.resolve(release.glimpse()),
     end: () => guard(finish),
     abort: () => {
       stop(inspectionStopped());

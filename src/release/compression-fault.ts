@@ -28,6 +28,14 @@ export function garbageAfterCompression(compression: Compression, cause?: unknow
   );
 }
 
+/** @param limit bytes */
+export function tooDense(limit: number): CacheError {
+  return new CacheError(
+    'invalid-archive',
+    `it unpacks to more than ${limit} bytes, 100 times its size and more, which no software release does; if that is meant, bring it uncompressed, as a plain tar`,
+  );
+}
+
 /** What is pending when somebody loses interest. */
 export function inspectionStopped(): CacheError {
   return new CacheError('incomplete', 'the inspection was stopped');

@@ -79,6 +79,8 @@ function hasDynamicSegment(
   const offset = bits === 32 ? uint32(0x1c) : uint32(littleEndian ? 0x20 : 0x24);
   const size = uint16(bits === 32 ? 0x2a : 0x36);
   const count = uint16(bits === 32 ? 0x2c : 0x38);
+  // Headers that take no room would be looked at as often as the file says.
+  if (size < 4) return false;
   for (let index = 0; index < count; index++) {
     const at = offset + index * size;
     if (at + 4 > start.length) return false;

@@ -11,3 +11,8 @@ export function decodeName(bytes: Buffer): string {
     .toString('latin1')
     .replace(/[\u0080-\u00ff]/g, (byte) => String.fromCharCode(0xdc00 + byte.charCodeAt(0)));
 }
+
+/** How many bytes a name of `decodeName` has on the disk of a node. */
+export function sizeOfName(name: string): number {
+  return name.isWellFormed() ? Buffer.byteLength(name) : name.length;
+}

@@ -1,6 +1,6 @@
 import { CacheError } from '../cache/errors.ts';
 import { decodeName } from './member-name.ts';
-import { unsupportedKind, type TarExtension } from './tar-header.ts';
+import type { TarExtension } from './tar-header.ts';
 
 /**
  * Adds what one extended header's content says. Of several for one member the first counts, as in Python's tarfile.
@@ -41,7 +41,8 @@ function paxExtension(content: Buffer): TarExtension {
     else if (keyword === 'size') extension = { ...extension, size: parseSize(value) };
     // Python takes "nan" for a number, and fails when it unpacks the member.
     else if (keyword === 'mtime' && !/^-?[0-9]{1,12}(\.[0-9]*)?$/.test(value)) throw corruptExtension();
-    else if (keyword.startsWith('GNU.sparse.')) throw unsupportedKind(extension.path ?? '', 'S');
+    else if (keyword === 'GNU.sparse.name') extension = { ...extension, sparse: value };
+    else if (keyword.startsWith('GNU.sparse.')) extension = { sparse: '', ...extension };
   }
   return extension;
 }

@@ -26,6 +26,8 @@ export interface TarExtension {
   readonly linkTarget?: string;
   /** Bytes. */
   readonly size?: number;
+  /** The file is sparse, and has this path; `''` where another field tells it. */
+  readonly sparse?: string;
 }
 
 /** One header block, with what extended headers before it said. */
@@ -59,6 +61,8 @@ const KINDS: Readonly<Record<string, HeaderKind>> = {
   NextFileHasLongLinkpath: 'long-link',
 };
 
+const EXTENSIONS: ReadonlySet<HeaderKind> = new Set(['pax', 'pax-global', 'long-path', 'long-link']);
+
 /** Those of them that are met every day. */
 const PLAIN_KINDS: Readonly<Record<string, HeaderKind>> = {
   '0': 'file',
@@ -91,6 +95,8 @@ export function isZero(bytes: Uint8Array): boolean {
 export function parseTarHeader(block: Buffer, position: number, extension: TarExtension): TarHeader {
   const path = extension.path ?? recordedPath(block);
   const { kind, size } = readPlain(block, path, extension) ?? readAny(block, path, extension, position);
+  if (extension.sparse !== undefined && !EXTENSIONS.has(kind))
+    throw unsupportedKind(extension.sparse || path, 'S');
   return { kind, path, linkTarget: extension.linkTarget ?? text(block, 157, 100), size };
 }
 
@@ -107,10 +113,12 @@ function readAny(block: Buffer, path: string, extension: TarExtension, position:
   const header = decode(block, extension);
   if (header?.cksumValid !== true || !isHeaderForPython(block) || hasHugeNumber(block))
     throw corruptHeader(position);
-  if (hasNegativeNumber(block)) throw tooOld(path);
   const kind = KINDS[header.type];
   const flag = String.fromCharCode(block[156] ?? 0);
+  // Where others have the first part of the path, GNU's sparse files have times.
+  if (flag === 'S') throw unsupportedKind(extension.path ?? text(block, 0, 100), flag);
   if (kind === undefined) throw unsupportedKind(path, flag);
+  if (hasNegativeNumber(block)) throw tooOld(kind, path);
   // An old header is that of a folder by the "/" of its own name. To tar's Header an extended name says so, too, and what
   // stands behind the NUL of the name.
   if (flag === '\0' && (kind === 'directory') !== text(block, 0, 100).endsWith('/'))
@@ -145,10 +153,13 @@ export function unsupportedKind(path: string, flag: string): CacheError {
 }
 
 /** Only times are ever negative. */
-function tooOld(path: string): CacheError {
+function tooOld(kind: HeaderKind, path: string): CacheError {
+  const what = EXTENSIONS.has(kind)
+    ? `the member that belongs to ${quoteBriefly(path)}`
+    : `member ${quoteBriefly(path)}`;
   return new CacheError(
     'invalid-archive',
-    `member ${quoteBriefly(path)} is dated before 1970, where some versions of Python end the archive without a word; give it another time with "touch" and pack it again`,
+    `${what} is dated before 1970, where some versions of Python end the archive without a word; give it another time with "touch" and pack it again`,
   );
 }
 
@@ -164,7 +175,8 @@ function decode(block: Buffer, { path, linkTarget, size }: TarExtension): Header
       ...(size !== undefined && { size }),
     });
   } catch (error) {
-    throwProgrammingError(error);
+    // It has no class of its own for that, and no code: a TypeError and the like are faults of this program.
+    if (!(error instanceof Error) || error.constructor !== Error) throw error;
     return undefined;
   }
 }

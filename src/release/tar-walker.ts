@@ -1,6 +1,8 @@
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
+import { PATH_LIMIT } from './member-path.ts';
 import { checkGlobalExtension, extend } from './tar-extension.ts';
+import { cutOff, tooLongExtension, tooManyExtensions } from './tar-fault.ts';
 import {
   BLOCK_SIZE,
   corruptHeader,
@@ -38,15 +40,18 @@ export interface TarWalker {
   end(): void;
 }
 
-/** Longest extended header: names of 4096 bytes and some attributes stay far below it. */
+/** Longest extended header: a path and a target of 4095 bytes, and attributes of 64 KiB at most, stay far below it. */
 const EXTENSION_SIZE_LIMIT = 1024 * 1024;
+/** Extended headers for one member: GNU tar writes three at most, and Python gives up after some hundred. */
+const EXTENSIONS_LIMIT = 16;
 /** A tar ends with two blocks of zeros. */
 const END_SIZE = 2 * BLOCK_SIZE;
 const EMPTY = Buffer.alloc(0);
 
 /** Content that is being read. */
 interface Body {
-  readonly path: string;
+  /** Undefined for an extended header. */
+  readonly path: string | undefined;
   /** How many bytes of the content are wanted. */
   readonly wanted: number;
   /** Where they are gathered, when the content doesn't come in one piece. */
@@ -67,8 +72,8 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   let blockFilled = 0;
   let position = 0;
   let extension: TarExtension | undefined;
-  /** Whether the last header was an extended one, which another has to follow. */
-  let isExtended = false;
+  /** How many extended headers, which another one has to follow, came last. */
+  let extensions = 0;
   let body: Body | undefined;
   let endSize = 0;
 
@@ -104,7 +109,7 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   function openHeader(header: Buffer, headerPosition: number): void {
     if (!isZero(header)) {
       openBody(parseTarHeader(header, headerPosition, extension ?? {}), headerPosition);
-    } else if (!isExtended) {
+    } else if (extensions === 0) {
       endSize = BLOCK_SIZE;
     } else {
       throw corruptHeader(headerPosition);
@@ -114,11 +119,13 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   function openBody(header: TarHeader, headerPosition: number): void {
     const { kind } = header;
     if (kind === 'pax' || kind === 'pax-global' || kind === 'long-path' || kind === 'long-link') {
-      if (header.size > EXTENSION_SIZE_LIMIT) throw corruptHeader(headerPosition);
-      isExtended = true;
+      const limit = kind === 'pax' || kind === 'pax-global' ? EXTENSION_SIZE_LIMIT : PATH_LIMIT + 1;
+      if (header.size > limit) throw tooLongExtension(header.size, limit, headerPosition);
+      extensions += 1;
+      if (extensions > EXTENSIONS_LIMIT) throw tooManyExtensions(EXTENSIONS_LIMIT, headerPosition);
       // Python reads the padding, too.
       const wholeSize = sizeInBlocks(header.size);
-      startBody(header.path, wholeSize, wholeSize, (blocks) => {
+      startBody(undefined, wholeSize, wholeSize, (blocks) => {
         if (!isZero(blocks.subarray(header.size))) throw corruptHeader(headerPosition);
         const content = blocks.subarray(0, header.size);
         if (kind === 'pax-global') checkGlobalExtension(content);
@@ -127,7 +134,7 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
       return;
     }
     extension = undefined;
-    isExtended = false;
+    extensions = 0;
     const { path, linkTarget } = header;
     const member: TarMember = { kind, path, linkTarget, size: kind === 'directory' ? 0 : header.size };
     if (kind !== 'file' && member.size > 0) {
@@ -143,7 +150,7 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
     });
   }
 
-  function startBody(path: string, size: number, limit: number, done: Body['done']): void {
+  function startBody(path: string | undefined, size: number, limit: number, done: Body['done']): void {
     const left = sizeInBlocks(size);
     if (left === 0) done(EMPTY);
     else body = { path, wanted: Math.min(limit, size), kept: undefined, filled: 0, left, done };
@@ -181,7 +188,10 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   }
 
   function end(): void {
-    if (body !== undefined) throw cutOff(`it ends inside of ${quoteBriefly(body.path)}`);
+    if (body !== undefined)
+      throw cutOff(
+        `it ends inside of ${body.path === undefined ? 'an extended header' : quoteBriefly(body.path)}`,
+      );
     if (blockFilled > 0) throw cutOff('it ends inside of a header');
     if (endSize < END_SIZE) throw cutOff('the blocks of zeros at its end are missing');
   }
@@ -192,8 +202,4 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
 /** With the padding behind it. */
 function sizeInBlocks(size: number): number {
   return Math.ceil(size / BLOCK_SIZE) * BLOCK_SIZE;
-}
-
-function cutOff(detail: string): CacheError {
-  return new CacheError('invalid-archive', `cut-off tar: ${detail}; copy or pack it again`);
 }

@@ -6,7 +6,7 @@ import { createArchiveInspector, type ArchiveContents } from '../../src/release/
 
 /** Inspects a whole archive in chunks of `chunkSize` bytes, through one buffer that is overwritten each time. */
 export async function inspect(archive: Uint8Array, chunkSize = 64 * 1024): Promise<ArchiveContents> {
-  const inspector = createArchiveInspector();
+  const inspector = createArchiveInspector(archive.length);
   const buffer = Buffer.alloc(chunkSize);
   try {
     for (let start = 0; start < archive.length; start += chunkSize) {

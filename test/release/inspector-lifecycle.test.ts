@@ -35,7 +35,7 @@ describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
   const archive = compress(program);
 
   it('runs while bytes come, and is gone with the result', async () => {
-    const inspector = createArchiveInspector();
+    const inspector = createArchiveInspector(TAR.length);
     await inspector.write(archive.subarray(0, 2000));
     expect(children()).toBe(1);
     await inspector.write(archive.subarray(2000));
@@ -43,7 +43,7 @@ describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
   });
 
   it('is gone after abort(), also in the middle of a write', async () => {
-    const inspector = createArchiveInspector();
+    const inspector = createArchiveInspector(TAR.length);
     await inspector.write(archive.subarray(0, 2000));
     const pending = inspector.write(archive.subarray(2000));
     inspector.abort();
@@ -56,7 +56,7 @@ describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
   it('is gone when it stops reading, and every further call says why', async () => {
     const damaged = Buffer.from(archive);
     damaged.fill(0x55, 1000, 1100);
-    const inspector = createArchiveInspector();
+    const inspector = createArchiveInspector(TAR.length);
     const feed = async (): Promise<void> => {
       // Far more than the pipe holds, so that a write meets the closed pipe.
       for (let round = 0; round < 200; round++) await inspector.write(damaged);
@@ -113,7 +113,7 @@ describe('gzip', () => {
   });
 
   it('rejects what is pending when it is aborted', async () => {
-    const inspector = createArchiveInspector();
+    const inspector = createArchiveInspector(TAR.length);
     const pending = inspector.write(compress('gzip'));
     inspector.abort();
     inspector.abort();
@@ -123,8 +123,8 @@ describe('gzip', () => {
 });
 
 it('can be aborted before the first byte, and after the result', async () => {
-  createArchiveInspector().abort();
-  const inspector = createArchiveInspector();
+  createArchiveInspector(TAR.length).abort();
+  const inspector = createArchiveInspector(TAR.length);
   await inspector.write(TAR);
   await inspector.end();
   inspector.abort();
