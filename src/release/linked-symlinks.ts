@@ -1,5 +1,6 @@
 import type { Dirent } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
+import { systemCode } from '../cache/errors.ts';
 
 /**
  * A symbolic link of the folder that has several names in it, as `cp -al` makes them; undefined where there is none.
@@ -14,7 +15,7 @@ export async function findLinkedSymlink(folder: string): Promise<string | undefi
       const path = Buffer.concat([next, Buffer.from('/'), item.name]);
       if (item.isDirectory()) folders.push(path);
       if (!item.isSymbolicLink()) continue;
-      const stats = await lstat(path, { bigint: true }).catch(() => undefined);
+      const stats = await lstat(path, { bigint: true }).catch(ofTheSystem);
       if (stats === undefined || stats.nlink === 1n) continue;
       const file = `${stats.dev} ${stats.ino}`;
       if (seen.has(file)) return path.subarray(Buffer.byteLength(folder) + 1).toString();
@@ -27,7 +28,14 @@ export async function findLinkedSymlink(folder: string): Promise<string | undefi
 async function itemsOf(folder: Buffer): Promise<readonly Dirent<Buffer>[]> {
   try {
     return await readdir(folder, { withFileTypes: true, encoding: 'buffer' });
-  } catch {
+  } catch (error) {
+    ofTheSystem(error);
     return [];
   }
+}
+
+/** Nothing, for what the system can't do. */
+function ofTheSystem(error: unknown): undefined {
+  if (systemCode(error) === undefined) throw error;
+  return undefined;
 }

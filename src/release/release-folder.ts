@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { keyOfSoftwareUrl } from '../cache/key.ts';
 import { readSmallFile } from '../files/small-file.ts';
 import { softwareUrlOf } from './buildout-config.ts';
@@ -51,12 +51,16 @@ export async function readReleaseFolder(path: string, url?: string): Promise<Rel
   return { path: folder, key, softwareUrl, softwareRoot, isMoved, markers };
 }
 
+/** Bytes; those of real releases have a few million. */
+const INSTALLED_LIMIT = 64 * 1024 * 1024;
+
 /** Where buildout installed the first part, by its own record. */
 async function rootByBuildout(folder: string, key: string): Promise<string | undefined> {
   let text: string;
   try {
-    text = (await readSmallFile(join(folder, '.installed.cfg'))).toString('utf8');
-  } catch {
+    text = (await readSmallFile(join(folder, '.installed.cfg'), INSTALLED_LIMIT)).toString('utf8');
+  } catch (error) {
+    throwProgrammingError(error);
     // Whether it can be packed at all is told by tar.
     return undefined;
   }

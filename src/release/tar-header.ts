@@ -1,6 +1,6 @@
 import { Header } from 'tar/header';
 import { quoteBriefly } from '../cache/digest.ts';
-import { CacheError, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError } from '../cache/errors.ts';
 import { decodeName } from './member-name.ts';
 import { hasHugeNumber, hasNegativeNumber, isHeaderForPython, readPlainHeader } from './plain-header.ts';
 
