@@ -127,7 +127,7 @@ describe('a client that goes away', () => {
     const connection = await RawConnection.open(server);
     connection.request(`/bcache/${digest}`);
     await opening;
-    connection.destroy();
+    connection.reset();
     expect(await linesOf(server, 1)).toMatchObject([{ status: 0, bytes: 0, aborted: true }]);
     openNow();
     observer.beforeOpen = () => Promise.resolve();

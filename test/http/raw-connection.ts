@@ -130,6 +130,11 @@ export class RawConnection {
     this.#socket.destroy();
   }
 
+  /** Goes away so that the other end is told at once: unlike an end, this can't mean that it still listens. */
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
   async #body(method: string, { status, headers }: Omit<RawResponse, 'body'>): Promise<Buffer> {
     if (method === 'HEAD' || status === 204 || status === 304) return Buffer.alloc(0);
     const head = { headers };
