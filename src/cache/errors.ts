@@ -90,8 +90,18 @@ export function throwProgrammingError(error: unknown): void {
   if (isKind && !OF_A_TEXT.has(systemCode(error))) throw error;
 }
 
+/** What Node makes of a name that is not UTF-8: nothing is found by it again. */
+export function isUndecodable(name: string): boolean {
+  return name.includes('\uFFFD');
+}
+
+export const UNDECODABLE = 'its name is not UTF-8; rename it';
+
 /** A failed system call in a word: its code, or what else the error says. @throws the error when it is a programming error */
 export function shortReasonOf(error: unknown): string {
   throwProgrammingError(error);
-  return systemCode(error) ?? (error instanceof Error ? error.message : String(error));
+  const code = systemCode(error);
+  if (code === 'ENOENT' && error instanceof Error && 'path' in error && isUndecodable(String(error.path)))
+    return UNDECODABLE;
+  return code ?? (error instanceof Error ? error.message : String(error));
 }

@@ -11,6 +11,7 @@ import type { ObjectStorage } from '../cache/object-storage.ts';
 import { loadConfig } from '../config/config-file.ts';
 import type { Config } from '../config/config.ts';
 import { readIfThere } from '../operations/files.ts';
+import { exposureOf } from '../operations/key-exposure.ts';
 import { ensureSigningKey, readSigner } from '../operations/make-medium.ts';
 import { isWithin, realPlaceOf } from '../operations/real-place.ts';
 import { readMachine } from '../operations/this-machine.ts';
@@ -191,12 +192,19 @@ export async function openSigner({ file, signature }: Config, terminal: Terminal
       `${file ?? 'configuration'}: [signature] private-key-file: there is no ${signature.privateKeyFile}; make it with: cache keygen${file === undefined ? '' : ` -c ${file}`}; or sign where there is a key, and bring it from there by cache export`,
     );
   }
+  await warnOfExposure(signature.privateKeyFile, terminal);
   if (signer.bits < WEAK_KEY_BITS) {
     terminal.warn(
       `cache: ${signature.privateKeyFile} has only ${signer.bits} bits; move it away and make a new pair with: cache keygen`,
     );
   }
   return signer;
+}
+
+/** Whoever can read a key signs with it; the word about it counts each time that the key is used. */
+export async function warnOfExposure(privateKeyFile: string, terminal: Terminal): Promise<void> {
+  const exposure = await exposureOf(privateKeyFile);
+  if (exposure !== undefined) terminal.warn(`cache: ${exposure}`);
 }
 
 /** Another machine than this one, as options tell it. */

@@ -1,4 +1,4 @@
-import { CacheError, shortReasonOf } from '../cache/errors.ts';
+import { CacheError, shortReasonOf, UNDECODABLE } from '../cache/errors.ts';
 import { openRegularFile } from '../files/small-file.ts';
 
 /** Large, because a USB disk answers each request after a pause. */
@@ -29,12 +29,11 @@ export async function* readFilePieces(path: string): AsyncGenerator<Uint8Array> 
     }
   } catch (error) {
     if (error instanceof CacheError) throw error;
+    const reason = shortReasonOf(error);
     throw new CacheError(
       'invalid-archive',
-      `can't be read (${shortReasonOf(error)}); is the medium all right?`,
-      {
-        cause: error,
-      },
+      reason === UNDECODABLE ? reason : `can't be read (${reason}); is the medium all right?`,
+      { cause: error },
     );
   }
 }

@@ -93,7 +93,7 @@ export function ownerFault({ uid, gid, mode }: Ownership, owner: Ownership): str
 
 /** Makes a folder and those above it. What root makes in the folder of somebody else is theirs. @returns as mkdir does */
 export async function makeFolders(path: string): Promise<string | undefined> {
-  const outermost = await mkdir(path, { recursive: true });
+  const outermost = await makeMissing(path);
   if (outermost === undefined || process.geteuid?.() !== 0) return outermost;
   const like = await ownershipOf(dirname(outermost));
   if (like.uid === 0) return outermost;
@@ -101,4 +101,30 @@ export async function makeFolders(path: string): Promise<string | undefined> {
   for (let index = 0; index <= below.length; index++)
     await adoptFolder(join(outermost, ...below.slice(0, index)), like, false);
   return outermost;
+}
+
+/**
+ * Makes a folder and those that it is in. Node's own `recursive` tells the lack of inodes as ENOENT.
+ * @returns the outermost that was missing; undefined when it is there
+ */
+async function makeMissing(path: string): Promise<string | undefined> {
+  try {
+    return await makeOne(path);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT' || dirname(path) === path) throw error;
+  }
+  const outermost = await makeMissing(dirname(path));
+  const made = await makeOne(path);
+  return outermost ?? made;
+}
+
+async function makeOne(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path);
+    return path;
+  } catch (error) {
+    // Not by its code: some say EROFS or EACCES of a folder that is there.
+    if ((await stat(path).catch(() => undefined))?.isDirectory()) return undefined;
+    throw error;
+  }
 }

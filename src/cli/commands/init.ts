@@ -5,7 +5,7 @@ import { makeMedium, readSigner } from '../../operations/make-medium.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import { trustCertificates } from '../../operations/trust-certificates.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { readConfig } from '../site.ts';
+import { readConfig, warnOfExposure } from '../site.ts';
 import { createTerminal } from '../terminal/terminal.ts';
 
 export interface InitOptions extends Omit<CommonOptions, 'config'> {
@@ -43,6 +43,7 @@ export async function init(
   for (const certificate of [...known, ...added])
     terminal.tell(`trusted: ${describeCertificate(certificate)}; compare this fingerprint with the signer's`);
   const key = join(folder, 'miscellaneous', 'sign.key');
+  if (medium.hasKey) await warnOfExposure(key, terminal);
   if (!json)
     terminal.tell(
       ['', ...(medium.hasKey ? stepsWithKey(folder, configFile, key) : stepsWithoutKey(configFile))].join(

@@ -1,6 +1,6 @@
 import { ensureSigningKey } from '../../operations/make-medium.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { readConfig } from '../site.ts';
+import { readConfig, warnOfExposure } from '../site.ts';
 import { createTerminal } from '../terminal/terminal.ts';
 
 export interface KeygenOptions extends CommonOptions {
@@ -18,6 +18,7 @@ export async function keygen({
   const { signature } = await readConfig(file);
   const isNew = await ensureSigningKey(signature, commonName);
   const { privateKeyFile, certificateFile } = signature;
+  await warnOfExposure(privateKeyFile, terminal);
   if (json) terminal.print(JSON.stringify({ made: isNew, privateKeyFile, certificateFile }));
   else {
     terminal.print(`${isNew ? 'made' : 'kept'}  ${privateKeyFile}`);

@@ -38,9 +38,9 @@ export async function limitsOf(folder: string): Promise<FileSystemLimits> {
   }
 }
 
-/** The type of the file system that a folder is on, as proc(5) has it in mountinfo; empty where that isn't told. */
-async function mountedType(folder: string): Promise<string> {
-  const path = `${await realpath(folder)}/`;
+/** The type of the file system that a file or folder is on, as proc(5) has it in mountinfo; empty where that isn't told. */
+export async function mountedType(file: string): Promise<string> {
+  const path = `${await realpath(file)}/`;
   const text = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
   let found = { at: '', type: '' };
   for (const line of text.split('\n')) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Digest } from '../../cache/digest.ts';
 import { newestFirst, parseStoredEntry, type StoredEntry } from '../../cache/directory.ts';
 import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
-import { CacheError, systemCode } from '../../cache/errors.ts';
+import { CacheError, isUndecodable, systemCode, UNDECODABLE } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { BLOBS, DIRECTORY, parseEntryName, STORE_FILE } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
@@ -123,7 +123,11 @@ async function differencesOf(folder: string, { files }: Manifest): Promise<reado
     else if (found !== size) damages.push({ path, what: `has ${found} bytes instead of ${size}` });
   }
   for (const name of [...strays, ...extra])
-    damages.push({ path: `${STORE_FOLDER}/${name}`, what: 'not in the manifest', isExtra: true });
+    damages.push({
+      path: `${STORE_FOLDER}/${name}`,
+      what: `not in the manifest${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
+      isExtra: true,
+    });
   return damages;
 }
 

@@ -1,5 +1,5 @@
 import type { Digest } from '../../cache/digest.ts';
-import { CacheError } from '../../cache/errors.ts';
+import { CacheError, isUndecodable, UNDECODABLE } from '../../cache/errors.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
 import type { Damage } from './damage.ts';
 import {
@@ -55,7 +55,7 @@ export async function takeStock(folder: string, signers: TrustedCertificates): P
     ...{ sizes, covered, split, partSizes, differing, manifest, manifestFault },
     strays: strays.map((name) => ({
       path: `${STORE_FOLDER}/${name}`,
-      what: 'does not belong into a store; move it elsewhere',
+      what: `does not belong into a store; move it elsewhere${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
     })),
   };
 }

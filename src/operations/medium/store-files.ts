@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheError, shortReasonOf, systemCode } from '../../cache/errors.ts';
+import { CacheError, isUndecodable, shortReasonOf, systemCode } from '../../cache/errors.ts';
 import { BLOBS, DIRECTORY, PARTS, STORE_FILE } from '../../cache/layout.ts';
 import { OWN_NAMES } from '../../storage/store-folder.ts';
 import { isCarriedName, STORE_FOLDER } from './manifest.ts';
@@ -31,7 +31,8 @@ export async function listStoreFiles(medium: string): Promise<StoreFiles> {
       if (folder === '' && isForOwnUse(item) && !stats?.isSymbolicLink()) continue;
       if (stats?.isDirectory()) await visit(`${name}/`);
       else if (stats?.isFile() && isCarriedName(name)) sizes.set(name, stats.size);
-      else if (stats !== undefined) strays.push(name);
+      // What can't be found again by its name is there all the same.
+      else if (stats !== undefined || isUndecodable(item)) strays.push(name);
     }
   };
   if ((await statsOf(root))?.isSymbolicLink())

@@ -1,5 +1,5 @@
 import type { Digest } from '../../cache/digest.ts';
-import { CacheError, systemCode } from '../../cache/errors.ts';
+import { CacheError, isUndecodable, systemCode } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { isLoss } from '../../storage/storage-error.ts';
 
@@ -40,6 +40,11 @@ export type FindingKind =
   | 'owner-forbidden'
   /** A record of the log that is not what was written. */
   | 'record-damaged';
+
+/** Something that has no business in a store. */
+export function strayAt(path: string, problem: string): Finding {
+  return { kind: 'stray', path, problem: isUndecodable(path) ? `${problem}; it is not UTF-8` : problem };
+}
 
 const DENIED: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM']);
 

@@ -1,7 +1,7 @@
 import { createBlobs } from '../../cache/blobs.ts';
 import type { CustodyEvent, CustodyLog } from '../../cache/custody.ts';
 import { createDirectory } from '../../cache/directory.ts';
-import { CacheError } from '../../cache/errors.ts';
+import { CacheError, isUndecodable, UNDECODABLE } from '../../cache/errors.ts';
 import { BLOBS, STORE_FILE, STORE_FORMAT } from '../../cache/layout.ts';
 import { writeSmallObject } from '../../cache/small-object.ts';
 import type { Source } from '../source.ts';
@@ -76,6 +76,7 @@ export function createMender(
   };
 
   const putAway = async (finding: Finding): Promise<Mended> => {
+    if (isUndecodable(finding.path)) return { outcome: 'left', reasons: [UNDECODABLE] };
     // Looked at once more: a fault that has passed, or a good copy that has come, is not put away; nor one that came
     // during that look, which takes minutes for a large blob.
     const before = await modifiedOf(finding, store);

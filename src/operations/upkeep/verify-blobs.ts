@@ -1,7 +1,7 @@
 import { isDigest, type Digest } from '../../cache/digest.ts';
 import { BLOBS, blobName } from '../../cache/layout.ts';
 import type { OpenObject } from '../../cache/object-storage.ts';
-import { diskFinding, type Finding } from './finding.ts';
+import { diskFinding, strayAt, type Finding } from './finding.ts';
 import { hashBlob } from './hash-blob.ts';
 import type { Pace } from './pace.ts';
 import type { StoreToVerify, VerifyOptions, VerifyState } from './verification.ts';
@@ -16,8 +16,7 @@ export async function* verifyBlobs(
 ): AsyncGenerator<Finding> {
   try {
     for await (const { name, type } of store.upkeep.list(FOLDER)) {
-      if (!isDigest(name))
-        yield { kind: 'stray', path: BLOBS + name, problem: 'its name is no sha512: no blob' };
+      if (!isDigest(name)) yield strayAt(BLOBS + name, 'its name is no sha512: no blob');
       else if (type !== 'file')
         yield { kind: 'blob-damaged', path: BLOBS + name, sha512: name, problem: 'it is not a file' };
       else {

@@ -12,7 +12,7 @@ import {
 } from '../../cache/layout.ts';
 import type { ObjectStat } from '../../cache/object-storage.ts';
 import { DamagedObject } from '../../cache/small-object.ts';
-import { diskFinding, type Finding } from './finding.ts';
+import { diskFinding, strayAt, type Finding } from './finding.ts';
 import { verifyBytes } from './verify-blobs.ts';
 import type { StoreToVerify, VerifyOptions, VerifyState } from './verification.ts';
 
@@ -30,9 +30,8 @@ export async function* verifyEntries(
     for await (const { name, type } of store.upkeep.list(FOLDER)) {
       const key = parseKeyFolder(name);
       const path = DIRECTORY + name;
-      if (key === undefined)
-        yield { kind: 'stray', path, problem: 'its name is no key as a store spells it' };
-      else if (type !== 'folder') yield { kind: 'stray', path, problem: 'it is not a folder of entries' };
+      if (key === undefined) yield strayAt(path, 'its name is no key as a store spells it');
+      else if (type !== 'folder') yield strayAt(path, 'it is not a folder of entries');
       else yield* verifyKey(key, store, options, state);
     }
   } catch (error) {
@@ -50,7 +49,7 @@ async function* verifyKey(
   try {
     for await (const { name, type } of store.upkeep.list(prefix.slice(0, -1))) {
       const path = prefix + name;
-      if (!isDigest(name)) yield { kind: 'stray', path, problem: 'its name is no sha512: no entry' };
+      if (!isDigest(name)) yield strayAt(path, 'its name is no sha512: no entry');
       else if (type !== 'file')
         yield { kind: 'entry-damaged', path, key, entry: name, problem: 'it is not a file' };
       else yield* verifyEntry(key, name, store, options, state);

@@ -12,7 +12,7 @@ import {
 } from '../../cache/layout.ts';
 import type { StoreUpkeep } from '../../cache/store-upkeep.ts';
 import { OWN_NAMES } from '../../storage/store-folder.ts';
-import { diskFinding, type Finding } from './finding.ts';
+import { diskFinding, strayAt, type Finding } from './finding.ts';
 
 const FILES: ReadonlySet<string> = new Set([STORE_FILE, CUSTODY_FILE, SCRUB_FILE]);
 
@@ -54,7 +54,7 @@ async function* straysIn(
   try {
     for await (const { name, type } of upkeep.list(folder.replace(/\/$/, ''))) {
       const problem = problemOf(name, type);
-      if (problem !== undefined) yield { kind: 'stray', path: folder + name, problem };
+      if (problem !== undefined) yield strayAt(folder + name, problem);
     }
   } catch (error) {
     yield diskFinding(error, { path: folder });

@@ -1,0 +1,20 @@
+import { stat } from 'node:fs/promises';
+import { mountedType } from './medium/file-system-limits.ts';
+
+/** File systems that keep no permissions: all files have those that the mount tells. */
+const WITHOUT_PERMISSIONS = /fat|ntfs|msdos|^fuse(blk)?$/i;
+
+/**
+ * A word about a private key that others than its owner may use, and what helps; undefined where nobody may.
+ * @param file that is there
+ */
+export async function exposureOf(file: string): Promise<string | undefined> {
+  const { mode } = await stat(file);
+  if ((mode & 0o077) === 0) return undefined;
+  const shown = `0${(mode & 0o777).toString(8)}`;
+  const fault = `${file}: others than its owner may use this key (mode ${shown}), which decides what nodes run as root`;
+  const type = await mountedType(file);
+  return WITHOUT_PERMISSIONS.test(type)
+    ? `${fault}; its file system (${type}) keeps no permissions: mount it with -o umask=077, or keep the key on another disk`
+    : `${fault}: chmod 600 '${file}'`;
+}
