@@ -30,7 +30,7 @@ export function createPasswordThread(): MatchesHash {
   };
 
   const start = (): Worker => {
-    const started = new Worker(...PROGRAM);
+    const started = new Worker(PROGRAM[0], PROGRAM[1]);
     started.once('error', () => (worker = undefined));
     return started;
   };

@@ -22,7 +22,7 @@ export function extendCertificateList(text: string, pems: readonly string[], fil
   }
   if (list === undefined)
     return insertAfter(
-      Math.max(section.line, ...[...section.keys.values()].map(({ lastLine }) => lastLine)),
+      [...section.keys.values()].reduce((last, { lastLine }) => Math.max(last, lastLine), section.line),
       text,
       asKey,
       end,

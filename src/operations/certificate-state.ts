@@ -15,7 +15,7 @@ const SOON_MS = 14 * 86_400_000;
 
 /** @param chain the server's own certificate first; one at least */
 export function certificateState(chain: readonly X509Certificate[], now: Date): CertificateState {
-  const ends = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)));
+  const ends = chain.reduce((first, { validTo }) => Math.min(first, Date.parse(validTo)), Infinity);
   const outOfDate = faultOfDates(chain, now);
   const fault =
     outOfDate === undefined

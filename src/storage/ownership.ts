@@ -98,8 +98,12 @@ export async function makeFolders(path: string): Promise<string | undefined> {
   const like = await ownershipOf(dirname(outermost));
   if (like.uid === 0) return outermost;
   const below = relative(outermost, path).split(sep).filter(Boolean);
-  for (let index = 0; index <= below.length; index++)
-    await adoptFolder(join(outermost, ...below.slice(0, index)), like, false);
+  let folder = outermost;
+  await adoptFolder(folder, like, false);
+  for (const name of below) {
+    folder = join(folder, name);
+    await adoptFolder(folder, like, false);
+  }
   return outermost;
 }
 
