@@ -6,16 +6,17 @@ import { parseHtpasswd } from '../src/access/htpasswd.ts';
 import { bindDnOf } from '../src/access/ldap-name.ts';
 import { networkOf } from '../src/access/network.ts';
 import { parsePasswordHash } from '../src/access/password-hash.ts';
-import { checkCustody } from '../src/cache/custody-chain.ts';
+import { createCustodyLog } from '../src/cache/custody-log.ts';
 import { quoteBriefly } from '../src/cache/digest.ts';
 import { madeAt, parseEntry, parseEntryText, withoutLineBreaks } from '../src/cache/entry.ts';
 import { CacheError } from '../src/cache/errors.ts';
 import { folderNameOf, parseKey } from '../src/cache/key.ts';
-import { digestOfBlobName, parseEntryName, parsePartName } from '../src/cache/layout.ts';
+import { CUSTODY_FILE, digestOfBlobName, parseEntryName, parsePartName } from '../src/cache/layout.ts';
 import { nearest } from '../src/cache/nearest.ts';
-import { parseOs, parseOsRelease, parseOsTuple } from '../src/cache/platform.ts';
+import { parseOs, parseOsTuple } from '../src/cache/platform.ts';
+import { parseSystem } from '../src/cache/system.ts';
 import { formatTable } from '../src/cli/terminal/table.ts';
-import { withoutControls } from '../src/cli/terminal/terminal.ts';
+import { withoutControls } from '../src/cli/terminal/controls.ts';
 import { parseCertificateList } from '../src/config/certificate-list.ts';
 import { parseConfig } from '../src/config/config.ts';
 import { parseDuration } from '../src/config/duration.ts';
@@ -34,6 +35,7 @@ import { createMemberRules } from '../src/release/member-rules.ts';
 import { readReleaseFolder } from '../src/release/release-folder.ts';
 import { nameOfRelease } from '../src/release/release-name.ts';
 import { checkGlobalExtension, extend } from '../src/release/tar-extension.ts';
+import { openFilesystemStorage } from '../src/storage/filesystem.ts';
 import { createEndpoint } from '../src/upstream/endpoint.ts';
 import { collect } from './fixtures/collect.ts';
 
@@ -105,7 +107,9 @@ const PARSERS: readonly Parser[] = [
   ['a hash of a password', parsePasswordHash, PASSWORD_HASHES],
   ['an address', networkOf, ['', '::ffff:', '1:']],
   ['an operating system', parseOs, ['', 'a', 'a-', 'a-1', 'a-1-']],
-  ['os-release', parseOsRelease, ['', 'ID=', 'A', 'ID="']],
+  ['os-release', (text) => parseSystem({ osRelease: text }), ['', 'ID=', 'A', 'ID="', 'VERSION=']],
+  ['lsb_release', (text) => parseSystem({ lsbRelease: text }), ['', 'Release:']],
+  ['a release file', (line) => parseSystem({ releaseFile: { name: 'x-release', line } }), ['', 'a', 'a 1 (']],
   ['the tuple of a system', parseOsTuple, ['', '(', "('", "('a',", "('a','b','"]],
   ['the text of an entry', parseEntryText, ['', '[', '["']],
   [
@@ -128,7 +132,6 @@ const PARSERS: readonly Parser[] = [
     'what a word is near to',
     (text) => nearest(`https://h/${text}`, [`http://h/${text}a`, text], { limit: 3 }),
   ],
-  ['custody.log', (text) => collect(checkCustody(pieces(text))), ['', '{"previous":"']],
   ['a message', quoteBriefly],
   ['a table', (text) => formatTable(['A'], [[text]])],
   ['the terminal', withoutControls],
@@ -136,7 +139,10 @@ const PARSERS: readonly Parser[] = [
   ['Range', (text) => parseRange(text, 1000), ['', 'bytes=', 'bytes=1-']],
   ['the path of a request', (text) => requestPath({ incoming: { url: text } }), ['', '/', 'http://']],
   ['a segment of a path', (text) => decodePathSegment(`/bdir/${text}`, '/bdir/', 'invalid-key')],
-  ['the URL of another cache', (text) => createEndpoint(`https://h/${text}`, { ca: [], idleLimit: 1 })],
+  [
+    'the URL of another cache',
+    (text) => createEndpoint(`https://h/${text}`, { ca: [], idleLimit: 1, environment: {} }),
+  ],
   [
     'the name of an archive',
     (text) => [parseArchiveName(text), isArchiveName(text)],
@@ -166,10 +172,6 @@ const PARSERS: readonly Parser[] = [
     ['', FOLDER],
   ],
 ];
-
-async function* pieces(text: string): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(Buffer.from(text));
-}
 
 function worstTexts(start: string): string[] {
   return FILLINGS.map((filling) => start + filling.repeat(SIZE / filling.length) + END);
@@ -206,6 +208,16 @@ describe('a file of 1 MiB does not hold up', () => {
     for (const text of worstTexts('')) {
       await writeFile(file, text);
       await refuseOrTake(() => readCertificateFiles([file]), text);
+    }
+  });
+
+  it('who reads the log of an earlier version', async () => {
+    const store = join(root, 'store');
+    const storage = await openFilesystemStorage(store, { write: true });
+    const log = createCustodyLog(storage, { who: { user: 'x', host: 'x' } });
+    for (const text of ['', '{"previous":"'].flatMap(worstTexts)) {
+      await writeFile(join(store, CUSTODY_FILE), text);
+      await refuseOrTake(() => collect(log.oldRecords()), text);
     }
   });
 

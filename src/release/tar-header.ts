@@ -144,7 +144,7 @@ export function corruptHeader(position: number): CacheError {
   );
 }
 
-export function unsupportedKind(path: string, flag: string): CacheError {
+function unsupportedKind(path: string, flag: string): CacheError {
   const kind = flag === 'S' ? 'a sparse file' : `of the unusual kind ${quoteBriefly(flag)}`;
   return new CacheError(
     'unsupported-archive',
