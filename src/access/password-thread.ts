@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { CacheError } from '../cache/errors.ts';
+import { startWorker } from '../cache/worker-program.ts';
 import type { PasswordHash } from './password-hash.ts';
 
 /** As `matchesHash`, but later. */
@@ -30,7 +31,7 @@ export function createPasswordThread(): MatchesHash {
   };
 
   const start = (): Worker => {
-    const started = new Worker(PROGRAM[0], PROGRAM[1]);
+    const started = startWorker('password-worker', import.meta.url);
     started.once('error', () => (worker = undefined));
     return started;
   };
@@ -41,14 +42,3 @@ export function createPasswordThread(): MatchesHash {
     return result;
   };
 }
-
-/** Beside this file in dist/, where scripts/build.ts puts it. Tests run from the source, which a thread reads by tsx only. */
-const PROGRAM: ConstructorParameters<typeof Worker> = import.meta.url.endsWith('.ts')
-  ? [
-      `import('tsx/esm/api').then(({ register }) => {
-        register();
-        return import(${JSON.stringify(new URL('password-worker.ts', import.meta.url))});
-      })`,
-      { eval: true, execArgv: [] },
-    ]
-  : [new URL('password-worker.js', import.meta.url), { execArgv: [] }];

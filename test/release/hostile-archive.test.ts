@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { createMemberRules } from '../../src/release/member-rules.ts';
 import { craftTar, FOLDER, GOOD } from './crafted-tar.ts';
 import { expectRefused, faultOf, inspect } from './inspection.ts';
 import { paxRecord, rawExtension, rawFile, rawHeader, TAR_END, toBlocks } from './raw-tar.ts';
@@ -170,4 +171,15 @@ describe('a sparse file is named', () => {
 it('an extended header that is cut off is no member', async () => {
   const header = rawHeader({ name: 'PaxHeaders/a', type: 'x', size: 100 });
   await expectRefused(header, 'invalid-archive', /^cut-off tar: it ends inside of an extended header;/);
+});
+
+it('more members than any release has are refused', () => {
+  const rules = createMemberRules();
+  const fill = (): void => {
+    for (let index = 0; index <= 2_000_000; index++)
+      rules.check({ kind: 'file', path: `${FOLDER}/${index}`, linkTarget: '', size: 0 });
+  };
+  expect(fill).toThrow(
+    /^more than 2000000 members and folders, of which the largest releases have a quarter$/,
+  );
 });
