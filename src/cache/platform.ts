@@ -69,15 +69,13 @@ export function parseOs(text: string): OsRelease {
     const known = normalizeId(id);
     return codename === undefined ? completeOs(known, version) : [known, version, codename];
   }
-  // A system without versions.
-  if (/^[A-Za-z]\w*$/.test(plain) && !HAVE_VERSIONS.has(normalizeId(plain)))
-    return [normalizeId(plain), '', ''];
+  if (WITHOUT_VERSION.has(normalizeId(plain))) return [normalizeId(plain), '', ''];
   throw notAnOs(text);
 }
 
-const HAVE_VERSIONS: ReadonlySet<string> = new Set([
-  ...['raspbian', 'ubuntu', 'rocky', 'rhel', 'almalinux', 'centos', 'linuxmint', 'devuan'],
-  ...WITHOUT_CODENAME,
+/** Systems whose os-release has no version; any other is written `ID,,`: a word alone may be a slip. */
+const WITHOUT_VERSION: ReadonlySet<string> = new Set([
+  ...['arch', 'archarm', 'artix', 'cachyos', 'endeavouros', 'garuda', 'gentoo', 'manjaro', 'void'],
 ]);
 
 /** A version of Debian that has a name only, such as `trixie/sid`, has a codename that nodes ignore. */

@@ -93,6 +93,7 @@ describe('an operating system as a person writes it', () => {
     ['ubuntu-24.10-oracular', ['ubuntu', '24.10', 'oracular']],
     ['ubuntu,24.04', ['ubuntu', '24.04', 'noble']],
     ['arch', ['arch', '', '']],
+    ['myos,,', ['myos', '', '']],
   ])('%s', (text, expected) => {
     expect(parseOs(text)).toEqual(expected);
   });
@@ -100,6 +101,7 @@ describe('an operating system as a person writes it', () => {
   it.each([
     '',
     'ubuntu',
+    'linux',
     '22.04',
     'ubuntu-jammy',
     'ubuntu-22.04-jammy-x86_64',
