@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile, stat } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -100,7 +100,12 @@ describe('serve', () => {
     const ended = once(server, 'exit');
     const temporary = join(folder, 'cache-store', 'tmp');
     const written = (): Promise<readonly string[]> => readdir(temporary).catch(() => []);
-    while ((await written()).length === 0 && server.exitCode === null)
+    // The mark of the store that is made at first has a few bytes.
+    const isImporting = async (): Promise<boolean> =>
+      (
+        await Promise.all((await written()).map((name) => stat(join(temporary, name)).catch(() => undefined)))
+      ).some((stats) => stats !== undefined && stats.size > 1_000_000);
+    while (!(await isImporting()) && server.exitCode === null)
       await new Promise((resolve) => setTimeout(resolve, 5));
     server.kill('SIGINT');
     expect(await ended).toEqual([null, 'SIGINT']);
