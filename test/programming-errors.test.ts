@@ -47,14 +47,15 @@ describe('a programming error', () => {
     const text = '{"format": 1}';
     for (const folder of ['exports', 'log']) await mkdir(join(root, folder));
     await writeFile(join(root, 'log/x'), `${text}\n`);
-    for (const name of ['store.json', 'exports/origin', 'manifest.json'])
-      await writeFile(join(root, name), text);
+    for (const name of ['store.json', 'exports/origin']) await writeFile(join(root, name), text);
+    await writeFile(join(root, 'manifest.json'), JSON.stringify([text, '']));
+    const hit = new Set([text, JSON.stringify(text)]);
     const digest = digestOf('x');
     const trusted = createTrustedCertificates([]);
     const ours = new TypeError('text.isWellFormed is not a function');
     const { parse } = JSON;
     const parsing = vi.spyOn(JSON, 'parse').mockImplementation((given, reviver): unknown => {
-      if (given === text) throw ours;
+      if (hit.has(given)) throw ours;
       return parse(given, reviver);
     });
     try {

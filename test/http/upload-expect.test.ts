@@ -168,7 +168,7 @@ describe('Expect: 100-continue', () => {
       { access: { anonymous: 'read' } },
       { method: 'PUT', target: '/bdir/a:b' },
     ],
-    ['of no key', 400, {}, { method: 'PUT', target: '/bdir/x' }],
+    ['of no key', 400, {}, { method: 'PUT', target: '/bdir/a%20b' }],
   ])('is refused without 100 when it is %s', async (_what, status, options, request) => {
     const server = await start(options);
     const connection = await knock(server, request);
