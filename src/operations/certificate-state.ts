@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { readCertificate } from '../cache/certificate.ts';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 
@@ -36,7 +37,7 @@ export function parseChain(pem: string, path: string): readonly X509Certificate[
   const blocks = pem.match(BLOCK) ?? [pem];
   return blocks.map((block, index) => {
     try {
-      return new X509Certificate(block);
+      new X509Certificate(block);
     } catch (error) {
       throwProgrammingError(error);
       const what =
@@ -45,6 +46,7 @@ export function parseChain(pem: string, path: string): readonly X509Certificate[
           : `certificate ${index + 1} there is cut off or damaged; bring the file again`;
       throw new CacheError('config', `${path}: ${what}`, { cause: error });
     }
+    return readCertificate(block, path);
   });
 }
 

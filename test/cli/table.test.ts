@@ -35,7 +35,7 @@ it('a table counts what is seen: wide letters twice, marks and joined parts not'
 });
 
 it('a table has a row a line, whatever a stranger put into a cell', () => {
-  expect(formatTable(['A', 'B'], [['one\ntwo', 'x']])).toBe('A        B\none two  x');
+  expect(formatTable(['A', 'B'], [['one\ntwo', 'x']])).toBe('A             B\none\\u000atwo  x');
 });
 
 it('a table of half a million rows is made at once', () => {

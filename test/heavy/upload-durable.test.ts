@@ -43,7 +43,7 @@ describe.skipIf(lacks('strace'))('an upload that was answered', () => {
       patterns.filter(([, pattern]) => pattern.test(call)).map(([name]) => name),
     );
     expect(seen.join('')).toBe(
-      'content blob-name bcache store store content record-name log store answer ' +
+      'content blob-name bcache store content record-name log store answer ' +
         'content entry-name key bdir store content record-name log answer ',
     );
   });

@@ -90,7 +90,7 @@ describe('the file name of an archive', () => {
     os: fc.constantFrom(
       ['ubuntu', '22.04', 'jammy'] as const,
       ['debian', '12', 'bookworm'] as const,
-      ['opensuse-leap', '15.6', ''] as const,
+      ['opensuse', '15.6', ''] as const,
     ),
     multiarch: fc.constantFrom('x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnueabihf'),
   });

@@ -34,8 +34,12 @@ function toCell(content: string): Cell {
 const WIDE =
   /[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff01-\uff60\uffe0-\uffe6\p{Emoji_Presentation}]/u;
 
+/** Characters. */
+const WIDTH_LIMIT = 4096;
+
 function widthOf(text: string): number {
-  if (/^[ -~]*$/.test(text)) return text.length;
+  // To segment a long text may take very long, and it fits no terminal.
+  if (text.length > WIDTH_LIMIT || /^[ -~]*$/.test(text)) return text.length;
   let width = 0;
   for (const { segment } of new Intl.Segmenter().segment(text)) width += WIDE.test(segment) ? 2 : 1;
   return width;
