@@ -1,7 +1,7 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { CacheError, shortReasonOf } from '../cache/errors.ts';
 import { readSmallFile } from '../files/small-file.ts';
-import { readCertificate } from '../cache/certificate.ts';
+import { certificateBlocks, readCertificate } from '../cache/certificate.ts';
 
 export interface LdapServerOptions {
   /** `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` */
@@ -41,15 +41,13 @@ export async function openLdapServer({
   };
 }
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-
 async function readCa(file: string): Promise<string[]> {
   try {
-    const certificates = (await readSmallFile(file)).toString('latin1').match(CERTIFICATE) ?? [];
+    const certificates = certificateBlocks((await readSmallFile(file)).toString('latin1'));
     // Node ignores what it can't read in a list of CAs.
     for (const certificate of certificates) readCertificate(certificate, file);
     if (certificates.length === 0) throw new Error('no PEM certificate in it');
-    return certificates;
+    return [...certificates];
   } catch (error) {
     const reason = shortReasonOf(error);
     throw new CacheError('config', `${file}: can't be used to check the LDAP server: ${reason}`, {
