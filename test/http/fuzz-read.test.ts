@@ -28,8 +28,9 @@ beforeAll(async () => {
   server = await startHttpServer({ wrapStorage: observer.wrap });
   digest = await server.addBlob(CONTENT);
   await server.directory.add(KEY, unsignedEntry(membersOf(RAPID_CDN, { sha512: digest })));
-  for (const folder of ['.', 'bcache', 'bdir', 'tmp'])
-    await writeFile(join(server.root, folder, 'secret'), SECRET);
+  // No key is spelled with a capital letter in a store: a file under the name of a key would be a fault of the disk.
+  for (const path of ['secret', 'bcache/secret', 'bdir/Secret', 'tmp/secret'])
+    await writeFile(join(server.root, path), SECRET);
   await writeFile(join(dirname(server.root), 'secret'), SECRET);
 });
 
@@ -45,7 +46,7 @@ const SERVED = /^(store\.json|bcache\/[0-9a-f]{128}|bdir\/|bdir\/[a-z0-9%._=+-]+
 function expectHarmless(response: RawResponse | undefined): void {
   for (const name of observer.names.splice(0)) {
     expect(name).toMatch(SERVED);
-    expect(name).not.toContain('..');
+    expect(name.split('/')).not.toContain('..');
   }
   expect(server.failures).toEqual([]);
   if (response === undefined) return;
