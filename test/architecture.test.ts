@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 /** The floors of the house (design.md), top first. Calls go downward only; rooms on one floor don't import one another. */
 const FLOORS = [
   ['cli'],
+  ['server'],
   ['operations'],
   ['http', 'release', 'upstream', 'storage', 'config', 'access'],
   ['cache', 'files'],

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
-import { createCustodyLog } from '../src/cache/custody-log.ts';
+import { createStoreLog } from '../src/cache/store-log.ts';
 import { parseStoredEntry } from '../src/cache/directory.ts';
 import { digestOf } from '../src/cache/digest.ts';
 import { parseEntry } from '../src/cache/entry.ts';
@@ -11,7 +11,7 @@ import { parseKey } from '../src/cache/key.ts';
 import { createTrustedCertificates } from '../src/cache/signature.ts';
 import { readManifest } from '../src/operations/medium/manifest.ts';
 import { originOf } from '../src/operations/medium/trips.ts';
-import { openFilesystemStorage } from '../src/storage/filesystem.ts';
+import { openStorage } from './fixtures/open-storage.ts';
 import { storageError } from '../src/storage/storage-error.ts';
 import { resultOf, startCache, type CommandResult } from './cli/command.ts';
 import { addReleases, makeSite } from './cli/upkeep-site.ts';
@@ -62,8 +62,8 @@ describe('a programming error', () => {
       const acts: Readonly<Record<string, () => unknown>> = {
         entry: () => parseEntry([text, '']),
         'stored entry': () => parseStoredEntry(text, parseKey('pypi:a=1'), digest, 'bdir/x'),
-        record: () => createCustodyLog(storage, { who: { user: 'x', host: 'x' } }).read('log/x'),
-        'store.json': () => openFilesystemStorage(root, { write: false }),
+        record: () => createStoreLog(storage, { who: { user: 'x', host: 'x' } }).read('log/x'),
+        'store.json': () => openStorage(root, { write: false }),
         manifest: () => readManifest(root, trusted),
         origin: () => originOf(storage),
       };

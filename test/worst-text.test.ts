@@ -6,7 +6,7 @@ import { parseHtpasswd } from '../src/access/htpasswd.ts';
 import { bindDnOf } from '../src/access/ldap-name.ts';
 import { networkOf } from '../src/access/network.ts';
 import { parsePasswordHash } from '../src/access/password-hash.ts';
-import { createCustodyLog } from '../src/cache/custody-log.ts';
+import { createStoreLog } from '../src/cache/store-log.ts';
 import { quoteBriefly } from '../src/cache/digest.ts';
 import { madeAt, parseEntry, parseEntryText, withoutLineBreaks } from '../src/cache/entry.ts';
 import { CacheError } from '../src/cache/errors.ts';
@@ -16,7 +16,7 @@ import { nearest } from '../src/cache/nearest.ts';
 import { parseOs, parseOsTuple } from '../src/cache/platform.ts';
 import { parseSystem } from '../src/cache/system.ts';
 import { formatTable } from '../src/cli/terminal/table.ts';
-import { withoutControls } from '../src/cli/terminal/controls.ts';
+import { withoutControls } from '../src/cache/controls.ts';
 import { parseCertificateList } from '../src/config/certificate-list.ts';
 import { parseConfig } from '../src/config/config.ts';
 import { parseDuration } from '../src/config/duration.ts';
@@ -35,7 +35,7 @@ import { createMemberRules } from '../src/release/member-rules.ts';
 import { readReleaseFolder } from '../src/release/release-folder.ts';
 import { nameOfRelease } from '../src/release/release-name.ts';
 import { checkGlobalExtension, extend } from '../src/release/tar-extension.ts';
-import { openFilesystemStorage } from '../src/storage/filesystem.ts';
+import { openStorage } from './fixtures/open-storage.ts';
 import { createEndpoint } from '../src/upstream/endpoint.ts';
 import { collect } from './fixtures/collect.ts';
 
@@ -213,8 +213,8 @@ describe(`a file of ${SIZE} characters does not hold up`, () => {
 
   it('who reads the log of an earlier version', async () => {
     const store = join(root, 'store');
-    const storage = await openFilesystemStorage(store, { write: true });
-    const log = createCustodyLog(storage, { who: { user: 'x', host: 'x' } });
+    const storage = await openStorage(store, { write: true });
+    const log = createStoreLog(storage, { who: { user: 'x', host: 'x' } });
     for (const text of ['', '{"previous":"'].flatMap(worstTexts)) {
       await writeFile(join(store, CUSTODY_FILE), text);
       await refuseOrTake(() => collect(log.oldRecords()), text);

@@ -1,11 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createBlobs } from '../../src/cache/blobs.ts';
 import { createKeyPair } from '../../src/cache/certificate.ts';
 import type { Digest } from '../../src/cache/digest.ts';
-import { createDirectory } from '../../src/cache/directory.ts';
 import { createSigner } from '../../src/cache/signature.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { openStore } from '../../src/storage/open-store.ts';
 import { makeArchives, type Archive } from './data/medium.ts';
 import { addReleases, writeBlob, type BenchRelease } from './data/releases.ts';
 import type { HttpServer } from './http-server.ts';
@@ -55,10 +53,7 @@ export function createWorkbench(
     return server;
   };
 
-  const openStore = once(async () => {
-    const storage = await openFilesystemStorage(store, { write: true });
-    return { blobs: createBlobs(storage), directory: createDirectory(storage) };
-  });
+  const opened = once(() => openStore(store, { mode: 'write', make: true }));
 
   const keys = once(() => makeKeys(folder));
 
@@ -66,7 +61,7 @@ export function createWorkbench(
     tell(`making ${sizes.releases} signed releases`);
     const { signKey, signCertificate, pair } = await keys();
     const signer = createSigner(pair, { privateKey: signKey, certificate: signCertificate });
-    return addReleases(await openStore(), signer, sizes.releases, signal);
+    return addReleases(await opened(), signer, sizes.releases, signal);
   });
 
   const ours = once(async () => {
@@ -103,7 +98,7 @@ export function createWorkbench(
         blobs.get(name) ??
         (async () => {
           tell(`making the blob "${name}", ${Math.round(size / 2 ** 20)} MiB`);
-          return (await writeBlob((await openStore()).blobs, name, size)).digest;
+          return (await writeBlob((await opened()).blobs, name, size)).digest;
         })();
       blobs.set(name, made);
       return made;

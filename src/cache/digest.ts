@@ -45,3 +45,8 @@ export function quoteBriefly(text: string): string {
   // Terminals act on these, and JSON lets them through.
   return quoted.replace(/[\u007f-\u009f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
 }
+
+/** The first 52 bits of a digest: enough to tell a million digests apart in a set that takes a tenth of the memory. */
+export function prefixOf(digest: Digest): number {
+  return parseInt(digest.slice(0, 13), 16);
+}

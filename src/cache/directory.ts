@@ -8,7 +8,7 @@ import {
   type UnverifiedEntry,
   type VerifiedEntry,
 } from './entry.ts';
-import { CacheError, throwProgrammingError } from './errors.ts';
+import { CacheError, throwProgrammingError, isDamage } from './errors.ts';
 import type { Key } from './key.ts';
 import { blobName, DIRECTORY, entriesPrefix, parseEntryName } from './layout.ts';
 import type { ObjectStorage } from './object-storage.ts';
@@ -95,7 +95,7 @@ export function createDirectory(
         const stored = await entry(key, digest);
         if (stored !== undefined) found.push(stored);
       } catch (error) {
-        if (!(error instanceof DamagedObject)) throw error;
+        if (!isDamage(error)) throw error;
         onDamage(key, digest, error);
         damaged.push(error);
       }
@@ -155,7 +155,7 @@ export function createDirectory(
 
 /** For whoever goes on without the entries of a key when all of them are damaged; `onDamage` was told of each. */
 export function noneIfDamaged(error: unknown): readonly StoredEntry[] {
-  if (error instanceof DamagedObject) return [];
+  if (isDamage(error)) return [];
   throw error;
 }
 
@@ -164,7 +164,7 @@ export async function isIntact(read: Promise<StoredEntry | undefined>): Promise<
   try {
     return (await read) !== undefined;
   } catch (error) {
-    if (error instanceof DamagedObject) return false;
+    if (isDamage(error)) return false;
     throw error;
   }
 }

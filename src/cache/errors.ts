@@ -40,6 +40,8 @@ export type ErrorCode =
   | 'too-many'
   /** Something needed for the answer (an LDAP server) can't be reached just now. */
   | 'unavailable'
+  /** An object of a store is lost or is not what was written: the others may be sound. */
+  | 'damaged'
   /** The disk, or whatever keeps the store, failed. */
   | 'storage';
 
@@ -52,6 +54,11 @@ export class CacheError extends Error {
     this.name = 'CacheError';
     this.code = code;
   }
+}
+
+/** Whether an object is damaged, or lost by the disk; another fault says nothing about it. */
+export function isDamage(error: unknown): error is CacheError {
+  return error instanceof CacheError && error.code === 'damaged';
 }
 
 /** The error code of a failed system call (`ENOENT`, …), or undefined when `error` is something else. */

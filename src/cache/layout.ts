@@ -62,7 +62,7 @@ export const DIRECTORY = 'bdir/';
 /** Tells the version of this layout. */
 export const STORE_FILE = 'store.json';
 export const STORE_FORMAT = 1;
-/** Who did what to the store (custody.ts). */
+/** Who did what to the store (store-log.ts). */
 export const LOG = 'log/';
 /** The same, as earlier versions wrote it: one file, which is only read now. */
 export const CUSTODY_FILE = 'custody.log';

@@ -4,7 +4,7 @@ import type { ObjectStorage } from './object-storage.ts';
 /**
  * The text of an object that is known to be small; undefined when it isn't there.
  * @param limit largest size in bytes
- * @throws CacheError `storage` when it is larger or cut off: it is not what was written
+ * @throws DamagedObject: it is larger, or cut off; CacheError `storage`
  */
 export async function readSmallObject(
   storage: ObjectStorage,
@@ -46,7 +46,7 @@ export class DamagedObject extends CacheError {
   readonly what: string;
 
   constructor(name: string, what: string, cause?: unknown) {
-    super('storage', `${name} of the store is damaged: ${what}`, { cause });
+    super('damaged', `${name} of the store is damaged: ${what}`, { cause });
     this.what = what;
   }
 }

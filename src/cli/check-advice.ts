@@ -1,4 +1,4 @@
-import type { Config } from '../config/config.ts';
+import type { Site } from '../operations/site.ts';
 import type { ReleaseProblem } from '../operations/upkeep/check-release.ts';
 import type { MachineOptions } from './site.ts';
 
@@ -6,14 +6,15 @@ export interface AdviceContext {
   readonly url: string;
   /** As they were given. */
   readonly options: MachineOptions;
-  readonly config: Config;
+  readonly site: Site;
   /** The cache that was asked, where it isn't the site's own store. */
   readonly server: string | undefined;
 }
 
 /** What would make a node able to install it, as commands where there are any; the best first. */
 export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): readonly string[] {
-  const { url, config, server } = context;
+  const { url, server, site } = context;
+  const { config, location } = site;
   const on = server === undefined ? '' : `where the store of ${server} is: `;
   const option = server === undefined && config.file !== undefined ? ` -c ${config.file}` : '';
   const fetch = `${on}cache fetch${option}${machineOptions(context)} ${quote(url)}`;
@@ -43,7 +44,7 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
         `${on}cache import${option} --recheck FOLDER, with its archive in FOLDER`,
       ];
     case 'owner-forbidden':
-      return [`as root: chown -R --reference=${quote(config.store.path)} ${quote(config.store.path)}`];
+      return [`as root: chown -R --reference=${quote(location)} ${quote(location)}`];
     case 'unavailable':
       return [];
   }

@@ -35,6 +35,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, ExitCode>> = {
   'too-many': EXIT.incomplete,
   unavailable: EXIT.storage,
   'no-space': EXIT.storage,
+  damaged: EXIT.storage,
   storage: EXIT.storage,
 };
 

@@ -1,17 +1,15 @@
 import { join, resolve } from 'node:path';
 import { formatPlatform } from '../cache/platform.ts';
-import type { Config } from '../config/config.ts';
 import { findArchives } from '../operations/find-archives.ts';
 import { importMedium, type MediumImportResult } from '../operations/medium/import-medium.ts';
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
-import { checkRoom } from '../storage/free-space.ts';
-import { openStore, readOwnTrusted, readTrusted } from './site.ts';
+import type { Messages, Site } from '../operations/site.ts';
 import { byUrlOrKey, formatDate, formatSize } from './terminal/format.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
 import { formatTable } from './terminal/table.ts';
 import type { Terminal } from './terminal/terminal.ts';
-import { asOneLine } from './terminal/controls.ts';
+import { asOneLine } from '../cache/controls.ts';
 
 export interface MediumImportSettings {
   readonly dryRun?: boolean;
@@ -22,25 +20,24 @@ export interface MediumImportSettings {
 /** Imports a medium that `cache export` wrote into the store of the configuration; says how it goes on stderr. */
 export async function runMediumImport(
   path: string,
-  config: Config,
+  site: Site,
   { dryRun = false, acceptOlder = false, quiet = false }: MediumImportSettings,
-  terminal: Terminal,
 ): Promise<readonly MediumImportResult[]> {
+  const { messages } = site;
   const folder = resolve(path);
-  const medium = await openMedium(folder, await readOwnTrusted(config));
+  const medium = await openMedium(folder, await site.ownTrusted());
   const { serial, created } = medium.manifest;
-  terminal.tell(
+  messages.tell(
     `${folder}: export ${serial} of ${formatDate(created)}, signed by ${describeCertificate(medium.signer)}`,
   );
-  await hintAtArchives(folder, terminal);
+  await hintAtArchives(folder, messages);
   const labels = labelsOf(medium);
   let progress: Progress | undefined;
   try {
-    const store = await openStore(config, terminal, { write: !dryRun, whereNone: 'make-later' });
+    const store = await site.store(dryRun ? 'dry-run' : 'write');
     return await importMedium(medium, {
       ...(dryRun ? { present: store } : { target: store }),
-      ...{ trusted: await readTrusted(config), acceptOlder },
-      checkRoom: (bytes) => checkRoom(config.store.path, bytes, config.upload.minFreeSpace),
+      ...{ trusted: await site.trusted(), acceptOlder },
       onTotal: (bytes) => (progress = createProgress(bytes, { quiet })),
       onProgress: (sha512, bytes) => progress?.advance(labels.get(sha512) ?? sha512, bytes),
     });
@@ -54,11 +51,11 @@ function labelsOf({ entries }: Medium): ReadonlyMap<string, string> {
 }
 
 /** Archives that somebody put beside the store. */
-async function hintAtArchives(folder: string, terminal: Terminal): Promise<void> {
+async function hintAtArchives(folder: string, messages: Messages): Promise<void> {
   const software = join(folder, 'software');
   const archives = await findArchives([software]).catch(() => []);
   if (archives.length > 0)
-    terminal.tell(
+    messages.tell(
       `note: ${software} holds ${archives.length} archives, which are not part of the export; to import them, too: cache import ${software}`,
     );
 }

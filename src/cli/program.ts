@@ -19,7 +19,7 @@ import type { ServeOptions } from './commands/serve.ts';
 import type { SlaposCfgOptions } from './commands/slapos-cfg.ts';
 import type { VerifyOptions } from './commands/verify.ts';
 import type { SyncOptions } from './commands/sync.ts';
-import { withoutControls } from './terminal/controls.ts';
+import { withoutControls } from '../cache/controls.ts';
 
 /**
  * The command line. It is known in full before any command's code is loaded: `--help` and wrong options answer at once.
@@ -65,7 +65,7 @@ export function createProgram(): Command {
     'Make a medium or a site: its folders, a store, a signing key and a config.ini.',
     'cache init /mnt/device',
   )
-    .argument('<dir>', 'its folder; what is there is kept')
+    .argument('[dir]', 'its folder; what is there is kept. With --config instead: only makes the store')
     .option('--common-name <name>', 'name in the certificate')
     .option(
       '--trust <cert>',
@@ -78,7 +78,7 @@ export function createProgram(): Command {
       '\nOffline, on the machine that serves:\n  cache init /srv/shacache --no-key --trust /mnt/device/miscellaneous/sign.crt',
     )
     .option('--json', 'print the result as JSON')
-    .action(async (dir: string, options: InitOptions) =>
+    .action(async (dir: string | undefined, options: InitOptions) =>
       (await import('./commands/init.ts')).init(dir, options),
     );
 
@@ -218,7 +218,7 @@ export function createProgram(): Command {
       collect,
     )
     .action(async (options: ServeOptions) =>
-      (await import('./commands/serve.ts')).serve(options, programVersion()),
+      (await import('./commands/serve.ts')).serveStore(options, programVersion()),
     );
 
   command(

@@ -2,7 +2,7 @@ import { formatPlatform, type Platform } from '../cache/platform.ts';
 import { formatSize } from './terminal/format.ts';
 import { formatTable } from './terminal/table.ts';
 import type { Terminal } from './terminal/terminal.ts';
-import { asOneLine } from './terminal/controls.ts';
+import { asOneLine } from '../cache/controls.ts';
 
 /** What became of a release that was to be put into the store. */
 export type ReleaseResult = RefusedRelease | AcceptedRelease;

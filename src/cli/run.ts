@@ -3,7 +3,7 @@ import { CommanderError } from 'commander';
 import { CacheError } from '../cache/errors.ts';
 import { EXIT, endWith, exitCodeOf } from './exit-code.ts';
 import { createProgram } from './program.ts';
-import { withoutControls } from './terminal/controls.ts';
+import { withoutControls } from '../cache/controls.ts';
 
 // `cache list | head` closes the pipe, or somebody the terminal: the rest isn't wanted, and that is no failure. What is
 // being done goes on.

@@ -1,12 +1,12 @@
 import { CacheError } from '../cache/errors.ts';
+import type { UploadTarget } from '../cache/source.ts';
 import type { Config } from '../config/config.ts';
 import { readIfThere } from '../operations/files.ts';
 import { readKnownAuthorities } from '../operations/known-authorities.ts';
-import { readCaFile } from '../operations/tls-certificate.ts';
+import { readCaFile, tlsFilesOf } from '../operations/tls-certificate.ts';
 import type { Patience } from '../upstream/attempts.ts';
-import { createUpstream, type Upstream } from '../upstream/client.ts';
+import { createUpstream } from '../upstream/client.ts';
 import type { Terminal } from './terminal/terminal.ts';
-import { tlsFilesOf } from './tls.ts';
 import { parseUrlOption } from './url-option.ts';
 
 export interface ServerOptions {
@@ -25,13 +25,13 @@ export async function openServer(
   base: string,
   config: Config,
   options: ServerOptions = {},
-): Promise<Upstream> {
+): Promise<UploadTarget> {
   const url = parseUrlOption(option, base);
   return open({ directory: `${url}/bdir`, blobs: `${url}/bcache` }, config, options);
 }
 
 /** The cache that `[upstream]` tells. @throws CacheError `config` when it tells none */
-export async function openUpstream(config: Config, options: ServerOptions = {}): Promise<Upstream> {
+export async function openUpstream(config: Config, options: ServerOptions = {}): Promise<UploadTarget> {
   if (config.upstream === undefined) {
     throw new CacheError(
       'config',
@@ -72,7 +72,7 @@ async function open(
   urls: { readonly directory: string; readonly blobs: string },
   config: Config,
   { ca, ...options }: ServerOptions,
-): Promise<Upstream> {
+): Promise<UploadTarget> {
   const needsCa = Object.values(urls).some(isTls);
   return createUpstream(urls, {
     ...{ ...options, environment: process.env },

@@ -5,7 +5,7 @@ import type { Mended } from '../operations/upkeep/mend.ts';
 import type { VerifyCounts } from '../operations/upkeep/verification.ts';
 import { formatCount, formatSize } from './terminal/format.ts';
 import type { Terminal } from './terminal/terminal.ts';
-import { asOneLine } from './terminal/controls.ts';
+import { asOneLine } from '../cache/controls.ts';
 
 /** A finding, and what became of it where anything was tried. */
 export interface MendedFinding extends Finding {

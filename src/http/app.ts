@@ -1,8 +1,7 @@
 import { Hono } from 'hono';
-import type { Blobs } from '../cache/blobs.ts';
-import type { CustodyLog } from '../cache/custody.ts';
-import type { Directory } from '../cache/directory.ts';
+import { STORE_FILE } from '../cache/layout.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
+import type { Store } from '../cache/store.ts';
 import type { AccessControl } from './access-control.ts';
 import { createRecorder, type RequestLog } from './access-log.ts';
 import { createBlobRoutes } from './bcache.ts';
@@ -15,15 +14,10 @@ import { requestPath } from './request-path.ts';
 import { createRecordUpload } from './upload-record.ts';
 
 export interface AppParts {
-  readonly blobs: Blobs;
-  readonly directory: Directory;
-  /** Told of every upload. */
-  readonly custody: CustodyLog;
+  readonly store: Store;
   readonly log: RequestLog;
   /** Version of this program, shown by `/health`. */
   readonly version: string;
-  /** Rejects while the store can't be used. */
-  readonly checkStore: () => Promise<void>;
   /** When the whole store was checked last, and how much was wrong; shown by `/health`. */
   readonly lastScrub?: () => { readonly finished: string; readonly findings: number } | undefined;
   /** The certificate of the server: when it ends, and what is wrong with it; shown by `/health`. */
@@ -45,14 +39,15 @@ export interface AppParts {
  * as fast. What would be middleware is in the recorder below, and in `requireRole`, which wraps a handler.
  */
 export function createApp(parts: AppParts): App {
-  const { blobs, directory, custody, log, version, checkStore, lastScrub, access, trusted, upload } = parts;
+  const { store, log, version, lastScrub, access, trusted, upload } = parts;
+  const { blobs, directory } = store;
   // The path as it came: a URL object would resolve ".." before anybody could refuse it.
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => requestPath(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
   app.notFound((c) =>
     refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health\n'),
   );
-  const recordUpload = createRecordUpload(custody, log);
+  const recordUpload = createRecordUpload(store.log, log);
   app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize, recordUpload }));
   app.route(
     '/bdir',
@@ -62,7 +57,7 @@ export function createApp(parts: AppParts): App {
     }),
   );
   const health: Handler = async (c) => {
-    await checkStore();
+    await store.storage.stat(STORE_FILE);
     const report = { status: 'ok', version, scrub: lastScrub?.(), tls: parts.tls?.() };
     return c.json(report, 200, { 'Cache-Control': 'no-store' });
   };

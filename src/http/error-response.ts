@@ -27,6 +27,7 @@ const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
   'invalid-medium': 500,
   usage: 500,
   config: 500,
+  damaged: 500,
   storage: 500,
   unavailable: 503,
   'no-space': 507,

@@ -90,3 +90,9 @@ function formatTime(time: Date): string {
 function quoteName(name: string): string {
   return quoteBriefly(name.replaceAll('\n', ', '));
 }
+
+/** Warns of a certificate that is used all the same: plain HTTP goes on, and nodes whose clock is right. */
+export function warnOfFault(path: string, certificate: string, messages: { warn(text: string): void }): void {
+  const { fault } = certificateState(parseChain(certificate, path), new Date());
+  if (fault !== undefined) messages.warn(`cache: ${path}: ${fault}`);
+}

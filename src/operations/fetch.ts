@@ -1,14 +1,14 @@
-import type { CustodyLog } from '../cache/custody.ts';
 import { noneIfDamaged } from '../cache/directory.ts';
 import { checkBinding } from '../cache/entry.ts';
 import { CacheError } from '../cache/errors.ts';
 import { isReleaseKey, type Key } from '../cache/key.ts';
 import { compatibilityClass, formatPlatform, isCompatible, type Platform } from '../cache/platform.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
+import type { Store } from '../cache/store.ts';
 import { keyOf } from './lookup.ts';
 import { createPlacement } from './placement.ts';
-import type { Source, SourceEntry } from './source.ts';
-import { addInPlace, transferEntries, type TransferOptions, type TransferTarget } from './transfer.ts';
+import type { Source, SourceEntry } from '../cache/source.ts';
+import { addInPlace, transferEntries, type TransferOptions } from './transfer.ts';
 
 /** An entry of a source, and whether it is to be fetched. */
 export interface Offer {
@@ -121,10 +121,6 @@ function refusalOf(
   return `there is nothing for ${machine ? formatPlatform(machine) : 'a known platform'}, only for ${[...new Set(platforms)].join(', ')}; choose with --os and --multiarch, or take all with --all-platforms`;
 }
 
-export interface FetchTarget extends TransferTarget {
-  readonly custody: CustodyLog;
-}
-
 export interface FetchOptions {
   readonly trusted: TrustedCertificates;
   /** Signs what is fetched besides; left out: the signatures of the source are all there are. */
@@ -143,7 +139,7 @@ export interface FetchOptions {
 export async function* fetchPlanned(
   { key, offers }: FetchPlan,
   source: Source,
-  target: FetchTarget,
+  target: Store,
   { signer, ...options }: FetchOptions,
 ): AsyncGenerator<FetchResult> {
   const wanted = new Set(offers.filter(({ verdict }) => verdict === 'wanted').map(({ entry }) => entry));
@@ -189,18 +185,14 @@ export async function* fetchPlanned(
   }
 
   async function record({ digest, sha512, softwareUrl }: SourceEntry, size: number): Promise<void> {
-    await target.custody.record({
+    await target.log.record({
       ...{ action: 'fetch', key, entry: digest, sha512, softwareUrl, size, source: source.name },
     });
   }
 }
 
 /** Bytes that a plan is to fetch, as far as the source tells: of blobs that aren't there yet. */
-export async function bytesToFetch(
-  { offers }: FetchPlan,
-  source: Source,
-  { blobs }: Pick<TransferTarget, 'blobs'>,
-): Promise<number> {
+export async function bytesToFetch({ offers }: FetchPlan, source: Source, { blobs }: Store): Promise<number> {
   let sum = 0;
   for (const { entry, verdict } of offers) {
     if (verdict !== 'wanted' || (await blobs.stat(entry.sha512)) !== undefined) continue;

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import type { Blobs, BlobWriter } from '../cache/blobs.ts';
+import type { BlobWriter } from '../cache/blobs.ts';
 import type { Digest } from '../cache/digest.ts';
 import { isIntact } from '../cache/directory.ts';
 import { CacheError } from '../cache/errors.ts';
@@ -10,26 +10,21 @@ import type { ReleaseContents, ReleaseGlimpse } from '../release/release-content
 import { createInspectionThreads, type InspectionThreads } from '../release/inspection-threads.ts';
 import { fileNameOf, type ArchiveFile } from './find-archives.ts';
 import { hashOnly } from './hash-only.ts';
-import type { ImportRecords } from './import-records.ts';
+import { createImportRecords } from './import-records.ts';
 import { readFilePieces } from './read-file.ts';
-import { addReleaseEntry, type EntryTarget } from './release-entry.ts';
+import { addReleaseEntry, type SigningTarget } from './release-entry.ts';
 import { identifyRelease, type ReleaseIdentity, type StatedIdentity } from './release-identity.ts';
 
 export interface ImportOptions extends StatedIdentity {
   /** Where the releases were built and must be unpacked; see `EntryOrigin`. */
   readonly softwareRoot?: string | undefined;
   /** Where to; left out in a dry run, which writes nothing. */
-  readonly target?: ImportTarget;
+  readonly target?: SigningTarget;
   /** Reads archives that were imported before, too. */
   readonly recheck?: boolean;
   /** Bytes that were read since the last call. */
   readonly onProgress?: (archive: ArchiveFile, bytes: number) => void;
   readonly now?: () => Date;
-}
-
-export interface ImportTarget extends EntryTarget {
-  readonly blobs: Blobs;
-  readonly records: ImportRecords;
 }
 
 /** What became of one archive. */
@@ -126,7 +121,9 @@ async function checkArchive(
       return known;
     }
     writer =
-      options.target === undefined ? hashOnly() : await options.target.blobs.create({ size: archive.size });
+      options.target === undefined
+        ? hashOnly()
+        : await options.target.store.blobs.create({ size: archive.size });
     const { warnings: found, ...contents } = await readOnce(archive, writer, options, threads);
     const identity = identifyRelease(contents, parseArchiveName(file), options);
     const warnings = [...found, ...contradictionOf(contents, options)];
@@ -157,14 +154,15 @@ async function findImported(
   { target, recheck = false }: ImportOptions,
 ): Promise<ImportedRelease | undefined> {
   if (target === undefined || recheck) return undefined;
-  const record = await target.records.find(fingerprint);
+  const { storage, blobs, directory } = target.store;
+  const record = await createImportRecords(storage).find(fingerprint);
   if (record === undefined) return undefined;
   const { entry, ...release } = record;
   const isThere =
-    (await target.blobs.stat(release.sha512))?.size === size &&
+    (await blobs.stat(release.sha512))?.size === size &&
     // A damaged entry is none: the import that finds it adds it anew.
-    (await isIntact(target.directory.entry(release.key, entry))) &&
-    (await target.directory.keep(release.key, { digest: entry, sha512: release.sha512 }));
+    (await isIntact(directory.entry(release.key, entry))) &&
+    (await directory.keep(release.key, { digest: entry, sha512: release.sha512 }));
   return isThere ? { file, ...release, size, outcome: 'unchanged' } : undefined;
 }
 
@@ -193,7 +191,8 @@ async function finishImport(
     } as const;
     const { entry, isNew } = await addReleaseEntry(release, options.target, origin);
     const { softwareUrl, key, platform, warnings } = release;
-    await options.target.records.add(fingerprint, { softwareUrl, key, platform, sha512, entry, warnings });
+    const record = { softwareUrl, key, platform, sha512, entry, warnings };
+    await createImportRecords(options.target.store.storage).add(fingerprint, record);
     return { ...release, outcome: isNew ? 'imported' : 'unchanged' };
   } catch (error) {
     return refusalOf(checked.file, error);

@@ -3,9 +3,9 @@ import { digestOf, isDigest, type Digest } from '../cache/digest.ts';
 import { isKey, type Key } from '../cache/key.ts';
 import { importRecordName, IMPORTS } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
-import { DamagedObject, readSmallObject, writeSmallObject } from '../cache/small-object.ts';
+import { readSmallObject, writeSmallObject } from '../cache/small-object.ts';
 import type { Platform } from '../cache/platform.ts';
-import { throwProgrammingError } from '../cache/errors.ts';
+import { throwProgrammingError, isDamage } from '../cache/errors.ts';
 
 /** What became of an archive when it was imported. */
 export interface ImportRecord {
@@ -63,7 +63,7 @@ export function createImportRecords(storage: ObjectStorage): ImportRecords {
 }
 
 function ignoreDamage(error: unknown): undefined {
-  if (!(error instanceof DamagedObject)) throw error;
+  if (!isDamage(error)) throw error;
 }
 
 function parseOrUndefined(text: string): unknown {

@@ -8,7 +8,7 @@ const WITHOUT_PERMISSIONS = /fat|ntfs|msdos|^fuse(blk)?$/i;
  * A word about a private key that others than its owner may use, and what helps; undefined where nobody may.
  * @param file that is there
  */
-export async function exposureOf(file: string): Promise<string | undefined> {
+async function exposureOf(file: string): Promise<string | undefined> {
   const { mode } = await stat(file);
   if ((mode & 0o077) === 0) return undefined;
   const shown = `0${(mode & 0o777).toString(8)}`;
@@ -17,4 +17,13 @@ export async function exposureOf(file: string): Promise<string | undefined> {
   return WITHOUT_PERMISSIONS.test(type)
     ? `${fault}; its file system (${type}) keeps no permissions: mount it with -o umask=077, or keep the key on another disk`
     : `${fault}: chmod 600 '${file}'`;
+}
+
+/** Warns of a private key that others may use; each time that the key is used. */
+export async function warnOfExposure(
+  privateKeyFile: string,
+  messages: { warn(text: string): void },
+): Promise<void> {
+  const exposure = await exposureOf(privateKeyFile);
+  if (exposure !== undefined) messages.warn(`cache: ${exposure}`);
 }

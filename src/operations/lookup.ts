@@ -1,11 +1,10 @@
 import type { Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, isDamage } from '../cache/errors.ts';
 import { isKey, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
 import { isCompatible, type Platform } from '../cache/platform.ts';
-import { DamagedObject } from '../cache/small-object.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
-import type { EntrySource } from './source.ts';
+import type { EntrySource } from '../cache/source.ts';
 
 /** An entry as `slapos cache lookup` shows it. */
 export interface LookupRow {
@@ -68,7 +67,7 @@ async function* softwareUrls(directory: Directory): AsyncGenerator<string> {
       if (softwareUrl !== undefined) yield softwareUrl;
     } catch (error) {
       // A damaged entry has no URL to suggest.
-      if (!(error instanceof DamagedObject)) throw error;
+      if (!isDamage(error)) throw error;
     }
   }
 }

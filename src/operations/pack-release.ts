@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Blobs, BlobWriter } from '../cache/blobs.ts';
+import type { BlobWriter } from '../cache/blobs.ts';
 import { CacheError } from '../cache/errors.ts';
 import { isSameMachine } from '../cache/platform.ts';
 import type { OsRelease } from '../cache/system.ts';
@@ -14,7 +14,7 @@ import { makeDurable } from '../storage/durable-names.ts';
 import { chooseArchiveName, holdsBytes } from './archive-place.ts';
 import { hashOnly } from './hash-only.ts';
 import { createNewArchive, type NewArchive } from './new-archive.ts';
-import { addReleaseEntry, type EntryTarget, type StoredRelease } from './release-entry.ts';
+import { addReleaseEntry, type SigningTarget, type StoredRelease } from './release-entry.ts';
 import { identifyRelease, type ReleaseIdentity } from './release-identity.ts';
 
 /** The folder of a release that may be packed. */
@@ -37,14 +37,10 @@ export interface PackOptions {
   /** Where it was built and must be unpacked, where that is not where it is now. */
   readonly softwareRoot?: string | undefined;
   /** The store that it is imported into; left out when it is only packed. */
-  readonly target?: PackTarget | undefined;
+  readonly target?: SigningTarget | undefined;
   /** Bytes of tar that were made since the last call; `PackableFolder.size` in all. */
   readonly onProgress?: (folder: PackableFolder, bytes: number) => void;
   readonly now?: () => Date;
-}
-
-export interface PackTarget extends EntryTarget {
-  readonly blobs: Blobs;
 }
 
 /** What became of one folder. */
@@ -105,7 +101,7 @@ async function packRelease(folder: PackableFolder, options: PackOptions): Promis
   let writer: BlobWriter | undefined;
   try {
     archive = await createNewArchive(output, folder.key, minFreeSpace);
-    writer = target === undefined ? hashOnly() : await target.blobs.create();
+    writer = target === undefined ? hashOnly() : await target.store.blobs.create();
     const contents = await writeBoth(folder, [archive, writer], options);
     checkMarkers(contents.markers, options.force);
     const identity = identify(folder, contents, options);

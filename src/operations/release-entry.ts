@@ -1,7 +1,9 @@
-import type { CustodyAction, CustodyLog } from '../cache/custody.ts';
+import type { LogAction } from '../cache/store-log.ts';
 import type { Digest } from '../cache/digest.ts';
-import { noneIfDamaged, type Directory } from '../cache/directory.ts';
+import { noneIfDamaged } from '../cache/directory.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
+import type { Store } from '../cache/store.ts';
+import type { Site } from './site.ts';
 import type { ReleaseIdentity } from './release-identity.ts';
 import { SOFTWARE_ROOT } from '../cache/software-root.ts';
 import { softwareRootOf } from './entry-use.ts';
@@ -15,18 +17,22 @@ export interface StoredRelease extends ReleaseIdentity {
   readonly size: number;
 }
 
-/** Where entries are added, and who signs them. */
-export interface EntryTarget {
-  readonly directory: Directory;
-  /** Told of every entry that is added. */
-  readonly custody: CustodyLog;
+/** A store, and who signs the entries that are added to it. */
+export interface SigningTarget {
+  readonly store: Store;
   readonly signer: Signer;
   /** An entry that one of these verifies already needs no second one. */
   readonly trusted: TrustedCertificates;
 }
 
+/** The site's store and signer. */
+export async function openSigningTarget(site: Site): Promise<SigningTarget> {
+  const signer = await site.signer();
+  return { store: await site.store('write'), signer, trusted: await site.ownTrusted() };
+}
+
 export interface EntryOrigin {
-  readonly action: CustodyAction;
+  readonly action: LogAction;
   /** Path of what the release came from. */
   readonly source: string;
   /**
@@ -44,7 +50,7 @@ export interface EntryOrigin {
  */
 export async function addReleaseEntry(
   { file, softwareUrl, key, platform, sha512, size }: StoredRelease,
-  { directory, custody, signer, trusted }: EntryTarget,
+  { store: { directory, log }, signer, trusted }: SigningTarget,
   { action, source, softwareRoot, now = () => new Date() }: EntryOrigin,
 ): Promise<{ readonly entry: Digest; readonly isNew: boolean }> {
   const present = await directory.entries(key).catch(noneIfDamaged);
@@ -69,6 +75,6 @@ export async function addReleaseEntry(
   };
   const entry = signer.sign(JSON.stringify(members));
   const isNew = await directory.add(key, entry);
-  if (isNew) await custody.record({ action, key, entry: entry.digest, sha512, softwareUrl, size, source });
+  if (isNew) await log.record({ action, key, entry: entry.digest, sha512, softwareUrl, size, source });
   return { entry: entry.digest, isNew };
 }

@@ -1,3 +1,11 @@
+import type { Site } from './site.ts';
+import { CacheError } from '../cache/errors.ts';
+import type { Config } from '../config/config.ts';
+import { parseChain } from './certificate-state.ts';
+import { readIfThere } from './files.ts';
+import { listReleases } from './list-releases.ts';
+import { isSelfSigned, tlsFilesOf } from './tls-certificate.ts';
+
 /** What goes into the `[networkcache]` section of a node's slapos.cfg. */
 export interface NetworkcacheSection {
   /** `http://HOST:PORT` of the cache. */
@@ -36,4 +44,59 @@ export function formatNetworkcacheSection({
 
 function list(key: string, values: readonly string[]): readonly string[] {
   return values.length === 0 ? [] : [`${key} =`, ...values.map((value) => `  ${value}`)];
+}
+
+export interface SectionOptions {
+  /** Releases of the store that nodes must never compile themselves are listed. */
+  readonly forceBinary?: boolean;
+}
+
+/**
+ * The section for nodes that reach the site's cache at `base`.
+ * @throws CacheError `config`: there is no certificate that nodes could trust. A node that trusts nobody compiles everything
+ */
+export async function networkcacheSection(
+  site: Site,
+  base: string,
+  { forceBinary = false }: SectionOptions = {},
+): Promise<string> {
+  const { certificates } = await site.trusted();
+  if (certificates.length === 0) throw new CacheError('config', lackOfCertificates(site.config));
+  const caFile = base.startsWith('https:') ? await caFileOf(site) : undefined;
+  return formatNetworkcacheSection({
+    url: base,
+    ...(caFile === undefined ? {} : { caFile }),
+    certificates: certificates.map((certificate) => certificate.toString()),
+    ...(forceBinary ? { forceUrls: await servedUrls(site) } : {}),
+  }).trimEnd();
+}
+
+function lackOfCertificates({ file, signature }: Config): string {
+  const lists = file === undefined ? 'and there is no config.ini here' : `and ${file} lists none`;
+  return [
+    `there is no certificate that nodes could trust: ${signature.certificateFile} is missing, ${lists}`,
+    'Is it the right configuration (-c FILE)? Where others sign what is served, their certificates belong into its [signature] signature-certificate-list; to sign here, make a pair with: cache keygen',
+  ].join('\n');
+}
+
+/** The file that lets a node trust this server; a certificate that somebody else signed isn't enough for that. */
+async function caFileOf({ config, messages }: Site): Promise<string | undefined> {
+  const files = tlsFilesOf(config);
+  if (files === undefined) return undefined; // TLS is spoken by something in front of this server.
+  const certificate = await readIfThere(files.certificateFile);
+  const [own] = certificate === undefined ? [] : parseChain(certificate, files.certificateFile);
+  const isOwnCa = config.server.tls.mode === 'auto' || (own !== undefined && isSelfSigned(own));
+  if (isOwnCa) {
+    messages.tell(`cache: copy ${files.certificateFile} to the same place on each node`);
+    return files.certificateFile;
+  }
+  messages.tell(
+    'cache: if the nodes do not know the CA of the TLS certificate, add shacache-ca-file and shadir-ca-file with its file to the section',
+  );
+  return undefined;
+}
+
+async function servedUrls(site: Site): Promise<readonly string[]> {
+  const { directory, blobs } = await site.store('read');
+  return (await listReleases(directory, blobs)).map(({ softwareUrl }) => softwareUrl);
 }

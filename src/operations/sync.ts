@@ -1,20 +1,13 @@
-import type { CustodyLog } from '../cache/custody.ts';
+import type { Store } from '../cache/store.ts';
 import { checkBinding, madeAt } from '../cache/entry.ts';
 import { CacheError } from '../cache/errors.ts';
 import { createGivingWay } from '../cache/give-way.ts';
 import type { Key } from '../cache/key.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
-import { DamagedObject } from '../cache/small-object.ts';
 import { useOf } from './entry-use.ts';
-import { tellingLoss, type Source, type SourceBlob, type SourceEntry } from './source.ts';
-import {
-  missingBlob,
-  reasonOf,
-  transferEntries,
-  type TransferResult,
-  type TransferTarget,
-} from './transfer.ts';
-import { TargetAbsent, TargetFault, tellingFaults, type UploadTarget } from './upload-target.ts';
+import type { Source, SourceBlob, SourceEntry, UploadTarget } from '../cache/source.ts';
+import { missingBlob, reasonOf, transferEntries, type TransferResult } from './transfer.ts';
+import { TargetAbsent, TargetFault, tellingFaults } from './upload-target.ts';
 
 export interface SyncOptions {
   /** Whose signatures count. */
@@ -37,11 +30,10 @@ export type SyncResult =
  * @throws CacheError `storage`, `no-space`, `unavailable`: the store or the source failed
  */
 export function syncToStore(
-  from: Source,
-  target: TransferTarget & { readonly custody: CustodyLog },
+  source: Source,
+  target: Store,
   { onProgress, ...options }: SyncOptions,
 ): AsyncGenerator<SyncResult> {
-  const source = tellingLoss(from);
   return forEachKey(source, async function* (key) {
     const listed = await source.entries(key);
     const byBlob = new Map(listed.map((entry) => [entry.sha512, entry]));
@@ -56,7 +48,7 @@ export function syncToStore(
       if (result.outcome === 'copied') {
         const { digest, sha512, softwareUrl } = result.entry;
         const size = (await target.blobs.stat(sha512))?.size;
-        await target.custody.record({
+        await target.log.record({
           ...{ action: 'sync', key, entry: digest, sha512, softwareUrl, size, source: source.name },
         });
       }
@@ -71,11 +63,10 @@ export function syncToStore(
  * @throws CacheError `unavailable`, `unauthorized`, `forbidden`, `no-space`, `storage`
  */
 export function syncToServer(
-  from: Source,
+  source: Source,
   to: UploadTarget,
   { trusted, dryRun = false, onProgress }: SyncOptions,
 ): AsyncGenerator<SyncResult> {
-  const source = tellingLoss(from);
   const target = tellingFaults(to);
   return forEachKey(source, async function* (key) {
     const listed = await source.entries(key);
@@ -184,7 +175,7 @@ async function* forEachKey(
       if (!(error instanceof CacheError) || error instanceof TargetAbsent) throw error;
       // One bad entry of another cache is an answer 500 to its key, which can't be told from worse.
       if (error.code === 'unavailable') unavailable++;
-      else if (!(error instanceof DamagedObject) && error.code !== 'incomplete') throw error;
+      else if (error.code !== 'damaged' && error.code !== 'incomplete') throw error;
       if (unavailable >= UNREADABLE_IN_A_ROW) throw error;
       const outcome = error instanceof TargetFault ? 'not-copied' : 'unreadable';
       yield { key, outcome, reason: error.message };

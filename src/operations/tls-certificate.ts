@@ -10,6 +10,7 @@ import {
   readCertificate,
 } from '../cache/certificate.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
+import type { Config } from '../config/config.ts';
 import { readIfThere, writeNew, replaceFile } from './files.ts';
 import { faultOfDates, parseChain } from './certificate-state.ts';
 
@@ -31,15 +32,23 @@ export interface TlsFiles {
 /** Ten years: nobody renews a certificate in a server room without Internet. */
 const DAYS = 3653;
 
-/** The files of `tls = auto`, beside the store: a store may be copied elsewhere, a key must not go with it. */
-export function autoTlsFiles(storePath: string): {
-  readonly certificateFile: string;
-  readonly keyFile: string;
-} {
-  return {
-    certificateFile: join(dirname(storePath), 'server.crt'),
-    keyFile: join(dirname(storePath), 'server.key'),
-  };
+/**
+ * The files of the server's certificate; undefined where the server speaks plain HTTP only. Those of `tls = auto` are beside
+ * the store: a store may be copied elsewhere, and a key must not go with it.
+ */
+export function tlsFilesOf({ server: { tls }, store, access }: Config): TlsFiles | undefined {
+  const { clientCaFile } = access;
+  switch (tls.mode) {
+    case 'off':
+      return undefined;
+    case 'auto': {
+      const folder = dirname(store.path);
+      const [certificateFile, keyFile] = [join(folder, 'server.crt'), join(folder, 'server.key')];
+      return { certificateFile, keyFile, clientCaFile };
+    }
+    case 'on':
+      return { certificateFile: tls.certificateFile, keyFile: tls.keyFile, clientCaFile };
+  }
 }
 
 export interface EnsuredCertificate {

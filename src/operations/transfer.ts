@@ -5,17 +5,10 @@ import { checkBinding, type VerifiedEntry } from '../cache/entry.ts';
 import { CacheError, type ErrorCode } from '../cache/errors.ts';
 import { createGivingWay } from '../cache/give-way.ts';
 import type { Key } from '../cache/key.ts';
-import type { ObjectStorage } from '../cache/object-storage.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
+import type { Store } from '../cache/store.ts';
 import { createPlacement, type Placement } from './placement.ts';
-import type { Source, SourceEntry } from './source.ts';
-
-/** The store that is copied to. */
-export interface TransferTarget {
-  readonly storage: ObjectStorage;
-  readonly blobs: Blobs;
-  readonly directory: Directory;
-}
+import type { Source, SourceEntry } from '../cache/source.ts';
 
 export interface TransferOptions {
   /** Whose signatures count. */
@@ -42,7 +35,7 @@ export interface TransferResult {
 export async function* transferKey(
   key: Key,
   source: Source,
-  target: TransferTarget,
+  target: Store,
   options: TransferOptions,
 ): AsyncGenerator<TransferResult> {
   yield* transferEntries(key, await source.entries(key), source, target, options);
@@ -60,7 +53,7 @@ export async function* transferEntries(
   key: Key,
   listed: readonly SourceEntry[],
   source: Source,
-  target: TransferTarget,
+  target: Store,
   { trusted, select = () => true, dryRun = false, onProgress }: TransferOptions,
 ): AsyncGenerator<TransferResult> {
   const there = await target.directory.entries(key).catch(noneIfDamaged);

@@ -1,16 +1,5 @@
-import type { Digest } from '../cache/digest.ts';
-import type { EntryPair } from '../cache/entry.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
-import type { Key } from '../cache/key.ts';
-import type { Source, SourceBlob } from './source.ts';
-
-/** A running cache that takes uploads. */
-export interface UploadTarget extends Source {
-  /** @param open is asked for the bytes, once for each try */
-  putBlob(digest: Digest, open: () => Promise<SourceBlob>): Promise<void>;
-  /** Adds an entry, as the newest of its key. */
-  putEntry(key: Key, pair: EntryPair): Promise<void>;
-}
+import type { SourceBlob, UploadTarget } from '../cache/source.ts';
 
 /** The target has failed: that says nothing of the source. */
 export class TargetFault extends CacheError {}

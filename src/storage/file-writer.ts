@@ -9,7 +9,6 @@ import { adoptFile, ownershipOf } from './ownership.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
 import { ownerTag } from './temporary-name.ts';
-import type { UnmadeStore } from './unmade-store.ts';
 import type { Room, RoomShare } from './upload-room.ts';
 
 export interface FileWriterOptions {
@@ -25,25 +24,22 @@ export interface FileWriterOptions {
   readonly durable: DurableNames;
   /** Told why the owner of the store can't read what is written. */
   readonly onOwnerFault?: ((fault: string) => void) | undefined;
-  /** Where there is no store yet: what makes it. */
-  readonly unmade?: UnmadeStore | undefined;
 }
 
 /** An object being written in the store's folder for temporary files. @throws CacheError `no-space`, `storage` */
 export async function createFileWriter(
   root: string,
-  { size, holder, room, pathOf, durable, onOwnerFault, unmade }: FileWriterOptions,
+  { size, holder, room, pathOf, durable, onOwnerFault }: FileWriterOptions,
 ): Promise<ObjectWriter> {
   const path = join(root, TEMPORARY, `${ownerTag()}.${randomBytes(9).toString('hex')}`);
   let share: RoomShare | undefined;
   let file: FileHandle;
   try {
     share = await room.open(size, holder);
-    file = await createTemporary(root, path, unmade);
+    file = await createTemporary(root, path);
     await giveToOwner(root, path, file, onOwnerFault);
   } catch (error) {
     share?.close();
-    await unmade?.takeBack();
     throw error;
   }
   let state: 'open' | 'committed' | 'aborted' = 'open';
@@ -77,7 +73,6 @@ export async function createFileWriter(
       try {
         await file.sync();
         await close();
-        await unmade?.admit(path, name);
         await moveInto(root, path, target);
         await makeDurable(target, durable, { isSynced: true });
         state = 'committed';
@@ -94,7 +89,6 @@ export async function createFileWriter(
       } catch (error) {
         throwUnlessAbsent(error, `can't remove ${path}`);
       }
-      await unmade?.takeBack();
     },
   };
 }
@@ -145,26 +139,17 @@ async function giveToOwner(
   }
 }
 
-async function createTemporary(
-  root: string,
-  path: string,
-  unmade: UnmadeStore | undefined,
-): Promise<FileHandle> {
-  // Somebody else for whom nothing came of making this store takes the folder back: in the middle of this, now and then.
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await open(path, 'wx', 0o444);
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT' || attempt === 10) throw storageError(error, `can't write ${path}`);
-    }
-    try {
-      if (unmade?.isPending === true) await unmade.prepare();
-      else {
-        await checkIsStillThere(root, TEMPORARY);
-        await makeFoldersBelow(root, dirname(path));
-      }
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't write ${path}`);
-    }
+async function createTemporary(root: string, path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', 0o444);
+  } catch (error) {
+    throwUnlessAbsent(error, `can't write ${path}`);
+  }
+  try {
+    await checkIsStillThere(root, TEMPORARY);
+    await makeFoldersBelow(root, dirname(path));
+    return await open(path, 'wx', 0o444);
+  } catch (error) {
+    throw storageError(error, `can't write ${path}`);
   }
 }

@@ -8,7 +8,7 @@ export const ROOM_CHECK_INTERVAL = 64 * 1024 * 1024;
 
 export interface RoomOptions {
   /** Bytes besides that others of this process are writing, and are not on the disk yet. */
-  readonly promised?: number;
+  readonly reserved?: number;
   /** Why the reserve stays free, for a person. */
   readonly reason?: string;
 }
@@ -22,13 +22,13 @@ export async function checkRoom(
   path: string,
   size: number,
   reserve: number,
-  { promised = 0, reason = '([upload] min-free-space)' }: RoomOptions = {},
+  { reserved = 0, reason = '([upload] min-free-space)' }: RoomOptions = {},
 ): Promise<void> {
   const free = await freeSpace(path);
-  if (free >= size + promised + reserve) return;
+  if (free >= size + reserved + reserve) return;
   const figures = [
     size > 0 ? `${mebibytes(size, Math.ceil)} are wanted` : '',
-    promised > 0 ? `and ${mebibytes(promised, Math.ceil)} for what is being written beside it` : '',
+    reserved > 0 ? `and ${mebibytes(reserved, Math.ceil)} for what is being written beside it` : '',
     `${mebibytes(free, Math.floor)} are free`,
     reserve > 0 ? `of which ${mebibytes(reserve, Math.ceil)} stay free ${reason}` : '',
   ];

@@ -55,6 +55,13 @@ export function storageError(error: unknown, doing: string): CacheError {
   });
 }
 
+/** The same for a system call that reads an object: what the disk has lost is damage of this object. */
+export function readError(error: unknown, doing: string): CacheError {
+  const failure = storageError(error, doing);
+  if (kindOf(error) !== 'loss') return failure;
+  return new CacheError('damaged', failure.message, { cause: error });
+}
+
 /**
  * Why a system call failed, with its code.
  * @throws the error itself when it is a programming error
@@ -71,14 +78,9 @@ export function isFull(error: unknown): boolean {
   return kindOf(error) === 'full';
 }
 
-/** Whether the disk has lost what was to be read, rather than that it can't be read just now, or not by us. */
-export function isLoss(error: unknown): error is CacheError {
-  return error instanceof CacheError && kindOf(error.cause) === 'loss';
-}
-
 /** "There is no such object" is a miss; any other fault of the disk is an error. */
-export function throwUnlessAbsent(error: unknown, doing: string): void {
-  if (systemCode(error) !== 'ENOENT') throw storageError(error, doing);
+export function throwUnlessAbsent(error: unknown, doing: string, toError = storageError): void {
+  if (systemCode(error) !== 'ENOENT') throw toError(error, doing);
 }
 
 function kindOf(error: unknown): Meaning['kind'] {

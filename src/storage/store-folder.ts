@@ -16,7 +16,7 @@ import {
   TRIPS,
 } from '../cache/layout.ts';
 import { readSmallFile } from '../files/small-file.ts';
-import { storageError, throwUnlessAbsent } from './storage-error.ts';
+import { readError, storageError, throwUnlessAbsent } from './storage-error.ts';
 import { nameOfTaken, putBack } from './taken-object.ts';
 import { isLeftover, tellsOwner } from './temporary-name.ts';
 
@@ -30,7 +30,7 @@ export async function readFormat(root: string): Promise<unknown> {
   try {
     text = (await readSmallFile(path)).toString('utf8');
   } catch (error) {
-    throwUnlessAbsent(error, `can't read ${path}`);
+    throwUnlessAbsent(error, `can't read ${path}`, readError);
     return undefined;
   }
   try {
@@ -46,7 +46,7 @@ export async function readFormat(root: string): Promise<unknown> {
 /** A `store.json` that holds something else than what was written. */
 export class DamagedMark extends CacheError {
   constructor(path: string, what: string, cause?: unknown) {
-    super('storage', `${path} is damaged: ${what}; restore it as {"format": ${STORE_FORMAT}}`, { cause });
+    super('damaged', `${path} is damaged: ${what}; restore it as {"format": ${STORE_FORMAT}}`, { cause });
   }
 }
 
@@ -92,15 +92,10 @@ export const OWN_NAMES: ReadonlySet<string> = new Set([
   'lost+found',
 ]);
 
-/** There is no store in a folder. */
+/** There is no store at a location. */
 export class NoStore extends CacheError {
   constructor(message: string) {
     super('storage', message);
-  }
-
-  /** The same, with what to do where a store is to be there. */
-  withAdvice(advice: string): NoStore {
-    return new NoStore(`${this.message} ${advice}`);
   }
 }
 
@@ -146,7 +141,7 @@ async function checkFolder(path: string): Promise<void> {
   try {
     await stat(path);
   } catch (error) {
-    throwUnlessAbsent(error, `can't look at ${path}`);
+    throwUnlessAbsent(error, `can't look at ${path}`, readError);
     const target = await readlink(path).catch(() => undefined);
     if (target !== undefined)
       throw new CacheError(

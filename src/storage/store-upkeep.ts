@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { FolderItem, StoreUpkeep, TakenObject } from '../cache/store-upkeep.ts';
 import { ownerFault, ownershipOf } from './ownership.ts';
 import { createQuarantine } from './quarantine.ts';
-import { throwUnlessAbsent } from './storage-error.ts';
+import { readError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, leftoversIn, removeLeftover, TEMPORARY } from './store-folder.ts';
 import { putBack, removeTaken, takenName } from './taken-object.ts';
 
@@ -22,7 +22,7 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
           yield { name: item.name, type: await typeOf(item, folder === '' ? path : undefined) };
         }
       } catch (error) {
-        throwUnlessAbsent(error, `can't list ${path}`);
+        throwUnlessAbsent(error, `can't list ${path}`, readError);
         await checkIsStillThere(root, folder);
       }
     },
@@ -32,7 +32,7 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
         const [stats, owner] = [await stat(pathOf(path)), await ownershipOf(root)];
         return ownerFault(stats, owner);
       } catch (error) {
-        throwUnlessAbsent(error, `can't look at ${pathOf(path)}`);
+        throwUnlessAbsent(error, `can't look at ${pathOf(path)}`, readError);
         return undefined;
       }
     },

@@ -32,7 +32,7 @@ export interface RoomShare {
  * @param minFreeSpace bytes that stay free
  */
 export function createRoom(root: string, minFreeSpace: number): Room {
-  let promised = 0;
+  let reserved = 0;
   /** One after the other: what turns out to have no room must not count meanwhile for others. */
   let settled: Promise<unknown> = Promise.resolve();
   /** Bytes of each client's unfinished uploads, written or reserved. */
@@ -58,28 +58,28 @@ export function createRoom(root: string, minFreeSpace: number): Room {
   const check = async (size: number, holder: string | undefined): Promise<void> => {
     if (holder !== undefined && overdrawn.has(holder)) throw overdrawnError(root);
     try {
-      await checkRoom(root, size, minFreeSpace, { promised });
+      await checkRoom(root, size, minFreeSpace, { reserved });
     } catch (error) {
-      const all = (await freeSpace(root)) - minFreeSpace - promised + sumOf(held.values());
+      const all = (await freeSpace(root)) - minFreeSpace - reserved + sumOf(held.values());
       for (const [other, bytes] of held)
         if (other !== holder && bytes > all / 2 && size <= all / 2) overdrawn.add(other);
       throw error;
     }
   };
 
-  const promise = (size: number, holder: string | undefined): Promise<number> =>
+  const reserveNow = (size: number, holder: string | undefined): Promise<number> =>
     inTurn(async () => {
       await check(size, holder);
-      promised += size;
+      reserved += size;
       hold(holder, size);
       return size;
     });
 
   /** As much as there is of `most`, but `least`. */
-  const promiseSome = async (least: number, most: number, holder: string | undefined): Promise<number> => {
+  const reserveSome = async (least: number, most: number, holder: string | undefined): Promise<number> => {
     for (let size = most; ; size = Math.max(least, Math.floor(size / 2))) {
       try {
-        return await promise(size, holder);
+        return await reserveNow(size, holder);
       } catch (error) {
         if (!(error instanceof CacheError) || error.code !== 'no-space' || size === least) throw error;
       }
@@ -94,19 +94,20 @@ export function createRoom(root: string, minFreeSpace: number): Room {
       let nextCheck = ROOM_CHECK_INTERVAL;
       let isClosed = false;
       const giveBack = (): void => {
-        promised -= ahead;
+        reserved -= ahead;
         hold(holder, -ahead);
         ahead = 0;
       };
-      if (!isInSteps) ahead = await promise(size, holder);
+      if (!isInSteps) ahead = await reserveNow(size, holder);
       else if (size !== undefined) await inTurn(() => check(size, holder));
       return {
         async reserve(bytes) {
           if (holder !== undefined && overdrawn.has(holder)) throw overdrawnError(root);
           if (isInSteps && bytes > ahead) {
             giveBack();
-            const step = Math.min(Math.max(position, FIRST_STEP), LARGEST_STEP);
-            ahead = await promiseSome(bytes, Math.max(bytes, step), holder);
+            const left = (size ?? Infinity) - position;
+            const step = Math.min(Math.max(position, FIRST_STEP), LARGEST_STEP, left);
+            ahead = await reserveSome(bytes, Math.max(bytes, step), holder);
             // It was given up while it waited.
             if (isClosed) giveBack();
           } else if (!isInSteps && position >= nextCheck) {
@@ -118,7 +119,7 @@ export function createRoom(root: string, minFreeSpace: number): Room {
           position += bytes;
           const expected = Math.min(bytes, ahead);
           ahead -= expected;
-          promised -= expected;
+          reserved -= expected;
           if (!isClosed) hold(holder, bytes - expected);
         },
         close() {

@@ -1,19 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Digest } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
+import type { SourceBlob } from '../cache/source.ts';
 import { bytesOf, dropAnswer, faultOfAnswer, LEAST_PROGRESS } from './answer.ts';
 import { createAttempts, PassingFault, persist, type Patience } from './attempts.ts';
 import type { Endpoint } from './endpoint.ts';
-
-/** A blob that is being downloaded. */
-export interface BlobDownload {
-  /** Bytes; undefined when the other side doesn't tell. */
-  readonly size: number | undefined;
-  /** To be iterated once at most. Whoever takes them checks the sha512. @throws CacheError `unavailable` */
-  readonly pieces: AsyncIterable<Uint8Array>;
-  /** To be called once, always. */
-  close(): Promise<void>;
-}
 
 /**
  * Downloads a blob; undefined when it isn't there. A connection that is lost is taken up again where it broke.
@@ -23,7 +14,7 @@ export async function openBlob(
   endpoint: Endpoint,
   digest: Digest,
   patience: Patience,
-): Promise<BlobDownload | undefined> {
+): Promise<SourceBlob | undefined> {
   const path = `/${digest}`;
   const url = endpoint.url + path;
   const first = await persist(patience, async () => {

@@ -1,36 +1,15 @@
 import type { Digest } from '../cache/digest.ts';
-import { parseEntry, type EntryPair, type UnverifiedEntry } from '../cache/entry.ts';
+import { parseEntry, type UnverifiedEntry } from '../cache/entry.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
+import type { UploadTarget } from '../cache/source.ts';
 import { dropAnswer, faultOfAnswer, readText } from './answer.ts';
 import { PATIENT, persist, type Patience } from './attempts.ts';
-import { lengthOf, openBlob, type BlobDownload } from './blob-download.ts';
+import { lengthOf, openBlob } from './blob-download.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
 import { listKeys } from './key-list.ts';
 import type { Environment } from './proxy.ts';
 import { putBlob, putEntry } from './uploads.ts';
-
-/** Another ShaCache and ShaDir, over HTTP. Faults of the other side are CacheError `unavailable`. */
-export interface Upstream {
-  /** The URL of its directory, without user name and password. */
-  readonly name: string;
-  /** The entries of a key in the order of the answer; empty when it has none. Entries that are none are left out. */
-  entries(key: Key): Promise<readonly UnverifiedEntry[]>;
-  /** Size in bytes of a blob, undefined when it isn't there. */
-  blobSize(digest: Digest): Promise<number | undefined>;
-  /** All keys, each once, in no order. Only caches like this one list them. */
-  keys(): AsyncIterable<Key>;
-  /** The bytes of a blob, undefined when it isn't there. A connection that is lost is taken up again where it broke. */
-  openBlob(digest: Digest): Promise<BlobDownload | undefined>;
-  /**
-   * Uploads a blob.
-   * @param open is asked for its bytes, once for each try
-   * @throws CacheError as `putBlob` of uploads.ts, and what `open` throws
-   */
-  putBlob(digest: Digest, open: () => Promise<BlobDownload>): Promise<void>;
-  /** Adds an entry, as the newest of its key. @throws CacheError as `putEntry` of uploads.ts */
-  putEntry(key: Key, pair: EntryPair): Promise<void>;
-}
 
 export interface UpstreamUrls {
   /** Of the directory (ShaDir), without `/` at its end; may hold a user name and password. */
@@ -56,10 +35,14 @@ const LIST_SIZE_LIMIT = 16 * 1024 * 1024;
 /** Far more than any release has: each is looked at, and verified. */
 const LIST_LIMIT = 10_000;
 
+/**
+ * Another ShaCache and ShaDir, over HTTP. Faults of the other side are CacheError `unavailable`; entries that can't be
+ * parsed are left out. Only caches like this one list keys.
+ */
 export function createUpstream(
   urls: UpstreamUrls,
   { ca = [], environment = {}, patience = PATIENT, idleLimit = IDLE_LIMIT_MS }: UpstreamOptions = {},
-): Upstream {
+): UploadTarget {
   const directory = createEndpoint(urls.directory, { ca, environment, idleLimit });
   const blobs = createEndpoint(urls.blobs, { ca, environment, idleLimit });
   return {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
 import { digestOf, type Digest } from '../../src/cache/digest.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
 import { collect } from '../fixtures/collect.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { incompressible } from '../fixtures/software-release.ts';
@@ -18,7 +18,7 @@ let blobs: Blobs;
 
 beforeEach(async () => {
   root = await temporaryFolder();
-  blobs = createBlobs(await openFilesystemStorage(root, { write: true }));
+  blobs = createBlobs(await openStorage(root, { write: true }));
 });
 
 async function put(bytes: Uint8Array, announced: { digest?: Digest; size?: number } = {}): Promise<Digest> {

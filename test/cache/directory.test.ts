@@ -5,7 +5,7 @@ import type { Digest } from '../../src/cache/digest.ts';
 import { createDirectory, parseStoredEntry, type Directory } from '../../src/cache/directory.ts';
 import type { VerifiedEntry } from '../../src/cache/entry.ts';
 import { keyOfSoftwareUrl, parseKey } from '../../src/cache/key.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
 import { membersOf, RAPID_CDN, unsignedEntry } from '../fixtures/entries.ts';
 import { collect } from '../fixtures/collect.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
@@ -22,7 +22,7 @@ beforeEach(async () => {
   root = await temporaryFolder();
   clock = Date.UTC(2026, 0, 1);
   damage = [];
-  directory = createDirectory(await openFilesystemStorage(root, { write: true }), {
+  directory = createDirectory(await openStorage(root, { write: true }), {
     now: () => clock,
     onDamage: (_key, digest) => damage.push(digest),
   });
@@ -159,7 +159,7 @@ describe('a damaged entry', () => {
     await spoil(change(await intact()));
     expect(await digestsOf()).toEqual([entryOf(2).digest]);
     expect(damage).toEqual([entryOf(1).digest]);
-    await expectCacheError(directory.entry(KEY, entryOf(1).digest), 'storage', /is damaged/);
+    await expectCacheError(directory.entry(KEY, entryOf(1).digest), 'damaged', /is damaged/);
   });
 
   it.each(kinds)(
@@ -167,7 +167,7 @@ describe('a damaged entry', () => {
     async (_what, change) => {
       await directory.add(KEY, entryOf(1));
       await spoil(change(await intact()));
-      await expectCacheError(directory.entries(KEY), 'storage', /is damaged/);
+      await expectCacheError(directory.entries(KEY), 'damaged', /is damaged/);
       expect(damage).toEqual([entryOf(1).digest]);
     },
   );
@@ -191,7 +191,7 @@ describe('a damaged entry', () => {
     const other = keyOfSoftwareUrl(`${RAPID_CDN}?`);
     await mkdir(join(root, 'bdir', other));
     await writeFile(join(root, 'bdir', other, entryOf(1).digest), await intact());
-    await expectCacheError(directory.entries(other), 'storage', /does not belong under key/);
+    await expectCacheError(directory.entries(other), 'damaged', /does not belong under key/);
   });
 });
 

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { createBlobs } from '../../src/cache/blobs.ts';
 import { digestOf } from '../../src/cache/digest.ts';
 import { createHashThreads, type HashThreads, type StreamHasher } from '../../src/cache/hash-threads.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { lacks } from '../http/outside-programs.ts';
 import { incompressible } from '../fixtures/software-release.ts';
@@ -89,9 +89,9 @@ describe('a system that gives no more threads', () => {
       import { execFileSync } from 'node:child_process';
       const { createBlobs } = await import(${imported('cache/blobs.ts')});
       const { createHashThreads } = await import(${imported('cache/hash-threads.ts')});
-      const { openFilesystemStorage } = await import(${imported('storage/filesystem.ts')});
+      const { openStorage } = await import(${JSON.stringify(new URL('../fixtures/open-storage.ts', import.meta.url).href)});
       if (process.getuid() === 0) { process.setgroups([]); process.setgid(65534); process.setuid(65534); }
-      const storage = await openFilesystemStorage(${JSON.stringify(join(root, 'store'))}, { write: true });
+      const storage = await openStorage(${JSON.stringify(join(root, 'store'))}, { write: true });
       const blobs = createBlobs(storage, createHashThreads(2));
       const put = async (letter) => {
         const writer = await blobs.create({ size: 5_000_000 });
@@ -114,7 +114,7 @@ describe('a large blob', () => {
 
   it('is hashed by a thread: one that is not what was announced is refused', async () => {
     const root = await temporaryFolder();
-    const blobs = createBlobs(await openFilesystemStorage(root, { write: true }), createHashThreads(1));
+    const blobs = createBlobs(await openStorage(root, { write: true }), createHashThreads(1));
     const put = async (announced: Parameters<typeof blobs.create>[0], content: Uint8Array) => {
       const writer = await blobs.create(announced);
       await writer.write([content.subarray(0, 1000), content.subarray(1000)]);

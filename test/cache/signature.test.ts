@@ -8,7 +8,7 @@ import { createDirectory } from '../../src/cache/directory.ts';
 import { parseEntry } from '../../src/cache/entry.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { acceptUnsigned, createSigner, createTrustedCertificates } from '../../src/cache/signature.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
 import { membersOf, RAPID_CDN } from '../fixtures/entries.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import {
@@ -126,7 +126,7 @@ describe('a signature', () => {
 
   it('with white space more is no other entry: an old one must not come back as the newest', async () => {
     const root = await temporaryFolder();
-    const directory = createDirectory(await openFilesystemStorage(root, { write: true }));
+    const directory = createDirectory(await openStorage(root, { write: true }));
     const key = keyOfSoftwareUrl(RAPID_CDN);
     const old = signerOf(own).sign(JSON_TEXT);
     const newer = signerOf(own).sign(JSON.stringify(membersOf(RAPID_CDN)));

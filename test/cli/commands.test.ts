@@ -100,7 +100,8 @@ describe('wrong usage ends with 2', () => {
     [['import'], /missing required argument 'path'/],
     // What is signed has been read whole.
     [['import', '--quick', '.'], /unknown option '--quick'/],
-    [['init'], /missing required argument 'dir'/],
+    [['init'], /name the folder of the site: cache init DIR/],
+    [['init', '-c', 'config.ini', 'other'], /DIR and --config name two sites; leave out one of them/],
     [['lookup'], /missing required argument/],
     [['import', 'none.tar.gz'], /none\.tar\.gz: no such file or folder; is the medium mounted\?/],
     [['import', '.', '--os', 'linux'], /not an operating system: "linux"/],
@@ -204,37 +205,32 @@ describe('the empty mount point of the store', () => {
   ])('is told of by %s, which makes no store there', async (command) => {
     const result = await cache(...command.split(' '));
     expect(result.stderr).toMatch(
-      /disk is not a store: .*is its disk mounted\?( To make one: cache import -c .*config\.ini FOLDER, or .*)?$/m,
+      /disk is not a store: .*is its disk mounted\? To make one: cache init -c .*config\.ini$/m,
     );
     expect(result.code).toBe(3);
     await nothingIsMade();
     expect(await readdir(join(folder, 'medium'))).toEqual([]);
   });
 
-  it('stays empty where the archives are refused', async () => {
-    const refused = await cache('import', archive);
-    expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/^note: there is no store at .*disk yet; .* is its disk mounted\?$/m);
-    await nothingIsMade();
-    expect(await cache('serve', '--listen', '127.0.0.1:0', '--import', archive)).toMatchObject({
-      code: 3,
-      stderr: expect.stringMatching(/is its disk mounted\?/) as unknown,
-    });
-    await nothingIsMade();
-  });
-
-  it('stays empty where what is synced is refused', async () => {
-    await cache('init', 'stranger');
-    const site = ['-c', join('stranger', 'config.ini')];
-    expect(await cache('import', ...site, await makeArchive())).toMatchObject({ code: 0 });
-    expect(await cache('sync', 'stranger', 'disk')).toMatchObject({ code: 1 });
+  it('is told of by an import and by a server that imports, which make no store there', async () => {
+    for (const args of [
+      ['import', archive],
+      ['serve', '--listen', '127.0.0.1:0', '--import', archive],
+    ])
+      expectFailure(
+        await cache(...args),
+        3,
+        /is its disk mounted\? To make one: cache init -c .*config\.ini$/m,
+      );
     await nothingIsMade();
   });
 
-  it('and the folder that was missing is missing still', async () => {
-    await rm(join(folder, 'config.ini'));
-    expect(await cache('import', archive)).toMatchObject({ code: 1 });
-    expect(await readdir(folder)).not.toContain('cache-store');
+  it('becomes a store by init, once', async () => {
+    expect((await cache('init', '-c', 'config.ini')).stdout).toBe(`made  ${join(folder, 'disk')}\n`);
+    expect((await cache('init', '-c', 'config.ini', '--json')).stdout).toBe(
+      `${JSON.stringify({ made: [], kept: [join(folder, 'disk')] })}\n`,
+    );
+    expect(await cache('list')).toMatchObject({ code: 0 });
   });
 });
 
@@ -243,7 +239,7 @@ describe('a failing store ends with 3', () => {
     expectFailure(
       await cache('list'),
       3,
-      /there is no store at .*cache-store; is its disk mounted\? To make one: cache import FOLDER, or/,
+      /there is no store at .*cache-store; is its disk mounted\? To make one: cache import FOLDER$/m,
     );
     expectFailure(await cache('lookup', KVM), 3, /there is no store/);
   });
@@ -266,6 +262,7 @@ describe('a failing store ends with 3', () => {
     const archive = await makeArchive();
     await writeFile(join(folder, 'config.ini'), '[upload]\nmin-free-space = 1024T\n');
     await cache('keygen');
+    await cache('init', '-c', 'config.ini');
     const result = await cache('import', archive);
     expect(result).toMatchObject({ code: 3, stdout: '' });
     expect(result.stderr).toMatch(/no room/);
@@ -282,6 +279,7 @@ describe('a failing store ends with 3', () => {
         '[store]\npath = disk/store\n[upload]\nmin-free-space = 1M\n',
       );
       await cache('keygen');
+      await cache('init', '-c', 'config.ini');
       const { code, stdout, stderr } = await cache('import', 'medium', ...args);
       if (args.length === 0) expect(stdout).toMatch(new RegExp(`^${FILE} +imported `, 'm'));
       else expect(JSON.parse(stdout)).toMatchObject([{ file: FILE, outcome: 'imported' }]);
@@ -494,7 +492,7 @@ print(json.dumps(dict(parser['networkcache'])))
     const { code, stdout, stderr } = await cache(...args);
     expect(code).toBe(0);
     expect(stderr).toBe(
-      'cache: put it in place of a [networkcache] section that is there: two of them cannot be read\n',
+      'cache: replace any existing [networkcache] section with this; slapos.cfg may contain only one\n',
     );
     const file = join(folder, 'slapos.cfg');
     await writeFile(file, `[slapos]\nsoftware_root = /opt/slapgrid${stdout}`);

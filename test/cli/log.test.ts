@@ -4,12 +4,12 @@ import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createCustodyLog } from '../../src/cache/custody-log.ts';
-import type { CustodyLog } from '../../src/cache/custody.ts';
+import { createStoreLog } from '../../src/cache/store-log.ts';
+import type { StoreLog } from '../../src/cache/store-log.ts';
 import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
-import { recordsIn } from '../fixtures/custody.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
+import { recordsIn } from '../fixtures/store-log.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
@@ -31,9 +31,9 @@ const cache = (...args: readonly string[]) => runCache(folder, ...args);
 
 /** A store in which alice did this and that, long ago and just now. @returns the records as `--json` prints them */
 async function makeLog(): Promise<readonly string[]> {
-  const storage = await openFilesystemStorage(store, { write: true });
-  const logAt = (now?: string): CustodyLog =>
-    createCustodyLog(storage, {
+  const storage = await openStorage(store, { write: true });
+  const logAt = (now?: string): StoreLog =>
+    createStoreLog(storage, {
       who: { user: 'root', sudoUser: 'alice', host: 'master' },
       ...(now === undefined ? {} : { now: () => new Date(now) }),
     });
@@ -147,8 +147,8 @@ describe('cache log', () => {
   });
 
   it('shows nothing that would act on the terminal', async () => {
-    const storage = await openFilesystemStorage(store, { write: true });
-    const log = createCustodyLog(storage, { who: { user: 'root', host: 'master' } });
+    const storage = await openStorage(store, { write: true });
+    const log = createStoreLog(storage, { who: { user: 'root', host: 'master' } });
     await log.record({ action: 'repair', reason: 'a\u001b[2Jb\nc\u009bd' });
     const { stdout } = await cache('log');
     expect(stdout).toContain('(a\\u001b[2Jb\\u000ac\\u009bd)\n');

@@ -143,6 +143,7 @@ describe.skipIf(!isRoot || lacks('setpriv'))('what root writes into the store of
   it('is theirs when root makes the store in their folder, and by other commands', async () => {
     const { site, archives } = await makeServiceSite();
     await expectEnd(0, cacheAs(0, '077', site, 'keygen'));
+    await expectEnd(0, cacheAs(0, '077', site, 'init', '-c', 'config.ini'));
     await expectEnd(0, cacheAs(0, '077', site, 'import', archives));
     await expectEnd(0, cacheAs(0, '077', site, 'sync', 'store', 'copy'));
     await expectEnd(0, cacheAs(0, '077', site, 'gc'));

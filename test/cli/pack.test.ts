@@ -142,6 +142,7 @@ describe('pack', () => {
     await mountTmpfs(context, join(folder, 'disk'), 4_000_000);
     await writeFile(join(folder, 'config.ini'), '[upload]\nmin-free-space = 0\n');
     await cache('keygen');
+    await cache('init', '-c', 'config.ini');
     const folders = [await makeFolder(), await makeFolder(CDN, { payload: 12_000_000 })];
     const { code, stdout, stderr } = await cache('pack', ...OS, '-o', 'disk', ...folders);
     expect(stdout).toMatch(new RegExp(`^${FILE} +imported`, 'm'));

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { holdLines } from '../../src/cli/held-lines.ts';
+import { createLogWriter } from '../../src/server/log-writer.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { startScriptedServer } from '../fixtures/scripted-server.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
@@ -102,7 +102,7 @@ describe('the log of a server', () => {
     const file = join(await temporaryFolder(), 'log');
     const log = await open(file, 'w');
     const member = { path: 'bcache/\u009b31m\u007f\u202e' };
-    const lines = holdLines(log.fd, () => '');
+    const lines = createLogWriter(log.fd, () => undefined);
     lines.write(`${JSON.stringify(member)}\n`);
     lines.flush();
     await log.close();
@@ -128,6 +128,7 @@ describe('the progress of a fetch', () => {
     });
     await writeFile(join(folder, 'sign.crt'), signer.certificate);
     await writeFile(join(folder, 'config.ini'), '[signature]\ncertificate-file = sign.crt\n');
+    await runCache(folder, 'init', '-c', 'config.ini');
     const command = ['fetch', '--server', upstream.url, '--os', 'ubuntu-22.04', RAPID_CDN];
     const { stdout } = await promisify(execFile)(
       'python3',

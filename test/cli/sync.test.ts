@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import type { Signer } from '../../src/cache/signature.ts';
-import { readSigner } from '../../src/operations/make-medium.ts';
+import { readSigner } from '../../src/operations/signing-key.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { startScriptedServer } from '../fixtures/scripted-server.ts';
 import { incompressible } from '../fixtures/software-release.ts';

@@ -283,7 +283,7 @@ describe('a server with scrub-interval', () => {
     await vi.waitFor(async () => {
       const health = (await (await fetch(`${served.url}/health`)).json()) as { scrub?: { findings: number } };
       expect(health).toMatchObject({ status: 'ok', scrub: { findings: 1 } });
-      expect(served.log()).toMatch(/checked the store: 3 entries, 3 blobs: 1 finding/);
+      expect(served.log()).toMatch(/checked the store: entries: 3, blobs: 3, findings: 1/);
     }, 20_000);
     const line =
       served

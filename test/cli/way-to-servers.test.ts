@@ -73,6 +73,7 @@ describe.skipIf(lacks('python3'))('a proxy of the environment', () => {
       `[store]\npath = store\n[upstream]\ndownload-binary-cache-url = ${url}/bcache\ndownload-binary-dir-url = ${url}/bdir\n`,
     );
     const variables = { http_proxy: proxy.place, no_proxy: '' };
+    await cache({}, 'init', '-c', 'config.ini');
     let asked = 0;
     for (const args of [
       ['lookup', KEY, '--server', url],

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { createCustodyLog } from '../../src/cache/custody-log.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
-import { recordsIn } from '../fixtures/custody.ts';
+import { createStoreLog } from '../../src/cache/store-log.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
+import { recordsIn } from '../fixtures/store-log.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { createRandom } from './random.ts';
 
@@ -16,11 +16,11 @@ const WHO = { user: 'root', host: 'master' };
 
 /** Records without end or `count` times, 30 at a time, and prints each record that is said to be on the disk. */
 const WRITER = `
-const [custody, filesystem, root, name, count] = process.argv.slice(1);
-const { createCustodyLog } = await import(custody);
-const { openFilesystemStorage } = await import(filesystem);
-const storage = await openFilesystemStorage(root, { write: true });
-const log = createCustodyLog(storage, { who: { user: name, host: 'master' } });
+const [log, filesystem, root, name, count] = process.argv.slice(1);
+const { createStoreLog } = await import(log);
+const { openStorage } = await import(filesystem);
+const storage = await openStorage(root, { write: true });
+const log = createStoreLog(storage, { who: { user: name, host: 'master' } });
 let next = 0;
 const client = async () => {
   while (next < Number(count)) {
@@ -44,7 +44,7 @@ interface Writer {
 }
 
 function startWriter(root: string, name: string, count: number): Writer {
-  const modules = ['cache/custody-log.ts', 'storage/filesystem.ts'].map(
+  const modules = ['cache/store-log.ts', 'storage/filesystem.ts'].map(
     (path) => new URL(`../../src/${path}`, import.meta.url).href,
   );
   const args = [
@@ -88,7 +88,7 @@ function startWriter(root: string, name: string, count: number): Writer {
 
 async function makeStore(): Promise<string> {
   const root = join(await temporaryFolder(), 'store');
-  await openFilesystemStorage(root, { write: true });
+  await openStorage(root, { write: true });
   return root;
 }
 
@@ -140,7 +140,7 @@ it(
     }
     for (const writer of alive) writer.kill();
     await Promise.all(alive.map(({ end }) => end));
-    const log = createCustodyLog(await openFilesystemStorage(root, { write: true }), { who: WHO });
+    const log = createStoreLog(await openStorage(root, { write: true }), { who: WHO });
     await log.record({ action: 'import', source: 'the end' });
 
     const sources = await sourcesIn(root);

@@ -1,3 +1,4 @@
+import { STORE_FILE } from '../../src/cache/layout.ts';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import type { Signer } from '../../src/cache/signature.ts';
@@ -17,11 +18,12 @@ beforeAll(async () => {
 async function start(): Promise<HttpServer> {
   let isWell = true;
   const server = await startHttpServer({
-    parts: (usual) => ({
-      ...usual,
-      checkStore: () => {
+    wrapStorage: (storage) => ({
+      ...storage,
+      stat: (name) => {
+        if (name !== STORE_FILE) return storage.stat(name);
         isWell = !isWell;
-        return isWell ? Promise.reject(new Error('ill')) : Promise.resolve();
+        return isWell ? Promise.reject(new Error('ill')) : storage.stat(name);
       },
     }),
   });

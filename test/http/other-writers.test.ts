@@ -8,7 +8,7 @@ import { parseKey } from '../../src/cache/key.ts';
 import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import type { Signer } from '../../src/cache/signature.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { ask } from './raw-connection.ts';
@@ -32,7 +32,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   observer = new StorageObserver();
   server = await startHttpServer({ wrapStorage: observer.wrap });
-  others = await openFilesystemStorage(server.root, { write: true });
+  others = await openStorage(server.root, { write: true });
   // The clock that tells how old what is remembered is: it stands still until a test moves it.
   vi.useFakeTimers({ toFake: ['performance'] });
 });
@@ -75,7 +75,7 @@ describe('the entries of a key', () => {
 
   it('have what was copied into the store, a second later', async () => {
     const elsewhere = await temporaryFolder();
-    await addEntry(await openFilesystemStorage(elsewhere, { write: true }), 2);
+    await addEntry(await openStorage(elsewhere, { write: true }), 2);
     await addEntry(others, 1);
     expect(await listed()).toBe(1);
     const folder = entriesPrefix(KEY);
@@ -134,7 +134,7 @@ describe('a blob', () => {
 
   it('is never hidden by a miss a moment before', async () => {
     const elsewhere = await temporaryFolder();
-    const digest = await addBlob(await openFilesystemStorage(elsewhere, { write: true }));
+    const digest = await addBlob(await openStorage(elsewhere, { write: true }));
     expect(await head(digest)).toBe(404);
     await cp(join(elsewhere, blobName(digest)), join(server.root, blobName(digest)));
     expect(await head(digest)).toBe(200);

@@ -5,7 +5,7 @@ import { digestOf } from '../../src/cache/digest.ts';
 import { parseEntryText } from '../../src/cache/entry.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import type { AccessControl } from '../../src/http/access-control.ts';
-import { recordsIn } from '../fixtures/custody.ts';
+import { recordsIn } from '../fixtures/store-log.ts';
 import { membersOf, RAPID_CDN } from '../fixtures/entries.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
 import { ask } from './raw-connection.ts';

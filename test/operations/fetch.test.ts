@@ -12,9 +12,9 @@ import {
   type FetchOptions,
   type FetchPlan,
 } from '../../src/operations/fetch.ts';
-import type { Source } from '../../src/operations/source.ts';
+import type { Source } from '../../src/cache/source.ts';
 import { collect } from '../fixtures/collect.ts';
-import { recordsIn } from '../fixtures/custody.ts';
+import { recordsIn } from '../fixtures/store-log.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { createTestSigner } from '../http/test-signer.ts';

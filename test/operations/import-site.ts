@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
+import type { Blobs } from '../../src/cache/blobs.ts';
 import { createKeyPair, type KeyPair } from '../../src/cache/certificate.ts';
-import { createDirectory, type Directory } from '../../src/cache/directory.ts';
+import type { Directory } from '../../src/cache/directory.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { createTrustedCertificates, type TrustedCertificates } from '../../src/cache/signature.ts';
 import { findArchives } from '../../src/operations/find-archives.ts';
@@ -10,11 +10,9 @@ import {
   importArchives,
   type ImportOptions,
   type ImportResult,
-  type ImportTarget,
 } from '../../src/operations/import-archives.ts';
-import { createImportRecords } from '../../src/operations/import-records.ts';
-import { createCustodyLog } from '../../src/cache/custody-log.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import type { SigningTarget } from '../../src/operations/release-entry.ts';
+import { openStore } from '../../src/storage/open-store.ts';
 import { signerOf } from '../fixtures/signing-keys.ts';
 import {
   makeSoftwareRelease,
@@ -34,7 +32,7 @@ export interface ImportSite {
   readonly directory: Directory;
   readonly trusted: TrustedCertificates;
   readonly certificateFile: string;
-  readonly target: ImportTarget;
+  readonly target: SigningTarget;
   import(paths: readonly string[], options?: Partial<ImportOptions>): Promise<readonly ImportResult[]>;
 }
 
@@ -50,13 +48,11 @@ export async function makeImportSite(minFreeSpace = 0): Promise<ImportSite> {
   const certificateFile = join(folder, 'sign.crt');
   await mkdir(medium);
   await writeFile(certificateFile, pair.certificate);
-  const storage = await openFilesystemStorage(store, { write: true, minFreeSpace });
-  const blobs = createBlobs(storage);
-  const directory = createDirectory(storage);
+  const who = { user: 'root', host: 'master' };
+  const opened = await openStore(store, { mode: 'write', make: true, minFreeSpace, who });
+  const { blobs, directory } = opened;
   const trusted = createTrustedCertificates([{ pem: pair.certificate, where: certificateFile }]);
-  const records = createImportRecords(storage);
-  const custody = createCustodyLog(storage, { who: { user: 'root', host: 'master' } });
-  const target = { blobs, directory, custody, records, trusted, signer: signerOf(pair) };
+  const target = { store: opened, trusted, signer: signerOf(pair) };
   return {
     ...{ folder, store, medium, blobs, directory, trusted, certificateFile, target },
     async import(paths, options = {}) {

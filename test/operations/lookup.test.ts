@@ -7,7 +7,7 @@ import type { Platform } from '../../src/cache/platform.ts';
 import { createTrustedCertificates } from '../../src/cache/signature.ts';
 import { listReleases } from '../../src/operations/list-releases.ts';
 import { blacklistedBy, keyOf, lookUp, readKnownUrls } from '../../src/operations/lookup.ts';
-import type { EntrySource } from '../../src/operations/source.ts';
+import type { EntrySource } from '../../src/cache/source.ts';
 import { membersOf, unsignedEntry } from '../fixtures/entries.ts';
 import { KVM, KVM_KEY, makeArchive, makeImportSite, type ImportSite } from './import-site.ts';
 

@@ -3,7 +3,8 @@ import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/config.ts';
-import { ensureSigningKey, makeMedium, readSigner } from '../../src/operations/make-medium.ts';
+import { ensureSigningKey, readSigner } from '../../src/operations/signing-key.ts';
+import { makeSiteFolder } from '../../src/operations/site-folder.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { asOrdinaryUser } from '../fixtures/ordinary-user.ts';
@@ -23,7 +24,7 @@ beforeEach(async () => {
 
 describe('a medium', () => {
   it('has its folders, a key of its own and a configuration that finds them wherever it is mounted', async () => {
-    const { made, kept } = await makeMedium(folder, { commonName: 'Site of Ñandú' });
+    const { made, kept } = await makeSiteFolder(folder, { commonName: 'Site of Ñandú' });
     expect(kept).toEqual([]);
     const names = [
       'software',
@@ -62,7 +63,7 @@ describe('a medium', () => {
   it('keeps its private key to its owner, whatever the umask', async () => {
     const before = process.umask(0);
     try {
-      await makeMedium(folder);
+      await makeSiteFolder(folder);
     } finally {
       process.umask(before);
     }
@@ -75,11 +76,11 @@ describe('a medium', () => {
   });
 
   it('is never overwritten: the second time changes nothing', async () => {
-    await makeMedium(folder);
+    await makeSiteFolder(folder);
     await writeFile(join(folder, 'config.ini'), '# mine\n');
     await writeFile(join(folder, 'software', 'kvm.tar.gz'), 'x');
     const before = await contentsOf(folder);
-    const { made, kept } = await makeMedium(folder, { commonName: 'another name' });
+    const { made, kept } = await makeSiteFolder(folder, { commonName: 'another name' });
     expect(made).toEqual([]);
     expect(kept).toHaveLength(7);
     expect(await contentsOf(folder)).toEqual(before);
@@ -87,7 +88,7 @@ describe('a medium', () => {
 
   it('is completed with what it lacks', async () => {
     await mkdir(join(folder, 'software'), { recursive: true });
-    const { made, kept } = await makeMedium(folder);
+    const { made, kept } = await makeSiteFolder(folder);
     expect(kept).toEqual([join(folder, 'software')]);
     expect(made).toHaveLength(6);
   });
@@ -95,7 +96,7 @@ describe('a medium', () => {
   it('uses a pair that is there and fits', async () => {
     await mkdir(join(folder, 'miscellaneous'), { recursive: true });
     const pair = await makePairByOpenssl(join(folder, 'miscellaneous'), 'sign');
-    await makeMedium(folder);
+    await makeSiteFolder(folder);
     expect(await readFile(files.privateKeyFile, 'utf8')).toBe(pair.privateKey);
     expect(await readFile(files.certificateFile, 'utf8')).toBe(pair.certificate);
   });
@@ -103,16 +104,16 @@ describe('a medium', () => {
   it('is not made where a file stands in the place of a folder', async () => {
     await mkdir(folder);
     await writeFile(join(folder, 'store'), 'x');
-    await expectCacheError(makeMedium(folder), 'config', /store is there, but is not a folder/);
+    await expectCacheError(makeSiteFolder(folder), 'config', /store is there, but is not a folder/);
     await writeFile(join(folder, 'file'), '');
-    await expectCacheError(makeMedium(join(folder, 'file', 'medium')), 'usage', /inside of a file/);
+    await expectCacheError(makeSiteFolder(join(folder, 'file', 'medium')), 'usage', /inside of a file/);
   });
 
   it('is not made where nothing may be written', async () => {
     await mkdir(folder);
     await chmod(folder, 0o555);
     await asOrdinaryUser(() =>
-      expectCacheError(makeMedium(folder), 'storage', /can't be written \(EACCES\)/),
+      expectCacheError(makeSiteFolder(folder), 'storage', /can't be written \(EACCES\)/),
     );
     expect(await readdir(folder)).toEqual([]);
   });
@@ -130,7 +131,7 @@ describe('a signing key', () => {
       const message = new RegExp(`${there} is there, but ${missing}.*is not; restore it`);
       await expectCacheError(ensureSigningKey(files), 'config', message);
       await expectCacheError(readSigner(files), 'config', message);
-      await expectCacheError(makeMedium(folder), 'config', message);
+      await expectCacheError(makeSiteFolder(folder), 'config', message);
       expect(await readdir(join(folder, 'miscellaneous'))).toHaveLength(1);
       await writeFile(missing, content);
     }

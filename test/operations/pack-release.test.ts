@@ -25,7 +25,7 @@ import {
   type PackedRelease,
 } from '../../src/operations/pack-release.ts';
 import { ownerTag } from '../../src/storage/temporary-name.ts';
-import { recordsIn } from '../fixtures/custody.ts';
+import { recordsIn } from '../fixtures/store-log.ts';
 import { treeOf, unpackByPython } from '../fixtures/awkward-files.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
@@ -125,7 +125,7 @@ describe('a folder that is packed', () => {
     expect(treeOf(join(site.folder, 'unpacked', KVM_KEY))).toEqual(treeOf(folder));
   });
 
-  it('is told in the custody log, once', async () => {
+  it('is told in the log log, once', async () => {
     const folder = await makeFolder();
     const { sha512 } = await packOne(folder);
     await packOne(folder);

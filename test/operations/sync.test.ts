@@ -6,9 +6,9 @@ import { CacheError } from '../../src/cache/errors.ts';
 import { parseKey } from '../../src/cache/key.ts';
 import { entriesPrefix } from '../../src/cache/layout.ts';
 import type { Signer } from '../../src/cache/signature.ts';
-import type { Source } from '../../src/operations/source.ts';
+import type { Source } from '../../src/cache/source.ts';
 import { syncToServer, syncToStore, type SyncOptions, type SyncResult } from '../../src/operations/sync.ts';
-import { recordsIn } from '../fixtures/custody.ts';
+import { recordsIn } from '../fixtures/store-log.ts';
 import { collect } from '../fixtures/collect.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
@@ -72,7 +72,7 @@ describe('a sync to a store', () => {
     ] as const)
       await addRelease(from, signer, { content, url });
     const cause = Object.assign(new Error('i/o error'), { code: 'EIO' });
-    const failing = new CacheError('storage', "can't read: the disk fails (EIO)", { cause });
+    const failing = new CacheError('damaged', "can't read: the disk fails (EIO)", { cause });
     const source: Source = {
       ...from.source,
       entries: (key) => (key === keyOf({ url: OTHER }) ? Promise.reject(failing) : from.source.entries(key)),
@@ -95,7 +95,8 @@ describe('a sync to a store', () => {
     );
     expect(await temporaryFiles(to.root)).toEqual([]);
     // That of the target ends it.
-    const full = { ...to, blobs: { ...to.blobs, create: () => Promise.reject(failing) } };
+    const broken = new CacheError('storage', "can't write: the disk fails (EIO)", { cause });
+    const full = { ...to, blobs: { ...to.blobs, create: () => Promise.reject(broken) } };
     await expectCacheError(collect(syncToStore(source, full, options())), 'storage');
   });
 

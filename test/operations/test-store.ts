@@ -1,41 +1,29 @@
-import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
-import type { CustodyLog } from '../../src/cache/custody.ts';
-import { createDirectory, type Directory } from '../../src/cache/directory.ts';
+import type { Blobs } from '../../src/cache/blobs.ts';
 import { digestOf } from '../../src/cache/digest.ts';
 import type { VerifiedEntry } from '../../src/cache/entry.ts';
 import { keyOfSoftwareUrl, type Key } from '../../src/cache/key.ts';
-import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import {
   createTrustedCertificates,
   type Signer,
   type TrustedCertificates,
 } from '../../src/cache/signature.ts';
-import { sourceOfStore, type Source } from '../../src/operations/source.ts';
-import { createCustodyLog } from '../../src/cache/custody-log.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { sourceOfStore, type Source } from '../../src/cache/source.ts';
+import type { Store } from '../../src/cache/store.ts';
+import { openStore } from '../../src/storage/open-store.ts';
 import { membersOf, RAPID_CDN } from '../fixtures/entries.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
 /** A store in a folder of its own, and the same as a source. */
-export interface TestStore {
+export interface TestStore extends Store {
   readonly root: string;
-  readonly storage: ObjectStorage;
-  readonly blobs: Blobs;
-  readonly directory: Directory;
-  readonly custody: CustodyLog;
   readonly source: Source;
 }
 
 export async function makeStore(root?: string): Promise<TestStore> {
   const folder = root ?? (await temporaryFolder());
-  const storage = await openFilesystemStorage(folder, { write: true });
-  const blobs = createBlobs(storage);
-  const directory = createDirectory(storage);
-  const custody = createCustodyLog(storage, { who: { user: 'root', host: 'master' } });
-  return {
-    ...{ root: folder, storage, blobs, directory, custody },
-    source: sourceOfStore({ blobs, directory }, folder),
-  };
+  const who = { user: 'root', host: 'master' };
+  const store = await openStore(folder, { mode: 'write', make: true, who });
+  return { ...store, root: folder, source: sourceOfStore(store) };
 }
 
 export interface TestRelease {

@@ -6,7 +6,7 @@ import { CacheError } from '../../src/cache/errors.ts';
 import { parseEntry } from '../../src/cache/entry.ts';
 import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
 import type { Signer } from '../../src/cache/signature.ts';
-import type { Source, SourceEntry } from '../../src/operations/source.ts';
+import type { Source, SourceEntry } from '../../src/cache/source.ts';
 import {
   copyBlob,
   transferEntries,
@@ -251,7 +251,7 @@ describe('the order', () => {
     await addRelease(from, signer, { content: 'two' }, at(2));
     const done: string[] = [];
     const target = {
-      storage: to.storage,
+      ...to,
       blobs: {
         ...to.blobs,
         create: (announced?: { digest?: ReturnType<typeof digestOf> | undefined }) => {

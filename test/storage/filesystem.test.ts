@@ -17,7 +17,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
-import { openFilesystemStorage, openStorageForUpkeep } from '../../src/storage/filesystem.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
+import { openStore } from '../../src/storage/open-store.ts';
 import { createStoreUpkeep } from '../../src/storage/store-upkeep.ts';
 import { cacheErrorOf, expectCacheError } from '../fixtures/expected-error.ts';
 import { collect } from '../fixtures/collect.ts';
@@ -32,8 +33,8 @@ beforeEach(async () => {
   root = join(await temporaryFolder(), 'store');
 });
 
-const openToWrite = () => openFilesystemStorage(root, { write: true });
-const openToRead = () => openFilesystemStorage(root, { write: false });
+const openToWrite = () => openStorage(root, { write: true });
+const openToRead = () => openStorage(root, { write: false });
 
 async function put(storage: ObjectStorage, name: string, content: string | Uint8Array): Promise<void> {
   const writer = await storage.create();
@@ -63,12 +64,8 @@ describe('opening a store', () => {
     await openToWrite();
     const home = join(root, '..', 'home');
     await mkdir(join(home, 'Documents'), { recursive: true });
-    await expectCacheError(
-      openFilesystemStorage(home, { write: true }),
-      'storage',
-      /not empty \(it holds Documents\)/,
-    );
-    await expectCacheError(openFilesystemStorage(home, { write: false }), 'storage', /is not a store/);
+    await expectCacheError(openStorage(home, { write: true }), 'storage', /not empty \(it holds Documents\)/);
+    await expectCacheError(openStorage(home, { write: false }), 'storage', /is not a store/);
   });
 
   it('makes one, though others do at the same time', async () => {
@@ -117,7 +114,7 @@ describe('opening a store', () => {
       await chmod(join(root, 'store.json'), 0o644);
       await writeFile(join(root, 'store.json'), content);
       for (const open of [openToWrite, openToRead]) {
-        await expectCacheError(open, 'storage', /store\.json is damaged: .*restore it/);
+        await expectCacheError(open, 'damaged', /store\.json is damaged: .*restore it/);
       }
     },
   );
@@ -125,9 +122,9 @@ describe('opening a store', () => {
   it('refuses a folder of something else, though it has a store.json, and leaves it alone', async () => {
     await mkdir(join(root, 'photos'), { recursive: true });
     await writeFile(join(root, 'store.json'), '{"shop": "x"}');
-    await expectCacheError(openToWrite(), 'storage');
-    await expectCacheError(openToRead(), 'storage');
-    expect(await cacheErrorOf(openStorageForUpkeep(root))).toMatchObject({
+    await expectCacheError(openToWrite(), 'damaged');
+    await expectCacheError(openToRead(), 'damaged');
+    expect(await cacheErrorOf(openStore(root, { mode: 'upkeep' }))).toMatchObject({
       code: 'storage',
       message: expect.stringContaining('is not a store') as unknown,
     });
@@ -138,7 +135,7 @@ describe('opening a store', () => {
     await mkdir(root);
     await symlink('nothing', join(root, 'store.json'));
     await expectCacheError(openToRead(), 'storage');
-    await expectCacheError(openStorageForUpkeep(root), 'storage');
+    await expectCacheError(openStore(root, { mode: 'upkeep' }), 'storage');
     const { message } = await cacheErrorOf(openToWrite());
     expect(message).toMatch(/store\.json is damaged: it is a link that leads nowhere; restore it as/);
     expect(await readdir(root)).toEqual(['store.json']);
@@ -150,67 +147,24 @@ describe('opening a store', () => {
   });
 });
 
-describe('a store that is made with its first object', () => {
-  const openLater = () => openFilesystemStorage(root, { write: true, whereNone: 'make-later' });
+describe('a store that a dry run would make', () => {
+  const openDry = () => openStore(root, { mode: 'read', make: true });
 
-  it('has nothing before, and leaves nothing where it gets none', async () => {
-    const storage = await openLater();
+  it('is empty, and nothing is made', async () => {
+    const { storage, name } = await openDry();
+    expect(name).toBe(root);
     expect(await storage.stat('bcache/a')).toBeUndefined();
     expect(await storage.open('bcache/a')).toBeUndefined();
     expect(await storage.remove('bcache/a')).toBe(false);
+    expect(await storage.ensureDurable('bcache/a')).toBe(false);
     expect(await collect(storage.list('bdir/'))).toEqual([]);
-    const [one, other] = [await storage.create(), await storage.create()];
-    await one.write([Buffer.from('x')]);
-    await one.abort();
-    await expectCacheError(openToRead(), 'storage', /is not a store/);
-    await other.abort();
+    await expectCacheError(storage.create(), 'storage', /there is no store at/);
     await expect(stat(root)).rejects.toThrow('ENOENT');
   });
 
-  it('is made by it, and the folders above', async () => {
-    root = join(root, 'deep', 'store');
-    const storage = await openLater();
-    const refused = await storage.create();
-    await put(storage, 'bcache/a', 'x');
-    await refused.abort();
-    expect((await readdir(root)).sort()).toEqual(['bcache', 'store.json', 'tmp']);
-    expect(await (await openToRead()).stat('bcache/a')).toMatchObject({ size: 1 });
-    await rename(root, `${root}-elsewhere`);
-    await expectCacheError(storage.stat('bcache/a'), 'storage', /no store/);
-  });
-
-  it('leaves a folder that was there, and one with other things', async () => {
-    await mkdir(root);
-    await (await (await openLater()).create()).abort();
-    expect(await readdir(root)).toEqual([]);
-    await mkdir(join(root, 'Documents'));
-    await expectCacheError(openLater(), 'storage', /not empty \(it holds Documents\)/);
-  });
-
-  it('is made by those whose object comes, though others take theirs back at the same time', async () => {
-    for (let round = 0; round < 30; round++) {
-      root = join(await temporaryFolder(), 'store');
-      const work = async (turn: number): Promise<void> => {
-        const storage = turn % 4 === 3 ? await openToWrite() : await openLater();
-        for (let turns = 0; turns < turn; turns++) await stat('/');
-        if (turn % 2 === 0) await (await storage.create()).abort();
-        else await put(storage, `bcache/${turn}`, 'x');
-      };
-      await Promise.all(Array.from({ length: 12 }, (_, turn) => work(turn)));
-      expect(JSON.parse(await readFile(join(root, 'store.json'), 'utf8'))).toEqual({ format: 1 });
-      expect(await readdir(join(root, 'bcache'))).toHaveLength(6);
-    }
-  });
-
-  it('is not made on the mount point of a disk that goes meanwhile', async () => {
-    await mkdir(root);
-    const storage = await openLater();
-    const writer = await storage.create();
-    await rename(root, `${root}-elsewhere`);
-    await mkdir(root);
-    await expectCacheError(writer.commit('bcache/a'), 'storage', /is its disk mounted/);
-    await writer.abort();
-    expect(await readdir(root)).toEqual([]);
+  it('is the store that is there', async () => {
+    await put(await openToWrite(), 'bcache/a', 'x');
+    expect(await (await openDry()).storage.stat('bcache/a')).toMatchObject({ size: 1 });
   });
 });
 
@@ -431,7 +385,7 @@ describe('permissions', () => {
     await put(await openToWrite(), 'bcache/a', 'x');
     const mounted = `${root}-mounted`;
     await mountReadOnly(context, root, mounted);
-    const storage = await openFilesystemStorage(mounted, { write: false });
+    const storage = await openStorage(mounted, { write: false });
     expect(await storage.stat('bcache/a')).toMatchObject({ size: 1 });
     expect(await collect(storage.list('bcache/'))).toEqual(['bcache/a']);
     await expectCacheError(storage.create(), 'storage', /read-only \(EROFS\)/);
@@ -442,7 +396,7 @@ describe('permissions', () => {
 describe('a full disk', () => {
   it('is found out before anything is written, with the reserve counted', async () => {
     await expectCacheError((await openToWrite()).create(2 ** 60), 'no-space', /MiB are free; free some/);
-    const careful = await openFilesystemStorage(root, { write: true, minFreeSpace: 2 ** 60 });
+    const careful = await openStorage(root, { write: true, minFreeSpace: 2 ** 60 });
     await expectCacheError(
       careful.create(1),
       'no-space',
@@ -454,7 +408,7 @@ describe('a full disk', () => {
   it('is not what two get together that would each have room alone', async () => {
     const gib = 1024 ** 3;
     const { bavail, bsize } = await statfs(dirname(root));
-    const storage = await openFilesystemStorage(root, { write: true, minFreeSpace: bavail * bsize - gib });
+    const storage = await openStorage(root, { write: true, minFreeSpace: bavail * bsize - gib });
     const size = 0.6 * gib;
     const outcomes = await Promise.allSettled([storage.create(size), storage.create(size)]);
     expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -478,7 +432,7 @@ describe('a full disk', () => {
   it('keeps its reserve from those who do not know how much they write, too', async (context) => {
     const mib = 1 << 20;
     await mountTmpfs(context, root, 64 * mib);
-    const storage = await openFilesystemStorage(root, { write: true, minFreeSpace: 24 * mib });
+    const storage = await openStorage(root, { write: true, minFreeSpace: 24 * mib });
     const writers = await Promise.all(Array.from({ length: 8 }, () => storage.create()));
     const outcomes = await Promise.allSettled(
       writers.map(async (writer) => {
@@ -501,7 +455,7 @@ describe('a full disk', () => {
     const { bavail, bsize } = await statfs(dirname(root));
     const mib = 1 << 20;
     const minFreeSpace = bavail * bsize - 1000 * mib;
-    const storage = await openFilesystemStorage(root, { write: true, minFreeSpace });
+    const storage = await openStorage(root, { write: true, minFreeSpace });
     for (let count = 0; count < 20; count++) {
       const writer = await storage.create();
       const writing = writer.write([Buffer.alloc(1)]).catch(() => undefined);
@@ -556,10 +510,10 @@ it('what stands behind a link in the place of tmp is nobody who was killed, unle
 describe('what a killed process was writing', () => {
   /** A process that has written half of an object; it waits to be killed. */
   async function startWriter(): Promise<ChildProcess> {
-    const module = fileURLToPath(new URL('../../src/storage/filesystem.ts', import.meta.url));
+    const module = fileURLToPath(new URL('../fixtures/open-storage.ts', import.meta.url));
     const script = `
-      import { openFilesystemStorage, openStorageForUpkeep } from ${JSON.stringify(module)};
-      const storage = await openFilesystemStorage(${JSON.stringify(root)}, { write: true });
+      import { openStorage } from ${JSON.stringify(module)};
+      const storage = await openStorage(${JSON.stringify(root)}, { write: true });
       const writer = await storage.create();
       await writer.write([Buffer.alloc(1000)]);
       process.stdout.write('written');

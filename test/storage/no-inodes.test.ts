@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { writeNew } from '../../src/operations/files.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
 import { runCache } from '../cli/command.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { unmount } from '../fixtures/mounts.ts';
@@ -44,7 +44,7 @@ async function fill(): Promise<void> {
 describe('a file system without free inodes', () => {
   it('is told as that, not as one without room', async (context) => {
     await mountSmall(context, 20);
-    const storage = await openFilesystemStorage(join(disk, 'store'), { write: true });
+    const storage = await openStorage(join(disk, 'store'), { write: true });
     await fill();
     await expectCacheError(storage.create(), 'no-space', SAID);
     await expectCacheError(writeNew(join(disk, 'a', 'b', 'sign.key'), 'x', 0o600), 'no-space', SAID);
@@ -59,7 +59,7 @@ describe('a file system without free inodes', () => {
 
   it('without room is told as before', async (context) => {
     await mountSmall(context, 1000);
-    const storage = await openFilesystemStorage(join(disk, 'store'), { write: true });
+    const storage = await openStorage(join(disk, 'store'), { write: true });
     const writing = async (): Promise<void> => {
       const writer = await storage.create();
       try {

@@ -17,7 +17,8 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import type { StoreUpkeep } from '../../src/cache/store-upkeep.ts';
-import { openFilesystemStorage, openStorageForUpkeep } from '../../src/storage/filesystem.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
+import { openStore } from '../../src/storage/open-store.ts';
 import { createQuarantine } from '../../src/storage/quarantine.ts';
 import { createStoreUpkeep } from '../../src/storage/store-upkeep.ts';
 import { collect } from '../fixtures/collect.ts';
@@ -40,7 +41,7 @@ beforeEach(async () => {
 
 async function makeStore(folder: string): Promise<void> {
   root = folder;
-  storage = await openFilesystemStorage(root, { write: true });
+  storage = await openStorage(root, { write: true });
   upkeep = createStoreUpkeep(root);
 }
 
@@ -210,7 +211,7 @@ describe('an object that is taken out', () => {
     expect(await storage.stat('bcache/a')).toBeUndefined();
     const [left = ''] = await collect(upkeep.leftovers());
     expect(left).toMatch(/^tmp\//);
-    await openFilesystemStorage(root, { write: true });
+    await openStorage(root, { write: true });
     expect(await text('bcache/a')).toBe('abc');
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
@@ -273,7 +274,7 @@ describe('a store that is opened to look after it', () => {
     await writeFile(join(root, 'tmp', 'old'), '');
     await utimes(join(root, 'tmp', 'old'), LONG_AGO, LONG_AGO);
     const before = await contentsOf(root);
-    expect((await openStorageForUpkeep(root)).markFault).toBeUndefined();
+    expect((await openStore(root, { mode: 'upkeep' })).markFault).toBeUndefined();
     expect(await contentsOf(root)).toEqual(before);
   });
 
@@ -281,7 +282,7 @@ describe('a store that is opened to look after it', () => {
     await put('bcache/a', 'x');
     await chmod(join(root, 'store.json'), 0o644);
     await writeFile(join(root, 'store.json'), content);
-    const { storage: opened, markFault } = await openStorageForUpkeep(root);
+    const { storage: opened, markFault } = await openStore(root, { mode: 'upkeep' });
     expect(markFault?.message).toMatch(/store\.json is damaged: .*restore it/);
     expect(await opened.stat('bcache/a')).toMatchObject({ size: 1 });
   });
@@ -289,8 +290,8 @@ describe('a store that is opened to look after it', () => {
   it('must be one, and of a known format', async () => {
     await chmod(join(root, 'store.json'), 0o644);
     await writeFile(join(root, 'store.json'), '{"format": 7}');
-    await expectCacheError(openStorageForUpkeep(root), 'storage', /has format 7/);
-    await expectCacheError(openStorageForUpkeep(join(root, 'none')), 'storage', /there is no store/);
-    await expectCacheError(openStorageForUpkeep(join(root, 'tmp')), 'storage', /is not a store/);
+    await expectCacheError(openStore(root, { mode: 'upkeep' }), 'storage', /has format 7/);
+    await expectCacheError(openStore(join(root, 'none'), { mode: 'upkeep' }), 'storage', /there is no store/);
+    await expectCacheError(openStore(join(root, 'tmp'), { mode: 'upkeep' }), 'storage', /is not a store/);
   });
 });

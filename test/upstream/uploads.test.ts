@@ -3,7 +3,7 @@ import { digestOf } from '../../src/cache/digest.ts';
 import { CacheError } from '../../src/cache/errors.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import type { Role } from '../../src/http/access-control.ts';
-import type { BlobDownload } from '../../src/upstream/blob-download.ts';
+import type { SourceBlob } from '../../src/cache/source.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
 import { startScriptedServer } from '../fixtures/scripted-server.ts';
@@ -39,7 +39,7 @@ async function start(
 /** Opens bytes that are given out in one buffer, again and again. */
 function opener(content: Uint8Array = CONTENT, size: number | undefined = content.length) {
   const calls: string[] = [];
-  const open = (): Promise<BlobDownload> => {
+  const open = (): Promise<SourceBlob> => {
     calls.push('open');
     async function* pieces(): AsyncGenerator<Uint8Array> {
       const buffer = Buffer.alloc(65_536);
@@ -89,7 +89,7 @@ describe('an uploaded blob', () => {
   it('is refused before a byte of it is asked for', async () => {
     const { open, calls } = opener();
     const reading: string[] = [];
-    const watched = async (): Promise<BlobDownload> => {
+    const watched = async (): Promise<SourceBlob> => {
       const blob = await open();
       async function* pieces(): AsyncGenerator<Uint8Array> {
         reading.push('read');
@@ -138,7 +138,7 @@ describe('an uploaded blob', () => {
   it('whose source fails is an error of the source, and not tried again', async () => {
     const server = await start();
     let opened = 0;
-    const open = (): Promise<BlobDownload> => {
+    const open = (): Promise<SourceBlob> => {
       opened++;
       async function* pieces(): AsyncGenerator<Uint8Array> {
         yield await Promise.resolve(CONTENT.subarray(0, 1000));

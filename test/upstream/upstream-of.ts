@@ -1,11 +1,12 @@
 import { createHasher, type Digest } from '../../src/cache/digest.ts';
-import { createUpstream, type Upstream, type UpstreamOptions } from '../../src/upstream/client.ts';
+import type { UploadTarget } from '../../src/cache/source.ts';
+import { createUpstream, type UpstreamOptions } from '../../src/upstream/client.ts';
 
 /** As patient as a test can be. */
 export const HASTY = { attempts: 3, firstDelay: 1 };
 
 /** A cache with its blobs at `/bcache` and its directory at `/bdir`. */
-export function upstreamOf(base: string, options: UpstreamOptions = {}): Upstream {
+export function upstreamOf(base: string, options: UpstreamOptions = {}): UploadTarget {
   return createUpstream(
     { directory: `${base}/bdir`, blobs: `${base}/bcache` },
     { patience: HASTY, ...options },
@@ -13,7 +14,7 @@ export function upstreamOf(base: string, options: UpstreamOptions = {}): Upstrea
 }
 
 /** The sha512 of all bytes of a blob that came; undefined when it isn't there. */
-export async function download(upstream: Upstream, digest: Digest): Promise<Digest | undefined> {
+export async function download(upstream: UploadTarget, digest: Digest): Promise<Digest | undefined> {
   const blob = await upstream.openBlob(digest);
   if (blob === undefined) return undefined;
   const hasher = createHasher();

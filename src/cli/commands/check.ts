@@ -1,25 +1,25 @@
 import { text as readAll } from 'node:stream/consumers';
-import { createDirectory } from '../../cache/directory.ts';
 import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
 import type { Config } from '../../config/config.ts';
 import { readSmallFile } from '../../files/small-file.ts';
 import { keyOf } from '../../operations/lookup.ts';
-import { sourceOfStore, type Source } from '../../operations/source.ts';
+import { sourceOfStore, type Source } from '../../cache/source.ts';
+import type { Store } from '../../cache/store.ts';
+import { createSite } from '../../operations/site.ts';
 import { checkRelease, type ReleaseCheck } from '../../operations/upkeep/check-release.ts';
-import { createStoreUpkeep } from '../../storage/store-upkeep.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
 import { checkCa, openServer } from '../servers.ts';
-import { machineOf, openStore, readConfig, readTrusted, type MachineOptions, type Store } from '../site.ts';
+import { machineOf, openSite, type MachineOptions } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface CheckOptions extends CommonOptions, MachineOptions {
   readonly file?: readonly string[];
@@ -43,19 +43,24 @@ interface CheckedUrl extends ReleaseCheck {
 
 export async function check(urls: readonly string[], options: CheckOptions): Promise<void> {
   const { quiet = false, json = false, deep = false, server } = options;
-  const terminal = createTerminal({ quiet });
-  const config = await readConfig(options.config);
+  const { config, terminal } = await openSite(options);
+  // Damage decides nothing: a node may well be able to install all the same.
+  const site = createSite(config, {
+    ...terminal,
+    fail: (text) => {
+      terminal.warn(text);
+    },
+  });
   const lists = await Promise.all((options.file ?? []).map(readUrlList));
   const wanted = [...new Set([...urls, ...lists.flat()])];
   if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
   const machine = await machineOf(options);
   await checkCa(options.ca, [server], terminal);
-  const trusted = await readTrusted(config);
-  const store = server === undefined ? await openOwnStore(config, terminal) : undefined;
+  const trusted = await site.trusted();
+  const store = server === undefined ? await site.store('read') : undefined;
   const source = await openSource(store, config, options);
-  const upkeep = store && createStoreUpkeep(config.store.path);
-  const ownerFault = upkeep && ((path: string) => upkeep.ownerFault(path));
-  const suggest = createSuggestions(config, store, terminal);
+  const ownerFault = store && ((path: string) => store.upkeep.ownerFault(path));
+  const suggest = createSuggestions(site);
   const progress = createProgress(undefined, { quiet });
   const checked: CheckedUrl[] = [];
   try {
@@ -70,7 +75,7 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
         ...{ url, installable: problem === undefined, ...result },
         notes: [blacklistNote(url)].filter((note) => note !== undefined),
         suggestions: isUnknown ? await suggest(url) : [],
-        fixes: problem === undefined ? [] : adviceFor(problem, { url, options, config, server }),
+        fixes: problem === undefined ? [] : adviceFor(problem, { url, options, site, server }),
       });
     }
   } finally {
@@ -81,17 +86,6 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
 }
 
-/** What is damaged is told, but decides nothing: a node may well be able to install all the same. */
-async function openOwnStore(config: Config, terminal: Terminal): Promise<Store> {
-  const store = await openStore(config, terminal, { write: false });
-  const directory = createDirectory(store.storage, {
-    onDamage: (_key, _digest, { message }) => {
-      terminal.warn(`cache: ${message}`);
-    },
-  });
-  return { ...store, directory };
-}
-
 async function openSource(
   store: Store | undefined,
   config: Config,
@@ -99,7 +93,7 @@ async function openSource(
 ): Promise<Source> {
   return store === undefined
     ? openServer('--server', server, config, { ca, patience: IMPATIENT })
-    : sourceOfStore(store, config.store.path);
+    : sourceOfStore(store);
 }
 
 /** What stops one release only; the others are looked at all the same. */

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { formatPlatform } from '../../cache/platform.ts';
-import type { Config } from '../../config/config.ts';
+import type { Store } from '../../cache/store.ts';
 import { parseSize } from '../../config/size.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import { exportMedium, type ExportResult, type Seal } from '../../operations/medium/export-medium.ts';
@@ -13,13 +13,14 @@ import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
-import { refuseNesting } from '../place.ts';
-import { openSigner, openStore, readConfig, readOwnTrusted, readTrusted, type Store } from '../site.ts';
+import type { Site } from '../../operations/site.ts';
+import { openSite } from '../site.ts';
+import { refuseNesting } from '../store-location.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface ExportOptions extends CommonOptions {
   readonly missingFrom?: string;
@@ -39,15 +40,15 @@ export async function exportReleases(
   if (path === '') throw new CacheError('usage', 'the folder of the medium has no name; write its path');
   const folder = resolve(path);
   const { verify, recheck = false, dryRun = false, json = false, quiet = false } = options;
-  const terminal = createTerminal({ quiet });
-  const config = await readConfig(options.config);
+  const site = await openSite(options);
+  const { terminal } = site;
   const split = options.split === undefined ? undefined : splitSizeOf(options.split);
-  await refuseNesting(folder, config.store.path);
-  const store = await openStore(config, terminal, { write: !dryRun });
-  const keys = targets.length === 0 ? undefined : await keysOf(targets, store, config, terminal);
-  const signer = dryRun ? undefined : await openSigner(config, terminal);
-  const mediumSigners = await readOwnTrusted(config);
-  const trusted = await readTrusted(config);
+  await refuseNesting(folder, site.location);
+  const store = await site.store(dryRun ? 'read' : 'write');
+  const keys = targets.length === 0 ? undefined : await keysOf(targets, store, site);
+  const signer = dryRun ? undefined : await site.signer();
+  const mediumSigners = await site.ownTrusted();
+  const trusted = await site.trusted();
   const inventory =
     options.missingFrom === undefined
       ? undefined
@@ -56,7 +57,7 @@ export async function exportReleases(
   let result: ExportResult;
   try {
     result = await exportMedium(folder, {
-      ...{ site: store, signer, trusted, mediumSigners, keys, inventory, split, verify, recheck },
+      ...{ store, signer, trusted, mediumSigners, keys, inventory, split, verify, recheck },
       onNote: (text) => {
         progress?.clear();
         terminal.tell(text);
@@ -67,7 +68,7 @@ export async function exportReleases(
   } finally {
     progress?.clear();
   }
-  await hintAtKey(folder, terminal);
+  await hintAtKey(folder, site);
   if (json) printJson(folder, result, terminal);
   else {
     print(folder, result, dryRun, terminal);
@@ -88,13 +89,8 @@ function splitSizeOf(text: string): number {
 }
 
 /** @throws CacheError `not-found`: the store has nothing of one of them */
-async function keysOf(
-  targets: readonly string[],
-  store: Store,
-  config: Config,
-  terminal: Terminal,
-): Promise<readonly Key[]> {
-  const suggest = createSuggestions(config, store, terminal);
+async function keysOf(targets: readonly string[], store: Store, site: Site): Promise<readonly Key[]> {
+  const suggest = createSuggestions(site);
   const keys = new Set<Key>();
   const unknown: string[] = [];
   for (const target of targets) {

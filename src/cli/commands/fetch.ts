@@ -1,25 +1,16 @@
 import { CacheError } from '../../cache/errors.ts';
 import type { Signer } from '../../cache/signature.ts';
-import type { Config } from '../../config/config.ts';
 import { bytesToFetch, fetchPlanned, planFetch, type FetchResult } from '../../operations/fetch.ts';
-import { readSigner } from '../../operations/make-medium.ts';
+import { readSigner } from '../../operations/signing-key.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printFetched, tellOffers, toJson, type Fetched } from '../fetch-report.ts';
 import { checkCa, openServer, openUpstream } from '../servers.ts';
-import {
-  machineOf,
-  openSigner,
-  openStore,
-  readConfig,
-  readOwnTrusted,
-  readTrusted,
-  type MachineOptions,
-} from '../site.ts';
+import type { Site } from '../../operations/site.ts';
+import { machineOf, openSite, type MachineOptions } from '../site.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
 export interface FetchOptions extends CommonOptions, MachineOptions {
   readonly server?: string;
@@ -34,18 +25,18 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   const { server, ca, quiet = false, dryRun = false, json = false, allPlatforms = false } = options;
   if (allPlatforms && (options.os !== undefined || options.multiarch !== undefined))
     throw new CacheError('usage', '--all-platforms takes every platform; leave out --os and --multiarch');
-  const terminal = createTerminal({ quiet });
-  const config = await readConfig(options.config);
+  const site = await openSite(options);
+  const { config, terminal } = site;
   const asked = server === undefined ? [config.upstream?.cacheUrl, config.upstream?.dirUrl] : [server];
   await checkCa(ca, asked, terminal);
   const source =
     server === undefined
       ? await openUpstream(config, { ca })
       : await openServer('--server', server, config, { ca });
-  const trusted = await readTrusted(config);
+  const trusted = await site.trusted();
   const machine = allPlatforms ? undefined : await machineOf(options);
-  const store = await openStore(config, terminal, { write: !dryRun, whereNone: 'make-later' });
-  const signer = await signerFor(options, config, terminal);
+  const store = await site.store(dryRun ? 'dry-run' : 'write');
+  const signer = await signerFor(options, site);
 
   const plans = [];
   for (const target of targets) {
@@ -78,10 +69,9 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   }
   for (const { target, key, offers, isOutage } of fetched) {
     if (offers.length > 0 || target === key || isOutage) continue;
-    for (const url of await suggestUrls(target, config, dryRun ? undefined : store, terminal))
-      terminal.warn(`cache: did you mean ${url} ?`);
+    for (const url of await suggestUrls(target, site)) terminal.warn(`cache: did you mean ${url} ?`);
   }
-  if (signer === undefined) await adviseOnTrust(fetched, config, terminal);
+  if (signer === undefined) await adviseOnTrust(fetched, site);
   if (fetched.some(({ refusal, results }) => refusal !== undefined || results.some(isRefused)))
     endWith(EXIT.incomplete);
   if (fetched.some(({ isOutage }) => isOutage)) endWith(EXIT.storage);
@@ -93,22 +83,21 @@ function isRefused({ outcome }: FetchResult): boolean {
 
 async function signerFor(
   { resign = false, dryRun = false }: FetchOptions,
-  config: Config,
-  terminal: Terminal,
+  site: Site,
 ): Promise<Signer | undefined> {
   if (!resign) return undefined;
   // A dry run makes no key.
-  return dryRun ? readSigner(config.signature) : openSigner(config, terminal);
+  return dryRun ? readSigner(site.config.signature) : site.signer();
 }
 
 /** Nodes that were set up before there was an upstream don't trust what comes from it. */
-async function adviseOnTrust(fetched: readonly Fetched[], config: Config, terminal: Terminal): Promise<void> {
-  const own = await readOwnTrusted(config);
+async function adviseOnTrust(fetched: readonly Fetched[], site: Site): Promise<void> {
+  const own = await site.ownTrusted();
   const isForeign = fetched.some(({ results }) =>
     results.some(({ entry, outcome }) => outcome === 'fetched' && own.signerOf(entry) === undefined),
   );
   if (isForeign) {
-    terminal.tell(
+    site.messages.tell(
       'cache: nodes need the certificate of the upstream to install this: cache slapos-cfg prints their section anew; or sign it here, too, with --resign',
     );
   }

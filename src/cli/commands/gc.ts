@@ -1,16 +1,15 @@
 import { CacheError } from '../../cache/errors.ts';
 import { formatPlatform } from '../../cache/platform.ts';
 import { parseDuration } from '../../config/duration.ts';
-import { createImportRecords } from '../../operations/import-records.ts';
 import { removeGarbage, type Removed } from '../../operations/upkeep/collect-garbage.ts';
 import { findGarbage, type Garbage, type GarbageBlob } from '../../operations/upkeep/garbage.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
-import { readConfig, readTrusted } from '../site.ts';
+import { openSite } from '../site.ts';
 import { formatBlobs, formatCount, formatDate, formatSize } from '../terminal/format.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
-import { openStoreForUpkeep, pinnedKeys } from '../upkeep-store.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { pinnedKeys } from '../../operations/upkeep/pinned-keys.ts';
 
 export interface GcOptions extends CommonOptions {
   readonly keep: string;
@@ -22,16 +21,15 @@ export interface GcOptions extends CommonOptions {
 }
 
 export async function gc(options: GcOptions): Promise<void> {
-  const { quiet = false, json = false, dryRun = false, unnamed = false, allowEmpty = false } = options;
-  const terminal = createTerminal({ quiet });
+  const { json = false, dryRun = false, unnamed = false, allowEmpty = false } = options;
   const keep = parseKeep(options.keep);
   const grace = parseOption('--grace', () => parseDuration(options.grace));
-  const config = await readConfig(options.config);
-  const opened = await openStoreForUpkeep(config, terminal);
-  if (opened.markFault !== undefined) throw opened.markFault;
-  const store = { ...opened, records: createImportRecords(opened.storage) };
-  const trusted = await readTrusted(config);
-  const pinned = new Set(pinnedKeys(config).keys());
+  const site = await openSite(options);
+  const { terminal } = site;
+  const store = await site.store('upkeep');
+  if (store.markFault !== undefined) throw store.markFault;
+  const trusted = await site.trusted();
+  const pinned = new Set(pinnedKeys(site.config).keys());
   const search = await findGarbage(store, { keep, grace, unnamed, allowEmpty, trusted, pinned });
   const removed = dryRun ? search.garbage : await removeGarbage(store, search);
   const { young, unnamed: kept, damaged, isDoubtful } = search.garbage;

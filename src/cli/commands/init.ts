@@ -1,14 +1,17 @@
 import { join } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import { readCertificateFiles } from '../../operations/certificate-files.ts';
-import { makeMedium, readSigner } from '../../operations/make-medium.ts';
+import { readSigner } from '../../operations/signing-key.ts';
+import { makeSiteFolder } from '../../operations/site-folder.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import { trustCertificates } from '../../operations/trust-certificates.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { readConfig, warnOfExposure } from '../site.ts';
+import { warnOfExposure } from '../../operations/key-exposure.ts';
+import { makeStore } from '../../storage/open-store.ts';
+import { openSite, readConfig } from '../site.ts';
 import { createTerminal } from '../terminal/terminal.ts';
 
-export interface InitOptions extends Omit<CommonOptions, 'config'> {
+export interface InitOptions extends CommonOptions {
   readonly commonName?: string;
   readonly trust?: readonly string[];
   /** False with `--no-key`. */
@@ -16,10 +19,14 @@ export interface InitOptions extends Omit<CommonOptions, 'config'> {
   readonly json?: boolean;
 }
 
-export async function init(
-  folder: string,
-  { commonName, trust = [], key: hasKey, json, quiet = false }: InitOptions,
-): Promise<void> {
+export async function init(folder: string | undefined, options: InitOptions): Promise<void> {
+  if (folder === undefined) {
+    await initStore(options);
+    return;
+  }
+  if (options.config !== undefined)
+    throw new CacheError('usage', 'DIR and --config name two sites; leave out one of them');
+  const { commonName, trust = [], key: hasKey, json, quiet = false } = options;
   const terminal = createTerminal({ quiet });
   if (!hasKey && trust.length === 0)
     throw new CacheError(
@@ -29,7 +36,7 @@ export async function init(
   if (!hasKey && commonName !== undefined)
     throw new CacheError('usage', '--no-key makes no certificate; leave out --common-name');
   const trusted = await readCertificateFiles(trust);
-  const medium = await makeMedium(folder, { commonName, trusted, hasKey });
+  const medium = await makeSiteFolder(folder, { commonName, trusted, hasKey });
   const configFile = join(folder, 'config.ini');
   const { known, added } = await trustCertificates(configFile, trusted);
   const changed = added.length === 0 ? [] : [configFile];
@@ -58,6 +65,19 @@ export async function init(
     terminal.warn(
       `note: ${configFile} was there, and no signing key; none was made. To sign here: cache keygen -c ${configFile}`,
     );
+}
+
+/** Makes the store of a configuration. */
+async function initStore({ json, commonName, trust, key, ...options }: InitOptions): Promise<void> {
+  if (options.config === undefined || commonName !== undefined || trust !== undefined || !key)
+    throw new CacheError(
+      'usage',
+      'name the folder of the site: cache init DIR; or, to make only the store of a configuration: cache init -c FILE',
+    );
+  const { location, terminal } = await openSite(options);
+  const isNew = await makeStore(location);
+  if (json) terminal.print(JSON.stringify({ made: isNew ? [location] : [], kept: isNew ? [] : [location] }));
+  else terminal.print(`${isNew ? 'made' : 'kept'}  ${location}`);
 }
 
 /** Whether a configuration that was there names a key in a place of its own. */

@@ -1,13 +1,13 @@
-import { readSigner } from '../../operations/make-medium.ts';
+import { warnOfExposure } from '../../operations/key-exposure.ts';
 import { takeInventory } from '../../operations/medium/inventory.ts';
+import { readSigner } from '../../operations/signing-key.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { openStore, readConfig, warnOfExposure } from '../site.ts';
-import { createTerminal } from '../terminal/terminal.ts';
+import { openSite } from '../site.ts';
 
-export async function inventory({ config: file, quiet = false }: CommonOptions): Promise<void> {
-  const terminal = createTerminal({ quiet });
-  const config = await readConfig(file);
-  const store = await openStore(config, terminal, { write: false });
+export async function inventory(options: CommonOptions): Promise<void> {
+  const site = await openSite(options);
+  const { terminal, config } = site;
+  const store = await site.store('read');
   const signer = await readSigner(config.signature);
   if (signer === undefined) terminal.tell('note: this site has no signing key: the inventory is not signed');
   else await warnOfExposure(config.signature.privateKeyFile, terminal);

@@ -1,21 +1,16 @@
-import { ensureSigningKey } from '../../operations/make-medium.ts';
+import { ensureSigningKey } from '../../operations/signing-key.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { readConfig, warnOfExposure } from '../site.ts';
-import { createTerminal } from '../terminal/terminal.ts';
+import { warnOfExposure } from '../../operations/key-exposure.ts';
+import { openSite } from '../site.ts';
 
 export interface KeygenOptions extends CommonOptions {
   readonly commonName?: string;
   readonly json?: boolean;
 }
 
-export async function keygen({
-  config: file,
-  commonName,
-  json,
-  quiet = false,
-}: KeygenOptions): Promise<void> {
-  const terminal = createTerminal({ quiet });
-  const { signature } = await readConfig(file);
+export async function keygen({ commonName, json, ...options }: KeygenOptions): Promise<void> {
+  const { config, terminal } = await openSite(options);
+  const { signature } = config;
   const isNew = await ensureSigningKey(signature, commonName);
   const { privateKeyFile, certificateFile } = signature;
   await warnOfExposure(privateKeyFile, terminal);

@@ -1,18 +1,18 @@
 import { formatPlatform } from '../../cache/platform.ts';
 import { listReleases } from '../../operations/list-releases.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { openStore, readConfig } from '../site.ts';
+import { openSite } from '../site.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
-import { createTerminal } from '../terminal/terminal.ts';
 
 export interface ListOptions extends CommonOptions {
   readonly json?: boolean;
 }
 
-export async function list({ config: file, json, quiet = false }: ListOptions): Promise<void> {
-  const terminal = createTerminal({ quiet });
-  const { blobs, directory } = await openStore(await readConfig(file), terminal, { write: false });
+export async function list({ json, ...options }: ListOptions): Promise<void> {
+  const site = await openSite(options);
+  const { terminal } = site;
+  const { blobs, directory } = await site.store('read');
   const releases = await listReleases(directory, blobs);
   if (json) {
     terminal.print(JSON.stringify(releases, undefined, 2));

@@ -1,19 +1,16 @@
-import { formatOneLine } from '../../cache/custody-log.ts';
-import type { CustodyLog, CustodyRecord } from '../../cache/custody.ts';
-import { CacheError } from '../../cache/errors.ts';
+import { formatOneLine, type LogRecord, type StoreLog } from '../../cache/store-log.ts';
+import { CacheError, isDamage } from '../../cache/errors.ts';
 import { quoteBriefly } from '../../cache/digest.ts';
 import { parseTime } from '../../cache/time.ts';
 import { CUSTODY_FILE } from '../../cache/layout.ts';
-import { DamagedObject } from '../../cache/small-object.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
-import { openStore, readConfig } from '../site.ts';
+import { openSite } from '../site.ts';
 import { formatCount, formatDate, formatSize } from '../terminal/format.ts';
-import { asOneLine } from '../terminal/controls.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { asOneLine } from '../../cache/controls.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface LogOptions extends CommonOptions {
   readonly json?: boolean;
@@ -22,20 +19,20 @@ export interface LogOptions extends CommonOptions {
   readonly lines?: string;
 }
 
-export async function log({ config: file, quiet = false, ...options }: LogOptions): Promise<void> {
-  const terminal = createTerminal({ quiet });
+export async function log(options: LogOptions): Promise<void> {
   const begin =
     options.since === undefined ? -Infinity : parseOption('--since', () => parseSince(options.since ?? ''));
   const key = options.key === undefined ? undefined : parseOption('--key', () => keyOf(options.key ?? ''));
   const last = countOf(options) ?? Infinity;
-  const config = await readConfig(file);
-  const { custody } = await openStore(config, terminal, { write: false });
+  const site = await openSite(options);
+  const { terminal } = site;
+  const store = await site.store('read');
   const show = options.json ? formatOneLine : createRows();
-  const isWanted = (record: CustodyRecord): boolean =>
+  const isWanted = (record: LogRecord): boolean =>
     Date.parse(record.at) >= begin && (key === undefined || record.key === key);
-  let kept: CustodyRecord[] = [];
+  let kept: LogRecord[] = [];
   let [total, wanted] = [0, 0];
-  for await (const record of readAll(custody, terminal)) {
+  for await (const record of readAll(store.log, terminal)) {
     total++;
     if (!isWanted(record)) continue;
     wanted++;
@@ -55,22 +52,21 @@ export async function log({ config: file, quiet = false, ...options }: LogOption
 }
 
 /** All records, the oldest first. One that can't be read is named, and doesn't end it. */
-async function* readAll(custody: CustodyLog, terminal: Terminal): AsyncGenerator<CustodyRecord> {
+async function* readAll(records: StoreLog, terminal: Terminal): AsyncGenerator<LogRecord> {
   let unreadable = 0;
-  for await (const record of custody.oldRecords()) {
+  for await (const record of records.oldRecords()) {
     if (record === undefined) unreadable++;
     else yield record;
   }
   if (unreadable > 0)
     terminal.warn(`cache: ${CUSTODY_FILE}: ${formatCount(unreadable, 'line')} can't be read`);
-  for (const name of await custody.list()) {
+  for (const name of await records.list()) {
     try {
-      const record = await custody.read(name);
+      const record = await records.read(name);
       if (record !== undefined) yield record;
     } catch (error) {
-      if (!(error instanceof DamagedObject)) throw error;
-      terminal.warn(`cache: ${error.message}`);
-      endWith(EXIT.incomplete);
+      if (!isDamage(error)) throw error;
+      terminal.fail(`cache: ${error.message}`, 'incomplete');
     }
   }
 }
@@ -94,7 +90,7 @@ function countOf({ lines }: LogOptions): number | undefined {
 }
 
 /** Written as they come, because a log may be of any length: columns have fixed widths, and what is longer shifts the rest. */
-function createRows(): (record: CustodyRecord) => string {
+function createRows(): (record: LogRecord) => string {
   let heading = `${rowOf('WHEN', 'WHO', 'ACTION', 'WHAT')}\n`;
   return (record) => {
     const row = `${heading}${rowOf(formatDate(record.at), whoOf(record), record.action, whatOf(record))}`;
@@ -108,12 +104,12 @@ function rowOf(when: string, who: string, action: string, what: string): string 
   return asOneLine(row).trimEnd();
 }
 
-function whoOf({ who: { user, sudoUser, remote, host } }: CustodyRecord): string {
+function whoOf({ who: { user, sudoUser, remote, host } }: LogRecord): string {
   if (remote !== undefined) return `${user ?? 'anonymous'}@${remote.replace(/^::ffff:/, '')}`;
   return `${sudoUser === undefined ? '' : `${sudoUser} as `}${user ?? ''}@${host}`;
 }
 
-function whatOf({ softwareUrl, key, sha512, size, source, target, reason }: CustodyRecord): string {
+function whatOf({ softwareUrl, key, sha512, size, source, target, reason }: LogRecord): string {
   return [
     softwareUrl ?? key ?? (sha512 === undefined ? '' : `blob ${sha512.slice(0, 16)}`),
     size === undefined ? '' : formatSize(size),

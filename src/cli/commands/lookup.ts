@@ -1,16 +1,15 @@
 import { formatPlatform } from '../../cache/platform.ts';
 import { keyOf, lookUp, type LookupRow } from '../../operations/lookup.ts';
-import { sourceOfStore } from '../../operations/source.ts';
+import { sourceOfStore } from '../../cache/source.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import { noteBlacklist } from '../blacklist-note.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import type { CommonOptions } from '../common-options.ts';
-import { machineOf, openStore, readConfig, readTrusted, type MachineOptions } from '../site.ts';
+import { machineOf, openSite, type MachineOptions } from '../site.ts';
 import { checkCa, openServer } from '../servers.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
-import { createTerminal } from '../terminal/terminal.ts';
 
 export interface LookupOptions extends CommonOptions, MachineOptions {
   readonly server?: string;
@@ -19,25 +18,20 @@ export interface LookupOptions extends CommonOptions, MachineOptions {
 }
 
 export async function lookup(target: string, options: LookupOptions): Promise<void> {
-  const terminal = createTerminal({ quiet: options.quiet ?? false });
-  const config = await readConfig(options.config);
+  const site = await openSite(options);
+  const { config, terminal } = site;
   const key = keyOf(target);
   await checkCa(options.ca, [options.server], terminal);
-  const store =
-    options.server === undefined ? await openStore(config, terminal, { write: false }) : undefined;
+  const { server, ca } = options;
+  const source =
+    server === undefined
+      ? sourceOfStore(await site.store('read'))
+      : await openServer('--server', server, config, { ca, patience: IMPATIENT });
   const machine = await machineOf(options);
-  const trusted = await readTrusted(config);
-  const rows = await lookUp(
-    key,
-    store === undefined
-      ? await openServer('--server', options.server ?? '', config, { ca: options.ca, patience: IMPATIENT })
-      : sourceOfStore(store, config.store.path),
-    machine,
-    trusted,
-  );
+  const rows = await lookUp(key, source, machine, await site.trusted());
   const isUrl = key !== target;
   if (isUrl) noteBlacklist(target, terminal);
-  const suggestions = rows.length === 0 && isUrl ? await suggestUrls(target, config, store, terminal) : [];
+  const suggestions = rows.length === 0 && isUrl ? await suggestUrls(target, site) : [];
   if (options.json)
     terminal.print(JSON.stringify({ key, machine, entries: rows, suggestions }, undefined, 2));
   if (rows.length === 0) {

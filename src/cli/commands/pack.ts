@@ -5,7 +5,7 @@ import { parseOs } from '../../cache/platform.ts';
 import { parseSoftwareRoot } from '../../cache/software-root.ts';
 import type { Config } from '../../config/config.ts';
 import { prepareFolder } from '../../operations/new-archive.ts';
-import { isWithin, realPlaceOf } from '../../operations/real-place.ts';
+import { isWithin, realPathOf } from '../../operations/is-within.ts';
 import {
   examineFolder,
   packReleases,
@@ -16,14 +16,15 @@ import {
 } from '../../operations/pack-release.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
-import { openImportTarget } from '../import-target.ts';
 import { hintAtMedium } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import { printResults } from '../release-results.ts';
 import { readMachine } from '../../operations/this-machine.ts';
-import { readConfig } from '../site.ts';
+import { openSigningTarget } from '../../operations/release-entry.ts';
+import type { Site } from '../../operations/site.ts';
+import { openSite } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface PackOptions extends CommonOptions {
   readonly output?: string;
@@ -38,7 +39,6 @@ export interface PackOptions extends CommonOptions {
 
 export async function pack(paths: readonly string[], options: PackOptions): Promise<void> {
   const { url, os, softwareRoot: root, force = false, json = false, quiet = false } = options;
-  const terminal = createTerminal({ quiet });
   if (url !== undefined && paths.length !== 1) {
     throw new CacheError(
       'usage',
@@ -50,7 +50,8 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
     softwareRoot:
       root === undefined ? undefined : parseOption('--software-root', () => parseSoftwareRoot(root)),
   };
-  const config = await readConfig(options.config);
+  const site = await openSite(options);
+  const { terminal } = site;
   const folders: ExaminedFolder[] = [];
   for (const path of paths) folders.push(await examineFolder(path, { url, force }));
   const progress = createProgress(
@@ -60,7 +61,7 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
   const results: PackResult[] = [];
   try {
     const packing = packReleases(folders, {
-      ...(await settingsOf(options, folders.filter(isPackable), config, terminal)),
+      ...(await settingsOf(options, folders.filter(isPackable), site)),
       builtOn: told.os === undefined ? await readMachine() : { os: told.os },
       softwareRoot: told.softwareRoot,
       force,
@@ -80,17 +81,17 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
 async function settingsOf(
   { output, multiarch, import: imports }: PackOptions,
   folders: readonly PackableFolder[],
-  config: Config,
-  terminal: Terminal,
+  site: Site,
 ) {
+  const { config } = site;
   const place = output ?? (await defaultOutput(config));
-  await hintAtMedium([place], config, terminal);
-  const { store, signature } = config;
-  await checkOutside(imports ? [place, store.path, signature.privateKeyFile] : [place], folders);
+  await hintAtMedium([place], site);
+  const { privateKeyFile } = config.signature;
+  await checkOutside(imports ? [place, site.location, privateKeyFile] : [place], folders);
   // With nothing to pack, no folder, no key and no store are made.
   const isNeeded = folders.length > 0;
   if (isNeeded) await prepareFolder(place);
-  const target = imports && isNeeded ? await openImportTarget(config, terminal) : undefined;
+  const target = imports && isNeeded ? await openSigningTarget(site) : undefined;
   const { minFreeSpace } = config.upload;
   return { output: place, minFreeSpace, multiarch, target };
 }
@@ -98,7 +99,7 @@ async function settingsOf(
 /** What is made while a folder is packed must not be in it: nodes would get the key that they trust. */
 async function checkOutside(places: readonly string[], folders: readonly PackableFolder[]): Promise<void> {
   for (const place of places) {
-    const real = await realPlaceOf(place);
+    const real = await realPathOf(place);
     const folder = folders.find(({ path }) => isWithin(real, path));
     if (folder === undefined) continue;
     throw new CacheError(

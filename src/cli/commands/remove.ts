@@ -8,12 +8,12 @@ import { removeUnnamed } from '../../operations/upkeep/remove-unnamed.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
-import { readConfig, type MachineOptions } from '../site.ts';
+import { openSite, type MachineOptions } from '../site.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
-import { openStoreForUpkeep, pinnedKeys } from '../upkeep-store.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { pinnedKeys } from '../../operations/upkeep/pinned-keys.ts';
 
 export interface RemoveOptions extends CommonOptions, MachineOptions {
   readonly dryRun?: boolean;
@@ -32,12 +32,12 @@ interface RemovedTarget {
 }
 
 export async function remove(targets: readonly string[], options: RemoveOptions): Promise<void> {
-  const { quiet = false, json = false, dryRun = false } = options;
-  const terminal = createTerminal({ quiet });
-  const config = await readConfig(options.config);
+  const { json = false, dryRun = false } = options;
+  const site = await openSite(options);
+  const { config, terminal } = site;
   const matches = matcherOf(options);
   const pins = pinnedKeys(config);
-  const store = await openStoreForUpkeep(config, terminal);
+  const store = await site.store('upkeep');
   // All of them before anything is removed: one may be wrong.
   const keys = new Map(targets.map((target) => [target, keyOf(target)]));
   const since = Date.now();
@@ -51,16 +51,15 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
       );
       continue;
     }
-    const { custody, directory } = store;
-    const entries = await removeRelease(key, directory, { matches, dryRun, custody });
+    const { directory } = store;
+    const entries = await removeRelease(key, store, { matches, dryRun });
     const outcome = entries.length === 0 ? 'unknown' : dryRun ? 'found' : 'removed';
     results.push({ target, key, outcome, entries });
     if (outcome !== 'unknown') continue;
     const others = matches === undefined ? 0 : (await directory.digests(key)).length;
     terminal.warn(`cache: ${describeMiss(others)}: ${target}`);
     if (others > 0 || key === target) continue;
-    for (const url of await suggestUrls(target, config, store, terminal))
-      terminal.warn(`cache: did you mean ${url} ?`);
+    for (const url of await suggestUrls(target, site)) terminal.warn(`cache: did you mean ${url} ?`);
   }
   const entries = results.flatMap((result) => result.entries);
   const freed = await removeUnnamed(store, entries, { since, dryRun });

@@ -4,14 +4,14 @@ import { checkIsNewest } from '../../operations/medium/import-medium.ts';
 import { syncToServer, syncToStore, type SyncResult } from '../../operations/sync.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
-import { isSamePlace, openPlace, openTarget } from '../place.ts';
+import { isSameLocation, openLocation, openTarget } from '../store-location.ts';
 import { checkCa } from '../servers.ts';
-import { readConfig, readTrusted } from '../site.ts';
+import { openSite } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { byUrlOrKey } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
-import { asOneLine } from '../terminal/controls.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { asOneLine } from '../../cache/controls.ts';
 
 export interface SyncOptions extends CommonOptions {
   readonly ca?: string;
@@ -38,13 +38,14 @@ interface Summary {
 
 export async function sync(from: string, to: string, options: SyncOptions): Promise<void> {
   const { ca, quiet = false, dryRun = false, json = false, acceptOlder = false } = options;
-  const terminal = createTerminal({ quiet });
-  const config = await readConfig(options.config);
-  if (await isSamePlace(from, to)) throw new CacheError('usage', 'FROM and TO are the same; name two places');
+  const site = await openSite(options);
+  const { terminal } = site;
+  if (await isSameLocation(from, to))
+    throw new CacheError('usage', 'FROM and TO are the same; name two places');
   await checkCa(ca, [from, to], terminal);
-  const { source, medium } = await openPlace('FROM', from, config, terminal, { ca });
-  const trusted = await readTrusted(config);
-  const target = await openTarget(to, config, terminal, { ca, dryRun });
+  const { source, medium } = await openLocation('FROM', from, site, { ca });
+  const trusted = await site.trusted();
+  const target = await openTarget(to, site, { ca, dryRun });
   if (medium !== undefined && target.kind === 'store' && !acceptOlder)
     await checkIsNewest(medium, target.store.storage);
   const progress = createProgress(undefined, { quiet });

@@ -1,4 +1,3 @@
-import type { Config } from '../../config/config.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { parseSize } from '../../config/size.ts';
 import { CacheError } from '../../cache/errors.ts';
@@ -9,12 +8,11 @@ import { verifyStore } from '../../operations/upkeep/verify-store.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
-import { openSource } from '../place.ts';
+import { openSource } from '../store-location.ts';
 import { checkCa } from '../servers.ts';
-import { readConfig, readTrusted } from '../site.ts';
+import type { Store } from '../../cache/store.ts';
+import { openSite, type CommandSite } from '../site.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
-import { createTerminal, type Terminal } from '../terminal/terminal.ts';
-import { openStoreForUpkeep, type UpkeepStore } from '../upkeep-store.ts';
 import {
   isMended,
   printFinding,
@@ -35,13 +33,13 @@ export interface VerifyOptions extends CommonOptions {
 
 export async function verify(options: VerifyOptions): Promise<void> {
   const { quiet = false, json = false, deep = false, repair = false, healFrom = [] } = options;
-  const terminal = createTerminal({ quiet });
-  const config = await readConfig(options.config);
+  const site = await openSite(options);
+  const { terminal } = site;
   await checkCa(options.ca, healFrom, terminal);
-  const store = await openStoreForUpkeep(config, terminal);
+  const store = await site.store('upkeep');
   const progress = createProgress(undefined, { quiet });
   try {
-    const report = await run(store, config, options, terminal, progress);
+    const report = await run(store, site, options, progress);
     progress.clear();
     if (json) terminal.print(JSON.stringify(report, undefined, 2));
     else {
@@ -55,28 +53,25 @@ export async function verify(options: VerifyOptions): Promise<void> {
 }
 
 async function run(
-  store: UpkeepStore,
-  config: Config,
+  store: Store,
+  { terminal, ...site }: CommandSite,
   { deep = false, since, repair = false, healFrom = [], ca, rate, json = false }: VerifyOptions,
-  terminal: Terminal,
   progress: Progress,
 ): Promise<VerifyReport> {
-  const trusted = await readTrusted(config);
+  const trusted = await site.trusted();
   const onProgress = (path: string, bytes: number): void => {
     progress.advance(path, bytes);
   };
   const verifying = verifyStore(store, {
     ...{ trusted, deep, onProgress },
-    allowUnsigned: config.upload.allowUnsigned,
+    allowUnsigned: site.config.upload.allowUnsigned,
     since:
       since === undefined ? undefined : Date.now() - parseOption('--since', () => parseDuration(since, 'd')),
     pace: createPace({ rate: rate === undefined ? undefined : parseRate(rate) }),
   });
-  const sources = await Promise.all(
-    healFrom.map((place) => openSource('--heal-from', place, config, terminal, { ca })),
-  );
+  const sources = await Promise.all(healFrom.map((place) => openSource('--heal-from', place, site, { ca })));
   const isMending = repair || sources.length > 0;
-  const mend = createMender(store, { repair, sources, trusted, custody: store.custody, onProgress });
+  const mend = createMender(store, { repair, sources, trusted, onProgress });
   const findings: MendedFinding[] = [];
   for (;;) {
     const step = await verifying.next();
@@ -89,7 +84,7 @@ async function run(
 }
 
 async function findAffected(
-  { directory }: UpkeepStore,
+  { directory }: Store,
   findings: readonly MendedFinding[],
 ): Promise<readonly BlobUser[]> {
   const bad = findings.filter(

@@ -1,4 +1,4 @@
-import { asOneLine } from './controls.ts';
+import { asOneLine } from '../../cache/controls.ts';
 import { formatDuration, formatSize } from './format.ts';
 
 /** A line that is written over and over while work goes on; nothing where stderr is no terminal. */

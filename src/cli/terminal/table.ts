@@ -1,4 +1,4 @@
-import { asOneLine } from './controls.ts';
+import { asOneLine } from '../../cache/controls.ts';
 
 const GAP = '  ';
 

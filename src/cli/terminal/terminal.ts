@@ -1,7 +1,9 @@
-import { withoutControls } from './controls.ts';
+import type { Messages } from '../../operations/site.ts';
+import { EXIT, endWith } from '../exit-code.ts';
+import { withoutControls } from '../../cache/controls.ts';
 
 /** What a command says, and where: results on stdout, everything else on stderr. */
-export interface Terminal {
+export interface Terminal extends Messages {
   /** A line of the result. */
   print(text: string): void;
   /** A line for the person who waits; silent with `-q`. */
@@ -13,6 +15,9 @@ export interface Terminal {
 export function createTerminal({ quiet }: { readonly quiet: boolean }): Terminal {
   const writeTo = (stream: NodeJS.WriteStream, text: string): void =>
     void stream.write(`${withoutControls(text)}\n`);
+  const warn = (text: string): void => {
+    writeTo(process.stderr, text);
+  };
   return {
     print: (text) => {
       writeTo(process.stdout, text);
@@ -20,8 +25,10 @@ export function createTerminal({ quiet }: { readonly quiet: boolean }): Terminal
     tell: (text) => {
       if (!quiet) writeTo(process.stderr, text);
     },
-    warn: (text) => {
-      writeTo(process.stderr, text);
+    warn,
+    fail: (text, how) => {
+      warn(text);
+      endWith(EXIT[how]);
     },
   };
 }

@@ -1,14 +1,13 @@
 import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import type { Blobs } from '../../cache/blobs.ts';
-import type { CustodyLog } from '../../cache/custody.ts';
+import type { StoreLog } from '../../cache/store-log.ts';
 import type { Digest } from '../../cache/digest.ts';
-import type { Directory } from '../../cache/directory.ts';
 import type { Key } from '../../cache/key.ts';
-import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { Platform } from '../../cache/platform.ts';
 import type { Signer, TrustedCertificates } from '../../cache/signature.ts';
-import { openFilesystemStorage } from '../../storage/filesystem.ts';
+import type { Store } from '../../cache/store.ts';
+import { createFilesystemStorage } from '../../storage/filesystem.ts';
+import { makeStore } from '../../storage/open-store.ts';
 import { checkRoom } from '../../storage/free-space.ts';
 import { checkIsSound } from './damage.ts';
 import { entryName, planExport, type ExportPlan } from './export-plan.ts';
@@ -27,7 +26,8 @@ import { writeMissing } from './write-missing.ts';
 import { objectsOf } from './write-objects.ts';
 
 export interface ExportOptions {
-  readonly site: ExportingSite;
+  /** The store that is exported; it keeps the numbers of the exports. */
+  readonly store: Store;
   /** Left out in a dry run, which writes nothing. */
   readonly signer?: Signer | undefined;
   /** Whose entries are exported. */
@@ -50,15 +50,6 @@ export interface ExportOptions {
   readonly onTotal?: (bytes: number) => void;
   /** Bytes that were written or read since the last call. */
   readonly onProgress?: (label: string, bytes: number) => void;
-}
-
-export interface ExportingSite {
-  /** Keeps the numbers of the exports. */
-  readonly storage: ObjectStorage;
-  readonly blobs: Blobs;
-  readonly directory: Directory;
-  /** Told of every release that is exported. */
-  readonly custody: CustodyLog;
 }
 
 export interface ExportResult {
@@ -109,11 +100,11 @@ const RESERVE = 8 * 1024 * 1024;
  * export writes to it
  */
 export async function exportMedium(folder: string, options: ExportOptions): Promise<ExportResult> {
-  const { site, signer, onNote = () => undefined } = options;
+  const { store, signer, onNote = () => undefined } = options;
   const root = await openMediumRoot(folder);
   if (!root.isMountPoint)
     onNote(`note: nothing is mounted at ${folder}: this writes to the disk that it is on`);
-  const selected = await selectEntries({ ...site, ...options });
+  const selected = await selectEntries({ ...store, ...options });
   noteForeign(selected, options.mediumSigners, onNote);
   // A dry run disturbs nobody.
   if (signer === undefined || selected.length === 0) return exportSelected(selected, root, options);
@@ -130,7 +121,7 @@ async function exportSelected(
   root: MediumRoot,
   options: ExportOptions,
 ): Promise<ExportResult> {
-  const { site, signer, onNote = () => undefined } = options;
+  const { store, signer, onNote = () => undefined } = options;
   const { folder } = root;
   const stock = await takeStock(folder, options.mediumSigners);
   checkIsSound(folder, stock.strays);
@@ -150,7 +141,9 @@ async function exportSelected(
   const missing = missingFrom(folder, plan, stock, inspection);
   await root.checkIsSame();
   const certificateFile = await beginExport(root, signer.certificate);
-  const storage = await openFilesystemStorage(join(folder, STORE_FOLDER), { write: true, inFolder: true });
+  const mediumStore = join(folder, STORE_FOLDER);
+  await makeStore(mediumStore, { inFolder: true });
+  const storage = createFilesystemStorage(mediumStore);
   const contents = await writeMissing(missing, { ...options, storage, stock, inspection, onProgress });
   await root.checkIsSame();
   const sealed = await sealMedium(root, contents, {
@@ -162,7 +155,7 @@ async function exportSelected(
     (one) => (contents.isWritten(one) ? 'exported' : 'unchanged'),
     contents.faults,
   );
-  await recordExport(selected, entries, folder, site.custody);
+  await recordExport(selected, entries, folder, store.log);
   const mended = contents.written.filter(
     (name) => inspection.faults.has(name) && stock.sizes.has(name),
   ).length;
@@ -228,7 +221,7 @@ async function inspect(folder: string, stock: Stock, options: ExportOptions): Pr
   const { trusted, recheck, onProgress = () => undefined, onNote } = options;
   if (stock.sizes.size === 0)
     return { sound: new Map(), entries: new Map(), faults: stock.differing, fromMemory: false };
-  const storage = await openFilesystemStorage(join(folder, STORE_FOLDER), { write: false });
+  const storage = createFilesystemStorage(join(folder, STORE_FOLDER));
   const inspection = await inspectStock(stock, { folder, storage, trusted, recheck, onProgress });
   if (inspection.fromMemory) onNote?.(FROM_MEMORY);
   return inspection;
@@ -266,11 +259,11 @@ async function recordExport(
   selected: readonly SelectedEntry[],
   results: readonly ExportedEntry[],
   folder: string,
-  custody: CustodyLog,
+  log: StoreLog,
 ): Promise<void> {
   for (const [index, { key, entry, size }] of selected.entries()) {
     if (results[index]?.outcome !== 'exported') continue;
     const { digest, sha512, softwareUrl } = entry;
-    await custody.record({ action: 'export', key, entry: digest, sha512, softwareUrl, size, target: folder });
+    await log.record({ action: 'export', key, entry: digest, sha512, softwareUrl, size, target: folder });
   }
 }

@@ -1,5 +1,4 @@
-import type { Blobs } from '../../cache/blobs.ts';
-import type { CustodyLog } from '../../cache/custody.ts';
+import type { Store } from '../../cache/store.ts';
 import type { Digest } from '../../cache/digest.ts';
 import { noneIfDamaged, type Directory } from '../../cache/directory.ts';
 import type { VerifiedEntry } from '../../cache/entry.ts';
@@ -22,25 +21,15 @@ export interface MediumImportOptions {
   /** Whose entries count. */
   readonly trusted: TrustedCertificates;
   /** Where to; left out in a dry run, which reads every byte and writes nothing. */
-  readonly target?: MediumImportTarget;
+  readonly target?: Store;
   /** What is there already; of a dry run, too. */
-  readonly present?: Pick<MediumImportTarget, 'storage' | 'blobs' | 'directory'>;
+  readonly present?: Store;
   /** Takes a medium although a newer one came before. */
   readonly acceptOlder?: boolean;
-  /** Whether there is room for as many bytes. @throws CacheError `no-space` */
-  readonly checkRoom?: (bytes: number) => Promise<void>;
   /** Told before anything is read how many bytes will be. */
   readonly onTotal?: (bytes: number) => void;
   /** Bytes of a blob that were read since the last call. */
   readonly onProgress?: (digest: Digest, bytes: number) => void;
-}
-
-export interface MediumImportTarget {
-  readonly storage: ObjectStorage;
-  readonly blobs: Blobs;
-  readonly directory: Directory;
-  /** Told of every release that is imported. */
-  readonly custody: CustodyLog;
 }
 
 /** What became of one entry of a medium. */
@@ -185,7 +174,7 @@ function resultOf(
 async function keepBlob(
   one: JudgedEntry,
   medium: Medium,
-  target: MediumImportTarget,
+  target: Store,
   { onProgress }: Pick<MediumImportOptions, 'onProgress'>,
 ): Promise<JudgedEntry> {
   const { key, entry, verified } = one;
@@ -202,7 +191,7 @@ async function addEntry(
   { key, entry }: MediumEntry,
   verified: VerifiedEntry,
   { folder, blobs, source }: Medium,
-  { storage, directory, custody }: MediumImportTarget,
+  { storage, directory, log }: Store,
   placement: Placement,
 ): Promise<boolean> {
   // What brings nothing is no trip, nor a reason to make a store.
@@ -211,7 +200,7 @@ async function addEntry(
   if (isNew) {
     const { digest, sha512, softwareUrl } = entry;
     const size = blobs.get(sha512)?.size;
-    await custody.record({ action: 'import', key, entry: digest, sha512, softwareUrl, size, source: folder });
+    await log.record({ action: 'import', key, entry: digest, sha512, softwareUrl, size, source: folder });
   }
   return isNew;
 }
@@ -219,11 +208,11 @@ async function addEntry(
 async function copyBlobs(
   medium: Medium,
   missing: ReadonlyMap<Digest, number>,
-  target: MediumImportTarget,
-  { checkRoom, onTotal, onProgress }: Pick<MediumImportOptions, 'checkRoom' | 'onTotal' | 'onProgress'>,
+  target: Store,
+  { onTotal, onProgress }: Pick<MediumImportOptions, 'onTotal' | 'onProgress'>,
 ): Promise<void> {
   const total = sumOf(missing.values());
-  await checkRoom?.(total);
+  await target.checkRoom(total);
   onTotal?.(total);
   const damages: Damage[] = [];
   for (const [sha512, size] of missing) {

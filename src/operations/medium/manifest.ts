@@ -14,7 +14,7 @@ import {
 } from '../../cache/layout.ts';
 import type { SignedDocument, TrustedCertificates } from '../../cache/signature.ts';
 import { readSmallFile, UnfitFile } from '../../files/small-file.ts';
-import { formatTrusted } from '../make-medium.ts';
+import { formatTrusted } from '../site-folder.ts';
 import {
   describeCertificate,
   DOCUMENT_SIZE_LIMIT,

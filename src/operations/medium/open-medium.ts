@@ -9,8 +9,8 @@ import type { Key } from '../../cache/key.ts';
 import { BLOBS, DIRECTORY, parseEntryName, STORE_FILE } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
-import { openFilesystemStorage } from '../../storage/filesystem.ts';
-import type { Source } from '../source.ts';
+import { openStore } from '../../storage/open-store.ts';
+import type { Source } from '../../cache/source.ts';
 import { refusalOf, UNFINISHED_FILE, type Damage } from './damage.ts';
 import {
   filesOf,
@@ -88,11 +88,11 @@ export async function openMedium(folder: string, signers: TrustedCertificates): 
   const differences = await differencesOf(folder, manifest);
   if (differences.length > 0) throw await refusalOf(folder, differences);
   const root = join(folder, STORE_FOLDER);
-  const storage = await openFilesystemStorage(root, { write: false }).catch((error: unknown) => {
+  const store = await openStore(root, { mode: 'read' }).catch(async (error: unknown) => {
     if (!(error instanceof CacheError)) throw error;
-    return refusalOf(folder, [{ path: `${STORE_FOLDER}/${STORE_FILE}`, what: error.message }]);
+    throw await refusalOf(folder, [{ path: `${STORE_FOLDER}/${STORE_FILE}`, what: error.message }]);
   });
-  if (storage instanceof CacheError) throw storage;
+  const { storage } = store;
   const { entries, damages } = await readEntries(manifest, storage);
   if (damages.length > 0) throw await refusalOf(folder, damages);
   const blobs = blobsOf(manifest);

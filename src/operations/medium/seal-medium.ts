@@ -1,3 +1,4 @@
+import type { Store } from '../../cache/store.ts';
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
@@ -18,7 +19,7 @@ import { originOf, takeSerial } from './trips.ts';
 
 export interface SealOptions {
   /** Of the exporting store, which keeps the number. */
-  readonly site: { readonly storage: ObjectStorage };
+  readonly store: Store;
   /** Of the medium. */
   readonly storage: ObjectStorage;
   readonly stock: Pick<Stock, 'manifest' | 'covered'>;
@@ -39,7 +40,7 @@ export async function sealMedium(
   options: SealOptions,
 ): Promise<{ readonly serial: number; readonly signer: X509Certificate }> {
   const { folder } = root;
-  const { site, storage, stock, signer, verify } = options;
+  const { store, storage, stock, signer, verify } = options;
   const all = new Map(files);
   const isStoreNew = !all.has(STORE_FILE);
   if (isStoreNew) all.set(STORE_FILE, await readNew(storage, STORE_FILE));
@@ -48,9 +49,9 @@ export async function sealMedium(
   for (const name of all.keys()) if (!stock.covered.has(name)) await storage.ensureDurable(name);
   await checkNothingCame(folder, all);
 
-  const origin = await originOf(site.storage);
+  const origin = await originOf(store.storage);
   const former = stock.manifest?.manifest;
-  const serial = await takeSerial(site.storage, former?.origin === origin ? former.serial : 0);
+  const serial = await takeSerial(store.storage, former?.origin === origin ? former.serial : 0);
   const text = formatManifest({
     ...{ origin, serial, created: new Date().toISOString(), by: signatureOf(signer) },
     ...describeContents({ files: all, entries }),

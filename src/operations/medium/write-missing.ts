@@ -1,4 +1,4 @@
-import type { Blobs } from '../../cache/blobs.ts';
+import type { Store } from '../../cache/store.ts';
 import type { Digest } from '../../cache/digest.ts';
 import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
 import { CacheError, systemCode, type ErrorCode } from '../../cache/errors.ts';
@@ -16,7 +16,7 @@ import { writeBlob, writeText } from './write-objects.ts';
 
 export interface WriteMissingOptions {
   /** The exporting store. */
-  readonly site: { readonly storage: ObjectStorage; readonly blobs: Blobs };
+  readonly store: Store;
   /** Of the medium. */
   readonly storage: ObjectStorage;
   readonly stock: Stock;
@@ -39,7 +39,7 @@ export interface ExportedContents extends MediumContents {
 /** Writes blobs, then the entries that name them. @throws CacheError `storage`, `no-space` */
 export async function writeMissing(
   missing: Missing,
-  { site, storage, stock, inspection, onProgress = () => undefined }: WriteMissingOptions,
+  { store, storage, stock, inspection, onProgress = () => undefined }: WriteMissingOptions,
 ): Promise<ExportedContents> {
   const files = new Map<string, MediumFile>(inspection.sound);
   const entries = new Map<string, MediumEntry>(inspection.entries);
@@ -49,7 +49,7 @@ export async function writeMissing(
   const faults = new Map<SelectedEntry, string>();
   let bytes = 0;
   const onWritten = (size: number): void => void (bytes += size);
-  const options = { from: site.blobs, storage, sizes: stock.sizes, onProgress, onWritten };
+  const options = { from: store.blobs, storage, sizes: stock.sizes, onProgress, onWritten };
   try {
     for (const blob of missing.blobs) {
       try {
@@ -74,7 +74,7 @@ export async function writeMissing(
     }
     for (const [name, one] of missing.entries) {
       const fault = badBlobs.get(one.entry.sha512);
-      const object = await readObject(site.storage, name, ENTRY_SIZE_LIMIT + 1024);
+      const object = await readObject(store.storage, name, ENTRY_SIZE_LIMIT + 1024);
       if (fault !== undefined || object === undefined) faults.set(one, fault ?? 'it is gone from the store');
       else {
         const file = await writeText(storage, name, object.text);

@@ -1,9 +1,8 @@
+import { isDamage } from '../../cache/errors.ts';
 import type { Digest } from '../../cache/digest.ts';
 import type { Directory } from '../../cache/directory.ts';
 import type { Key } from '../../cache/key.ts';
 import type { Platform } from '../../cache/platform.ts';
-import { DamagedObject } from '../../cache/small-object.ts';
-import { isLoss } from '../../storage/storage-error.ts';
 
 /** An entry that names a blob. */
 export interface BlobUser {
@@ -29,7 +28,7 @@ export async function findUsers(
       users.push({ sha512, key, entry: digest, softwareUrl, platform });
     } catch (error) {
       // What can't be read names nothing.
-      if (!(error instanceof DamagedObject) && !isLoss(error)) throw error;
+      if (!isDamage(error)) throw error;
     }
   }
   return users;

@@ -1,13 +1,11 @@
 import { createHasher, type Digest } from '../../cache/digest.ts';
 import { checkBinding } from '../../cache/entry.ts';
-import { CacheError } from '../../cache/errors.ts';
+import { CacheError, isDamage } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { blobName, BLOBS, DIRECTORY, entriesPrefix, STORE_FILE } from '../../cache/layout.ts';
 import { formatPlatform, isCompatible, type Platform } from '../../cache/platform.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
-import { DamagedObject } from '../../cache/small-object.ts';
-import { isLoss } from '../../storage/storage-error.ts';
-import type { Source, SourceEntry } from '../source.ts';
+import type { Source, SourceEntry } from '../../cache/source.ts';
 
 export interface CheckOptions {
   /** Where it is to be installed. */
@@ -69,7 +67,7 @@ export async function checkRelease(key: Key, source: Source, options: CheckOptio
   try {
     entries = await source.entries(key);
   } catch (error) {
-    if (!(error instanceof DamagedObject) && !isLoss(error)) throw error;
+    if (!isDamage(error)) throw error;
     const problem = { kind: 'entry-damaged', message: error.message } as const;
     return { key, problem, chosen: undefined, platforms: [] };
   }
@@ -148,7 +146,7 @@ async function checkChosen(
   } catch (error) {
     if (error instanceof CacheError && error.code === 'key-mismatch')
       return { size, problem: { kind: 'key-mismatch', message: error.message } };
-    if (!isLoss(error)) throw error;
+    if (!isDamage(error)) throw error;
     return { size, problem: { kind: 'unreadable', message: error.message } };
   }
 }

@@ -1,22 +1,10 @@
+import { isDamage } from '../../cache/errors.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CustodyLog } from '../../cache/custody.ts';
+import { prefixOf } from '../../cache/digest.ts';
 import { blobName } from '../../cache/layout.ts';
-import type { ObjectStorage } from '../../cache/object-storage.ts';
-import { DamagedObject } from '../../cache/small-object.ts';
-import type { StoreUpkeep, TakenObject } from '../../cache/store-upkeep.ts';
-import { isLoss } from '../../storage/storage-error.ts';
-import type { GarbageBlob, GarbageEntry, GarbageSearch, GarbageStore } from './garbage.ts';
-
-/** Where blobs are removed from. */
-export interface BlobsTarget extends Pick<GarbageStore, 'blobs' | 'directory'> {
-  readonly upkeep: StoreUpkeep;
-  readonly custody: Pick<CustodyLog, 'record'>;
-}
-
-export interface GarbageTarget extends BlobsTarget, GarbageStore {
-  readonly storage: ObjectStorage;
-  readonly upkeep: StoreUpkeep;
-}
+import type { Store } from '../../cache/store.ts';
+import type { TakenObject } from '../../cache/store-upkeep.ts';
+import type { GarbageBlob, GarbageEntry, GarbageSearch } from './garbage.ts';
 
 /**
  * How long a blob is out of sight before it is removed, milliseconds. Whoever saw it just before, and relies on it, has
@@ -42,7 +30,7 @@ export interface Removed {
  * @throws CacheError `storage`
  */
 export async function removeGarbage(
-  store: GarbageTarget,
+  store: Store,
   search: GarbageSearch,
   settle: () => Promise<unknown> = pauseToSettle,
 ): Promise<Removed> {
@@ -55,13 +43,12 @@ export async function removeGarbage(
 }
 
 async function removeEntries(
-  { directory, custody }: GarbageTarget,
+  { directory, log }: Store,
   entries: readonly GarbageEntry[],
 ): Promise<readonly GarbageEntry[]> {
   return inBatches(entries, async ({ key, entry, sha512, softwareUrl }) => {
     const isRemoved = await directory.remove(key, entry);
-    if (isRemoved)
-      await custody.record({ action: 'gc', key, entry, sha512, softwareUrl, reason: 'superseded' });
+    if (isRemoved) await log.record({ action: 'gc', key, entry, sha512, softwareUrl, reason: 'superseded' });
     return isRemoved;
   });
 }
@@ -80,7 +67,7 @@ export interface BlobRemoval extends Omit<GarbageSearch, 'garbage'> {
 
 /** Removes those of the blobs that no entry names. @throws CacheError `storage` */
 export async function removeBlobs(
-  store: BlobsTarget,
+  store: Store,
   blobs: readonly GarbageBlob[],
   removal: BlobRemoval,
 ): Promise<RemovedBlobs> {
@@ -90,19 +77,19 @@ export async function removeBlobs(
   const taken: TakenBlob[] = [];
   try {
     for (const blob of blobs) {
-      if (!referenced.has(blob.sha512)) await take(blob, store, youngest, taken);
+      if (!referenced.has(prefixOf(blob.sha512))) await take(blob, store, youngest, taken);
     }
     if (taken.length === 0) return { blobs: [], isAllSeen: true };
     await removal.settle();
     const isAllSeen = await seeNewEntries(store, removal);
     const all = taken.splice(0);
-    const isNamed = ({ blob }: TakenBlob): boolean => !isAllSeen || referenced.has(blob.sha512);
+    const isNamed = ({ blob }: TakenBlob): boolean => !isAllSeen || referenced.has(prefixOf(blob.sha512));
     await putBack(all.filter(isNamed));
     const removed = await inBatches(
       all.filter((each) => !isNamed(each)),
       async ({ blob, object }) => {
         const isRemoved = await object.remove();
-        if (isRemoved) await store.custody.record({ action, ...blob, reason: 'no entry names it' });
+        if (isRemoved) await store.log.record({ action, ...blob, reason: 'no entry names it' });
         return isRemoved;
       },
     );
@@ -126,7 +113,7 @@ interface TakenBlob {
 /** One of the same name may have been written since the search: that goes back at once. */
 async function take(
   blob: GarbageBlob,
-  { upkeep }: BlobsTarget,
+  { upkeep }: Store,
   youngest: number,
   taken: TakenBlob[],
 ): Promise<void> {
@@ -141,17 +128,17 @@ async function take(
  * @returns false when one can't be read: it might name any
  */
 export async function seeNewEntries(
-  { directory }: Pick<BlobsTarget, 'directory'>,
+  { directory }: Store,
   { seen, referenced }: Pick<GarbageSearch, 'seen' | 'referenced'>,
 ): Promise<boolean> {
   for await (const { key, digest } of directory.list()) {
-    if (seen.has(digest)) continue;
+    if (seen.has(prefixOf(digest))) continue;
     try {
       const entry = await directory.entry(key, digest);
-      if (entry !== undefined) referenced.add(entry.sha512);
-      seen.add(digest);
+      if (entry !== undefined) referenced.add(prefixOf(entry.sha512));
+      seen.add(prefixOf(digest));
     } catch (error) {
-      if (!(error instanceof DamagedObject) && !isLoss(error)) throw error;
+      if (!isDamage(error)) throw error;
       return false;
     }
   }

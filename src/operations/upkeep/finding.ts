@@ -1,7 +1,6 @@
 import type { Digest } from '../../cache/digest.ts';
-import { CacheError, isUndecodable, systemCode } from '../../cache/errors.ts';
+import { CacheError, isUndecodable, systemCode, isDamage } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
-import { isLoss } from '../../storage/storage-error.ts';
 
 /** One thing that is wrong with a store. */
 export interface Finding {
@@ -56,7 +55,7 @@ export function diskFinding(
   error: unknown,
   where: Omit<Finding, 'kind' | 'problem'>,
 ): Finding & { readonly kind: 'unreadable' | 'forbidden' } {
-  if (isLoss(error)) return { ...where, kind: 'unreadable', problem: error.message };
+  if (isDamage(error)) return { ...where, kind: 'unreadable', problem: error.message };
   if (error instanceof CacheError && DENIED.has(systemCode(error.cause)))
     return { ...where, kind: 'forbidden', problem: error.message };
   throw error;

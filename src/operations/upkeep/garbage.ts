@@ -1,21 +1,13 @@
 import type { Blobs } from '../../cache/blobs.ts';
-import { createDigestSet, type DigestSet } from '../../cache/digest-set.ts';
-import type { Digest } from '../../cache/digest.ts';
-import type { Directory, StoredEntry } from '../../cache/directory.ts';
+import { prefixOf, type Digest } from '../../cache/digest.ts';
+import type { StoredEntry } from '../../cache/directory.ts';
 import type { Key } from '../../cache/key.ts';
 import type { Platform } from '../../cache/platform.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
-import type { StoreUpkeep } from '../../cache/store-upkeep.ts';
-import type { ImportRecords } from '../import-records.ts';
+import type { Store } from '../../cache/store.ts';
+import { createImportRecords } from '../import-records.ts';
 import { readEntries } from './read-entries.ts';
 import { supersededOf } from './superseded.ts';
-
-export interface GarbageStore {
-  readonly blobs: Blobs;
-  readonly directory: Directory;
-  readonly records: ImportRecords;
-  readonly upkeep: Pick<StoreUpkeep, 'leftovers'>;
-}
 
 export interface GarbageOptions {
   /** How many entries are kept of what one node could install; 1 or more. */
@@ -70,16 +62,16 @@ export interface Garbage {
 /** What was seen while the garbage was sought, for whoever removes it. */
 export interface GarbageSearch {
   readonly garbage: Garbage;
-  /** Blobs that entries name which stay. */
-  readonly referenced: DigestSet;
-  /** Entries that stay. */
-  readonly seen: DigestSet;
+  /** `prefixOf` each blob that an entry names which stays. */
+  readonly referenced: Set<number>;
+  /** `prefixOf` each entry that stays. */
+  readonly seen: Set<number>;
   /** What was modified later is kept; milliseconds since 1970. */
   readonly youngest: number;
 }
 
 /** Looks for garbage, and changes nothing. @throws CacheError `storage` */
-export async function findGarbage(store: GarbageStore, options: GarbageOptions): Promise<GarbageSearch> {
+export async function findGarbage(store: Store, options: GarbageOptions): Promise<GarbageSearch> {
   const youngest = (options.now ?? Date.now()) - options.grace;
   const { referenced, seen, superseded, damaged } = await readAllEntries(store, options);
   const unneeded = damaged.length > 0 ? [] : await findUnneeded(store.blobs, referenced);
@@ -93,8 +85,8 @@ export async function findGarbage(store: GarbageStore, options: GarbageOptions):
   const kept = new Set(young.map(({ sha512 }) => sha512));
   const stays = ({ sha512 }: GarbageEntry): boolean => damaged.length > 0 || kept.has(sha512);
   for (const { sha512, entry } of superseded.filter(stays)) {
-    referenced.add(sha512);
-    seen.add(entry);
+    referenced.add(prefixOf(sha512));
+    seen.add(prefixOf(entry));
   }
   const entries = superseded.filter((entry) => !stays(entry));
   const garbage = {
@@ -111,9 +103,9 @@ export async function findGarbage(store: GarbageStore, options: GarbageOptions):
 }
 
 /** What all entries of a store name, and which of them are superseded. */
-async function readAllEntries({ blobs, directory }: GarbageStore, options: GarbageOptions) {
-  const referenced = createDigestSet();
-  const seen = createDigestSet();
+async function readAllEntries({ blobs, directory }: Store, options: GarbageOptions) {
+  const referenced = new Set<number>();
+  const seen = new Set<number>();
   const superseded: GarbageEntry[] = [];
   const damaged: { key: Key; entry: Digest }[] = [];
   // A crash or fsck may have cut it off: then the older build is the last good one.
@@ -132,8 +124,8 @@ async function readAllEntries({ blobs, directory }: GarbageStore, options: Garba
       if (supersededHere.has(entry))
         superseded.push({ key, entry: digest, sha512, softwareUrl, platform, received });
       else {
-        referenced.add(sha512);
-        seen.add(digest);
+        referenced.add(prefixOf(sha512));
+        seen.add(prefixOf(digest));
       }
     }
   }
@@ -148,10 +140,10 @@ interface UnneededBlob extends GarbageBlob {
 const toGarbage = ({ sha512, size }: UnneededBlob): GarbageBlob => ({ sha512, size });
 
 /** Blobs that no entry names which stays, sorted. */
-async function findUnneeded(blobs: Blobs, referenced: DigestSet): Promise<readonly UnneededBlob[]> {
+async function findUnneeded(blobs: Blobs, referenced: ReadonlySet<number>): Promise<readonly UnneededBlob[]> {
   const found: UnneededBlob[] = [];
   for await (const sha512 of blobs.list()) {
-    if (referenced.has(sha512)) continue;
+    if (referenced.has(prefixOf(sha512))) continue;
     const stat = await blobs.stat(sha512);
     if (stat !== undefined) found.push({ sha512, size: stat.size, modified: stat.modified });
   }
@@ -159,11 +151,11 @@ async function findUnneeded(blobs: Blobs, referenced: DigestSet): Promise<readon
 }
 
 async function findRecords(
-  { records, directory, blobs }: GarbageStore,
+  { storage, directory, blobs }: Store,
   superseded: ReadonlySet<Digest>,
 ): Promise<string[]> {
   const found: string[] = [];
-  for await (const { name, record } of records.list()) {
+  for await (const { name, record } of createImportRecords(storage).list()) {
     const isOfUse =
       record !== undefined &&
       !superseded.has(record.entry) &&

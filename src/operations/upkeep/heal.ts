@@ -1,19 +1,14 @@
-import type { Blobs } from '../../cache/blobs.ts';
 import type { Digest } from '../../cache/digest.ts';
-import type { Directory } from '../../cache/directory.ts';
+import type { Store } from '../../cache/store.ts';
 import { CacheError } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { blobName, entriesPrefix } from '../../cache/layout.ts';
-import type { Source } from '../source.ts';
+import type { Source } from '../../cache/source.ts';
 import { copyBlob, transferKey, type TransferOptions } from '../transfer.ts';
 import type { MendingStorage } from './mending-storage.ts';
 
-/** The store, as it's seen through the storage that replaces what is bad. */
-export interface HealTarget {
-  readonly storage: MendingStorage;
-  readonly blobs: Blobs;
-  readonly directory: Directory;
-}
+/** The store, seen through the storage that replaces what is bad. */
+export type HealTarget = Store & { readonly storage: MendingStorage };
 
 export interface HealOptions {
   /** Whose entries are taken from a source. */

@@ -1,15 +1,13 @@
-import { createBlobs } from '../../cache/blobs.ts';
-import type { CustodyEvent, CustodyLog } from '../../cache/custody.ts';
-import { createDirectory } from '../../cache/directory.ts';
+import { withStorage, type Store } from '../../cache/store.ts';
+import type { LogEvent } from '../../cache/store-log.ts';
 import { CacheError, isUndecodable, UNDECODABLE } from '../../cache/errors.ts';
 import { BLOBS, STORE_FILE, STORE_FORMAT } from '../../cache/layout.ts';
 import { writeSmallObject } from '../../cache/small-object.ts';
-import type { Source } from '../source.ts';
+import type { Source } from '../../cache/source.ts';
 import type { Finding } from './finding.ts';
 import { healBlob, healEntry, type HealOptions, type HealTarget } from './heal.ts';
 import { createMendingStorage } from './mending-storage.ts';
 import { createPace } from './pace.ts';
-import type { StoreToVerify } from './verification.ts';
 import { verifyBytes } from './verify-blobs.ts';
 
 export interface MendOptions extends HealOptions {
@@ -17,7 +15,6 @@ export interface MendOptions extends HealOptions {
   readonly repair: boolean;
   /** Asked for good copies, in this order. */
   readonly sources: readonly Source[];
-  readonly custody: Pick<CustodyLog, 'record'>;
 }
 
 /** What became of a finding. */
@@ -39,15 +36,13 @@ const NOT_HEALED: Mended = { outcome: 'left', reasons: [] };
  * one step, and what is replaced or moved is kept in quarantine, by a path relative to the store.
  * @throws CacheError `no-space`, `storage`
  */
-export function createMender(
-  store: StoreToVerify,
-  options: MendOptions,
-): (finding: Finding) => Promise<Mended> {
-  const { quarantine } = store.upkeep;
-  const { repair, sources, custody } = options;
+export function createMender(store: Store, options: MendOptions): (finding: Finding) => Promise<Mended> {
+  const { log, upkeep } = store;
+  const { quarantine } = upkeep;
+  const { repair, sources } = options;
   const kept = new Map<string, string>();
   const storage = createMendingStorage(store.storage, quarantine, (name, place) => kept.set(name, place));
-  const target: HealTarget = { storage, blobs: createBlobs(storage), directory: createDirectory(storage) };
+  const target = { ...withStorage(store, storage), storage };
   const unreachable = new Map<Source, string>();
 
   const heal = async (finding: Finding): Promise<Mended> => {
@@ -58,7 +53,7 @@ export function createMender(
         if (known !== undefined) throw new CacheError('unavailable', known);
         await healFrom(source, finding, target, options);
         const quarantined = kept.get(finding.path);
-        await custody.record({
+        await log.record({
           ...eventOf(finding),
           action: 'heal',
           source: source.name,
@@ -84,7 +79,7 @@ export function createMender(
     if ((await modifiedOf(finding, store)) !== before) return { outcome: 'gone' };
     const quarantined = await quarantine.move(finding.path);
     if (quarantined === undefined) return { outcome: 'gone' };
-    await custody.record({ ...eventOf(finding), action: 'repair', target: quarantined });
+    await log.record({ ...eventOf(finding), action: 'repair', target: quarantined });
     return { outcome: 'quarantined', quarantined };
   };
 
@@ -92,7 +87,7 @@ export function createMender(
     storage.condemn(STORE_FILE);
     await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
     const quarantined = kept.get(STORE_FILE);
-    await custody.record({ ...eventOf(finding), action: 'repair', target: quarantined });
+    await log.record({ ...eventOf(finding), action: 'repair', target: quarantined });
     return { outcome: 'healed', quarantined };
   };
 
@@ -139,7 +134,7 @@ async function healFrom(
 }
 
 /** When a blob was written; undefined for anything else, and where the disk doesn't tell. */
-async function modifiedOf({ path, sha512 }: Finding, { blobs }: StoreToVerify): Promise<number | undefined> {
+async function modifiedOf({ path, sha512 }: Finding, { blobs }: Store): Promise<number | undefined> {
   if (!path.startsWith(BLOBS) || sha512 === undefined) return undefined;
   const stat = await blobs.stat(sha512).catch((error: unknown) => {
     if (!(error instanceof CacheError)) throw error;
@@ -150,7 +145,7 @@ async function modifiedOf({ path, sha512 }: Finding, { blobs }: StoreToVerify): 
 
 async function isStillBad(
   { path, key, entry, sha512 }: Finding,
-  { blobs, directory }: StoreToVerify,
+  { blobs, directory }: Store,
 ): Promise<boolean> {
   try {
     if (path.startsWith(BLOBS)) {
@@ -169,6 +164,6 @@ async function isStillBad(
 }
 
 /** What is recorded of it. */
-function eventOf({ problem, key, entry, sha512, softwareUrl, path }: Finding): Omit<CustodyEvent, 'action'> {
+function eventOf({ problem, key, entry, sha512, softwareUrl, path }: Finding): Omit<LogEvent, 'action'> {
   return { key, entry, sha512, softwareUrl, reason: `${path}: ${problem}` };
 }

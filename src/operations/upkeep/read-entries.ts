@@ -1,8 +1,7 @@
+import { isDamage } from '../../cache/errors.ts';
 import { newestFirst, type Directory, type StoredEntry } from '../../cache/directory.ts';
 import type { Digest } from '../../cache/digest.ts';
 import type { Key } from '../../cache/key.ts';
-import { DamagedObject } from '../../cache/small-object.ts';
-import { isLoss } from '../../storage/storage-error.ts';
 
 /** All that a store has of a key. */
 export interface KeyEntries {
@@ -21,7 +20,7 @@ export async function readEntries(directory: Directory, key: Key): Promise<KeyEn
       const entry = await directory.entry(key, digest);
       if (entry !== undefined) entries.push(entry);
     } catch (error) {
-      if (!(error instanceof DamagedObject) && !isLoss(error)) throw error;
+      if (!isDamage(error)) throw error;
       damaged.push(digest);
     }
   }

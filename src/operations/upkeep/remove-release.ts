@@ -1,15 +1,13 @@
-import type { CustodyLog } from '../../cache/custody.ts';
 import type { Digest } from '../../cache/digest.ts';
-import type { Directory } from '../../cache/directory.ts';
 import type { Key } from '../../cache/key.ts';
 import type { Platform } from '../../cache/platform.ts';
+import type { Store } from '../../cache/store.ts';
 import { readEntries } from './read-entries.ts';
 
 export interface RemoveOptions {
   /** Which platforms; all, and those that can't be told, unless told. */
   readonly matches?: ((platform: Platform) => boolean) | undefined;
   readonly dryRun: boolean;
-  readonly custody: Pick<CustodyLog, 'record'>;
 }
 
 /** An entry that was removed, or would be. What is told of it is missing where it is damaged. */
@@ -29,8 +27,8 @@ export interface RemovedEntry {
  */
 export async function removeRelease(
   key: Key,
-  directory: Directory,
-  { matches, dryRun, custody }: RemoveOptions,
+  { directory, log }: Store,
+  { matches, dryRun }: RemoveOptions,
 ): Promise<readonly RemovedEntry[]> {
   const { entries, damaged } = await readEntries(directory, key);
   const chosen: readonly RemovedEntry[] = [
@@ -47,7 +45,7 @@ export async function removeRelease(
     if (!(await directory.remove(key, item.entry))) continue;
     removed.push(item);
     const { entry, sha512, softwareUrl } = item;
-    await custody.record({ action: 'remove', key, entry, sha512, softwareUrl });
+    await log.record({ action: 'remove', key, entry, sha512, softwareUrl });
   }
   return removed;
 }

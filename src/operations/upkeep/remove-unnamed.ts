@@ -1,11 +1,6 @@
-import { createDigestSet } from '../../cache/digest-set.ts';
-import {
-  pauseToSettle,
-  removeBlobs,
-  seeNewEntries,
-  type BlobsTarget,
-  type RemovedBlobs,
-} from './collect-garbage.ts';
+import { prefixOf } from '../../cache/digest.ts';
+import type { Store } from '../../cache/store.ts';
+import { pauseToSettle, removeBlobs, seeNewEntries, type RemovedBlobs } from './collect-garbage.ts';
 import type { GarbageBlob } from './garbage.ts';
 import type { RemovedEntry } from './remove-release.ts';
 
@@ -23,7 +18,7 @@ export interface UnnamedOptions {
  * @throws CacheError `storage`
  */
 export async function removeUnnamed(
-  store: BlobsTarget,
+  store: Store,
   entries: readonly RemovedEntry[],
   { since, dryRun, settle = pauseToSettle }: UnnamedOptions,
 ): Promise<RemovedBlobs> {
@@ -33,9 +28,12 @@ export async function removeUnnamed(
     const stat = await store.blobs.stat(sha512);
     if (stat !== undefined) blobs.push({ sha512, size: stat.size });
   }
-  const found = { referenced: createDigestSet(), seen: createDigestSet() };
+  const found = { referenced: new Set<number>(), seen: new Set<number>() };
   if (!dryRun) return removeBlobs(store, blobs, { ...found, youngest: since, action: 'remove', settle });
-  for (const { entry } of entries) found.seen.add(entry);
+  for (const { entry } of entries) found.seen.add(prefixOf(entry));
   const isAllSeen = await seeNewEntries(store, found);
-  return { blobs: isAllSeen ? blobs.filter(({ sha512 }) => !found.referenced.has(sha512)) : [], isAllSeen };
+  return {
+    blobs: isAllSeen ? blobs.filter(({ sha512 }) => !found.referenced.has(prefixOf(sha512))) : [],
+    isAllSeen,
+  };
 }

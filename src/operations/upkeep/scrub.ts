@@ -1,12 +1,13 @@
+import type { Store } from '../../cache/store.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { CacheError, throwProgrammingError } from '../../cache/errors.ts';
+import { CacheError, throwProgrammingError, isDamage } from '../../cache/errors.ts';
 import { SCRUB_FILE } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
-import { DamagedObject, readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
+import { readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
 import type { Finding } from './finding.ts';
 import { createPace } from './pace.ts';
-import type { StoreToVerify, VerifyCounts, VerifyOptions } from './verification.ts';
+import type { VerifyCounts, VerifyOptions } from './verification.ts';
 import { verifyStore } from './verify-store.ts';
 
 /** A check of the whole store that went to its end. */
@@ -19,7 +20,7 @@ export interface ScrubResult {
 
 export interface ScrubOptions extends Pick<VerifyOptions, 'trusted' | 'allowUnsigned'> {
   /** Opens the store, as it is then. */
-  readonly open: () => Promise<StoreToVerify>;
+  readonly open: () => Promise<Store>;
   /** Milliseconds from the end of one check to the next. */
   readonly interval: number;
   /** Bytes a second; little enough for a disk to have time for others, unless told. */
@@ -99,7 +100,7 @@ export function createScrub(options: ScrubOptions): Scrub {
 }
 
 async function scrubOnce(
-  store: StoreToVerify,
+  store: Store,
   { trusted, allowUnsigned, rate = RATE, onBegin, onFinding, onEnd, onFailure }: ScrubOptions,
   signal: AbortSignal,
 ): Promise<ScrubResult> {
@@ -132,7 +133,7 @@ async function readResult(storage: ObjectStorage): Promise<ScrubResult | undefin
     return text === undefined ? undefined : scrubResult.parse(JSON.parse(text));
   } catch (error) {
     throwProgrammingError(error);
-    if (error instanceof CacheError && !(error instanceof DamagedObject)) throw error;
+    if (error instanceof CacheError && !isDamage(error)) throw error;
     return undefined;
   }
 }

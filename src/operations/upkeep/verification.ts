@@ -1,23 +1,6 @@
-import type { Blobs } from '../../cache/blobs.ts';
-import type { CustodyLog } from '../../cache/custody.ts';
-import { createDigestSet, type DigestSet } from '../../cache/digest-set.ts';
 import type { Digest } from '../../cache/digest.ts';
-import type { Directory } from '../../cache/directory.ts';
-import type { CacheError } from '../../cache/errors.ts';
-import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
-import type { StoreUpkeep } from '../../cache/store-upkeep.ts';
 import type { Pace } from './pace.ts';
-
-export interface StoreToVerify {
-  readonly storage: ObjectStorage;
-  readonly blobs: Blobs;
-  readonly directory: Directory;
-  readonly upkeep: StoreUpkeep;
-  readonly custody: Pick<CustodyLog, 'list' | 'read'>;
-  /** What is wrong with `store.json`. */
-  readonly markFault: CacheError | undefined;
-}
 
 export interface VerifyOptions {
   /** Whose signatures count. */
@@ -47,12 +30,13 @@ export interface VerifyCounts {
 /** What the steps of one verification share. */
 export interface VerifyState {
   readonly counts: VerifyCounts;
-  readonly referenced: DigestSet;
+  /** `prefixOf` each blob that an entry names. */
+  readonly referenced: Set<number>;
   /** Blobs of which it is known already, before all are looked at, that they are damaged. */
   readonly badBlobs: Set<Digest>;
 }
 
 export function createVerifyState(): VerifyState {
   const counts = { entries: 0, blobs: 0, bytes: 0, unreferencedBlobs: 0, unreferencedBytes: 0 };
-  return { counts, referenced: createDigestSet(), badBlobs: new Set() };
+  return { counts, referenced: new Set(), badBlobs: new Set() };
 }

@@ -1,16 +1,17 @@
-import { isDigest, type Digest } from '../../cache/digest.ts';
+import type { Store } from '../../cache/store.ts';
+import { isDigest, prefixOf, type Digest } from '../../cache/digest.ts';
 import { BLOBS, blobName } from '../../cache/layout.ts';
 import type { OpenObject } from '../../cache/object-storage.ts';
 import { diskFinding, strayAt, type Finding } from './finding.ts';
 import { hashBlob } from './hash-blob.ts';
 import type { Pace } from './pace.ts';
-import type { StoreToVerify, VerifyOptions, VerifyState } from './verification.ts';
+import type { VerifyOptions, VerifyState } from './verification.ts';
 
 const FOLDER = BLOBS.slice(0, -1);
 
 /** Looks at every blob, and at what stands among them. */
 export async function* verifyBlobs(
-  store: StoreToVerify,
+  store: Store,
   options: VerifyOptions,
   state: VerifyState,
 ): AsyncGenerator<Finding> {
@@ -31,7 +32,7 @@ export async function* verifyBlobs(
 
 async function verifyListed(
   digest: Digest,
-  { blobs }: StoreToVerify,
+  { blobs }: Store,
   { deep, since = -Infinity, pace, onProgress }: VerifyOptions,
   { counts, referenced, badBlobs }: VerifyState,
 ): Promise<Finding | undefined> {
@@ -43,7 +44,7 @@ async function verifyListed(
     if (stat === undefined) return undefined;
     counts.blobs++;
     counts.bytes += stat.size;
-    if (!referenced.has(digest)) {
+    if (!referenced.has(prefixOf(digest))) {
       counts.unreferencedBlobs++;
       counts.unreferencedBytes += stat.size;
     }

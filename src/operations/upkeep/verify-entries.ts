@@ -1,4 +1,5 @@
-import { isDigest, type Digest } from '../../cache/digest.ts';
+import type { Store } from '../../cache/store.ts';
+import { isDigest, prefixOf, type Digest } from '../../cache/digest.ts';
 import type { StoredEntry } from '../../cache/directory.ts';
 import { CacheError, systemCode } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
@@ -14,7 +15,7 @@ import type { ObjectStat } from '../../cache/object-storage.ts';
 import { DamagedObject } from '../../cache/small-object.ts';
 import { diskFinding, strayAt, type Finding } from './finding.ts';
 import { verifyBytes } from './verify-blobs.ts';
-import type { StoreToVerify, VerifyOptions, VerifyState } from './verification.ts';
+import type { VerifyOptions, VerifyState } from './verification.ts';
 
 const FOLDER = DIRECTORY.slice(0, -1);
 /** What an entry counts for, in bytes of blobs: to read it from a disk, and to verify its signature. */
@@ -22,7 +23,7 @@ const ENTRY_COST = 32 * 1024;
 
 /** Looks at every entry and at the blob that it names, and at what stands among the entries. */
 export async function* verifyEntries(
-  store: StoreToVerify,
+  store: Store,
   options: VerifyOptions,
   state: VerifyState,
 ): AsyncGenerator<Finding> {
@@ -41,7 +42,7 @@ export async function* verifyEntries(
 
 async function* verifyKey(
   key: Key,
-  store: StoreToVerify,
+  store: Store,
   options: VerifyOptions,
   state: VerifyState,
 ): AsyncGenerator<Finding> {
@@ -62,7 +63,7 @@ async function* verifyKey(
 async function* verifyEntry(
   key: Key,
   digest: Digest,
-  store: StoreToVerify,
+  store: Store,
   { trusted, allowUnsigned, since, pace }: VerifyOptions,
   { counts, referenced, badBlobs }: VerifyState,
 ): AsyncGenerator<Finding> {
@@ -83,7 +84,7 @@ async function* verifyEntry(
   // Somebody has removed it meanwhile.
   if (entry === undefined) return;
   counts.entries++;
-  referenced.add(entry.sha512);
+  referenced.add(prefixOf(entry.sha512));
   const { sha512, softwareUrl } = entry;
   const isUnsigned = entry.pair[1] === '';
   if (trusted.signerOf(entry) === undefined && !(isUnsigned && allowUnsigned)) {
@@ -102,7 +103,7 @@ async function* verifyEntry(
 async function verifyNamedBlob(
   key: Key,
   { digest, sha512, size, softwareUrl }: StoredEntry,
-  { storage, blobs, directory }: StoreToVerify,
+  { storage, blobs, directory }: Store,
   { pace }: Pick<VerifyOptions, 'pace'>,
 ): Promise<Finding | undefined> {
   const where = { path: blobName(sha512), key, entry: digest, sha512, softwareUrl };

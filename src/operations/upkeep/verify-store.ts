@@ -1,12 +1,7 @@
-import type { CustodyLog } from '../../cache/custody.ts';
+import type { Store } from '../../cache/store.ts';
 import { DamagedObject } from '../../cache/small-object.ts';
 import { diskFinding, type Finding } from './finding.ts';
-import {
-  createVerifyState,
-  type StoreToVerify,
-  type VerifyCounts,
-  type VerifyOptions,
-} from './verification.ts';
+import { createVerifyState, type VerifyCounts, type VerifyOptions } from './verification.ts';
 import { verifyBlobs } from './verify-blobs.ts';
 import { verifyEntries } from './verify-entries.ts';
 import { verifyOwner } from './verify-owner.ts';
@@ -18,7 +13,7 @@ import { verifyFolders } from './verify-folders.ts';
  * @throws CacheError `storage`: the store can't be used at all
  */
 export async function* verifyStore(
-  store: StoreToVerify,
+  store: Store,
   options: VerifyOptions,
 ): AsyncGenerator<Finding, VerifyCounts> {
   const state = createVerifyState();
@@ -26,14 +21,14 @@ export async function* verifyStore(
   yield* verifyOwner(store.upkeep);
   yield* verifyEntries(store, options, state);
   yield* verifyBlobs(store, options, state);
-  yield* verifyCustody(store.custody);
+  yield* verifyLog(store);
   return state.counts;
 }
 
-async function* verifyCustody(custody: Pick<CustodyLog, 'list' | 'read'>): AsyncGenerator<Finding> {
-  for (const path of await custody.list()) {
+async function* verifyLog({ log }: Store): AsyncGenerator<Finding> {
+  for (const path of await log.list()) {
     try {
-      await custody.read(path);
+      await log.read(path);
     } catch (error) {
       if (error instanceof DamagedObject) yield { kind: 'record-damaged', path, problem: error.what };
       else yield diskFinding(error, { path });

@@ -8,9 +8,9 @@ import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
 import type { ObjectStorage } from '../../../src/cache/object-storage.ts';
 import type { SignedDocument } from '../../../src/cache/signature.ts';
 import { openMediumRoot } from '../../../src/operations/medium/medium-root.ts';
-import { openFilesystemStorage } from '../../../src/storage/filesystem.ts';
+import { makeStore } from '../../../src/storage/open-store.ts';
 import { ownerTag } from '../../../src/storage/temporary-name.ts';
-import { recordsIn } from '../../fixtures/custody.ts';
+import { recordsIn } from '../../fixtures/store-log.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
 import { mountTmpfs, unmount } from '../../fixtures/mounts.ts';
@@ -609,7 +609,7 @@ describe('the folder of a medium', () => {
         return site.storage.create(size);
       },
     };
-    const error = await cacheErrorOf(exportTo(medium, connected, { site: { ...site, storage } }));
+    const error = await cacheErrorOf(exportTo(medium, connected, { store: { ...site, storage } }));
     expect(isGone).toBe(true);
     expect(error.code).toBe('storage');
     expect(error.message).toContain('is gone; plug the medium in');
@@ -625,10 +625,7 @@ describe('the folder of a medium', () => {
     execFileSync('umount', ['-l', medium]);
     await expectCacheError(root.makeFolder('store'), 'storage', /is gone/);
     await expectCacheError(root.replaceFile('manifest.json', '{}'), 'storage', /is gone/);
-    await expectCacheError(
-      openFilesystemStorage(join(medium, 'store'), { write: true, inFolder: true }),
-      'storage',
-    );
+    await expectCacheError(makeStore(join(medium, 'store'), { inFolder: true }), 'storage');
     expect(await readdir(medium)).toEqual([]);
     await unmount(medium);
   });

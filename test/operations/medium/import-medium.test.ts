@@ -9,7 +9,7 @@ import { readInventory, takeInventory } from '../../../src/operations/medium/inv
 import { openMedium } from '../../../src/operations/medium/open-medium.ts';
 import { syncToStore } from '../../../src/operations/sync.ts';
 import { transferKey } from '../../../src/operations/transfer.ts';
-import { recordsIn } from '../../fixtures/custody.ts';
+import { recordsIn } from '../../fixtures/store-log.ts';
 import { createMender } from '../../../src/operations/upkeep/mend.ts';
 import { collect } from '../../fixtures/collect.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
@@ -165,7 +165,7 @@ describe('an import of a medium', () => {
     const checkRoom = (bytes: number): Promise<void> =>
       Promise.reject(new CacheError('no-space', `no room for ${bytes}`));
     await expectCacheError(
-      importFrom(medium, trip.offline, { checkRoom }),
+      importFrom(medium, { ...trip.offline, site: { ...trip.offline.site, checkRoom } }),
       'no-space',
       new RegExp(`no room for ${2 * MIB + 112_345}$`),
     );
@@ -307,14 +307,14 @@ describe('what is read of a medium into a store', () => {
   it('by healing is remembered there', async () => {
     await exportTwice();
     await importFrom(first(), trip.offline);
-    const { site, root } = trip.offline;
+    const { root } = trip.offline;
     const trusted = trustedOf(trip.offline);
     const blob = join(root, 'bcache', trip.cdn.sha512);
     await chmod(blob, 0o644);
     await truncate(blob, 5);
     const opened = await openToVerify(root);
     const sources = [(await openMedium(second(), trusted)).source];
-    const mend = createMender(opened, { repair: false, sources, trusted, custody: site.custody });
+    const mend = createMender(opened, { repair: false, sources, trusted });
     const { findings } = await verifyAll(opened, trusted);
     const mended = await Promise.all(findings.map(mend));
     expect(mended).toEqual([expect.objectContaining({ outcome: 'healed' })]);

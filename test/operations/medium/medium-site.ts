@@ -1,15 +1,12 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createBlobs } from '../../../src/cache/blobs.ts';
 import { createKeyPair, type KeyPair } from '../../../src/cache/certificate.ts';
 import { digestOf, type Digest } from '../../../src/cache/digest.ts';
-import { createDirectory } from '../../../src/cache/directory.ts';
 import type { VerifiedEntry } from '../../../src/cache/entry.ts';
 import { keyOfSoftwareUrl, type Key } from '../../../src/cache/key.ts';
 import { createTrustedCertificates, type Signer } from '../../../src/cache/signature.ts';
 import {
   exportMedium,
-  type ExportingSite,
   type ExportOptions,
   type ExportResult,
 } from '../../../src/operations/medium/export-medium.ts';
@@ -19,8 +16,8 @@ import {
   type MediumImportResult,
 } from '../../../src/operations/medium/import-medium.ts';
 import { openMedium } from '../../../src/operations/medium/open-medium.ts';
-import { createCustodyLog } from '../../../src/cache/custody-log.ts';
-import { openFilesystemStorage } from '../../../src/storage/filesystem.ts';
+import type { Store } from '../../../src/cache/store.ts';
+import { makeStore, openStore } from '../../../src/storage/open-store.ts';
 import { membersOf } from '../../fixtures/entries.ts';
 import { signerOf } from '../../fixtures/signing-keys.ts';
 import { incompressible } from '../../fixtures/software-release.ts';
@@ -30,7 +27,7 @@ export const MIB = 1024 * 1024;
 /** A site with a store and a key of its own. */
 export interface MediumSite {
   readonly root: string;
-  readonly site: ExportingSite;
+  readonly site: Store;
   readonly signer: Signer;
   /** Its own certificate's PEM, and those of whom it trusts besides. */
   readonly trusted: readonly string[];
@@ -52,7 +49,7 @@ export async function makeSite(
 ): Promise<MediumSite> {
   const pair = await pairOf(name);
   const root = join(folder, name, 'store');
-  await openFilesystemStorage(root, { write: true });
+  await makeStore(root);
   return {
     ...(await openSite(root, minFreeSpace)),
     signer: signerOf(pair),
@@ -61,12 +58,8 @@ export async function makeSite(
 }
 
 async function openSite(root: string, minFreeSpace: number): Promise<Pick<MediumSite, 'root' | 'site'>> {
-  const storage = await openFilesystemStorage(root, { write: true, minFreeSpace });
-  const custody = createCustodyLog(storage, { who: { user: 'tester', host: 'here' } });
-  return {
-    root,
-    site: { storage, blobs: createBlobs(storage), directory: createDirectory(storage), custody },
-  };
+  const who = { user: 'tester', host: 'here' };
+  return { root, site: await openStore(root, { mode: 'write', minFreeSpace, who }) };
 }
 
 export interface Release {
@@ -135,7 +128,7 @@ export function exportTo(
 ): Promise<ExportResult> {
   const trusted = trustedOf(from);
   return exportMedium(medium, {
-    ...{ site: from.site, signer: from.signer, trusted, mediumSigners: trusted },
+    ...{ store: from.site, signer: from.signer, trusted, mediumSigners: trusted },
     ...{ verify: true, recheck: false, ...options },
   });
 }

@@ -6,7 +6,7 @@ import type { VerifiedEntry } from '../../../src/cache/entry.ts';
 import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
 import type { Platform } from '../../../src/cache/platform.ts';
 import type { Signer } from '../../../src/cache/signature.ts';
-import type { Source } from '../../../src/operations/source.ts';
+import type { Source } from '../../../src/cache/source.ts';
 import { checkRelease, type CheckOptions } from '../../../src/operations/upkeep/check-release.ts';
 import { createUpstream } from '../../../src/upstream/client.ts';
 import { membersOf, RAPID_CDN, unsignedEntry } from '../../fixtures/entries.ts';

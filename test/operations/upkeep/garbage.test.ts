@@ -10,11 +10,11 @@ import { blobName, entriesPrefix, importRecordName } from '../../../src/cache/la
 import { isCompatible, type Platform } from '../../../src/cache/platform.ts';
 import type { Signer } from '../../../src/cache/signature.ts';
 import { createImportRecords } from '../../../src/operations/import-records.ts';
-import { removeGarbage, type GarbageTarget } from '../../../src/operations/upkeep/collect-garbage.ts';
+import { removeGarbage } from '../../../src/operations/upkeep/collect-garbage.ts';
 import { findGarbage, type GarbageOptions } from '../../../src/operations/upkeep/garbage.ts';
 import { removeRelease } from '../../../src/operations/upkeep/remove-release.ts';
 import { removeUnnamed } from '../../../src/operations/upkeep/remove-unnamed.ts';
-import { recordsIn } from '../../fixtures/custody.ts';
+import { recordsIn } from '../../fixtures/store-log.ts';
 import { membersOf, unsignedEntry } from '../../fixtures/entries.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { createTestSigner } from '../../http/test-signer.ts';
@@ -52,10 +52,7 @@ beforeEach(async () => {
   store = await makeStore();
 });
 
-async function open(): Promise<GarbageTarget> {
-  const opened = await openToVerify(store.root);
-  return { ...opened, records: createImportRecords(opened.storage) };
-}
+const open = () => openToVerify(store.root);
 
 const optionsOf = (options: Partial<GarbageOptions>): GarbageOptions => ({
   ...{
@@ -293,13 +290,13 @@ describe('blobs', () => {
 
 describe('other garbage', () => {
   it('is what killed writers left, and records of imports whose entry or blob is gone', async () => {
-    const opened = await open();
+    const records = createImportRecords(store.storage);
     const [old, kept] = [await add(1), await add(2)];
     const platform: Platform = { multiarch: 'x86_64-linux-gnu', os: JAMMY };
     const record = { softwareUrl: 'u', key: keyOf(), platform, warnings: [] };
     for (const { digest: entry, sha512 } of [old, kept])
-      await opened.records.add([entry], { ...record, entry, sha512 });
-    await opened.records.add(['gone'], { ...record, entry: digestOf('gone'), sha512: kept.sha512 });
+      await records.add([entry], { ...record, entry, sha512 });
+    await records.add(['gone'], { ...record, entry: digestOf('gone'), sha512: kept.sha512 });
     await writeFile(join(store.root, importRecordName(digestOf('damaged'))), '{');
     await writeFile(join(store.root, 'imports', 'stray'), '');
     await writeFile(join(store.root, 'tmp', 'left'), '');
@@ -397,7 +394,7 @@ describe('removing what removed entries named', () => {
     const since = Date.now();
     const entries = [];
     for (const release of releases)
-      entries.push(...(await removeRelease(keyOf(release), opened.directory, { ...opened, dryRun: false })));
+      entries.push(...(await removeRelease(keyOf(release), opened, { dryRun: false })));
     const settle = async (): Promise<void> => {
       for (const { content } of releases) expect(await store.blobs.stat(digestOf(content))).toBeUndefined();
       await store.directory.add(keyOf(), signRelease(alice, { content: 'named again' }));

@@ -6,11 +6,11 @@ import type { VerifiedEntry } from '../../../src/cache/entry.ts';
 import { CacheError } from '../../../src/cache/errors.ts';
 import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
 import type { Signer, TrustedCertificates } from '../../../src/cache/signature.ts';
-import type { Source } from '../../../src/operations/source.ts';
+import type { Source } from '../../../src/cache/source.ts';
 import type { Finding } from '../../../src/operations/upkeep/finding.ts';
 import { createMender, type MendOptions, type Mended } from '../../../src/operations/upkeep/mend.ts';
 import { createUpstream } from '../../../src/upstream/client.ts';
-import { recordsIn } from '../../fixtures/custody.ts';
+import { recordsIn } from '../../fixtures/store-log.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { startHttpServer } from '../../fixtures/http-server.ts';
 import { createTestSigner } from '../../http/test-signer.ts';
@@ -51,7 +51,7 @@ async function addReleases(count: number): Promise<readonly VerifiedEntry[]> {
 async function mend(options: Partial<MendOptions> = {}): Promise<readonly (Finding & { mended: Mended })[]> {
   const opened = await openToVerify(store.root);
   const mender = createMender(opened, {
-    ...{ repair: false, sources: [], trusted, custody: store.custody, ...options },
+    ...{ repair: false, sources: [], trusted, log: store.log, ...options },
   });
   const { findings } = await verifyAll(opened, trusted);
   const mended = [];
@@ -255,13 +255,13 @@ describe('repair', () => {
   });
 
   it('takes a damaged record of the log away', async () => {
-    await store.custody.record({ action: 'import', reason: 'one' });
-    const [name = ''] = await store.custody.list();
+    await store.log.record({ action: 'import', reason: 'one' });
+    const [name = ''] = await store.log.list();
     await flipBit(store.root, name);
     const findings = await mend({ repair: true });
     expect(findings.map(({ path }) => path)).toContain(name);
     expect(await quarantined()).toContain(name);
-    expect(await store.custody.list()).not.toContain(name);
+    expect(await store.log.list()).not.toContain(name);
   });
 
   it('moves only what could not be healed', async () => {
@@ -293,10 +293,7 @@ describe('repair', () => {
         );
       },
     };
-    const mender = createMender(
-      { ...opened, blobs },
-      { repair: true, sources: [], trusted, custody: store.custody },
-    );
+    const mender = createMender({ ...opened, blobs }, { repair: true, sources: [], trusted });
     for (const finding of findings) expect(await mender(finding)).toEqual({ outcome: 'gone' });
     await expectWhole();
   });
@@ -305,7 +302,7 @@ describe('repair', () => {
     const [entry] = await addReleases(1);
     if (entry === undefined) throw new Error('none');
     const opened = await openToVerify(store.root);
-    const mender = createMender(opened, { repair: true, sources: [], trusted, custody: store.custody });
+    const mender = createMender(opened, { repair: true, sources: [], trusted });
     for (const name of [blobName(entry.sha512), nameOf(entry)]) {
       const content = await readFile(join(store.root, name));
       await flipBit(store.root, name);

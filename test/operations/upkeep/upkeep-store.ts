@@ -1,36 +1,21 @@
 import { chmod, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createBlobs } from '../../../src/cache/blobs.ts';
-import { createDirectory } from '../../../src/cache/directory.ts';
 import type { TrustedCertificates } from '../../../src/cache/signature.ts';
 import type { Finding } from '../../../src/operations/upkeep/finding.ts';
 import { createPace } from '../../../src/operations/upkeep/pace.ts';
-import type {
-  StoreToVerify,
-  VerifyCounts,
-  VerifyOptions,
-} from '../../../src/operations/upkeep/verification.ts';
+import type { VerifyCounts, VerifyOptions } from '../../../src/operations/upkeep/verification.ts';
 import { verifyStore } from '../../../src/operations/upkeep/verify-store.ts';
-import { createCustodyLog } from '../../../src/cache/custody-log.ts';
-import { openStorageForUpkeep } from '../../../src/storage/filesystem.ts';
-import { createStoreUpkeep } from '../../../src/storage/store-upkeep.ts';
-import type { CustodyLog } from '../../../src/cache/custody.ts';
+import type { Store } from '../../../src/cache/store.ts';
+import { openStore } from '../../../src/storage/open-store.ts';
 
 /** The store in a folder, as `cache verify` opens it. */
-export async function openToVerify(root: string): Promise<StoreToVerify & { readonly custody: CustodyLog }> {
-  const { storage, markFault } = await openStorageForUpkeep(root);
-  return {
-    ...{ storage, markFault },
-    blobs: createBlobs(storage),
-    directory: createDirectory(storage),
-    upkeep: createStoreUpkeep(root),
-    custody: createCustodyLog(storage, { who: { user: 'root', host: 'master' } }),
-  };
+export function openToVerify(root: string): Promise<Store> {
+  return openStore(root, { mode: 'upkeep', who: { user: 'root', host: 'master' } });
 }
 
 /** Everything that a verification yields and ends with. */
 export async function verifyAll(
-  store: StoreToVerify,
+  store: Store,
   trusted: Pick<TrustedCertificates, 'signerOf'>,
   options: Partial<VerifyOptions> = {},
 ): Promise<{ readonly findings: readonly Finding[]; readonly counts: VerifyCounts }> {

@@ -9,7 +9,7 @@ import { parseKey } from '../../../src/cache/key.ts';
 import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
 import type { Signer, TrustedCertificates } from '../../../src/cache/signature.ts';
 import { createPace } from '../../../src/operations/upkeep/pace.ts';
-import { recordsIn } from '../../fixtures/custody.ts';
+import { recordsIn } from '../../fixtures/store-log.ts';
 import { membersOf, unsignedEntry } from '../../fixtures/entries.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { mountLost } from '../../fixtures/mounts.ts';
@@ -58,7 +58,7 @@ describe('a store in which nothing is wrong', () => {
   it('has no findings, and is counted', async () => {
     await addReleases(5);
     await addBlob(store.blobs, 'nobody needs this');
-    await store.custody.record({ action: 'import' });
+    await store.log.record({ action: 'import' });
     expect(await verify()).toEqual({
       findings: [],
       counts: {
@@ -218,9 +218,9 @@ describe('damage', () => {
 
   it('of each record of the log that was changed or cut off, and of what is no record there', async () => {
     await addReleases(1);
-    for (const reason of ['one', 'two', 'three']) await store.custody.record({ action: 'import', reason });
+    for (const reason of ['one', 'two', 'three']) await store.log.record({ action: 'import', reason });
     await writeFile(join(store.root, 'custody.log'), 'of an earlier version');
-    const [one = '', two = '', three = ''] = await store.custody.list();
+    const [one = '', two = '', three = ''] = await store.log.list();
     for (const name of [two, three]) await chmod(join(store.root, name), 0o644);
     const text = await readFile(join(store.root, two), 'utf8');
     await writeFile(join(store.root, two), text.replace('"two"', '"twa"'));
@@ -228,7 +228,7 @@ describe('damage', () => {
     await writeFile(join(store.root, 'log', 'notes'), 'x');
     expect(await found()).toEqual([`record-damaged ${two}`, `record-damaged ${three}`, 'stray log/notes']);
     expect(await recordsIn(store.root).catch(String)).toContain(two.slice('log/'.length));
-    expect((await store.custody.read(one))?.reason).toBe('one');
+    expect((await store.log.read(one))?.reason).toBe('one');
   });
 });
 

@@ -1,74 +1,20 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createKeyPair } from '../cache/certificate.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
-import { createSigner, type Signer } from '../cache/signature.ts';
-import { openFilesystemStorage } from '../storage/filesystem.ts';
+import { makeStore } from '../storage/open-store.ts';
 import { makeFolders } from '../storage/ownership.ts';
 import { readIfThere, writeError, writeNew } from './files.ts';
-
-/** Ten years, as the guide has it. */
-const KEY_DAYS = 3653;
-/** The common name in the guide. */
-const DEFAULT_COMMON_NAME = 'ShaCache Signing Cert';
-
-export interface KeyFiles {
-  readonly privateKeyFile: string;
-  readonly certificateFile: string;
-}
-
-/**
- * Makes a signing key and its certificate; a pair that is there and fits together is kept.
- * @returns whether it was made
- * @throws CacheError `config` when only one of the files is there, or they don't fit
- */
-export async function ensureSigningKey(
-  files: KeyFiles,
-  commonName: string = DEFAULT_COMMON_NAME,
-): Promise<boolean> {
-  if (commonName.trim() === '')
-    throw new CacheError('usage', 'the common name is empty; write a name, or leave the option out');
-  if ((await readSigner(files)) !== undefined) return false;
-  const { privateKey, certificate } = await createKeyPair({ commonName, days: KEY_DAYS });
-  // Who owns the folder may be the server, which is to hold no key.
-  await writeNew(files.privateKeyFile, privateKey, 0o600, { isForFolder: false });
-  await writeNew(files.certificateFile, certificate, 0o644);
-  return true;
-}
-
-/**
- * The signer of the two files; undefined when neither is there.
- * @throws CacheError `config` when only one of the files is there, or they don't fit
- */
-export async function readSigner({ privateKeyFile, certificateFile }: KeyFiles): Promise<Signer | undefined> {
-  const [privateKey, certificate] = await Promise.all([
-    readIfThere(privateKeyFile),
-    readIfThere(certificateFile),
-  ]);
-  if (privateKey === undefined && certificate === undefined) return undefined;
-  if (privateKey === undefined || certificate === undefined) {
-    const [there, missing] =
-      privateKey === undefined ? [certificateFile, privateKeyFile] : [privateKeyFile, certificateFile];
-    throw new CacheError(
-      'config',
-      `${there} is there, but ${missing}, which belongs to it, is not; restore it, or move ${there} away to get a new pair`,
-    );
-  }
-  return createSigner(
-    { privateKey, certificate },
-    { privateKey: privateKeyFile, certificate: certificateFile },
-  );
-}
+import { ensureSigningKey, readSigner } from './signing-key.ts';
 
 /** What `cache init` found or made. */
-export interface Medium {
+export interface SiteFolder {
   readonly made: readonly string[];
   readonly kept: readonly string[];
   /** Whether it has a signing key. */
   readonly hasKey: boolean;
 }
 
-export interface MediumOptions {
+export interface SiteFolderOptions {
   /** In the certificate. */
   readonly commonName?: string | undefined;
   /** PEM certificates for the `signature-certificate-list` of a config.ini that is made. */
@@ -85,10 +31,10 @@ export interface MediumOptions {
  * are relative to it, so that it works wherever the medium is mounted. What is there is kept as it is.
  * @throws CacheError `usage`, `config`, `storage`
  */
-export async function makeMedium(
+export async function makeSiteFolder(
   folder: string,
-  { commonName, trusted = [], hasKey = true }: MediumOptions = {},
-): Promise<Medium> {
+  { commonName, trusted = [], hasKey = true }: SiteFolderOptions = {},
+): Promise<SiteFolder> {
   if (folder === '') throw new CacheError('usage', 'the folder of the medium has no name; write its path');
   const made: string[] = [];
   const kept: string[] = [];
@@ -100,7 +46,7 @@ export async function makeMedium(
   }
   const store = join(folder, 'store');
   note('store', await makeFolder(store));
-  await openFilesystemStorage(store, { write: true });
+  await makeStore(store);
   const privateKeyFile = join(folder, 'miscellaneous', 'sign.key');
   const certificateFile = join(folder, 'miscellaneous', 'sign.crt');
   const configFile = join(folder, 'config.ini');
@@ -117,7 +63,7 @@ export async function makeMedium(
   return { made, kept, hasKey: isSigning };
 }
 
-function configOf({ trusted, hasKey }: Required<Pick<MediumOptions, 'trusted' | 'hasKey'>>): string {
+function configOf({ trusted, hasKey }: Required<Pick<SiteFolderOptions, 'trusted' | 'hasKey'>>): string {
   return `# Configuration of the cache on this medium; config.example.ini of the program tells every key.
 # Relative paths are relative to this file, so that it does not matter where the medium is mounted.
 

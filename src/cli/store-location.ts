@@ -3,17 +3,15 @@ import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
-import type { Config } from '../config/config.ts';
 import { isMedium, openMedium, type Medium } from '../operations/medium/open-medium.ts';
-import { isWithin } from '../operations/real-place.ts';
-import { sourceOfStore, type Source } from '../operations/source.ts';
-import type { UploadTarget } from '../operations/upload-target.ts';
+import { checkIsNoFile } from '../operations/check-paths.ts';
+import { isWithin } from '../operations/is-within.ts';
+import type { Site } from '../operations/site.ts';
+import { sourceOfStore, type Source, type UploadTarget } from '../cache/source.ts';
+import type { Store } from '../cache/store.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
 import { NoStore } from '../storage/store-folder.ts';
-import { checkIsNoFile } from './named-path.ts';
 import { openServer, type ServerOptions } from './servers.ts';
-import { openStore, readOwnTrusted, type Store } from './site.ts';
-import type { Terminal } from './terminal/terminal.ts';
 
 /**
  * What a person names to read from: the URL of a running cache (`/bcache` and `/bdir` below it), the folder of a store,
@@ -24,25 +22,23 @@ import type { Terminal } from './terminal/terminal.ts';
 export async function openSource(
   argument: string,
   text: string,
-  config: Config,
-  terminal: Terminal,
+  site: Site,
   options: ServerOptions = {},
 ): Promise<Source> {
-  return (await openPlace(argument, text, config, terminal, options)).source;
+  return (await openLocation(argument, text, site, options)).source;
 }
 
-/** As `openSource`, and the medium where it is one. */
-export async function openPlace(
+/** As `openSource`, with the medium where the location is one. */
+export async function openLocation(
   argument: string,
   text: string,
-  config: Config,
-  terminal: Terminal,
+  site: Site,
   options: ServerOptions = {},
 ): Promise<{ readonly source: Source; readonly medium?: Medium }> {
-  if (isUrl(text)) return { source: await openServer('URL', text, config, options) };
+  if (isUrl(text)) return { source: await openServer('URL', text, site.config, options) };
   const folder = folderOf(text);
   if (await isMedium(folder)) {
-    const medium = await openMedium(folder, await readOwnTrusted(config));
+    const medium = await openMedium(folder, await site.ownTrusted());
     return { source: medium.source, medium };
   }
   await checkIsNoFile(argument, folder);
@@ -52,9 +48,8 @@ export async function openPlace(
       'usage',
       `${argument}: ${text}: no such folder, or its disk is not mounted; name the folder of a store, a medium, or the URL of a running cache`,
     );
-  const there = { ...config, store: { ...config.store, path: folder } };
   try {
-    return { source: sourceOfStore(await openStore(there, terminal, { write: false }), folder) };
+    return { source: sourceOfStore(await site.storeAt(folder, 'read')) };
   } catch (error) {
     if (!(error instanceof NoStore)) throw error;
     throw new CacheError(
@@ -100,12 +95,11 @@ export type Target =
  */
 export async function openTarget(
   text: string,
-  config: Config,
-  terminal: Terminal,
+  site: Site,
   { dryRun, ...options }: ServerOptions & { readonly dryRun: boolean },
 ): Promise<Target> {
   if (isUrl(text)) {
-    const server = await openServer('URL', text, config, options);
+    const server = await openServer('URL', text, site.config, options);
     return { kind: 'server', name: server.name, server };
   }
   const folder = folderOf(text);
@@ -117,17 +111,12 @@ export async function openTarget(
   }
   await checkIsNoFile('TO', folder);
   const name = await storeIn(folder);
-  const there = { ...config, store: { ...config.store, path: name } };
-  const store = await openStore(there, terminal, {
-    write: !dryRun,
-    whereNone: 'make-later',
-    isTarget: true,
-  });
+  const store = await site.storeAt(name, dryRun ? 'dry-run' : 'write', true);
   return { kind: 'store', name, store };
 }
 
-/** Whether both are one place, as far as their names tell. */
-export async function isSamePlace(a: string, b: string): Promise<boolean> {
+/** Whether both are one location, as far as their names show. */
+export async function isSameLocation(a: string, b: string): Promise<boolean> {
   if (isUrl(a) || isUrl(b)) return isUrl(a) && isUrl(b) && comparableUrl(a) === comparableUrl(b);
   const [one, other] = [await identityOf(resolve(a)), await identityOf(resolve(b))];
   return one !== undefined && one === other;

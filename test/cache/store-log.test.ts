@@ -1,22 +1,22 @@
 import { chmod, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { CustodyEvent, CustodyLog } from '../../src/cache/custody.ts';
-import { createCustodyLog } from '../../src/cache/custody-log.ts';
+import type { LogEvent, StoreLog } from '../../src/cache/store-log.ts';
+import { createStoreLog } from '../../src/cache/store-log.ts';
 import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { CUSTODY_FILE } from '../../src/cache/layout.ts';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
-import { openFilesystemStorage } from '../../src/storage/filesystem.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
 import { collect } from '../fixtures/collect.ts';
-import { recordsIn } from '../fixtures/custody.ts';
+import { recordsIn } from '../fixtures/store-log.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { cacheErrorOf } from '../fixtures/expected-error.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
 const ALICE = { user: 'root', sudoUser: 'alice', host: 'master' };
-const IMPORT: CustodyEvent = {
+const IMPORT: LogEvent = {
   action: 'import',
   key: keyOfSoftwareUrl(RAPID_CDN),
   entry: digestOf('entry'),
@@ -31,11 +31,11 @@ let storage: ObjectStorage;
 
 beforeEach(async () => {
   root = await temporaryFolder();
-  storage = await openFilesystemStorage(root, { write: true });
+  storage = await openStorage(root, { write: true });
 });
 
-const logAt = (now: string | Date = '2026-11-20T21:34:00Z'): CustodyLog =>
-  createCustodyLog(storage, { who: ALICE, now: () => new Date(now) });
+const logAt = (now: string | Date = '2026-11-20T21:34:00Z'): StoreLog =>
+  createStoreLog(storage, { who: ALICE, now: () => new Date(now) });
 
 const sourcesIn = async (): Promise<readonly unknown[]> =>
   (await recordsIn(root)).map(({ source }) => source);

@@ -1,5 +1,5 @@
 import { hostname, userInfo } from 'node:os';
-import type { LocalActor } from '../cache/custody.ts';
+import type { LocalActor } from '../cache/store-log.ts';
 
 /** Who runs this program. Whoever may write to the store could have told something else. */
 export function localActor(): LocalActor {

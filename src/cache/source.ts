@@ -1,12 +1,9 @@
-import type { Blobs } from '../cache/blobs.ts';
-import type { Digest } from '../cache/digest.ts';
-import { CacheError } from '../cache/errors.ts';
-import { isLoss } from '../storage/storage-error.ts';
-import type { Directory } from '../cache/directory.ts';
-import type { UnverifiedEntry } from '../cache/entry.ts';
-import type { Key } from '../cache/key.ts';
-import { readPieces } from '../cache/object-pieces.ts';
-import type { ObjectStorage } from '../cache/object-storage.ts';
+import type { Digest } from './digest.ts';
+import type { EntryPair, UnverifiedEntry } from './entry.ts';
+import type { Key } from './key.ts';
+import { readPieces } from './object-pieces.ts';
+import type { ObjectStorage } from './object-storage.ts';
+import type { Store } from './store.ts';
 
 /** An entry as a source has it. A store tells when it received it, another cache doesn't. */
 export type SourceEntry = UnverifiedEntry & { readonly received?: Date };
@@ -43,11 +40,16 @@ export interface SourceBlob {
   close(): Promise<void>;
 }
 
-/** A store as a source. @param name its folder */
-export function sourceOfStore(
-  { blobs, directory }: { readonly blobs: Blobs; readonly directory: Directory },
-  name: string,
-): Source {
+/** A running cache that takes uploads. */
+export interface UploadTarget extends Source {
+  /** @param open is asked for the bytes, once for each try */
+  putBlob(digest: Digest, open: () => Promise<SourceBlob>): Promise<void>;
+  /** Adds an entry, as the newest of its key. */
+  putEntry(key: Key, pair: EntryPair): Promise<void>;
+}
+
+/** A store as a source. */
+export function sourceOfStore({ name, blobs, directory }: Store): Source {
   return {
     name,
     entries: (key) => directory.entries(key),
@@ -57,41 +59,6 @@ export function sourceOfStore(
       const object = await blobs.open(digest);
       if (object === undefined) return undefined;
       return { size: object.size, pieces: readPieces(object), close: () => object.close() };
-    },
-  };
-}
-
-/**
- * A source that tells what its disk has lost as its own fault, `incomplete`: who copies from it to another disk tells
- * the one from the other, and goes on with the rest.
- */
-export function tellingLoss(source: Source): Source {
-  const guarded = async <T>(read: () => Promise<T>): Promise<T> => {
-    try {
-      return await read();
-    } catch (error) {
-      throw isLoss(error) ? new CacheError('incomplete', error.message, { cause: error }) : error;
-    }
-  };
-  async function* guardedPieces(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    const iterator = pieces[Symbol.asyncIterator]();
-    try {
-      for (;;) {
-        const step = await guarded(() => iterator.next());
-        if (step.done) return;
-        yield step.value;
-      }
-    } finally {
-      await iterator.return?.();
-    }
-  }
-  return {
-    ...source,
-    entries: (key) => guarded(() => source.entries(key)),
-    blobSize: (digest) => guarded(() => source.blobSize(digest)),
-    async openBlob(digest) {
-      const blob = await guarded(() => source.openBlob(digest));
-      return blob && { ...blob, pieces: guardedPieces(blob.pieces) };
     },
   };
 }

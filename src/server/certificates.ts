@@ -1,96 +1,60 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { CacheError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
-import { certificateState, parseChain } from '../operations/certificate-state.ts';
+import { warnOfFault } from '../operations/certificate-state.ts';
 import {
-  autoTlsFiles,
   ensureTlsCertificate,
   readTlsMaterial,
+  tlsFilesOf,
   type TlsFiles,
   type TlsMaterial,
 } from '../operations/tls-certificate.ts';
-import type { ServerLog } from './request-log.ts';
-import type { Terminal } from './terminal/terminal.ts';
+import type { Messages } from '../operations/site.ts';
 
 /** How often the files are looked at, in milliseconds. */
 const WATCH_INTERVAL_MS = 1000;
 const DAY_MS = 86_400_000;
 
-/** The certificate's files; undefined where the server speaks plain HTTP only. */
-export function tlsFilesOf({ server: { tls }, store, access }: Config): TlsFiles | undefined {
-  const { clientCaFile } = access;
-  switch (tls.mode) {
-    case 'off':
-      return undefined;
-    case 'auto':
-      return { ...autoTlsFiles(store.path), clientCaFile };
-    case 'on':
-      return { certificateFile: tls.certificateFile, keyFile: tls.keyFile, clientCaFile };
-  }
-}
-
 /** Who is told of certificates. */
-export interface TlsReport {
-  readonly tell: (message: string) => void;
-  readonly warn: (message: string) => void;
-}
-
-export function reportTo(terminal: Terminal): TlsReport {
-  return {
-    tell: (message) => {
-      terminal.tell(message);
-    },
-    warn: (message) => {
-      terminal.warn(`cache: ${message}`);
-    },
-  };
-}
-
-export function logTo(log: ServerLog): TlsReport {
-  return {
-    tell: (message) => {
-      log.info(message);
-    },
-    warn: (message) => {
-      log.warn(message);
-    },
-  };
-}
+export type CertificateMessages = Pick<Messages, 'tell' | 'warn'>;
 
 /**
  * What the listeners need; `tls = auto` makes its certificate on first use, and anew when it isn't valid any more.
  * @throws CacheError `config`, `storage`
  */
-export async function prepareTls(config: Config, report: TlsReport): Promise<TlsMaterial | undefined> {
+export async function prepareTls(
+  config: Config,
+  messages: CertificateMessages,
+): Promise<TlsMaterial | undefined> {
   const files = tlsFilesOf(config);
   if (files === undefined) return undefined;
   const { tls } = config.server;
-  if (tls.mode === 'auto') await ensureCertificate(files, tls.names, report);
+  if (tls.mode === 'auto') await ensureCertificate(files, tls.names, messages);
   const material = await readTlsMaterial(files);
-  warnOfFault(files.certificateFile, material.certificate, report);
+  warnOfFault(files.certificateFile, material.certificate, messages);
   return material;
 }
 
 async function ensureCertificate(
   files: TlsFiles,
   names: readonly string[],
-  report: TlsReport,
+  messages: CertificateMessages,
 ): Promise<void> {
   const { certificateFile, keyFile } = files;
   const toDo = 'copy it to the nodes, which need it to trust this server';
   try {
     const { outcome, fault, missing } = await ensureTlsCertificate(files, names);
     if (outcome === 'restored') {
-      report.warn(`${certificateFile}: ${fault ?? ''}; the certificate that it had replaced is used again`);
+      messages.warn(`${certificateFile}: ${fault ?? ''}; the certificate that it had replaced is used again`);
     } else if (fault !== undefined && outcome === 'made') {
-      report.warn(
+      messages.warn(
         `${certificateFile}: ${fault}; made a new certificate: ${certificateFile}; ${toDo}. If the clock is wrong, set it and start again first`,
       );
     } else if (outcome === 'made') {
-      report.tell(`made a TLS certificate: ${certificateFile}; ${toDo}`);
+      messages.tell(`made a TLS certificate: ${certificateFile}; ${toDo}`);
     }
     if (missing.length > 0) {
-      report.warn(
+      messages.warn(
         `${certificateFile} was made before this machine had ${missing.join(', ')}; to have these in it, remove it and ${keyFile}, and start again`,
       );
     }
@@ -98,14 +62,8 @@ async function ensureCertificate(
     // On a disk that is read-only the old one is used; where there is none, that is told next.
     if (!(error instanceof CacheError) || (error.code !== 'storage' && error.code !== 'no-space'))
       throw error;
-    report.warn(error.message);
+    messages.warn(error.message);
   }
-}
-
-/** Says what is wrong with a certificate that is used all the same: plain HTTP goes on, and nodes whose clock is right. */
-export function warnOfFault(path: string, certificate: string, { warn }: TlsReport): void {
-  const { fault } = certificateState(parseChain(certificate, path), new Date());
-  if (fault !== undefined) warn(`${path}: ${fault}`);
 }
 
 export interface TlsWatch {

@@ -1,8 +1,8 @@
 import { pino, type DestinationStream } from 'pino';
 import type { RequestLine, RequestLog } from '../http/access-log.ts';
 import type { Finding } from '../operations/upkeep/finding.ts';
-import { holdLines } from './held-lines.ts';
-import { asOneLine } from './terminal/controls.ts';
+import { asOneLine } from '../cache/controls.ts';
+import { createLogWriter } from './log-writer.ts';
 
 /** The log of a server: JSON lines on stderr, or words where stderr is a terminal. */
 export interface ServerLog extends RequestLog {
@@ -10,44 +10,23 @@ export interface ServerLog extends RequestLog {
   warn(message: string): void;
   /** Something that is wrong with the store. */
   finding(finding: Finding): void;
-  /** Writes what is still held back; to be called before the process ends. */
+  /** Writes the lines that wait; to be called before the process ends. */
   flush(): void;
 }
 
 export function createServerLog(): ServerLog {
-  if (process.stderr.isTTY) return logTo(pino({ base: null, timestamp: false }, wordsTo(process.stderr)));
-  const timeNow = createTimeMember();
-  const lines = holdLines(2, (count) => {
-    const lost = { msg: `lines of the log could not be written and are lost: ${count}` };
-    return `{"level":40${timeNow()},${JSON.stringify(lost).slice(1)}\n`;
+  if (process.stderr.isTTY)
+    return logWith(pino({ base: null, timestamp: false }, wordsTo(process.stderr)), () => undefined);
+  const writer = createLogWriter(2, (count) => {
+    log.warn(`lines of the log could not be written and are lost: ${count}`);
   });
-  return {
-    ...logTo(pino({ base: null, timestamp: timeNow }, lines)),
-    // The same line as pino's, in half of the time.
-    request: (line) => {
-      lines.write(`{"level":30${timeNow()},${JSON.stringify(line).slice(1, -1)},"msg":"request"}\n`);
-    },
-    flush: () => {
-      lines.flush();
-    },
-  };
+  const log = logWith(pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, writer), () => {
+    writer.flush();
+  });
+  return log;
 }
 
-/** The member `time` as pino wants it; made once for all lines of a millisecond. */
-function createTimeMember(): () => string {
-  let madeAt = 0;
-  let member = '';
-  return () => {
-    const now = Date.now();
-    if (now !== madeAt) {
-      madeAt = now;
-      member = pino.stdTimeFunctions.isoTime();
-    }
-    return member;
-  };
-}
-
-function logTo(log: pino.Logger): ServerLog {
+function logWith(log: pino.Logger, flush: () => void): ServerLog {
   return {
     request: (line) => {
       log.info(line, 'request');
@@ -64,7 +43,7 @@ function logTo(log: pino.Logger): ServerLog {
     finding: (finding) => {
       log.warn(finding, 'finding');
     },
-    flush: () => undefined,
+    flush,
   };
 }
 

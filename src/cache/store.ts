@@ -1,0 +1,45 @@
+import { createBlobs, type Blobs } from './blobs.ts';
+import { createDirectory, type Directory, type DirectoryOptions } from './directory.ts';
+import type { CacheError } from './errors.ts';
+import type { HashThreads } from './hash-threads.ts';
+import type { ObjectStorage } from './object-storage.ts';
+import { createStoreLog, type StoreLog, type StoreLogOptions } from './store-log.ts';
+import type { StoreUpkeep } from './store-upkeep.ts';
+
+/** Where blobs and entries are kept. Only `storage/` knows what is behind it: a folder, a bucket. */
+export interface Store {
+  /** Its location, for messages. */
+  readonly name: string;
+  readonly storage: ObjectStorage;
+  readonly blobs: Blobs;
+  readonly directory: Directory;
+  readonly upkeep: StoreUpkeep;
+  readonly log: StoreLog;
+  /** Why its mark `store.json` is damaged. Only a store that was opened for upkeep can have such a fault. */
+  readonly markFault: CacheError | undefined;
+  /** @throws CacheError `no-space`: there is no room for so many bytes beside the reserve */
+  checkRoom(bytes: number): Promise<void>;
+}
+
+/** The parts of a store that depend on where it is kept. */
+export type StoreLocation = Pick<Store, 'name' | 'storage' | 'upkeep' | 'markFault' | 'checkRoom'>;
+
+export interface StoreOptions extends StoreLogOptions, Pick<DirectoryOptions, 'onDamage'> {
+  /** Hash large blobs. */
+  readonly threads?: HashThreads | undefined;
+}
+
+export function createStore(location: StoreLocation, { threads, onDamage, ...log }: StoreOptions): Store {
+  const { storage } = location;
+  return {
+    ...location,
+    blobs: createBlobs(storage, threads),
+    directory: createDirectory(storage, onDamage === undefined ? {} : { onDamage }),
+    log: createStoreLog(storage, log),
+  };
+}
+
+/** The same store, whose objects go through another storage. */
+export function withStorage(store: Store, storage: ObjectStorage): Store {
+  return { ...store, storage, blobs: createBlobs(storage), directory: createDirectory(storage) };
+}

@@ -1,0 +1,120 @@
+import { CacheError } from '../cache/errors.ts';
+import { parseOs } from '../cache/platform.ts';
+import { parseSoftwareRoot } from '../cache/software-root.ts';
+import { findArchives, MixedFolder, type ArchiveFile } from '../operations/find-archives.ts';
+import { importArchives, type ImportResult } from '../operations/import-archives.ts';
+import type { MediumImportResult } from '../operations/medium/import-medium.ts';
+import { isMedium } from '../operations/medium/open-medium.ts';
+import { openSigningTarget } from '../operations/release-entry.ts';
+import { hintAtMedium } from './medium-hint.ts';
+import { printMediumResults, runMediumImport } from './medium-import.ts';
+import { parseOption } from './parse-option.ts';
+import { printResults } from './release-results.ts';
+import type { CommandSite } from './site.ts';
+import { createProgress } from './terminal/progress.ts';
+import type { Terminal } from './terminal/terminal.ts';
+import { adviseOnMixedFolder } from './unsigned-medium.ts';
+
+export interface ImportRunOptions {
+  readonly url?: string;
+  readonly os?: string;
+  readonly multiarch?: string;
+  readonly softwareRoot?: string;
+  readonly dryRun?: boolean;
+  readonly recheck?: boolean;
+  readonly acceptOlder?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** What became of the paths that were named. */
+export interface Imported {
+  readonly media: MediumImportResult[];
+  readonly archives: ImportResult[];
+}
+
+/**
+ * Imports into the store of the configuration: media that `cache export` wrote, and archives. Says how it goes on stderr.
+ * @param imported gets every result as soon as there is one: what is done counts, also when the store fails later
+ */
+export async function runImport(
+  paths: readonly string[],
+  options: ImportRunOptions,
+  site: CommandSite,
+  imported: Imported,
+): Promise<void> {
+  const media: string[] = [];
+  const others: string[] = [];
+  for (const path of paths) ((await isMedium(path)) ? media : others).push(path);
+  // A path that is refused is told before anything is done.
+  const archives = await findArchives(others).catch(async (error: unknown) => {
+    throw error instanceof MixedFolder ? await adviseOnMixedFolder(error, site.config) : error;
+  });
+  for (const path of media) {
+    for (const result of await runMediumImport(path, site, options)) imported.media.push(result);
+  }
+  if (others.length > 0) await runArchiveImport(archives, others, options, site, imported.archives);
+}
+
+export function printImported({ media, archives }: Imported, terminal: Terminal): void {
+  if (media.length > 0) printMediumResults(media, terminal);
+  printResults(archives, terminal);
+}
+
+async function runArchiveImport(
+  archives: readonly ArchiveFile[],
+  paths: readonly string[],
+  {
+    url,
+    os,
+    multiarch,
+    softwareRoot: root,
+    dryRun = false,
+    recheck = false,
+    quiet = false,
+  }: ImportRunOptions,
+  site: CommandSite,
+  results: ImportResult[],
+): Promise<void> {
+  const { terminal } = site;
+  const softwareRoot =
+    root === undefined ? undefined : parseOption('--software-root', () => parseSoftwareRoot(root));
+  const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
+  if (url !== undefined && archives.length !== 1) {
+    throw new CacheError(
+      'usage',
+      `--url names one release, but there are ${archives.length} archives; name one of them`,
+    );
+  }
+  await hintAtMedium(paths, site);
+  if (archives.length === 0) {
+    terminal.warn(`cache: no archives in ${paths.join(', ')}`);
+  }
+  const progress = createProgress(
+    archives.reduce((sum, { size }) => sum + size, 0),
+    { quiet },
+  );
+  try {
+    const importing = importArchives(archives, {
+      url,
+      os: system,
+      multiarch,
+      softwareRoot,
+      recheck,
+      software: site.config.software,
+      ...(dryRun || archives.length === 0 ? {} : { target: await openSigningTarget(site) }),
+      onProgress: ({ path }, bytes) => {
+        progress.advance(path, bytes);
+      },
+    });
+    for await (const result of importing) results.push(result);
+  } catch (error) {
+    progress.clear();
+    if (results.length > 0)
+      terminal.warn(
+        `${results.length} of ${archives.length} archives were dealt with; the same command goes on from there`,
+      );
+    throw error;
+  } finally {
+    progress.clear();
+  }
+}

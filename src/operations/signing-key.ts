@@ -1,0 +1,57 @@
+import { createKeyPair } from '../cache/certificate.ts';
+import { CacheError } from '../cache/errors.ts';
+import { createSigner, type Signer } from '../cache/signature.ts';
+import { readIfThere, writeNew } from './files.ts';
+
+/** Ten years, as the guide has it. */
+const KEY_DAYS = 3653;
+/** The common name in the guide. */
+const DEFAULT_COMMON_NAME = 'ShaCache Signing Cert';
+
+export interface KeyFiles {
+  readonly privateKeyFile: string;
+  readonly certificateFile: string;
+}
+
+/**
+ * Makes a signing key and its certificate; a pair that is there and fits together is kept.
+ * @returns whether it was made
+ * @throws CacheError `config` when only one of the files is there, or they don't fit
+ */
+export async function ensureSigningKey(
+  files: KeyFiles,
+  commonName: string = DEFAULT_COMMON_NAME,
+): Promise<boolean> {
+  if (commonName.trim() === '')
+    throw new CacheError('usage', 'the common name is empty; write a name, or leave the option out');
+  if ((await readSigner(files)) !== undefined) return false;
+  const { privateKey, certificate } = await createKeyPair({ commonName, days: KEY_DAYS });
+  // Who owns the folder may be the server, which is to hold no key.
+  await writeNew(files.privateKeyFile, privateKey, 0o600, { isForFolder: false });
+  await writeNew(files.certificateFile, certificate, 0o644);
+  return true;
+}
+
+/**
+ * The signer of the two files; undefined when neither is there.
+ * @throws CacheError `config` when only one of the files is there, or they don't fit
+ */
+export async function readSigner({ privateKeyFile, certificateFile }: KeyFiles): Promise<Signer | undefined> {
+  const [privateKey, certificate] = await Promise.all([
+    readIfThere(privateKeyFile),
+    readIfThere(certificateFile),
+  ]);
+  if (privateKey === undefined && certificate === undefined) return undefined;
+  if (privateKey === undefined || certificate === undefined) {
+    const [there, missing] =
+      privateKey === undefined ? [certificateFile, privateKeyFile] : [privateKeyFile, certificateFile];
+    throw new CacheError(
+      'config',
+      `${there} is there, but ${missing}, which belongs to it, is not; restore it, or move ${there} away to get a new pair`,
+    );
+  }
+  return createSigner(
+    { privateKey, certificate },
+    { privateKey: privateKeyFile, certificate: certificateFile },
+  );
+}

@@ -1,0 +1,174 @@
+import { CacheError } from '../cache/errors.ts';
+import { createTrustedCertificates, type Signer, type TrustedCertificates } from '../cache/signature.ts';
+import type { Store } from '../cache/store.ts';
+import type { Config } from '../config/config.ts';
+import { openStore } from '../storage/open-store.ts';
+import { NoStore } from '../storage/store-folder.ts';
+import { checkStorePath } from './check-paths.ts';
+import { readIfThere } from './files.ts';
+import { warnOfExposure } from './key-exposure.ts';
+import { ensureSigningKey, readSigner } from './signing-key.ts';
+
+/** Who is told of what happens: a person at a terminal, the log of a server. */
+export interface Messages {
+  tell(text: string): void;
+  warn(text: string): void;
+  /** Something was not done in full, or not recorded. */
+  fail(text: string, how: 'incomplete' | 'storage'): void;
+}
+
+/**
+ * What a store is opened for. `upkeep` opens it as it is found; `dry-run` writes nothing, and takes a store that would
+ * be made for an empty one.
+ */
+export type StoreUse = 'read' | 'write' | 'upkeep' | 'dry-run';
+
+/** The site of a configuration. Everything is opened or read when it is first asked for, and once. */
+export interface Site {
+  readonly config: Config;
+  readonly messages: Messages;
+  /** The location of its store. */
+  readonly location: string;
+  /**
+   * Its store. Without a configuration the store is made when it is first written to; with one, only `cache init` makes it.
+   * @throws CacheError `storage`, `config`
+   */
+  store(use: StoreUse): Promise<Store>;
+  /** Another store. @param make where there is none */
+  storeAt(location: string, use: StoreUse, make?: boolean): Promise<Store>;
+  /** The certificates whose signatures count here, as on the nodes: the site's own, those of `[signature]` and `[upstream]`. */
+  trusted(): Promise<TrustedCertificates>;
+  /** Without those of `[upstream]`: their signers can't upload here, and archives that they signed are signed again. */
+  ownTrusted(): Promise<TrustedCertificates>;
+  /**
+   * Signs entries. Without a configuration the key is made on first use.
+   * @throws CacheError `config`: there is no key
+   */
+  signer(): Promise<Signer>;
+}
+
+export function createSite(config: Config, messages: Messages): Site {
+  const location = config.store.path;
+  const opened = new Map<StoreUse, Promise<Store>>();
+  let trusted: Promise<TrustedCertificates> | undefined;
+  let ownTrusted: Promise<TrustedCertificates> | undefined;
+  let signer: Promise<Signer> | undefined;
+
+  const storeAt: Site['storeAt'] = (at, use, make = false) =>
+    openStore(at, {
+      mode: use === 'dry-run' ? 'read' : use,
+      make: make && (use === 'write' || use === 'dry-run'),
+      minFreeSpace: config.upload.minFreeSpace,
+      ...eventsOf(at, use, messages),
+    });
+
+  const openOwn = async (use: StoreUse): Promise<Store> => {
+    await checkStorePath(config);
+    try {
+      return await storeAt(location, use, config.file === undefined);
+    } catch (error) {
+      if (!(error instanceof NoStore)) throw error;
+      throw new NoStore(`${error.message} ${adviceToMakeOne(config)}`);
+    }
+  };
+
+  return {
+    config,
+    messages,
+    location,
+    storeAt,
+    async store(use) {
+      // One that is open for more serves for reading, too.
+      const known = opened.get(use) ?? (use === 'read' ? [...opened.values()][0] : undefined);
+      if (known !== undefined) return known;
+      const opening = openOwn(use);
+      opened.set(use, opening);
+      opening.catch(() => opened.delete(use));
+      return opening;
+    },
+    trusted: () =>
+      (trusted ??= readOwnCertificates(config).then((own) =>
+        createTrustedCertificates([
+          ...own,
+          ...listed(config, 'upstream', config.upstream?.trustedCertificates ?? []),
+        ]),
+      )),
+    ownTrusted: () => (ownTrusted ??= readOwnCertificates(config).then(createTrustedCertificates)),
+    signer: () => (signer ??= openSigner(config, messages)),
+  };
+}
+
+type StoreEvents = Pick<Parameters<typeof openStore>[1], 'onDamage' | 'onOwnerFault' | 'onUnrecorded'>;
+
+function eventsOf(location: string, use: StoreUse, messages: Messages): StoreEvents {
+  let isOwnerTold = false;
+  return {
+    onUnrecorded: ({ action }, { message }) => {
+      messages.fail(`cache: done, but not recorded (${action}): ${message}`, 'storage');
+    },
+    onOwnerFault: (fault) => {
+      if (isOwnerTold) return;
+      isOwnerTold = true;
+      messages.fail(
+        `cache: a server that runs as the owner of ${location} can't read what is written now: ${fault}; write as that user, or as root`,
+        'incomplete',
+      );
+    },
+    // Upkeep looks for damage itself.
+    ...(use !== 'upkeep' && {
+      onDamage: (_key, _digest, { message }) => {
+        messages.fail(`cache: ${message}`, 'incomplete');
+      },
+    }),
+  };
+}
+
+function adviceToMakeOne({ file }: Config): string {
+  return file === undefined ? 'To make one: cache import FOLDER' : `To make one: cache init -c ${file}`;
+}
+
+interface NamedCertificate {
+  readonly pem: string;
+  readonly where: string;
+}
+
+async function readOwnCertificates(config: Config): Promise<readonly NamedCertificate[]> {
+  const { certificateFile, trustedCertificates } = config.signature;
+  const own = await readIfThere(certificateFile);
+  return [
+    ...(own === undefined ? [] : [{ pem: own, where: certificateFile }]),
+    ...listed(config, 'signature', trustedCertificates),
+  ];
+}
+
+function listed({ file }: Config, section: string, pems: readonly string[]): readonly NamedCertificate[] {
+  return pems.map((pem, index) => ({
+    pem,
+    where: `${file ?? 'configuration'}: [${section}] signature-certificate-list, certificate ${index + 1}`,
+  }));
+}
+
+/** Shorter keys are still used, because sites have them, but not without a word. */
+const WEAK_KEY_BITS = 2048;
+
+async function openSigner({ file, signature }: Config, messages: Messages): Promise<Signer> {
+  if (file === undefined && (await ensureSigningKey(signature))) {
+    messages.tell(
+      `made a signing key: ${signature.privateKeyFile}, and its certificate: ${signature.certificateFile}`,
+    );
+  }
+  const signer = await readSigner(signature);
+  if (signer === undefined) {
+    throw new CacheError(
+      'config',
+      `${file ?? 'configuration'}: [signature] private-key-file: there is no ${signature.privateKeyFile}; make it with: cache keygen${file === undefined ? '' : ` -c ${file}`}; or sign where there is a key, and bring it from there by cache export`,
+    );
+  }
+  await warnOfExposure(signature.privateKeyFile, messages);
+  if (signer.bits < WEAK_KEY_BITS) {
+    messages.warn(
+      `cache: ${signature.privateKeyFile} has only ${signer.bits} bits; move it away and make a new pair with: cache keygen`,
+    );
+  }
+  return signer;
+}

@@ -1,0 +1,32 @@
+import type { Site } from '../operations/site.ts';
+import { createScrub, type Scrub } from '../operations/upkeep/scrub.ts';
+import type { ServerLog } from './server-log.ts';
+
+/** Checks the store as often as the configuration says; undefined when it says nothing. */
+export async function createStoreScrub(site: Site, log: ServerLog): Promise<Scrub | undefined> {
+  const { location, config } = site;
+  const { scrubInterval } = config.store;
+  if (scrubInterval === undefined) return undefined;
+  return createScrub({
+    interval: scrubInterval,
+    trusted: await site.trusted(),
+    allowUnsigned: config.upload.allowUnsigned,
+    open: () => site.storeAt(location, 'upkeep'),
+    onBegin: () => {
+      log.info(`checking the store ${location}`);
+    },
+    onFinding: (finding) => {
+      log.finding(finding);
+    },
+    onEnd: ({ findings }, { entries, blobs }) => {
+      const looked = `checked the store: entries: ${entries}, blobs: ${blobs}`;
+      if (findings === 0) log.info(`${looked}: nothing wrong`);
+      else log.warn(`${looked}, findings: ${findings}; cache verify --heal-from mends them`);
+    },
+    onFailure: (error) => {
+      log.warn(
+        `the check of the store did not go well: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    },
+  });
+}

@@ -1,0 +1,159 @@
+import { CacheError, systemCode } from '../cache/errors.ts';
+import type { Store } from '../cache/store.ts';
+import type { ListenAddress } from '../config/listen-address.ts';
+import { createApp } from '../http/app.ts';
+import { certificateState, parseChain, warnOfFault } from '../operations/certificate-state.ts';
+import { checkNamedFiles } from '../operations/check-paths.ts';
+import { createSite, type Site } from '../operations/site.ts';
+import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
+import { createAccess } from './access.ts';
+import { prepareTls, watchTls, type CertificateMessages, type TlsWatch } from './certificates.ts';
+import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
+import { createStoreScrub } from './scrub.ts';
+import { createServerLog, type ServerLog } from './server-log.ts';
+
+export interface ServeOptions {
+  /** Where to listen. */
+  readonly addresses: readonly ListenAddress[];
+  /** Version of this program. */
+  readonly version: string;
+  /** Done beside serving, once the server listens; the server is ready when it resolves. */
+  readonly prepare: (site: Site) => Promise<void>;
+  /** Called when the server is ready. */
+  readonly onReady: (listeners: readonly OpenListener[]) => Promise<void>;
+}
+
+/** How serving ended. */
+export interface ServeEnd {
+  readonly signal: 'SIGTERM' | 'SIGINT';
+  /** Whether `prepare` had not ended. */
+  readonly isPreparing: boolean;
+}
+
+/**
+ * Serves the store of a site until a signal says to stop.
+ * @param site whose messages go to the person who starts the server
+ * @throws CacheError `config`, `storage`, `usage`; what `prepare` throws
+ */
+export async function serve(
+  site: Site,
+  { addresses, version, prepare, onReady }: ServeOptions,
+): Promise<ServeEnd> {
+  const { config, location, messages } = site;
+  await checkNamedFiles(config);
+  const log = createServerLog();
+  const served = createSite(config, messagesTo(log));
+  const store = await openServedStore(served, messages);
+  const scrub = await createStoreScrub(served, log);
+  const shown: { tls: TlsMaterial | undefined } = { tls: await prepareTls(config, messages) };
+  const app = createApp({
+    ...{ store, log, version, upload: config.upload },
+    access: await createAccess(config, ({ message }) => {
+      log.warn(message);
+    }),
+    trusted: await served.ownTrusted(),
+    lastScrub: () => scrub?.last(),
+    tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
+  });
+  const stopped = untilStopped();
+  // Before what may take long: a port in use should not be found out after it.
+  const listeners = await listenOnAll(app, addresses, shown.tls, {
+    most: config.server.maxConnections,
+    onRefused: (count) => {
+      log.warn(
+        `${config.server.maxConnections} connections are open; ${count} more closed at once. To allow more, set [server] max-connections`,
+      );
+    },
+  });
+  const watch = watchCertificates(site, listeners, shown, log);
+  scrub?.start();
+  let isPreparing = true;
+  try {
+    const busy = prepare({
+      ...site,
+      store: (use) => (use === 'write' ? Promise.resolve(store) : site.store(use)),
+    })
+      .then(() => (isPreparing = false))
+      .then(() => onReady(listeners))
+      .then(() => {
+        log.info(`serving ${location} on ${listeners.map(({ url }) => url).join(' ')}`);
+      })
+      .then(() => stopped);
+    await Promise.race([busy, stopped]);
+  } finally {
+    watch.stop();
+    void scrub?.stop();
+    await closeAll(listeners, log);
+  }
+  return { signal: await stopped, isPreparing };
+}
+
+function messagesTo(log: ServerLog): Site['messages'] {
+  return {
+    tell: (text) => {
+      log.info(text);
+    },
+    warn: (text) => {
+      log.warn(text);
+    },
+    fail: (text) => {
+      log.warn(text);
+    },
+  };
+}
+
+/** A store on a disk that is mounted read-only can still be served. */
+async function openServedStore(site: Site, messages: Site['messages']): Promise<Store> {
+  try {
+    return await site.store('write');
+  } catch (error) {
+    const code = error instanceof CacheError ? systemCode(error.cause) : undefined;
+    if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error;
+    const store = await site.store('read');
+    messages.tell(`the store ${site.location} can't be written to: it is only read`);
+    return store;
+  }
+}
+
+/** Also takes SIGHUP where there is nothing to renew: it must never end the server. */
+function watchCertificates(
+  { config }: Site,
+  listeners: readonly OpenListener[],
+  shown: { tls: TlsMaterial | undefined },
+  log: ServerLog,
+): TlsWatch {
+  const files = tlsFilesOf(config);
+  if (files === undefined) {
+    const ignore = (): void => undefined;
+    process.on('SIGHUP', ignore);
+    return { stop: () => process.off('SIGHUP', ignore) };
+  }
+  const messages: CertificateMessages = messagesTo(log);
+  const onFault = (message: string): void => {
+    log.warn(`the old certificate stays: ${message}`);
+  };
+  return watchTls(files, {
+    onRenewed: (material) => {
+      shown.tls = material;
+      for (const listener of listeners) listener.renew(material);
+      log.info(`using the certificate ${files.certificateFile} as it is now`);
+      warnOfFault(files.certificateFile, material.certificate, messages);
+    },
+    onFault,
+    // The watch sees a certificate that is made anew.
+    onDay: () =>
+      void prepareTls(config, messages).catch((error: unknown) => {
+        onFault(error instanceof Error ? error.message : String(error));
+      }),
+  });
+}
+
+function untilStopped(): Promise<'SIGTERM' | 'SIGINT'> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        resolve(signal);
+      });
+    }
+  });
+}
