@@ -10,7 +10,7 @@ import { systemCode, throwProgrammingError } from '../src/cache/errors.ts';
 import { parseKey } from '../src/cache/key.ts';
 import { createTrustedCertificates } from '../src/cache/signature.ts';
 import { readManifest } from '../src/operations/medium/manifest.ts';
-import { originOf } from '../src/operations/medium/trips.ts';
+import { originOf } from '../src/operations/medium/export-serial.ts';
 import { openStorage } from './fixtures/open-storage.ts';
 import { storageError } from '../src/storage/storage-error.ts';
 import { resultOf, startCache, type CommandResult } from './cli/command.ts';

@@ -16,7 +16,7 @@ export interface StoreUpkeep {
    * Takes an object out of sight, to be put back or removed; undefined when it isn't there. What a crash leaves of it is
    * a leftover, which goes back.
    */
-  takeOut(name: string): Promise<TakenObject | undefined>;
+  hide(name: string): Promise<HiddenObject | undefined>;
 }
 
 export interface FolderItem {
@@ -36,7 +36,7 @@ export interface Quarantine {
   keep(path: string): Promise<string | undefined>;
 }
 
-export interface TakenObject {
+export interface HiddenObject {
   /** Bytes. */
   readonly size: number;
   /** Milliseconds since 1970. */

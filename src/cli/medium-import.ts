@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { formatPlatform } from '../cache/platform.ts';
+import type { Store } from '../cache/store.ts';
 import { findArchives } from '../operations/find-archives.ts';
 import { importMedium, type MediumImportResult } from '../operations/medium/import-medium.ts';
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
@@ -25,7 +26,8 @@ export async function runMediumImport(
 ): Promise<readonly MediumImportResult[]> {
   const { messages } = site;
   const folder = resolve(path);
-  const medium = await openMedium(folder, await site.ownTrusted());
+  const openStore = (): Promise<Store> => site.store(dryRun ? 'dry-run' : 'write');
+  const medium = await openMedium(folder, await site.ownTrusted(), { store: openStore, acceptOlder });
   const { serial, created } = medium.manifest;
   messages.tell(
     `${folder}: export ${serial} of ${formatDate(created)}, signed by ${describeCertificate(medium.signer)}`,
@@ -34,10 +36,10 @@ export async function runMediumImport(
   const labels = labelsOf(medium);
   let progress: Progress | undefined;
   try {
-    const store = await site.store(dryRun ? 'dry-run' : 'write');
+    const store = await openStore();
     return await importMedium(medium, {
       ...(dryRun ? { present: store } : { target: store }),
-      ...{ trusted: await site.trusted(), acceptOlder },
+      trusted: await site.trusted(),
       onTotal: (bytes) => (progress = createProgress(bytes, { quiet })),
       onProgress: (sha512, bytes) => progress?.advance(labels.get(sha512) ?? sha512, bytes),
     });

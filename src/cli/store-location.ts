@@ -3,15 +3,20 @@ import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
-import { isMedium, openMedium, type Medium } from '../operations/medium/open-medium.ts';
+import { isMedium, openMedium, type MediumTarget } from '../operations/medium/open-medium.ts';
 import { checkIsNoFile } from '../operations/check-paths.ts';
 import { isWithin } from '../operations/is-within.ts';
 import type { Site } from '../operations/site.ts';
-import { sourceOfStore, type Source, type UploadTarget } from '../cache/source.ts';
+import { sourceOfStore, type Source } from '../cache/source.ts';
 import type { Store } from '../cache/store.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
 import { NoStore } from '../storage/store-folder.ts';
 import { openServer, type ServerOptions } from './servers.ts';
+
+export interface SourceOptions extends ServerOptions {
+  /** Where a medium is to be copied into. */
+  readonly into?: MediumTarget | undefined;
+}
 
 /**
  * What a person names to read from: the URL of a running cache (`/bcache` and `/bdir` below it), the folder of a store,
@@ -23,23 +28,12 @@ export async function openSource(
   argument: string,
   text: string,
   site: Site,
-  options: ServerOptions = {},
+  options: SourceOptions = {},
 ): Promise<Source> {
-  return (await openLocation(argument, text, site, options)).source;
-}
-
-/** As `openSource`, with the medium where the location is one. */
-export async function openLocation(
-  argument: string,
-  text: string,
-  site: Site,
-  options: ServerOptions = {},
-): Promise<{ readonly source: Source; readonly medium?: Medium }> {
-  if (isUrl(text)) return { source: await openServer('URL', text, site.config, options) };
+  if (isUrl(text)) return openServer('URL', text, site.config, options);
   const folder = folderOf(text);
   if (await isMedium(folder)) {
-    const medium = await openMedium(folder, await site.ownTrusted());
-    return { source: medium.source, medium };
+    return (await openMedium(folder, await site.ownTrusted(), options.into)).source;
   }
   await checkIsNoFile(argument, folder);
   await refuseStoreInside(argument, folder);
@@ -49,7 +43,7 @@ export async function openLocation(
       `${argument}: ${text}: no such folder, or its disk is not mounted; name the folder of a store, a medium, or the URL of a running cache`,
     );
   try {
-    return { source: sourceOfStore(await site.storeAt(folder, 'read')) };
+    return sourceOfStore(await site.storeAt(folder, 'read'));
   } catch (error) {
     if (!(error instanceof NoStore)) throw error;
     throw new CacheError(
@@ -83,25 +77,12 @@ function folderOf(text: string): string {
   return resolve(text);
 }
 
-/** What a person names to write to. */
-export type Target =
-  | { readonly kind: 'server'; readonly name: string; readonly server: UploadTarget }
-  | { readonly kind: 'store'; readonly name: string; readonly store: Store };
-
 /**
- * A running cache that takes uploads, or the folder of a store, which is made where there is none.
+ * The store in a folder that a person names to write to. It is made where there is none.
  * @param dryRun only reads
  * @throws CacheError `usage`, `config`, `storage`, `no-space`
  */
-export async function openTarget(
-  text: string,
-  site: Site,
-  { dryRun, ...options }: ServerOptions & { readonly dryRun: boolean },
-): Promise<Target> {
-  if (isUrl(text)) {
-    const server = await openServer('URL', text, site.config, options);
-    return { kind: 'server', name: server.name, server };
-  }
+export async function openTargetStore(text: string, site: Site, dryRun: boolean): Promise<Store> {
   const folder = folderOf(text);
   if (await isMedium(folder)) {
     throw new CacheError(
@@ -110,9 +91,7 @@ export async function openTarget(
     );
   }
   await checkIsNoFile('TO', folder);
-  const name = await storeIn(folder);
-  const store = await site.storeAt(name, dryRun ? 'dry-run' : 'write', true);
-  return { kind: 'store', name, store };
+  return site.storeAt(await storeIn(folder), dryRun ? 'dry-run' : 'write', true);
 }
 
 /** Whether both are one location, as far as their names show. */
@@ -157,7 +136,7 @@ async function identityOf(folder: string): Promise<string | undefined> {
   return stats && `${stats.dev} ${stats.ino}`;
 }
 
-function isUrl(text: string): boolean {
+export function isUrl(text: string): boolean {
   return /^https?:/i.test(text);
 }
 

@@ -8,7 +8,8 @@ import type { Store } from '../cache/store.ts';
 import { keyOf } from './lookup.ts';
 import { createPlacement } from './placement.ts';
 import type { Source, SourceEntry } from '../cache/source.ts';
-import { addInPlace, transferEntries, type TransferOptions } from './transfer.ts';
+import { addInPlace, createStoreDestination } from './store-destination.ts';
+import { transferEntries, type TransferOptions } from './transfer.ts';
 
 /** An entry of a source, and whether it is to be fetched. */
 export interface Offer {
@@ -144,18 +145,17 @@ export async function* fetchPlanned(
 ): AsyncGenerator<FetchResult> {
   const wanted = new Set(offers.filter(({ verdict }) => verdict === 'wanted').map(({ entry }) => entry));
   const entries = offers.map(({ entry }) => entry);
-  const transfers = transferEntries(key, entries, source, target, {
+  const destination = createStoreDestination(target, () => ({ action: 'fetch' }));
+  const transfers = transferEntries(key, entries, source, destination, {
     ...options,
     select: (entry) => wanted.has(entry),
   });
   try {
-    for await (const { entry, outcome, ...rest } of transfers) {
+    for await (const { entry, outcome, reason = '' } of transfers) {
       wanted.delete(entry);
-      if (outcome === 'refused') yield { entry, outcome, ...rest };
-      else
-        yield outcome === 'to-copy'
-          ? { entry, outcome: 'to-fetch' }
-          : await finish(entry, outcome === 'copied');
+      if (outcome === 'refused') yield { entry, outcome, reason };
+      else if (outcome === 'to-copy') yield { entry, outcome: 'to-fetch' };
+      else yield await finish(entry, outcome === 'copied');
     }
   } catch (error) {
     const { message: reason } = faultOfSource(error);
@@ -164,7 +164,6 @@ export async function* fetchPlanned(
 
   async function finish(entry: SourceEntry, isCopied: boolean): Promise<FetchResult> {
     const size = (await target.blobs.stat(entry.sha512))?.size ?? 0;
-    if (isCopied) await record(entry, size);
     const isSigned = signer !== undefined && (await resign(entry, signer, size));
     if (isCopied) return { entry, outcome: 'fetched', size };
     return { entry, outcome: !isSigned ? 'unchanged' : options.dryRun ? 'to-resign' : 'resigned', size };
@@ -175,19 +174,17 @@ export async function* fetchPlanned(
     // The same text, under another signature: what the source says of it stays as it is.
     const signed = by.sign(entry.pair[0]);
     if (options.dryRun) return !(await target.directory.digests(key)).includes(signed.digest);
-    // In the very place of the one that it stands for: a millisecond later could be that of the entry before it.
+    // Takes the position of the entry it replaces: a millisecond later could be that of the entry before it.
     const there = await target.directory.entries(key).catch(noneIfDamaged);
     const original = there.find(({ digest }) => digest === entry.digest);
     const placement = createPlacement(there, options.trusted);
-    const isNew = await addInPlace(key, signed, original?.received, target.directory, placement);
-    if (isNew) await record(signed, size);
+    const isNew = await addInPlace(key, signed, original?.received, target, placement);
+    const { digest, sha512, softwareUrl } = signed;
+    if (isNew)
+      await target.log.record({
+        ...{ action: 'fetch', key, entry: digest, sha512, softwareUrl, size, source: source.name },
+      });
     return isNew;
-  }
-
-  async function record({ digest, sha512, softwareUrl }: SourceEntry, size: number): Promise<void> {
-    await target.log.record({
-      ...{ action: 'fetch', key, entry: digest, sha512, softwareUrl, size, source: source.name },
-    });
   }
 }
 

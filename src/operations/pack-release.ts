@@ -11,7 +11,7 @@ import { faultsOfMarkers, type ReleaseMarkers } from '../release/release-markers
 import { nameOfRelease } from '../release/release-name.ts';
 import { measureTar, type TarMeasure } from '../release/tar-program.ts';
 import { makeDurable } from '../storage/durable-names.ts';
-import { chooseArchiveName, holdsBytes } from './archive-place.ts';
+import { chooseArchiveName, holdsBytes } from './choose-archive-name.ts';
 import { hashOnly } from './hash-only.ts';
 import { createNewArchive, type NewArchive } from './new-archive.ts';
 import { addReleaseEntry, type SigningTarget, type StoredRelease } from './release-entry.ts';

@@ -1,17 +1,17 @@
 import type { StoredEntry } from '../cache/directory.ts';
 import { madeAt, type UnverifiedEntry } from '../cache/entry.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
-import { useOf } from './entry-use.ts';
+import { groupOf } from './interchange-group.ts';
 
 /** The place of each entry that is copied to a store, among those of its key. */
 export interface Placement {
   /**
-   * When an entry is to count as received: as told, but never so that it stands before one that its own signer made later
-   * for the same nodes, or behind one made earlier. Whoever had a source in hand may have written its times; the signed
-   * `creation_date` he can't write. Entries of one time stand in the order in which they were made.
+   * When an entry is to count as received: at the given time, but after each entry that the same signer made earlier for the
+   * same nodes, and before each one made later. The source's holder may have changed its times, but not the signed
+   * `creation_date`. Entries with the same time: the one signed last comes first.
    * @param told undefined: as the newest of all
    */
-  placeOf(entry: UnverifiedEntry, told: Date | undefined): Date | undefined;
+  receivedTimeFor(entry: UnverifiedEntry, told: Date | undefined): Date | undefined;
   /** To be told of each entry that was added to the key meanwhile. */
   add(entry: StoredEntry): void;
 }
@@ -28,22 +28,22 @@ export function createPlacement(
   there: readonly StoredEntry[],
   trusted: Pick<TrustedCertificates, 'signerOf'>,
 ): Placement {
-  const byUse = new Map<string, Made[]>();
+  const byGroup = new Map<string, Made[]>();
   const add = (entry: StoredEntry): void => {
     const at = madeAt(entry);
-    const use = at === undefined ? undefined : useOf(entry, trusted);
-    if (at === undefined || use === undefined) return;
-    const made = byUse.get(use) ?? [];
+    const group = at === undefined ? undefined : groupOf(entry, trusted);
+    if (at === undefined || group === undefined) return;
+    const made = byGroup.get(group) ?? [];
     made.push({ at, received: entry.received.getTime() });
-    byUse.set(use, made);
+    byGroup.set(group, made);
   };
   for (const entry of there) add(entry);
   return {
     add,
-    placeOf(entry, told) {
+    receivedTimeFor(entry, told) {
       const at = madeAt(entry);
-      const use = at === undefined ? undefined : useOf(entry, trusted);
-      const others = use === undefined ? undefined : byUse.get(use);
+      const group = at === undefined ? undefined : groupOf(entry, trusted);
+      const others = group === undefined ? undefined : byGroup.get(group);
       if (at === undefined || others === undefined) return told;
       let [earliest, latest] = [-Infinity, Infinity];
       for (const other of others) {

@@ -6,7 +6,7 @@ import type { Store } from '../cache/store.ts';
 import type { Site } from './site.ts';
 import type { ReleaseIdentity } from './release-identity.ts';
 import { SOFTWARE_ROOT } from '../cache/software-root.ts';
-import { softwareRootOf } from './entry-use.ts';
+import { softwareRootOf } from './interchange-group.ts';
 
 /** A release whose archive is in the store already. */
 export interface StoredRelease extends ReleaseIdentity {

@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs';
 import { lstat, opendir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FolderItem, StoreUpkeep, TakenObject } from '../cache/store-upkeep.ts';
+import type { FolderItem, StoreUpkeep, HiddenObject } from '../cache/store-upkeep.ts';
 import { ownerFault, ownershipOf } from './ownership.ts';
 import { createQuarantine } from './quarantine.ts';
 import { readError, throwUnlessAbsent } from './storage-error.ts';
@@ -43,7 +43,7 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
 
     removeLeftover: (path) => removeLeftover(root, path.slice(TEMPORARY.length + 1)),
 
-    takeOut: (name) => takeOut(root, name),
+    hide: (name) => hide(root, name),
   };
 }
 
@@ -56,7 +56,7 @@ async function typeOf(item: Dirent, parent: string | undefined): Promise<FolderI
   return target?.isDirectory() ? 'folder' : 'other';
 }
 
-async function takeOut(root: string, name: string): Promise<TakenObject | undefined> {
+async function hide(root: string, name: string): Promise<HiddenObject | undefined> {
   const path = join(root, name);
   const taken = join(root, TEMPORARY, takenName(name));
   try {

@@ -7,12 +7,9 @@ import { parseEntry } from '../../src/cache/entry.ts';
 import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import type { Source, SourceEntry } from '../../src/cache/source.ts';
-import {
-  copyBlob,
-  transferEntries,
-  transferKey,
-  type TransferOptions,
-} from '../../src/operations/transfer.ts';
+import { transferEntries, transferKey, type TransferOptions } from '../../src/operations/transfer.ts';
+import { createStoreDestination, ensureBlob } from '../../src/operations/store-destination.ts';
+import type { Store } from '../../src/cache/store.ts';
 import { collect } from '../fixtures/collect.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
@@ -31,6 +28,8 @@ import {
 
 const KEY = keyOf();
 
+const destination = (store: Store) => createStoreDestination(store, () => ({ action: 'sync' }));
+
 let signer: Signer;
 let stranger: Signer;
 let from: TestStore;
@@ -45,7 +44,9 @@ beforeEach(async () => {
 });
 
 async function transfer(options: Partial<TransferOptions> = {}, source: Source = from.source) {
-  const results = await collect(transferKey(KEY, source, to, { trusted: trusting(signer), ...options }));
+  const results = await collect(
+    transferKey(KEY, source, destination(to), { trusted: trusting(signer), ...options }),
+  );
   return results.map(({ outcome, reason }) => (reason === undefined ? outcome : `${outcome}: ${reason}`));
 }
 
@@ -179,7 +180,7 @@ describe('what is copied', () => {
     await addRelease(from, signer, { content });
     const progress: [string, number, number | undefined][] = [];
     await transfer({
-      onProgress: (digest, bytes, size) => progress.push([digest, bytes, size]),
+      onProgress: ({ sha512 }, bytes, size) => progress.push([sha512, bytes, size]),
     });
     expect(progress.reduce((sum, [, bytes]) => sum + bytes, 0)).toBe(3_000_000);
     expect(new Set(progress.map(([digest, , size]) => `${digest} ${size ?? ''}`))).toEqual(
@@ -267,7 +268,7 @@ describe('the order', () => {
         },
       },
     };
-    await collect(transferKey(KEY, from.source, target, { trusted: trusting(signer) }));
+    await collect(transferKey(KEY, from.source, destination(target), { trusted: trusting(signer) }));
     expect(done).toEqual(['blob one', 'entry one', 'blob two', 'entry two']);
   });
 });
@@ -279,7 +280,7 @@ it('a list of 435 000 entries that nobody signed is refused entry by entry, and 
   let turns = 0;
   const timer = setInterval(() => turns++, 1);
   let refused = 0;
-  for await (const { outcome } of transferEntries(KEY, listed, from.source, to, {
+  for await (const { outcome } of transferEntries(KEY, listed, from.source, destination(to), {
     trusted: trusting(signer),
   })) {
     if (outcome === 'refused') refused++;
@@ -297,7 +298,7 @@ describe('refused, with nothing left of it,', () => {
     const [newest, oldest] = await from.directory.entries(KEY);
     if (newest === undefined || oldest === undefined) throw new Error('two entries are missing');
     const results = await collect(
-      transferEntries(KEY, [newest, bad, oldest], source, to, { trusted: trusting(signer) }),
+      transferEntries(KEY, [newest, bad, oldest], source, destination(to), { trusted: trusting(signer) }),
     );
     expect(results.map(({ outcome }) => outcome)).toEqual(['copied', 'refused', 'copied']);
     expect(results[1]?.reason).toMatch(reason);
@@ -497,10 +498,10 @@ describe('a blob alone', () => {
   it('is copied unless it is there', async () => {
     await addBlob(from.blobs, 'one');
     const wanted = { sha512: digestOf('one'), size: undefined };
-    expect(await copyBlob(wanted, from.source, to.blobs)).toBe(false);
-    expect(await copyBlob(wanted, from.source, to.blobs)).toBe(true);
+    expect(await ensureBlob(wanted, from.source, to)).toBe(false);
+    expect(await ensureBlob(wanted, from.source, to)).toBe(true);
     await expectCacheError(
-      copyBlob({ sha512: digestOf('two'), size: 3 }, from.source, to.blobs),
+      ensureBlob({ sha512: digestOf('two'), size: 3 }, from.source, to),
       'blob-missing',
       /has no blob/,
     );

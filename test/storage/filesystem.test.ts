@@ -270,7 +270,7 @@ describe.each(['mount', 'link'])('a bcache on another disk, by a %s', (how) => {
       /: a folder of the store is on another file system than the rest \(EXDEV\); put the whole store on one: mount the disk at the store's own folder$/;
     const upkeep = createStoreUpkeep(root);
     await expectCacheError(put(storage, 'bcache/b', 'x'), 'storage', reason);
-    await expectCacheError(upkeep.takeOut('bcache/a'), 'storage', reason);
+    await expectCacheError(upkeep.hide('bcache/a'), 'storage', reason);
     await expectCacheError(upkeep.quarantine.move('bcache/a'), 'storage', reason);
     expect(await readdir(disk)).toEqual(['a']);
     expect(await readdir(join(root, 'tmp'))).toEqual([]);

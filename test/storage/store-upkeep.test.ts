@@ -181,7 +181,7 @@ describe('an object that is taken out', () => {
   it('is not there, and comes back as it was', async () => {
     await put('bcache/a', 'abc');
     const before = await storage.stat('bcache/a');
-    const taken = await upkeep.takeOut('bcache/a');
+    const taken = await upkeep.hide('bcache/a');
     expect(taken).toMatchObject(before ?? {});
     expect(await storage.stat('bcache/a')).toBeUndefined();
     expect(await collect(storage.list('bcache/'))).toEqual([]);
@@ -192,7 +192,7 @@ describe('an object that is taken out', () => {
 
   it('is removed for good', async () => {
     await put('bcache/a', 'abc');
-    await (await upkeep.takeOut('bcache/a'))?.remove();
+    await (await upkeep.hide('bcache/a'))?.remove();
     expect(await storage.stat('bcache/a')).toBeUndefined();
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
@@ -202,7 +202,7 @@ describe('an object that is taken out', () => {
     const module = fileURLToPath(new URL('../../src/storage/store-upkeep.ts', import.meta.url));
     const script = `
       import { createStoreUpkeep } from ${JSON.stringify(module)};
-      await createStoreUpkeep(${JSON.stringify(root)}).takeOut('bcache/a');
+      await createStoreUpkeep(${JSON.stringify(root)}).hide('bcache/a');
       process.kill(process.pid, 'SIGKILL');
     `;
     expect(() =>
@@ -219,7 +219,7 @@ describe('an object that is taken out', () => {
   it("is nobody's loss when another process has put it back already", async () => {
     await put('bcache/a', 'abc');
     for (const end of ['putBack', 'remove'] as const) {
-      const taken = await upkeep.takeOut('bcache/a');
+      const taken = await upkeep.hide('bcache/a');
       const [left = ''] = await readdir(join(root, 'tmp'));
       await upkeep.removeLeftover(`tmp/${left}`);
       expect(await text('bcache/a')).toBe('abc');
@@ -231,7 +231,7 @@ describe('an object that is taken out', () => {
   it('is not left by a process that can not be seen from here, however old it is', async () => {
     await put('bcache/a', 'abc');
     await utimes(join(root, 'bcache', 'a'), LONG_AGO, LONG_AGO);
-    await upkeep.takeOut('bcache/a');
+    await upkeep.hide('bcache/a');
     const [own = ''] = await readdir(join(root, 'tmp'));
     const elsewhere = own.replace(/^\w+-\w+-\w+-/, '01234567-01234567-01234567-');
     await rename(join(root, 'tmp', own), join(root, 'tmp', elsewhere));
@@ -240,7 +240,7 @@ describe('an object that is taken out', () => {
 
   it('does not replace what was written meanwhile', async () => {
     await put('bcache/a', 'old');
-    const taken = await upkeep.takeOut('bcache/a');
+    const taken = await upkeep.hide('bcache/a');
     await put('bcache/a', 'new');
     await taken?.putBack();
     expect(await text('bcache/a')).toBe('new');
@@ -248,7 +248,7 @@ describe('an object that is taken out', () => {
   });
 
   it('is nothing where there is none', async () => {
-    expect(await upkeep.takeOut('bcache/a')).toBeUndefined();
+    expect(await upkeep.hide('bcache/a')).toBeUndefined();
   });
 });
 

@@ -1,11 +1,12 @@
 import { CacheError } from '../../cache/errors.ts';
+import type { Store } from '../../cache/store.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
-import { checkIsNewest } from '../../operations/medium/import-medium.ts';
 import { syncToServer, syncToStore, type SyncResult } from '../../operations/sync.ts';
+import type { BlobName } from '../../operations/transfer.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { EXIT, endWith } from '../exit-code.ts';
-import { isSameLocation, openLocation, openTarget } from '../store-location.ts';
-import { checkCa } from '../servers.ts';
+import { isSameLocation, isUrl, openSource, openTargetStore } from '../store-location.ts';
+import { checkCa, openServer } from '../servers.ts';
 import { openSite } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { byUrlOrKey } from '../terminal/format.ts';
@@ -43,22 +44,23 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
   if (await isSameLocation(from, to))
     throw new CacheError('usage', 'FROM and TO are the same; name two places');
   await checkCa(ca, [from, to], terminal);
-  const { source, medium } = await openLocation('FROM', from, site, { ca });
   const trusted = await site.trusted();
-  const target = await openTarget(to, site, { ca, dryRun });
-  if (medium !== undefined && target.kind === 'store' && !acceptOlder)
-    await checkIsNewest(medium, target.store.storage);
+  const server = isUrl(to) ? await openServer('URL', to, site.config, { ca }) : undefined;
+  let opened: Promise<Store> | undefined;
+  const openStore = (): Promise<Store> => (opened ??= openTargetStore(to, site, dryRun));
+  const into = server === undefined ? { store: openStore, acceptOlder } : undefined;
+  const source = await openSource('FROM', from, site, { ca, into });
   const progress = createProgress(undefined, { quiet });
   const syncOptions = {
     ...{ trusted, dryRun },
-    onProgress: ({ softwareUrl, sha512 }: Labelled, bytes: number, size: number | undefined) => {
+    onProgress: ({ softwareUrl, sha512 }: BlobName, bytes: number, size: number | undefined) => {
       progress.advance(softwareUrl ?? sha512, bytes, size);
     },
   };
   const results =
-    target.kind === 'server'
-      ? syncToServer(source, target.server, syncOptions)
-      : syncToStore(source, target.store, syncOptions);
+    server === undefined
+      ? syncToStore(source, await openStore(), syncOptions)
+      : syncToServer(source, server, syncOptions);
   const summary: Summary = { counts: new Map(), changes: [] };
   const show = (): void => {
     progress.clear();
@@ -74,11 +76,6 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
   }
   show();
   if (FAILURES.some((outcome) => summary.counts.has(outcome))) endWith(EXIT.incomplete);
-}
-
-interface Labelled {
-  readonly softwareUrl: string | undefined;
-  readonly sha512: string;
 }
 
 function note(result: SyncResult, { counts, changes }: Summary): void {

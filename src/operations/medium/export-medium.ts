@@ -9,19 +9,19 @@ import type { Store } from '../../cache/store.ts';
 import { createFilesystemStorage } from '../../storage/filesystem.ts';
 import { makeStore } from '../../storage/open-store.ts';
 import { checkRoom } from '../../storage/free-space.ts';
-import { checkIsSound } from './damage.ts';
+import { checkIsSound } from './medium-faults.ts';
 import { entryName, planExport, type ExportPlan } from './export-plan.ts';
 import { checkFolders, limitsOf } from './file-system-limits.ts';
-import { inspectStock, namesToRead, type Inspection } from './inspect-stock.ts';
+import { inspectMedium, namesToRead, type Inspection } from './inspect-medium.ts';
 import type { Inventory } from './inventory.ts';
 import { STORE_FOLDER } from './manifest.ts';
 import { lockMedium } from './medium-lock.ts';
 import { beginExport, openMediumRoot, type MediumRoot } from './medium-root.ts';
 import { FROM_MEMORY } from './read-back.ts';
 import { selectEntries, type SelectedEntry } from './selection.ts';
-import { sealMedium } from './seal-medium.ts';
-import { takeStock, type Stock } from './stock.ts';
-import { missingFrom } from './missing.ts';
+import { signManifest } from './sign-manifest.ts';
+import { listMedium, type MediumListing } from './medium-listing.ts';
+import { workListFor } from './work-list.ts';
 import { writeMissing } from './write-missing.ts';
 import { objectsOf } from './write-objects.ts';
 
@@ -123,32 +123,32 @@ async function exportSelected(
 ): Promise<ExportResult> {
   const { store, signer, onNote = () => undefined } = options;
   const { folder } = root;
-  const stock = await takeStock(folder, options.mediumSigners);
-  checkIsSound(folder, stock.strays);
+  const listing = await listMedium(folder, options.mediumSigners);
+  checkIsSound(folder, listing.strays);
   const limits = await limitsOf(folder);
-  const plan = planExport(selected, stock, limits, options.split);
+  const plan = planExport(selected, listing, limits, options.split);
   const { bytes } = plan;
-  checkFolders(limits, namesAfter(stock, plan));
+  checkFolders(limits, namesAfter(listing, plan));
   if (bytes > 0) await checkRoom(folder, plan.room, RESERVE, { reason: 'for its file system' });
   const isIdle = plan.entries.size === 0;
   if (signer === undefined || isIdle)
-    return { entries: plannedResults(selected, plan, stock), bytes, mended: 0, seal: undefined };
-  noteStock(stock, options, onNote);
-  announce(stock, plan, options);
+    return { entries: plannedResults(selected, plan, listing), bytes, mended: 0, seal: undefined };
+  noteListing(listing, options, onNote);
+  announce(listing, plan, options);
 
   const onProgress = labelled(selected, options);
-  const inspection = await inspect(folder, stock, { ...options, onProgress });
-  const missing = missingFrom(folder, plan, stock, inspection);
+  const inspection = await inspect(folder, listing, { ...options, onProgress });
+  const missing = workListFor(folder, plan, listing, inspection);
   await root.checkIsSame();
   const certificateFile = await beginExport(root, signer.certificate);
   const mediumStore = join(folder, STORE_FOLDER);
   await makeStore(mediumStore, { inFolder: true });
   const storage = createFilesystemStorage(mediumStore);
-  const contents = await writeMissing(missing, { ...options, storage, stock, inspection, onProgress });
+  const contents = await writeMissing(missing, { ...options, storage, listing, inspection, onProgress });
   await root.checkIsSame();
-  const sealed = await sealMedium(root, contents, {
+  const sealed = await signManifest(root, contents, {
     ...options,
-    ...{ signer, storage, stock, onNote, onProgress },
+    ...{ signer, storage, listing, onNote, onProgress },
   });
   const entries = resultsOf(
     selected,
@@ -157,27 +157,27 @@ async function exportSelected(
   );
   await recordExport(selected, entries, folder, store.log);
   const mended = contents.written.filter(
-    (name) => inspection.faults.has(name) && stock.sizes.has(name),
+    (name) => inspection.faults.has(name) && listing.sizes.has(name),
   ).length;
   return { entries, bytes: contents.bytes, mended, seal: { ...sealed, certificateFile } };
 }
 
-function* namesAfter(stock: Stock, { missingBlobs, entries }: ExportPlan): Generator<string> {
-  yield* stock.sizes.keys();
+function* namesAfter(listing: MediumListing, { missingBlobs, entries }: ExportPlan): Generator<string> {
+  yield* listing.sizes.keys();
   yield* entries.keys();
   for (const blob of missingBlobs) for (const { name } of objectsOf(blob)) yield name;
 }
 
-function noteStock(
-  stock: Stock,
+function noteListing(
+  listing: MediumListing,
   { recheck }: Pick<ExportOptions, 'recheck'>,
   onNote: (text: string) => void,
 ): void {
-  if (stock.manifestFault !== undefined)
+  if (listing.manifestFault !== undefined)
     onNote(
-      `note: the manifest on the medium does not count, so all that is on it is read (${stock.manifestFault})`,
+      `note: the manifest on the medium does not count, so all that is on it is read (${listing.manifestFault})`,
     );
-  else if (stock.covered.size > 0 && !recheck)
+  else if (listing.covered.size > 0 && !recheck)
     onNote('note: blobs that earlier exports wrote and verified are not read again (--recheck does)');
 }
 
@@ -200,8 +200,12 @@ function noteForeign(
     );
 }
 
-function announce(stock: Stock, { bytes }: ExportPlan, { recheck, verify, onTotal }: ExportOptions): void {
-  const toRead = namesToRead(stock, recheck).reduce((sum, name) => sum + (stock.sizes.get(name) ?? 0), 0);
+function announce(
+  listing: MediumListing,
+  { bytes }: ExportPlan,
+  { recheck, verify, onTotal }: ExportOptions,
+): void {
+  const toRead = namesToRead(listing, recheck).reduce((sum, name) => sum + (listing.sizes.get(name) ?? 0), 0);
   onTotal?.(toRead + bytes * (verify ? 2 : 1));
 }
 
@@ -217,12 +221,12 @@ function labelled(
   };
 }
 
-async function inspect(folder: string, stock: Stock, options: ExportOptions): Promise<Inspection> {
+async function inspect(folder: string, listing: MediumListing, options: ExportOptions): Promise<Inspection> {
   const { trusted, recheck, onProgress = () => undefined, onNote } = options;
-  if (stock.sizes.size === 0)
-    return { sound: new Map(), entries: new Map(), faults: stock.differing, fromMemory: false };
+  if (listing.sizes.size === 0)
+    return { sound: new Map(), entries: new Map(), faults: listing.differing, fromMemory: false };
   const storage = createFilesystemStorage(join(folder, STORE_FOLDER));
-  const inspection = await inspectStock(stock, { folder, storage, trusted, recheck, onProgress });
+  const inspection = await inspectMedium(listing, { folder, storage, trusted, recheck, onProgress });
   if (inspection.fromMemory) onNote?.(FROM_MEMORY);
   return inspection;
 }
@@ -231,7 +235,7 @@ async function inspect(folder: string, stock: Stock, options: ExportOptions): Pr
 function plannedResults(
   selected: readonly SelectedEntry[],
   { missingBlobs }: ExportPlan,
-  { sizes }: Stock,
+  { sizes }: MediumListing,
 ): readonly ExportedEntry[] {
   const missing = new Set(missingBlobs.map(({ sha512 }) => sha512));
   const isThere = (one: SelectedEntry): boolean =>

@@ -3,7 +3,7 @@ import { CacheError } from '../../cache/errors.ts';
 import { blobName, entriesPrefix } from '../../cache/layout.ts';
 import type { FileSystemLimits } from './file-system-limits.ts';
 import type { SelectedEntry } from './selection.ts';
-import type { Stock } from './stock.ts';
+import type { MediumListing } from './medium-listing.ts';
 import { objectsOf, type PlannedBlob } from './write-objects.ts';
 
 /** What an export has to write, going by what seems to be on the medium. */
@@ -38,7 +38,7 @@ const MANIFEST_LINE = 400;
  */
 export function planExport(
   selected: readonly SelectedEntry[],
-  stock: Stock,
+  listing: MediumListing,
   limits: FileSystemLimits,
   split: number | undefined,
 ): ExportPlan {
@@ -52,7 +52,7 @@ export function planExport(
       blobs.set(sha512, {
         sha512,
         size: one.size,
-        partSize: stock.partSizes.get(sha512) ?? partSizeOf(one.size, limits, split),
+        partSize: listing.partSizes.get(sha512) ?? partSizeOf(one.size, limits, split),
       });
   }
   for (const blob of blobs.values()) {
@@ -62,14 +62,14 @@ export function planExport(
       `--split: ${blob.size} bytes would become more than ${PARTS_LIMIT} parts; name a larger size`,
     );
   }
-  const missingBlobs = [...blobs.values()].filter((blob) => !seemsThere(blob, stock));
+  const missingBlobs = [...blobs.values()].filter((blob) => !seemsThere(blob, listing));
   const sizes = [
     ...missingBlobs.flatMap((blob) =>
-      objectsOf(blob).filter(({ name, size }) => stock.sizes.get(name) !== size),
+      objectsOf(blob).filter(({ name, size }) => listing.sizes.get(name) !== size),
     ),
-    ...[...entries.keys()].filter((name) => !stock.sizes.has(name)).map(() => ({ size: ENTRY_SIZE })),
+    ...[...entries.keys()].filter((name) => !listing.sizes.has(name)).map(() => ({ size: ENTRY_SIZE })),
   ].map(({ size }) => size);
-  const manifestSize = (sizes.length + stock.sizes.size + entries.size) * MANIFEST_LINE;
+  const manifestSize = (sizes.length + listing.sizes.size + entries.size) * MANIFEST_LINE;
   return {
     ...{ blobs, missingBlobs, entries },
     bytes: sizes.reduce((sum, size) => sum + size, 0),
@@ -82,7 +82,7 @@ export function planExport(
 }
 
 /** Whether a blob is on the medium, going by names and sizes. */
-function seemsThere({ sha512, size }: PlannedBlob, { sizes, split }: Stock): boolean {
+function seemsThere({ sha512, size }: PlannedBlob, { sizes, split }: MediumListing): boolean {
   return sizes.get(blobName(sha512)) === size || split.get(sha512)?.size === size;
 }
 

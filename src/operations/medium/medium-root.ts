@@ -7,7 +7,7 @@ import { makeDurable } from '../../storage/durable-names.ts';
 import { adoptFile, adoptFolder, ownershipOf } from '../../storage/ownership.ts';
 import { syncFolder } from '../../storage/sync-folder.ts';
 import { readIfThere, writeError } from '../files.ts';
-import { UNFINISHED_FILE } from './damage.ts';
+import { UNFINISHED_FILE } from './medium-faults.ts';
 import { MANIFEST_FILE, STORE_FOLDER } from './manifest.ts';
 
 /** The folder of a medium that holds certificates. */

@@ -9,9 +9,10 @@ import type { Key } from '../../cache/key.ts';
 import { BLOBS, DIRECTORY, parseEntryName, STORE_FILE } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
+import type { Store } from '../../cache/store.ts';
 import { openStore } from '../../storage/open-store.ts';
 import type { Source } from '../../cache/source.ts';
-import { refusalOf, UNFINISHED_FILE, type Damage } from './damage.ts';
+import { refusalOf, UNFINISHED_FILE, type MediumFault } from './medium-faults.ts';
 import {
   filesOf,
   MANIFEST_FILE,
@@ -25,7 +26,8 @@ import {
 import { readBlobPieces } from './medium-blob.ts';
 import { readObject } from './object-digest.ts';
 import { listStoreFiles } from './store-files.ts';
-import { rememberArrival } from './trips.ts';
+import { describeCertificate } from './signed-document.ts';
+import { highestArrived, rememberArrival } from './arrivals.ts';
 
 /** A medium whose files are those of its manifest, and whose entries were read and are as they were exported. */
 export interface Medium {
@@ -70,13 +72,27 @@ export async function isMedium(folder: string): Promise<boolean> {
   return false;
 }
 
+/** A store that a medium is to be copied into. */
+export interface MediumTarget {
+  /** Opens it, once; only called for a medium that is as it was exported. */
+  readonly store: () => Promise<Store>;
+  /** Takes a medium although a newer one of the same origin came before. */
+  readonly acceptOlder: boolean;
+}
+
 /**
  * Verifies a medium as far as that goes without reading the blobs: the manifest's signature, the names and sizes of all
  * files, the bytes of all entries. Writes nothing.
  * @param signers whose manifests count
- * @throws CacheError `untrusted`, `invalid-medium` with the list of what is wrong, `storage`
+ * @param into undefined where nothing is copied that could replace something newer
+ * @throws CacheError `untrusted`: nobody known signed the manifest, or a newer medium of this origin came before;
+ * `invalid-medium` with the list of what is wrong; `storage`
  */
-export async function openMedium(folder: string, signers: TrustedCertificates): Promise<Medium> {
+export async function openMedium(
+  folder: string,
+  signers: TrustedCertificates,
+  into: MediumTarget | undefined,
+): Promise<Medium> {
   const signed = await readManifest(folder, signers);
   if (signed === undefined) {
     throw new CacheError(
@@ -95,9 +111,22 @@ export async function openMedium(folder: string, signers: TrustedCertificates): 
   const { storage } = store;
   const { entries, damages } = await readEntries(manifest, storage);
   if (damages.length > 0) throw await refusalOf(folder, damages);
+  // The store may be made by opening it: only for a medium that is good.
+  if (into !== undefined && !into.acceptOlder) await checkIsNewest(folder, signed, await into.store());
   const blobs = blobsOf(manifest);
   const source = { ...sourceOf(folder, storage, entries, blobs), arriveIn: rememberingIn(signed) };
   return { folder, ...signed, storage, files: filesOf(manifest), entries, blobs, source };
+}
+
+/** @throws CacheError `untrusted`: a newer one of the same origin was imported into this store */
+async function checkIsNewest(folder: string, signed: SignedManifest, { storage }: Store): Promise<void> {
+  const { serial, created } = signed.manifest;
+  const highest = await highestArrived(storage, signed);
+  if (serial >= highest) return;
+  throw new CacheError(
+    'untrusted',
+    `${folder} is older than a medium that came before: it is export ${serial} (${created}) of ${describeCertificate(signed.signer)}, and export ${highest} was imported already; if it is to be taken all the same: --accept-older`,
+  );
 }
 
 /** Once for a store: it is called for each entry. */
@@ -111,10 +140,10 @@ function rememberingIn(signed: SignedManifest): (storage: ObjectStorage) => Prom
 }
 
 /** What is missing, too much or of another size. */
-async function differencesOf(folder: string, { files }: Manifest): Promise<readonly Damage[]> {
+async function differencesOf(folder: string, { files }: Manifest): Promise<readonly MediumFault[]> {
   const { sizes, strays } = await listStoreFiles(folder);
   const extra = new Set(sizes.keys());
-  const damages: Damage[] = [];
+  const damages: MediumFault[] = [];
   for (const { path, size } of files) {
     const name = nameInStore(path);
     extra.delete(name);
@@ -134,9 +163,9 @@ async function differencesOf(folder: string, { files }: Manifest): Promise<reado
 async function readEntries(
   { files }: Manifest,
   storage: ObjectStorage,
-): Promise<{ readonly entries: readonly MediumEntry[]; readonly damages: readonly Damage[] }> {
+): Promise<{ readonly entries: readonly MediumEntry[]; readonly damages: readonly MediumFault[] }> {
   const entries: MediumEntry[] = [];
-  const damages: Damage[] = [];
+  const damages: MediumFault[] = [];
   for (const { path, sha512 } of files) {
     const name = nameInStore(path);
     if (name.startsWith(BLOBS) || (!name.startsWith(DIRECTORY) && name !== STORE_FILE)) continue;

@@ -5,13 +5,13 @@ import { CacheError, systemCode, type ErrorCode } from '../../cache/errors.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { MediumContents } from './compose-manifest.ts';
 import { entryName } from './export-plan.ts';
-import type { Inspection } from './inspect-stock.ts';
+import type { Inspection } from './inspect-medium.ts';
 import type { MediumFile } from './manifest.ts';
 import { readObject } from './object-digest.ts';
 import type { MediumEntry } from './open-medium.ts';
 import type { SelectedEntry } from './selection.ts';
-import type { Stock } from './stock.ts';
-import type { Missing } from './missing.ts';
+import type { MediumListing } from './medium-listing.ts';
+import type { WorkList } from './work-list.ts';
 import { writeBlob, writeText } from './write-objects.ts';
 
 export interface WriteMissingOptions {
@@ -19,7 +19,7 @@ export interface WriteMissingOptions {
   readonly store: Store;
   /** Of the medium. */
   readonly storage: ObjectStorage;
-  readonly stock: Stock;
+  readonly listing: MediumListing;
   readonly inspection: Inspection;
   readonly onProgress?: (label: string, bytes: number) => void;
 }
@@ -38,8 +38,8 @@ export interface ExportedContents extends MediumContents {
 
 /** Writes blobs, then the entries that name them. @throws CacheError `storage`, `no-space` */
 export async function writeMissing(
-  missing: Missing,
-  { store, storage, stock, inspection, onProgress = () => undefined }: WriteMissingOptions,
+  missing: WorkList,
+  { store, storage, listing, inspection, onProgress = () => undefined }: WriteMissingOptions,
 ): Promise<ExportedContents> {
   const files = new Map<string, MediumFile>(inspection.sound);
   const entries = new Map<string, MediumEntry>(inspection.entries);
@@ -49,7 +49,7 @@ export async function writeMissing(
   const faults = new Map<SelectedEntry, string>();
   let bytes = 0;
   const onWritten = (size: number): void => void (bytes += size);
-  const options = { from: store.blobs, storage, sizes: stock.sizes, onProgress, onWritten };
+  const options = { from: store.blobs, storage, sizes: listing.sizes, onProgress, onWritten };
   try {
     for (const blob of missing.blobs) {
       try {

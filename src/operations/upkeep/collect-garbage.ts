@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { prefixOf } from '../../cache/digest.ts';
 import { blobName } from '../../cache/layout.ts';
 import type { Store } from '../../cache/store.ts';
-import type { TakenObject } from '../../cache/store-upkeep.ts';
+import type { HiddenObject } from '../../cache/store-upkeep.ts';
 import type { GarbageBlob, GarbageEntry, GarbageSearch } from './garbage.ts';
 
 /**
@@ -107,7 +107,7 @@ async function putBack(taken: readonly TakenBlob[]): Promise<void> {
 
 interface TakenBlob {
   readonly blob: GarbageBlob;
-  readonly object: TakenObject;
+  readonly object: HiddenObject;
 }
 
 /** One of the same name may have been written since the search: that goes back at once. */
@@ -117,7 +117,7 @@ async function take(
   youngest: number,
   taken: TakenBlob[],
 ): Promise<void> {
-  const object = await upkeep.takeOut(blobName(blob.sha512));
+  const object = await upkeep.hide(blobName(blob.sha512));
   if (object === undefined) return;
   if (object.modified > youngest) await object.putBack();
   else taken.push({ blob, object });

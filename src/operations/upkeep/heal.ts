@@ -2,13 +2,15 @@ import type { Digest } from '../../cache/digest.ts';
 import type { Store } from '../../cache/store.ts';
 import { CacheError } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
-import { blobName, entriesPrefix } from '../../cache/layout.ts';
+import { BLOBS, blobName, entriesPrefix } from '../../cache/layout.ts';
 import type { Source } from '../../cache/source.ts';
-import { copyBlob, transferKey, type TransferOptions } from '../transfer.ts';
+import { createStoreDestination, ensureBlob } from '../store-destination.ts';
+import { transferKey, type Destination, type TransferOptions } from '../transfer.ts';
+import type { Finding } from './finding.ts';
 import type { MendingStorage } from './mending-storage.ts';
 
 /** The store, seen through the storage that replaces what is bad. */
-export type HealTarget = Store & { readonly storage: MendingStorage };
+type HealTarget = Store & { readonly storage: MendingStorage };
 
 export interface HealOptions {
   /** Whose entries are taken from a source. */
@@ -17,32 +19,56 @@ export interface HealOptions {
   readonly onProgress?: ((path: string, bytes: number) => void) | undefined;
 }
 
-/** @throws CacheError: the source has no good copy, or nothing could be written */
-export async function healBlob(
+/**
+ * Takes a good copy of what is bad from a source, and records it.
+ * @param quarantined where the bad one of a path is kept, once it was replaced
+ * @throws CacheError: the source has no good copy, or nothing could be written
+ */
+export async function healFrom(
+  source: Source,
+  finding: Finding,
+  store: HealTarget,
+  quarantined: ReadonlyMap<string, string>,
+  options: HealOptions,
+): Promise<void> {
+  const { path, problem, key, entry, sha512, softwareUrl } = finding;
+  const eventOf = () => ({
+    ...{ action: 'heal' as const, reason: `${path}: ${problem}`, target: quarantined.get(path) },
+  });
+  if (!path.startsWith(BLOBS)) {
+    if (key !== undefined && entry !== undefined)
+      await healEntry(key, entry, source, createStoreDestination(store, eventOf), store, options);
+  } else if (sha512 !== undefined) {
+    await healBlob(sha512, source, store, options);
+    await store.log.record({ ...{ key, entry, sha512, softwareUrl, source: source.name }, ...eventOf() });
+  }
+}
+
+async function healBlob(
   sha512: Digest,
   source: Source,
-  { storage, blobs }: HealTarget,
+  store: HealTarget,
   { onProgress }: HealOptions,
 ): Promise<void> {
   const path = blobName(sha512);
-  storage.condemn(path);
-  await copyBlob({ sha512, size: undefined }, source, blobs, (_digest, bytes) => onProgress?.(path, bytes));
-  await source.arriveIn?.(storage);
+  store.storage.condemn(path);
+  await ensureBlob({ sha512, size: undefined }, source, store, (_blob, bytes) => onProgress?.(path, bytes));
+  await source.arriveIn?.(store.storage);
 }
 
-/** Also the blob that the entry names, if it isn't there. @throws CacheError as `healBlob` does */
-export async function healEntry(
+/** Also the blob that the entry names, if it isn't there. */
+async function healEntry(
   key: Key,
   digest: Digest,
   source: Source,
-  target: HealTarget,
+  destination: Destination,
+  store: HealTarget,
   { trusted, onProgress }: HealOptions,
 ): Promise<void> {
-  await condemnDamaged(key, target);
-  const select = (entry: { readonly digest: Digest }): boolean => entry.digest === digest;
-  const copying = transferKey(key, source, target, {
+  await condemnDamaged(key, store);
+  const copying = transferKey(key, source, destination, {
     trusted,
-    select,
+    select: (entry) => entry.digest === digest,
     onProgress: (_what, bytes) => onProgress?.(entriesPrefix(key) + digest, bytes),
   });
   for await (const { outcome, reason } of copying) {

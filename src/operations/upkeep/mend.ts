@@ -5,7 +5,7 @@ import { BLOBS, STORE_FILE, STORE_FORMAT } from '../../cache/layout.ts';
 import { writeSmallObject } from '../../cache/small-object.ts';
 import type { Source } from '../../cache/source.ts';
 import type { Finding } from './finding.ts';
-import { healBlob, healEntry, type HealOptions, type HealTarget } from './heal.ts';
+import { healFrom, type HealOptions } from './heal.ts';
 import { createMendingStorage } from './mending-storage.ts';
 import { createPace } from './pace.ts';
 import { verifyBytes } from './verify-blobs.ts';
@@ -51,15 +51,8 @@ export function createMender(store: Store, options: MendOptions): (finding: Find
       try {
         const known = unreachable.get(source);
         if (known !== undefined) throw new CacheError('unavailable', known);
-        await healFrom(source, finding, target, options);
-        const quarantined = kept.get(finding.path);
-        await log.record({
-          ...eventOf(finding),
-          action: 'heal',
-          source: source.name,
-          target: quarantined,
-        });
-        return { outcome: 'healed', source: source.name, quarantined };
+        await healFrom(source, finding, target, kept, options);
+        return { outcome: 'healed', source: source.name, quarantined: kept.get(finding.path) };
       } catch (error) {
         if (!(error instanceof CacheError) || error.code === 'no-space') throw error;
         // Not asked again and again: each time would be waited for.
@@ -120,17 +113,6 @@ function isMovable(finding: Finding): boolean {
     finding.kind === 'record-damaged' ||
     (finding.kind !== 'blob-missing' && isHealable(finding))
   );
-}
-
-async function healFrom(
-  source: Source,
-  { path, key, entry, sha512 }: Finding,
-  target: HealTarget,
-  options: HealOptions,
-): Promise<void> {
-  if (path.startsWith(BLOBS)) {
-    if (sha512 !== undefined) await healBlob(sha512, source, target, options);
-  } else if (key !== undefined && entry !== undefined) await healEntry(key, entry, source, target, options);
 }
 
 /** When a blob was written; undefined for anything else, and where the disk doesn't tell. */

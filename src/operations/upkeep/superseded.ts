@@ -1,6 +1,6 @@
 import type { StoredEntry } from '../../cache/directory.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
-import { useOf } from '../entry-use.ts';
+import { groupOf } from '../interchange-group.ts';
 
 export interface SupersededOptions {
   /** How many are kept of what one node could install. */
@@ -23,7 +23,7 @@ export async function supersededOf(
   const kept = new Map<string, number>();
   const superseded: StoredEntry[] = [];
   for (const entry of entries) {
-    const use = useOf(entry, trusted);
+    const use = groupOf(entry, trusted);
     if (use === undefined) continue;
     const count = kept.get(use) ?? 0;
     if (count >= keep) superseded.push(entry);

@@ -10,7 +10,7 @@ import {
   type FileSystemLimits,
 } from '../../../src/operations/medium/file-system-limits.ts';
 import type { SelectedEntry } from '../../../src/operations/medium/selection.ts';
-import { takeStock } from '../../../src/operations/medium/stock.ts';
+import { listMedium } from '../../../src/operations/medium/medium-listing.ts';
 import { objectsOf } from '../../../src/operations/medium/write-objects.ts';
 import { createTrustedCertificates } from '../../../src/cache/signature.ts';
 import { mountFat } from '../../fixtures/fat-disk.ts';
@@ -29,10 +29,10 @@ const EXT4: FileSystemLimits = {
 
 /** The sizes of the objects that a blob of `size` bytes becomes. */
 async function sizesOf(size: number, limits: FileSystemLimits, split?: number): Promise<readonly number[]> {
-  const stock = await takeStock(await temporaryFolder(), createTrustedCertificates([]));
+  const listing = await listMedium(await temporaryFolder(), createTrustedCertificates([]));
   const sha512 = digestOf('blob');
   const one = { key: 'k', entry: { sha512, digest: digestOf('entry') }, size, carry: 'all' };
-  const { missingBlobs } = planExport([one as unknown as SelectedEntry], stock, limits, split);
+  const { missingBlobs } = planExport([one as unknown as SelectedEntry], listing, limits, split);
   expect(missingBlobs).toHaveLength(1);
   return missingBlobs.flatMap((blob) => objectsOf(blob).map((object) => object.size));
 }

@@ -9,6 +9,8 @@ import { readInventory, takeInventory } from '../../../src/operations/medium/inv
 import { openMedium } from '../../../src/operations/medium/open-medium.ts';
 import { syncToStore } from '../../../src/operations/sync.ts';
 import { transferKey } from '../../../src/operations/transfer.ts';
+import { createStoreDestination } from '../../../src/operations/store-destination.ts';
+import type { Store } from '../../../src/cache/store.ts';
 import { recordsIn } from '../../fixtures/store-log.ts';
 import { createMender } from '../../../src/operations/upkeep/mend.ts';
 import { collect } from '../../fixtures/collect.ts';
@@ -236,17 +238,19 @@ describe('an entry of a medium', () => {
   });
 });
 
+const storeAs = (store: Store) => createStoreDestination(store, () => ({ action: 'sync' }));
+
 describe('a medium as a source', () => {
   it('gives what was exported, blobs in parts joined', async () => {
     await exportTo(medium, trip.connected, { split: MIB });
     const trusted = createTrustedCertificates([{ pem: trip.connected.signer.certificate, where: 'trusted' }]);
-    const { source } = await openMedium(medium, trusted);
+    const { source } = await openMedium(medium, trusted, undefined);
     expect(source.name).toBe(medium);
     expect((await collect(source.keys())).sort()).toEqual([trip.cdn.key, trip.kvm.key].sort());
     expect(await source.blobSize(trip.kvm.sha512)).toBe(2 * MIB + 12_345);
     expect(await source.entries('0'.repeat(32) as typeof trip.cdn.key)).toEqual([]);
     for (const key of [trip.cdn.key, trip.kvm.key]) {
-      const [result] = await collect(transferKey(key, source, trip.offline.site, { trusted }));
+      const [result] = await collect(transferKey(key, source, storeAs(trip.offline.site), { trusted }));
       expect(result?.outcome).toBe('copied');
     }
     expect(await hasGoodBlob(trip.offline, trip.kvm.sha512)).toBe(true);
@@ -293,7 +297,7 @@ describe('what is read of a medium into a store', () => {
     await exportTwice();
     const { site } = trip.offline;
     const trusted = trustedOf(trip.offline);
-    const { source } = await openMedium(second(), trusted);
+    const { source } = await openMedium(second(), trusted, undefined);
     if (missing === 'nothing') {
       const forgetful = { ...source, arriveIn: () => Promise.resolve() };
       await collect(syncToStore(forgetful, site, { trusted }));
@@ -313,7 +317,7 @@ describe('what is read of a medium into a store', () => {
     await chmod(blob, 0o644);
     await truncate(blob, 5);
     const opened = await openToVerify(root);
-    const sources = [(await openMedium(second(), trusted)).source];
+    const sources = [(await openMedium(second(), trusted, undefined)).source];
     const mend = createMender(opened, { repair: false, sources, trusted });
     const { findings } = await verifyAll(opened, trusted);
     const mended = await Promise.all(findings.map(mend));
@@ -325,7 +329,7 @@ describe('what is read of a medium into a store', () => {
     await exportTwice();
     const { site } = trip.offline;
     const trusted = trustedOf(trip.offline);
-    const { source } = await openMedium(second(), trusted);
+    const { source } = await openMedium(second(), trusted, undefined);
     for await (const { outcome } of syncToStore(source, site, { trusted })) {
       expect(outcome).toBe('copied');
       break;

@@ -136,10 +136,11 @@ export function exportTo(
 export async function importFrom(
   medium: string,
   to: MediumSite,
-  options: Partial<MediumImportOptions> = {},
+  { acceptOlder = false, ...options }: Partial<MediumImportOptions> & { readonly acceptOlder?: boolean } = {},
 ): Promise<readonly MediumImportResult[]> {
   const trusted = trustedOf(to);
-  return importMedium(await openMedium(medium, trusted), { trusted, target: to.site, ...options });
+  const into = { store: () => Promise.resolve(to.site), acceptOlder };
+  return importMedium(await openMedium(medium, trusted, into), { trusted, target: to.site, ...options });
 }
 
 /** The keys that have an entry in a store, each as often as it has one. */

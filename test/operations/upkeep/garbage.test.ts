@@ -220,7 +220,7 @@ describe('blobs', () => {
     const search = await findGarbage(opened, optionsOf({ unnamed: false }));
     const killed = {
       ...opened,
-      upkeep: { ...opened.upkeep, takeOut: () => Promise.reject(new Error('killed')) },
+      upkeep: { ...opened.upkeep, hide: () => Promise.reject(new Error('killed')) },
     };
     await expect(removeGarbage(killed, search, NO_PAUSE)).rejects.toThrow('killed');
     expect(await find({ unnamed: false })).toMatchObject({

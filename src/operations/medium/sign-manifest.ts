@@ -6,23 +6,23 @@ import { STORE_FILE } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { Signer, TrustedCertificates } from '../../cache/signature.ts';
 import { describeContents, type MediumContents } from './compose-manifest.ts';
-import { checkIsSound, formatDamages, type Damage } from './damage.ts';
+import { checkIsSound, formatDamages, type MediumFault } from './medium-faults.ts';
 import { formatManifest, MANIFEST_FILE, readManifest, STORE_FOLDER, type MediumFile } from './manifest.ts';
 import { endExport, writeManifest, type MediumRoot } from './medium-root.ts';
 import { digestObject } from './object-digest.ts';
 import { dropFromPageCache } from './page-cache.ts';
 import { FROM_MEMORY, readBack } from './read-back.ts';
 import { signatureOf } from './signed-document.ts';
-import type { Stock } from './stock.ts';
+import type { MediumListing } from './medium-listing.ts';
 import { listStoreFiles } from './store-files.ts';
-import { originOf, takeSerial } from './trips.ts';
+import { originOf, takeSerial } from './export-serial.ts';
 
-export interface SealOptions {
+export interface SignManifestOptions {
   /** Of the exporting store, which keeps the number. */
   readonly store: Store;
   /** Of the medium. */
   readonly storage: ObjectStorage;
-  readonly stock: Pick<Stock, 'manifest' | 'covered'>;
+  readonly listing: Pick<MediumListing, 'manifest' | 'covered'>;
   readonly signer: Signer;
   readonly mediumSigners: TrustedCertificates;
   readonly verify: boolean;
@@ -34,23 +34,23 @@ export interface SealOptions {
  * Reads back what was written to a medium, then signs and writes the manifest of all that its store holds.
  * @throws CacheError `storage`: the medium fails; `invalid-medium`: something else came onto it meanwhile
  */
-export async function sealMedium(
+export async function signManifest(
   root: MediumRoot,
   { files, entries, written }: MediumContents & { readonly written: readonly string[] },
-  options: SealOptions,
+  options: SignManifestOptions,
 ): Promise<{ readonly serial: number; readonly signer: X509Certificate }> {
   const { folder } = root;
-  const { store, storage, stock, signer, verify } = options;
+  const { store, storage, listing, signer, verify } = options;
   const all = new Map(files);
   const isStoreNew = !all.has(STORE_FILE);
   if (isStoreNew) all.set(STORE_FILE, await readNew(storage, STORE_FILE));
   if (verify) await verifyWritten(folder, [...written, ...(isStoreNew ? [STORE_FILE] : [])], all, options);
   // What an export left that was broken off may never have been synced; what a manifest covers was.
-  for (const name of all.keys()) if (!stock.covered.has(name)) await storage.ensureDurable(name);
+  for (const name of all.keys()) if (!listing.covered.has(name)) await storage.ensureDurable(name);
   await checkNothingCame(folder, all);
 
   const origin = await originOf(store.storage);
-  const former = stock.manifest?.manifest;
+  const former = listing.manifest?.manifest;
   const serial = await takeSerial(store.storage, former?.origin === origin ? former.serial : 0);
   const text = formatManifest({
     ...{ origin, serial, created: new Date().toISOString(), by: signatureOf(signer) },
@@ -72,9 +72,9 @@ async function verifyWritten(
   folder: string,
   names: readonly string[],
   files: ReadonlyMap<string, MediumFile>,
-  { storage, onNote, onProgress = () => undefined }: SealOptions,
+  { storage, onNote, onProgress = () => undefined }: SignManifestOptions,
 ): Promise<void> {
-  const damages: Damage[] = [];
+  const damages: MediumFault[] = [];
   let fromDisk = true;
   for await (const read of readBack(folder, storage, names, onProgress)) {
     if (!read.fromDisk) fromDisk = false;
@@ -86,7 +86,11 @@ async function verifyWritten(
   if (!fromDisk) onNote?.(FROM_MEMORY);
 }
 
-async function verifyManifest(folder: string, serial: number, { mediumSigners }: SealOptions): Promise<void> {
+async function verifyManifest(
+  folder: string,
+  serial: number,
+  { mediumSigners }: SignManifestOptions,
+): Promise<void> {
   const path = join(folder, MANIFEST_FILE);
   await dropFromPageCache([path]);
   try {
@@ -98,7 +102,7 @@ async function verifyManifest(folder: string, serial: number, { mediumSigners }:
   }
 }
 
-function failing(folder: string, damages: readonly Damage[]): CacheError {
+function failing(folder: string, damages: readonly MediumFault[]): CacheError {
   return new CacheError(
     'storage',
     `the medium at ${folder} is failing; use another one:\n${formatDamages(damages)}`,

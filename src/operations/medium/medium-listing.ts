@@ -1,7 +1,7 @@
 import type { Digest } from '../../cache/digest.ts';
 import { CacheError, isUndecodable, UNDECODABLE } from '../../cache/errors.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
-import type { Damage } from './damage.ts';
+import type { MediumFault } from './medium-faults.ts';
 import {
   filesOf,
   nameInStore,
@@ -13,7 +13,7 @@ import {
 import { listStoreFiles } from './store-files.ts';
 
 /** What stands on a medium before an export, as far as can be told without reading it. */
-export interface Stock {
+export interface MediumListing {
   /** Bytes of each object. */
   readonly sizes: ReadonlyMap<string, number>;
   /** Of the objects that are as long as an earlier export's manifest says: what else it says. */
@@ -25,7 +25,7 @@ export interface Stock {
   /** What an earlier export wrote and is gone, or has another size; by name. */
   readonly differing: ReadonlyMap<string, string>;
   /** What has no business in a store. */
-  readonly strays: readonly Damage[];
+  readonly strays: readonly MediumFault[];
   /** undefined where there's none that counts. */
   readonly manifest: SignedManifest | undefined;
   /** Why the manifest that is there doesn't count. */
@@ -33,7 +33,7 @@ export interface Stock {
 }
 
 /** @throws CacheError `storage` */
-export async function takeStock(folder: string, signers: TrustedCertificates): Promise<Stock> {
+export async function listMedium(folder: string, signers: TrustedCertificates): Promise<MediumListing> {
   const { sizes, strays } = await listStoreFiles(folder);
   const { manifest, manifestFault } = await readIfValid(folder, signers);
   const covered = new Map<string, MediumFile>();
@@ -64,7 +64,7 @@ export async function takeStock(folder: string, signers: TrustedCertificates): P
 async function readIfValid(
   folder: string,
   signers: TrustedCertificates,
-): Promise<Pick<Stock, 'manifest' | 'manifestFault'>> {
+): Promise<Pick<MediumListing, 'manifest' | 'manifestFault'>> {
   try {
     return { manifest: await readManifest(folder, signers), manifestFault: undefined };
   } catch (error) {

@@ -8,7 +8,7 @@ import type { MediumFile } from './manifest.ts';
 import { readObject } from './object-digest.ts';
 import type { MediumEntry } from './open-medium.ts';
 import { readBack } from './read-back.ts';
-import type { Stock } from './stock.ts';
+import type { MediumListing } from './medium-listing.ts';
 
 export interface InspectOptions {
   readonly folder: string;
@@ -32,7 +32,7 @@ export interface Inspection {
 }
 
 /** The names of what has to be read in full: of a blob that an earlier export wrote and verified its size is enough. */
-export function namesToRead({ sizes, covered }: Stock, recheck: boolean): readonly string[] {
+export function namesToRead({ sizes, covered }: MediumListing, recheck: boolean): readonly string[] {
   return [...sizes.keys()].filter(
     (name) =>
       !name.startsWith(DIRECTORY) &&
@@ -43,12 +43,12 @@ export function namesToRead({ sizes, covered }: Stock, recheck: boolean): readon
 }
 
 /** Reads what is on a medium already, as far as no manifest vouches for it. Parts that none covers are left to others. */
-export async function inspectStock(stock: Stock, options: InspectOptions): Promise<Inspection> {
+export async function inspectMedium(listing: MediumListing, options: InspectOptions): Promise<Inspection> {
   const sound = new Map<string, MediumFile>();
-  const faults = new Map(stock.differing);
-  for (const [name, file] of stock.covered) if (!name.startsWith(DIRECTORY)) sound.set(name, file);
+  const faults = new Map(listing.differing);
+  for (const [name, file] of listing.covered) if (!name.startsWith(DIRECTORY)) sound.set(name, file);
   let fromMemory = false;
-  const names = namesToRead(stock, options.recheck);
+  const names = namesToRead(listing, options.recheck);
   for await (const { name, found, fault, fromDisk } of readBack(
     options.folder,
     options.storage,
@@ -56,7 +56,7 @@ export async function inspectStock(stock: Stock, options: InspectOptions): Promi
     options.onProgress,
   )) {
     if (!fromDisk) fromMemory = true;
-    const wrong = fault ?? faultOf(name, found, stock.covered.get(name));
+    const wrong = fault ?? faultOf(name, found, listing.covered.get(name));
     if (wrong === undefined && found !== undefined) sound.set(name, found);
     else {
       sound.delete(name);
@@ -64,9 +64,9 @@ export async function inspectStock(stock: Stock, options: InspectOptions): Promi
     }
   }
   const entries = new Map<string, MediumEntry>();
-  for (const name of stock.sizes.keys()) {
+  for (const name of listing.sizes.keys()) {
     if (!name.startsWith(DIRECTORY)) continue;
-    const read = await readEntry(name, stock.covered.get(name), options);
+    const read = await readEntry(name, listing.covered.get(name), options);
     if (typeof read === 'string') faults.set(name, read);
     else {
       entries.set(name, read.entry);

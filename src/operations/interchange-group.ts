@@ -4,10 +4,10 @@ import { compatibilityClass } from '../cache/platform.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 
 /**
- * Equal for two entries of a key that serve the same nodes: whoever takes the one never takes what stands behind it.
- * @returns undefined where that isn't known: it's not a release, or nobody known has signed it
+ * Equal for two entries of a key that serve the same nodes: a node that takes one of them never takes a later one in the list.
+ * @returns undefined where that isn't known: it's not a release, or no trusted certificate verifies it
  */
-export function useOf(
+export function groupOf(
   entry: UnverifiedEntry,
   trusted: Pick<TrustedCertificates, 'signerOf'>,
 ): string | undefined {

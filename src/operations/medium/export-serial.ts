@@ -1,16 +1,11 @@
-import { randomBytes, randomInt, type X509Certificate } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { z } from 'zod';
-import { digestOf, type Digest } from '../../cache/digest.ts';
 import { CacheError, throwProgrammingError } from '../../cache/errors.ts';
-import { EXPORTS, tripsPrefix } from '../../cache/layout.ts';
+import { EXPORTS } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import { readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
-import type { Manifest } from './manifest.ts';
 
-/**
- * Each export of a store has a number, higher than those before it. Where a medium arrives, the numbers that came are
- * kept: so nobody passes an old medium off as the newest. A number is an object of its own, because two may come at once.
- */
+/** Each export of a store has a number, higher than the numbers before it: an object of its own, because two may run at once. */
 
 const RECORD_SIZE_LIMIT = 4096;
 const ORIGIN = `${EXPORTS}origin`;
@@ -73,34 +68,4 @@ async function readOrigin(storage: ObjectStorage): Promise<string | undefined> {
       { cause: error },
     );
   }
-}
-
-/** The highest number of this medium's signer and origin that arrived here; 0 when none did. */
-export async function highestArrived(storage: ObjectStorage, medium: Arrival): Promise<number> {
-  const prefix = tripsPrefix(originId(medium));
-  let highest = 0;
-  for await (const name of storage.list(prefix)) {
-    const serial = Number(name.slice(prefix.length));
-    if (Number.isSafeInteger(serial)) highest = Math.max(highest, serial);
-  }
-  return highest;
-}
-
-/** Remembers that a medium arrived. */
-export async function rememberArrival(storage: ObjectStorage, medium: Arrival): Promise<void> {
-  const { origin, serial, created, by } = medium.manifest;
-  const record = { origin, serial, created, signer: by.fingerprint, arrived: new Date().toISOString() };
-  await writeSmallObject(storage, `${tripsPrefix(originId(medium))}${serial}`, JSON.stringify(record));
-}
-
-interface Arrival {
-  readonly manifest: Manifest;
-  readonly signer: X509Certificate;
-}
-
-/** The key counts, not the certificate: a renewed one must not make old media new. */
-function originId({ manifest, signer }: Arrival): Digest {
-  return digestOf(
-    JSON.stringify([digestOf(signer.publicKey.export({ type: 'spki', format: 'der' })), manifest.origin]),
-  );
 }

@@ -3,7 +3,7 @@ import { CacheError } from '../../cache/errors.ts';
 import { readIfThere } from '../files.ts';
 
 /** One thing that is wrong with a medium. */
-export interface Damage {
+export interface MediumFault {
   /** The file, by its path on the medium. */
   readonly path: string;
   readonly what: string;
@@ -17,13 +17,13 @@ export const UNFINISHED_FILE = 'export-unfinished.json';
 /** As many lines as a person reads. */
 const LINES = 20;
 
-export function formatDamages(damages: readonly Damage[]): string {
+export function formatDamages(damages: readonly MediumFault[]): string {
   const lines = damages.slice(0, LINES).map(({ path, what }) => `  ${path}: ${what}`);
   return [...lines, ...(damages.length > LINES ? [`  and ${damages.length - LINES} more`] : [])].join('\n');
 }
 
 /** The error that refuses a medium. Tells whether the cause is an export that did not finish. */
-export async function refusalOf(folder: string, damages: readonly Damage[]): Promise<CacheError> {
+export async function refusalOf(folder: string, damages: readonly MediumFault[]): Promise<CacheError> {
   const began = await readIfThere(join(folder, UNFINISHED_FILE)).catch(() => undefined);
   return new CacheError(
     'invalid-medium',
@@ -40,7 +40,7 @@ export async function refusalOf(folder: string, damages: readonly Damage[]): Pro
 }
 
 /** An export mends what it wrote, and refuses to touch anything else. */
-function adviceFor(damages: readonly Damage[]): readonly string[] {
+function adviceFor(damages: readonly MediumFault[]): readonly string[] {
   const extra = damages.filter(({ isExtra }) => isExtra).length;
   const isMendable = extra < damages.length;
   return [
@@ -54,7 +54,7 @@ function adviceFor(damages: readonly Damage[]): readonly string[] {
 }
 
 /** @throws CacheError `invalid-medium` when anything is wrong with what stands on a medium that is to be signed */
-export function checkIsSound(folder: string, damages: readonly Damage[]): void {
+export function checkIsSound(folder: string, damages: readonly MediumFault[]): void {
   if (damages.length === 0) return;
   throw new CacheError(
     'invalid-medium',

@@ -1,14 +1,14 @@
 import { blobName, PARTS } from '../../cache/layout.ts';
-import { checkIsSound, type Damage } from './damage.ts';
+import { checkIsSound, type MediumFault } from './medium-faults.ts';
 import type { ExportPlan } from './export-plan.ts';
-import type { Inspection } from './inspect-stock.ts';
+import type { Inspection } from './inspect-medium.ts';
 import { STORE_FOLDER } from './manifest.ts';
 import type { SelectedEntry } from './selection.ts';
-import type { Stock } from './stock.ts';
+import type { MediumListing } from './medium-listing.ts';
 import { objectsOf, type PlannedBlob } from './write-objects.ts';
 
 /** What has to be written. */
-export interface Missing {
+export interface WorkList {
   readonly blobs: readonly PlannedBlob[];
   /** By the name of their object. */
   readonly entries: ReadonlyMap<string, SelectedEntry>;
@@ -20,25 +20,25 @@ export interface Missing {
  * What has to be written, now that it is known what is sound: also what was found damaged and can be had from the store.
  * @throws CacheError `invalid-medium`: something else is damaged
  */
-export function missingFrom(
+export function workListFor(
   folder: string,
   plan: ExportPlan,
-  stock: Stock,
+  listing: MediumListing,
   { sound, faults }: Inspection,
-): Missing {
-  const blobs = [...plan.blobs.values()].filter((blob) => !isSound(blob, stock, sound));
+): WorkList {
+  const blobs = [...plan.blobs.values()].filter((blob) => !isSound(blob, listing, sound));
   const entries = new Map([...plan.entries].filter(([name]) => !sound.has(name)));
   const present = new Map([...plan.entries].filter(([name]) => sound.has(name)));
   const replaced = new Set([
     ...entries.keys(),
     ...blobs.flatMap((blob) => objectsOf(blob).map(({ name }) => name)),
   ]);
-  const damages: Damage[] = [];
+  const damages: MediumFault[] = [];
   for (const [name, what] of faults) {
     if (!replaced.has(name)) damages.push({ path: `${STORE_FOLDER}/${name}`, what });
   }
-  for (const name of stock.sizes.keys()) {
-    if (!name.startsWith(PARTS) || stock.covered.has(name) || replaced.has(name)) continue;
+  for (const name of listing.sizes.keys()) {
+    if (!name.startsWith(PARTS) || listing.covered.has(name) || replaced.has(name)) continue;
     damages.push({
       path: `${STORE_FOLDER}/${name}`,
       what: 'left by an export that did not finish, of another release or with another --split',
@@ -48,7 +48,11 @@ export function missingFrom(
   return { blobs, entries, present };
 }
 
-function isSound({ sha512, size }: PlannedBlob, { split }: Stock, sound: Inspection['sound']): boolean {
+function isSound(
+  { sha512, size }: PlannedBlob,
+  { split }: MediumListing,
+  sound: Inspection['sound'],
+): boolean {
   if (sound.get(blobName(sha512))?.size === size) return true;
   const parts = split.get(sha512);
   return parts?.size === size && parts.parts.every((name) => sound.has(name));

@@ -1,0 +1,143 @@
+import { madeAt } from '../cache/entry.ts';
+import { CacheError, systemCode } from '../cache/errors.ts';
+import type { SourceBlob, SourceEntry, UploadTarget } from '../cache/source.ts';
+import { groupOf } from './interchange-group.ts';
+import { missingBlob, type Destination, type KeyTransfer } from './transfer.ts';
+
+/** The target has failed: that says nothing of the source. */
+export class TargetFault extends CacheError {}
+
+/** The target can't be reached: that concerns every key. */
+export class TargetAbsent extends TargetFault {}
+
+/**
+ * A running cache as a destination. It makes every entry the newest of its key: so an entry is left out that stands behind
+ * another one of its platform and signer that is there already.
+ */
+export function createServerDestination(server: UploadTarget): Destination {
+  const target = withTargetFaults(server);
+  return {
+    async open(key, transfer) {
+      const { source, onProgress } = transfer;
+      const there = await target.entries(key);
+      const present = new Set(there.map(({ digest }) => digest));
+      const newer = createSuccessors(transfer, there);
+      return {
+        has: ({ digest }) => present.has(digest),
+        overtakes: (entry, index) => newer.has(entry, index),
+        async hasBlob({ sha512, size }) {
+          const [held, own] = [await target.blobSize(sha512), await source.blobSize(sha512)];
+          return held !== undefined && (held === size || held === (own ?? held));
+        },
+        copyBlob: (entry) => target.putBlob(entry.sha512, () => openWithProgress(entry)),
+        async add(entry) {
+          const isNew = !present.has(entry.digest);
+          if (isNew) await target.putEntry(key, entry.pair);
+          return isNew;
+        },
+        hasNow: (entry) => {
+          newer.add(entry);
+        },
+        // The server keeps a log of its own.
+        record: () => Promise.resolve(),
+      };
+
+      async function openWithProgress(entry: SourceEntry): Promise<SourceBlob> {
+        const blob = await source.openBlob(entry.sha512);
+        if (blob === undefined) throw missingBlob(entry, source);
+        return { ...blob, pieces: counted(blob) };
+
+        async function* counted({ pieces, size }: SourceBlob): AsyncGenerator<Uint8Array> {
+          for await (const piece of pieces) {
+            yield piece;
+            onProgress(entry, piece.byteLength, size);
+          }
+        }
+      }
+    },
+  };
+}
+
+/** The entries of a server that an upload would wrongly overtake. */
+interface Successors {
+  /** Whether nodes that would take the entry have a newer one: by the order of the source, or by the day it was made. */
+  has(entry: SourceEntry, index: number): boolean;
+  /** To be told of each entry that is uploaded. */
+  add(entry: SourceEntry): void;
+}
+
+function createSuccessors({ listed, trusted }: KeyTransfer, there: readonly SourceEntry[]): Successors {
+  const groupIn = (entry: SourceEntry): string | undefined =>
+    groupOf(entry, trusted) ?? trusted.signerOf(entry)?.fingerprint512;
+  const lastMade = new Map<string | undefined, number>();
+  const add = (entry: SourceEntry): void => {
+    const group = groupIn(entry);
+    lastMade.set(group, Math.max(lastMade.get(group) ?? -Infinity, madeAt(entry) ?? -Infinity));
+  };
+  for (const entry of there) add(entry);
+  const present = new Set(there.map(({ digest }) => digest));
+  /** The first place in the source of what is there already, by group. */
+  const first = new Map<string | undefined, number>();
+  for (const [index, entry] of listed.entries()) {
+    if (!present.has(entry.digest)) continue;
+    const group = groupIn(entry);
+    first.set(group, first.get(group) ?? index);
+  }
+  return {
+    add,
+    has(entry, index) {
+      const group = groupIn(entry);
+      return (
+        (first.get(group) ?? Infinity) < index ||
+        (lastMade.get(group) ?? -Infinity) > (madeAt(entry) ?? Infinity)
+      );
+    },
+  };
+}
+
+/** The target, which is unavailable with a `TargetFault`. What it refuses is a matter of the entry. */
+function withTargetFaults(target: UploadTarget): UploadTarget {
+  const guarded = async <T>(ask: () => Promise<T>, isOfSource = () => false): Promise<T> => {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof CacheError) || error.code !== 'unavailable' || isOfSource()) throw error;
+      const Fault = isOfConnection(error) ? TargetAbsent : TargetFault;
+      throw new Fault(error.code, `can't copy to ${target.name}: ${error.message}`, { cause: error });
+    }
+  };
+  return {
+    ...target,
+    entries: (key) => guarded(() => target.entries(key)),
+    blobSize: (digest) => guarded(() => target.blobSize(digest)),
+    putEntry: (key, pair) => guarded(() => target.putEntry(key, pair)),
+    putBlob(digest, open) {
+      // While a blob is sent either side may fail.
+      let isOfSource = false;
+      const reading = async function* (pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+        try {
+          yield* pieces;
+        } catch (error) {
+          isOfSource = true;
+          throw error;
+        }
+      };
+      const openBlob = async (): Promise<SourceBlob> => {
+        isOfSource = true;
+        const blob = await open();
+        isOfSource = false;
+        return { ...blob, pieces: reading(blob.pieces) };
+      };
+      return guarded(
+        () => target.putBlob(digest, openBlob),
+        () => isOfSource,
+      );
+    },
+  };
+}
+
+/** Whether the system, rather than the other side, said what is wrong. */
+function isOfConnection({ code, cause }: CacheError): boolean {
+  if (code !== 'unavailable') return false;
+  return cause instanceof CacheError ? isOfConnection(cause) : systemCode(cause) !== undefined;
+}

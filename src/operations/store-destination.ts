@@ -1,0 +1,151 @@
+import type { Digest } from '../cache/digest.ts';
+import { noneIfDamaged } from '../cache/directory.ts';
+import type { VerifiedEntry } from '../cache/entry.ts';
+import { CacheError, isDamage } from '../cache/errors.ts';
+import type { Key } from '../cache/key.ts';
+import type { Source, SourceEntry } from '../cache/source.ts';
+import type { LogEvent } from '../cache/store-log.ts';
+import type { Store } from '../cache/store.ts';
+import { createPlacement, type Placement } from './placement.ts';
+import { missingBlob, type BlobName, type Destination, type KeyTransfer } from './transfer.ts';
+
+/**
+ * A store as a destination. An entry never overtakes one that stands before it in the source, nor, whatever times the source
+ * has, one that its own signer made later (`createPlacement`).
+ * @param eventOf what is recorded of an entry that was copied, beside the entry itself
+ */
+export function createStoreDestination(
+  store: Store,
+  eventOf: (entry: SourceEntry) => Pick<LogEvent, 'action' | 'reason' | 'target'>,
+): Destination {
+  return {
+    async open(key, transfer) {
+      const { source, listed, trusted, onProgress } = transfer;
+      const { blobs, directory, log } = store;
+      const there = await directory.entries(key).catch(noneIfDamaged);
+      const present = new Map(there.map(({ digest, received }) => [digest, received]));
+      const told = timesOf(listed, present);
+      const placement = createPlacement(there, trusted);
+      return {
+        has: ({ digest }) => present.has(digest),
+        overtakes: () => false,
+        hasBlob: (entry) => hasWholeBlob(entry, source, store),
+        copyBlob: (entry) => copyBlob(entry, source, store, onProgress),
+        async add(entry, index) {
+          await source.arriveIn?.(store.storage);
+          return addInPlace(key, entry, told[index], store, placement);
+        },
+        hasNow: () => undefined,
+        async record(entry) {
+          const { digest, sha512, softwareUrl } = entry;
+          const size = (await blobs.stat(sha512))?.size;
+          await log.record({
+            ...{ key, entry: digest, sha512, softwareUrl, size, source: source.name },
+            ...eventOf(entry),
+          });
+        },
+      };
+    },
+  };
+}
+
+/**
+ * When each entry of a source is to count as received, by the order of the source: when the source received it, where
+ * that is known, but before the entry ahead of it in the source that the store has already. undefined where neither says
+ * anything.
+ */
+function timesOf(
+  listed: readonly SourceEntry[],
+  present: ReadonlyMap<Digest, Date>,
+): readonly (Date | undefined)[] {
+  let ahead: { readonly index: number; readonly received: Date } | undefined;
+  return listed.map(({ digest, received: told }, index) => {
+    // As many milliseconds before it as there are entries between them: those come, too.
+    const latest = ahead && ahead.received.getTime() - (index - ahead.index);
+    const received = present.get(digest);
+    if (received !== undefined) ahead = { index, received };
+    if (latest === undefined) return told;
+    return told !== undefined && told.getTime() <= latest ? told : new Date(latest);
+  });
+}
+
+/**
+ * Adds a copied entry to a store where `placement` has its place.
+ * @param told when it is to count as received, as far as the source goes
+ * @returns whether it is new
+ */
+export async function addInPlace(
+  key: Key,
+  entry: VerifiedEntry,
+  told: Date | undefined,
+  { directory }: Pick<Store, 'directory'>,
+  placement: Placement,
+): Promise<boolean> {
+  const isNew = await directory.add(key, entry, placement.receivedTimeFor(entry, told));
+  const added = isNew ? await directory.entry(key, entry.digest) : undefined;
+  if (added !== undefined) placement.add(added);
+  return isNew;
+}
+
+/** Makes a store have a blob. @returns whether it was there already @throws CacheError as `copyBlob` does */
+export async function ensureBlob(
+  wanted: BlobName,
+  source: Source,
+  store: Pick<Store, 'blobs'>,
+  onProgress?: KeyTransfer['onProgress'],
+): Promise<boolean> {
+  const isThere = await hasWholeBlob(wanted, source, store);
+  if (!isThere) await copyBlob(wanted, source, store, onProgress);
+  return isThere;
+}
+
+/**
+ * Copies a blob into a store, in place of one that is there.
+ * @throws CacheError `blob-missing`, `digest-mismatch`, `incomplete`; then nothing is left of it
+ */
+async function copyBlob(
+  wanted: BlobName,
+  source: Source,
+  { blobs }: Pick<Store, 'blobs'>,
+  onProgress: KeyTransfer['onProgress'] = () => undefined,
+): Promise<void> {
+  const { sha512 } = wanted;
+  const blob = await source.openBlob(sha512);
+  if (blob === undefined) throw missingBlob(wanted, source);
+  try {
+    // Where the source has no size, the signed one is the end.
+    const writer = await blobs.create({ digest: sha512, size: blob.size ?? wanted.size });
+    try {
+      for await (const piece of blob.pieces) {
+        await writer.write([piece]);
+        onProgress(wanted, piece.byteLength, blob.size);
+      }
+      await writer.commit();
+    } finally {
+      await writer.abort();
+    }
+  } finally {
+    await blob.close();
+  }
+}
+
+/** A blob that was cut off is not whole. An entry may have a wrong size: the size in the source counts, too. */
+async function hasWholeBlob(
+  { sha512, size }: Pick<SourceEntry, 'sha512' | 'size'>,
+  source: Source,
+  { blobs }: Pick<Store, 'blobs'>,
+): Promise<boolean> {
+  const there = await blobs.stat(sha512).catch((error: unknown) => {
+    if (!isDamage(error)) throw error;
+    return undefined;
+  });
+  if (there === undefined) return false;
+  if (there.size === size) return true;
+  try {
+    return there.size === ((await source.blobSize(sha512)) ?? there.size);
+  } catch (error) {
+    // Some servers have no sizes. One that can't be reached any more will be noticed soon enough.
+    if (error instanceof CacheError && error.code === 'unavailable') return true;
+    throw error;
+  }
+}
