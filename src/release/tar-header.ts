@@ -3,14 +3,14 @@ import { CacheError } from '../cache/errors.ts';
 import { hasHugeNumber, hasNegativeNumber, isHeader, readSize } from './header-numbers.ts';
 import { decodeName } from './member-name.ts';
 
-/** A tar is a row of blocks of this many bytes. */
+/** Bytes of a block; a tar consists of blocks. */
 export const BLOCK_SIZE = 512;
 /** Where the type flag is. */
 const FLAG = 156;
 const NAME_SIZE = 100;
 const SLASH = 0x2f;
 
-/** What a header stands for: a member, or a word about the member that follows it. */
+/** The kind of a member, or of an extended header for the member that follows. */
 export type HeaderKind =
   | 'file'
   | 'directory'
@@ -23,21 +23,21 @@ export type HeaderKind =
   | 'long-path'
   | 'long-link';
 
-/** What extended headers say of the member that follows, in place of its own header. */
+/** Fields of extended headers; they replace those of the member's own header. */
 export interface TarExtension {
   readonly path?: string;
   readonly linkTarget?: string;
   /** Bytes. */
   readonly size?: number;
-  /** The file is sparse, and has this path; `''` where another field tells it. */
+  /** The path of a sparse file; `''` if another field has it. */
   readonly sparse?: string;
 }
 
-/** One header block, with what extended headers before it said. */
+/** A header block, extended headers applied. */
 export interface TarHeader {
   readonly kind: HeaderKind;
   readonly path: string;
-  /** `''` for what is no link. */
+  /** `''` if it is no link. */
   readonly linkTarget: string;
   /** Bytes of content as recorded; always 0 for a directory. */
   readonly size: number;
@@ -66,7 +66,7 @@ const KINDS: ReadonlyMap<string, HeaderKind> = new Map([
 
 const EXTENSIONS: ReadonlySet<HeaderKind> = new Set(['pax', 'pax-global', 'long-path', 'long-link']);
 
-/** Whether a file that starts so can be a tar: a good header, one that calls itself `ustar`, or the zeros of an empty tar. */
+/** Whether a tar can begin with these bytes: a good header, `ustar` in a header, or the zeros of an empty tar. */
 export function isTarBlock(head: Uint8Array): boolean {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
   if (bytes.toString('latin1', 257, 262) === 'ustar') return true;
@@ -79,9 +79,9 @@ export function isZero(bytes: Uint8Array): boolean {
 }
 
 /**
- * Reads a header block that isn't all zeros. Names are put together as Python's tarfile does it.
- * @param position where in the tar it stands, in bytes; for the message
- * @param extension what extended headers before it said; it goes unheeded by another extended header
+ * Parses a header block that isn't all zeros. Joins names as Python's tarfile does.
+ * @param position bytes from the start of the tar, for the message
+ * @param extension fields of the extended headers before it; only a member uses them
  * @throws CacheError `invalid-archive`, `unsupported-archive` for a kind of member that only some programs read
  */
 export function parseTarHeader(block: Buffer, position: number, extension: TarExtension): TarHeader {
@@ -124,7 +124,7 @@ function unsupportedKind(path: string, flag: string): CacheError {
   const kind = flag === 'S' ? 'a sparse file' : `of the unusual kind ${quoteBriefly(flag)}`;
   return new CacheError(
     'unsupported-archive',
-    `member ${quoteBriefly(path)} is ${kind}, which not every program unpacks alike; pack it again with plain "tar -czf"`,
+    `member ${quoteBriefly(path)} is ${kind}, which programs unpack differently; pack it again with plain "tar -czf"`,
   );
 }
 
@@ -135,7 +135,7 @@ function tooOld(kind: HeaderKind, path: string): CacheError {
     : `member ${quoteBriefly(path)}`;
   return new CacheError(
     'invalid-archive',
-    `${what} is dated before 1970, where some versions of Python end the archive without a word; give it another time with "touch" and pack it again`,
+    `${what} is dated before 1970, where some versions of Python silently end the archive; give it another time with "touch" and pack it again`,
   );
 }
 
