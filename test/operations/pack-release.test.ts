@@ -253,7 +253,7 @@ describe('a folder is refused before anything is packed', () => {
   const SHARED = { shared: true };
 
   it.each([
-    ['without .completed', UNFINISHED, /build is not finished: the folder has no \.completed .*--force/],
+    ['without .completed', UNFINISHED, /build is not finished: the folder has no \.completed, .*--force/],
     ['with .shared', SHARED, /parts outside its folder.*\.shared.*--force/],
     ['with both faults', { ...UNFINISHED, ...SHARED }, /\.completed.*; .*\.shared.*--force/],
     ['without a buildout.cfg', { buildoutCfg: null }, /no buildout\.cfg.*--url/],
