@@ -3,10 +3,10 @@ import type { CustodyEvent, CustodyLog } from '../cache/custody.ts';
 import type { RequestLog } from './access-log.ts';
 import type { HttpEnv } from './http-env.ts';
 
-/** Records what a client uploaded; to be called when it is in the store. */
+/** Records an upload; call it when the store has the object. */
 export type RecordUpload = (c: Context<HttpEnv>, what: Omit<CustodyEvent, 'action'>) => Promise<void>;
 
-/** What is uploaded is uploaded, even when it can't be recorded: that goes to the log, and the client isn't told. */
+/** A fault of the record goes to the log only: the upload itself has succeeded. */
 export function createRecordUpload(custody: CustodyLog, log: RequestLog): RecordUpload {
   return async ({ env: { record } }, what) => {
     try {
