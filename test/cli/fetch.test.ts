@@ -363,7 +363,7 @@ describe('an upstream of another kind', () => {
     expect((await cache('fetch', RAPID_CDN, ...OS)).code).toBe(0);
     expect((await stored()).pairs).toEqual([pair]);
     const sync = await cache('sync', base, 'elsewhere');
-    expect(sync.stderr).toMatch(/this cache lists no keys; name URLs with cache fetch$/m);
+    expect(sync.stderr).toMatch(/this cache lists no keys; use cache fetch with URLs$/m);
     expect(sync.code).toBe(1);
   });
 
@@ -383,7 +383,7 @@ describe('an upstream of another kind', () => {
     await configure(urls);
     const unknown = await cache('fetch', RAPID_CDN, ...OS);
     expect(unknown.stderr).toMatch(
-      /signed its certificate itself, and it is not among those known here; .* with --ca FILE or \[upstream\] ca-file/,
+      /is self-signed and unknown; .* with --ca FILE or \[upstream\] ca-file/,
     );
     expect(unknown.code).toBe(3);
     await addRelease(await makeStore(join(folder, 'filled')), signer, { content: CONTENT });
@@ -404,7 +404,7 @@ describe('an upstream of another kind', () => {
       ca,
     );
     expect(nameless.stderr).toMatch(
-      /answered 401 Unauthorized: a user name and password are needed; write them/,
+      /answered 401 Unauthorized: a user name and password are required; write them/,
     );
     expect(nameless.code).toBe(1);
     await configure(urls, '').then(async () => {
