@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 
 const MAGIC = '$apr1$';
 const ALPHABET = './0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-/** Which bytes of the digest make each group of four characters, as `apr_md5_encode` (apr-util) orders them. */
+/** The bytes of the digest in each group of four characters, in the order of `apr_md5_encode` (apr-util). */
 const GROUPS = [
   [0, 6, 12],
   [1, 7, 13],
@@ -15,7 +15,7 @@ const GROUPS = [
  * Apache's MD5 password hash, `$apr1$`, as `htpasswd -m` and `openssl passwd -apr1` compute it.
  * @param password its bytes
  * @param salt at most 8 ASCII characters
- * @returns the 22 characters behind the salt
+ * @returns the 22 characters after the salt
  */
 export function hashApr1(password: Uint8Array, salt: string): string {
   const saltBytes = Buffer.from(salt, 'ascii');

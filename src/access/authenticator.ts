@@ -12,28 +12,28 @@ import { createRoleLookup, highestRole, type Identity, type Role, type RoleLists
 import { createSingleFlight } from './single-flight.ts';
 import { createThrottle } from './throttle.ts';
 
-/** Tells who somebody is and what they may do. */
+/** Identifies users, and gives them their roles. */
 export interface Authenticator {
-  /** What is allowed without a name; undefined: nothing. */
+  /** The role of anonymous users; undefined: none. */
   readonly anonymous: Role | undefined;
-  /** Whether asking for a name and a password makes sense at all. */
+  /** Whether any user can have a password. */
   readonly acceptsPasswords: boolean;
   /**
-   * A name that is in the htpasswd file is decided there; LDAP is asked for all others. A right password is remembered
-   * for a minute, or until the file changes; wrong ones are answered more and more slowly.
-   * @param remoteAddress of the client itself, as far as known: whoever shares it shares the slowness
-   * @returns undefined when name and password don't fit
-   * @throws CacheError `unavailable` when LDAP can't be asked, or too much is being checked; `too-many` where it is one network's
+   * Checks a name in the htpasswd file, or any other name in LDAP. A right password is remembered for a minute, or until
+   * the file changes; wrong passwords are answered more and more slowly.
+   * @param remoteAddress of the client, if known: clients of one network are slowed together
+   * @returns undefined when name or password is wrong
+   * @throws CacheError `unavailable` when LDAP can't be reached, or too many checks wait; `too-many` for one network's
    */
   withPassword(name: string, password: string, remoteAddress: string): Promise<Identity | undefined>;
   /**
    * @param commonName of a client certificate that was verified against the client CA
-   * @returns undefined for what can't be a name
+   * @returns undefined for an invalid name
    */
   withCertificate(commonName: string): Identity | undefined;
 }
 
-/** `[access]` of config.ini, as far as it tells people apart. */
+/** The keys of `[access]` in config.ini that identify users. */
 export interface AuthenticatorOptions extends RoleLists {
   readonly anonymous: 'none' | Role;
   readonly htpasswdFile: string | undefined;
@@ -41,22 +41,22 @@ export interface AuthenticatorOptions extends RoleLists {
 }
 
 export interface AuthenticatorParts {
-  /** Is told, once each, what is wrong with files and groups while everything goes on. */
+  /** Called once for each fault of a file or a group; the program continues. */
   readonly report: (problem: CacheError) => void;
   readonly clock?: Clock | undefined;
   readonly matches?: MatchesHash | undefined;
-  /** Milliseconds for one question to LDAP. */
+  /** Milliseconds for one check in LDAP. */
   readonly ldapLimit?: number | undefined;
 }
 
 const REMEMBER_MS = 60_000;
 const REMEMBERED_LIMIT = 1000;
-/** Passwords are checked by one thread: the other cores are for those who need none. */
+/** One thread checks passwords: the other cores serve requests without a password. */
 const HASHING = { concurrency: 1, maxWaiting: 128 };
 /** Connections to the LDAP server. */
 const ASKING = { concurrency: 8, maxWaiting: 64 };
 
-/** @throws CacheError `config` when a file can't be read or holds something wrong */
+/** @throws CacheError `config` when a file can't be read or is invalid */
 export async function createAuthenticator(
   { anonymous, htpasswdFile, ldap, uploadUsers, adminUsers }: AuthenticatorOptions,
   { report, clock = monotonicClock, matches, ldapLimit }: AuthenticatorParts,
@@ -83,7 +83,7 @@ export async function createAuthenticator(
     role: highestRole(role, listedRole(name)),
   });
 
-  /** @param lane whose turn a check takes */
+  /** @param lane the queue of the check */
   const check = async (name: string, password: string, lane: string): Promise<Identity | undefined> => {
     const verdict = await (file && hashing.run(lane, () => file.verify(name, password)));
     if (verdict === 'right') return identify(name, 'read');
@@ -100,11 +100,11 @@ export async function createAuthenticator(
       await file?.refresh();
       const network = networkOf(remoteAddress);
       const credentials = createHmac('sha256', proofKey).update(`${name}\0${password}`).digest('base64');
-      // With the generation in it, nothing that was found out, or is being found out, with an old file counts any more.
+      // The generation voids all results of an old file, also of running checks.
       const proof = `${file?.generation ?? 0} ${credentials}`;
-      // Asked the same way, the same again costs a network one place and tells it nothing.
+      // The same attempt again from one network shares its place and its answer.
       return shareAttempt(`${network} ${proof}`, () =>
-        // What is remembered passes here too: else a guess that is right would be the only one to get an answer.
+        // Remembered passwords are throttled too: otherwise only a right guess would get an answer.
         throttle.attempt(network, name, async () => {
           const known = remembered.get(proof);
           if (known !== undefined) return known;

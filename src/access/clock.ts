@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 
-/** Time as this room needs it. */
+/** A monotonic clock. */
 export interface Clock {
-  /** Milliseconds since some moment, more than 0; never goes back. */
+  /** Milliseconds, more than 0; never goes back. */
   now(): number;
-  /** Resolves after so many milliseconds. Does not keep the process alive. */
+  /** Resolves after `ms` milliseconds. Does not keep the process alive. */
   delay(ms: number): Promise<void>;
 }
 

@@ -1,10 +1,10 @@
 import { CacheError } from '../cache/errors.ts';
 
-/** Lets a few tasks run at a time; those who wait take turns by lane, so that a full lane delays nobody else's by more than one task. */
+/** Runs a few tasks at a time. Waiting lanes take turns, so that a full lane delays another one by one task at most. */
 export interface FairQueue {
   /**
    * @returns what the task returns
-   * @throws CacheError `unavailable` when too many wait already
+   * @throws CacheError `unavailable` when too many tasks wait
    */
   run<Result>(lane: string, task: () => Promise<Result>): Promise<Result>;
 }
@@ -40,7 +40,7 @@ export function createFairQueue({ concurrency, maxWaiting }: FairQueueLimits): F
           throw new CacheError('unavailable', 'too many passwords are being checked; try again later');
         }
         waiting++;
-        // Whoever ends hands its place over.
+        // A task that ends starts the next.
         await new Promise<void>((resolve) => {
           lanes.set(lane, [...(lanes.get(lane) ?? []), resolve]);
         });

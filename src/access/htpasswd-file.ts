@@ -6,29 +6,29 @@ import type { Clock } from './clock.ts';
 import { parseHtpasswd, type Htpasswd } from './htpasswd.ts';
 import { createPasswordThread, type MatchesHash } from './password-thread.ts';
 
-/** What an htpasswd file says to a name and a password. */
+/** The result of a check in an htpasswd file. */
 type PasswordVerdict = 'right' | 'wrong' | 'unknown-name';
 
 /** An htpasswd file that is read again when it changes. */
 export interface HtpasswdFile {
-  /** Grows with each new content that is taken. */
+  /** Counts the contents that were loaded. */
   readonly generation: number;
-  /** Looks for a change, at most once a second. Never throws: what is wrong with a new version is reported. */
+  /** Reloads a changed file; checks at most once a second. Never throws: reports faults of a new version. */
   refresh(): Promise<void>;
   /**
-   * A name that isn't in the file costs what a name in it does: the password is compared with the hash of somebody
-   * else, always the same one for the same name, and the result is dropped.
+   * Takes as long for an unknown name: compares the password with the hash of another user, always the same for one name,
+   * and drops the result.
    */
   verify(name: string, password: string): Promise<PasswordVerdict>;
 }
 
 export interface HtpasswdFileParts {
-  /** Is told once of a new version that can't be read; the last good one stays in use. */
+  /** Called once for a new version that can't be read; the last good version stays in use. */
   readonly report: (problem: CacheError) => void;
   readonly clock: Clock;
-  /** A thread of its own unless told. */
+  /** A new thread by default. */
   readonly matches?: MatchesHash | undefined;
-  /** What differs when the file was changed or replaced; from `stat` outside of tests. */
+  /** Returns a text that differs after each change of the file; from `stat` by default. */
   readonly versionOf?: ((path: string) => Promise<string>) | undefined;
 }
 
@@ -36,7 +36,7 @@ const CHECK_INTERVAL_MS = 1000;
 /** Bytes; 100 000 users have 7 MB. */
 const SIZE_LIMIT = 16 * 1024 * 1024;
 
-/** @throws CacheError `config` when the file can't be read or holds something wrong */
+/** @throws CacheError `config` when the file can't be read or is invalid */
 export async function openHtpasswdFile(
   path: string,
   { report, clock, matches = createPasswordThread(), versionOf = statVersion }: HtpasswdFileParts,
@@ -47,8 +47,7 @@ export async function openHtpasswdFile(
   let generation = 1;
   let checked = clock.now();
   let checking: Promise<void> | undefined;
-  // The clock of the file system ticks every few milliseconds: a change right after the reading may look like none.
-  // So each version is read once more, at a later check.
+  // File systems have coarse clocks, which miss a change right after the reading: each version is read once more.
   let isConfirmed = false;
   let reported: string | undefined;
   const decoyKey = randomBytes(32);
@@ -132,6 +131,6 @@ async function statVersion(path: string): Promise<string> {
 }
 
 function unreadable(path: string, error: unknown): CacheError {
-  const reason = systemCode(error) === 'ENOENT' ? 'there is no such file' : shortReasonOf(error);
+  const reason = systemCode(error) === 'ENOENT' ? 'no such file' : shortReasonOf(error);
   return new CacheError('config', `${path}: can't be read: ${reason}`, { cause: error });
 }

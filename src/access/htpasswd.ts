@@ -2,15 +2,15 @@ import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { parsePasswordHash, type PasswordHash } from './password-hash.ts';
 
-/** The names of an htpasswd file, and what their passwords hash to. */
+/** The names of an htpasswd file with the hashes of their passwords. */
 export type Htpasswd = ReadonlyMap<string, PasswordHash>;
 
 /**
- * Reads an htpasswd file as Apache does: a `NAME:HASH` a line, `#` begins a comment line, white space around a line
- * and anything behind a second colon don't count. Unlike Apache it refuses what it can't check, and a name that is
- * there twice: the line that somebody changed might be the one that doesn't count.
+ * Reads an htpasswd file as Apache does: a `NAME:HASH` a line; ignores comment lines with `#`, white space around a line,
+ * and text after a second colon. Unlike Apache it refuses unknown hashes and repeated names, of which one line would be
+ * ignored.
  * @param label the file, for messages
- * @throws CacheError `config`, as `FILE:LINE: what is wrong; what to do`
+ * @throws CacheError `config`, as `FILE:LINE: fault; advice`
  */
 export function parseHtpasswd(bytes: Uint8Array, label: string): Htpasswd {
   const people = new Map<string, PasswordHash>();
@@ -21,10 +21,10 @@ export function parseHtpasswd(bytes: Uint8Array, label: string): Htpasswd {
     const position = `${label}:${index + 1}`;
     const [name = '', hashText] = content.split(':', 2);
     if (hashText === undefined || name === '') {
-      throw new CacheError('config', `${position}: not NAME:HASH; write such lines with htpasswd -B`);
+      throw new CacheError('config', `${position}: not NAME:HASH; add users with htpasswd -B`);
     }
     if (people.has(name)) {
-      throw new CacheError('config', `${position}: ${quoteBriefly(name)} is there twice; remove one line`);
+      throw new CacheError('config', `${position}: ${quoteBriefly(name)} is listed twice; remove one line`);
     }
     people.set(name, parseHashOf(name, hashText, position));
   }
@@ -36,7 +36,7 @@ function decode(bytes: Uint8Array, label: string): string {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
     throwProgrammingError(error);
-    throw new CacheError('config', `${label}: not UTF-8; convert the names in it, or write it anew`, {
+    throw new CacheError('config', `${label}: not UTF-8; convert it to UTF-8`, {
       cause: error,
     });
   }
@@ -49,7 +49,7 @@ function parseHashOf(name: string, hashText: string, position: string): Password
     if (!(error instanceof CacheError)) throw error;
     throw new CacheError(
       error.code,
-      `${position}: the password of ${quoteBriefly(name)} ${error.message}; set it anew with htpasswd -B`,
+      `${position}: the password of ${quoteBriefly(name)} ${error.message}; set it again with htpasswd -B`,
       { cause: error },
     );
   }

@@ -5,11 +5,10 @@ import { connect as connectTls } from 'node:tls';
 import type { LdapServer } from './ldap-server.ts';
 
 /**
- * Works with a connection of its own, and closes it in any case. The sockets are made here and not by ldapts, for
- * three reasons: a deadline over everything, the TLS handshake too; ldapts would connect again by itself, without
- * TLS and without a bind, after a connection broke between two questions; and see `watchPlaintext`.
- * @param limit milliseconds for everything from the look-up of the host on
- * @throws whatever goes wrong, as it comes from node or ldapts
+ * Runs `work` with a new connection, which is closed in any case. ldapts doesn't make the sockets, because it would
+ * reconnect without TLS and bind, and its limit doesn't include the TLS handshake; see also `watchPlaintext`.
+ * @param limit milliseconds, from the look-up of the host to the end of `work`
+ * @throws errors of node and ldapts
  */
 export async function withLdapConnection<Result>(
   server: LdapServer,
@@ -32,7 +31,7 @@ export async function withLdapConnection<Result>(
     return await Promise.race([late, converse(server, own, work)]);
   } finally {
     clearTimeout(timer);
-    // Breaks whatever still waits, too.
+    // Also ends pending operations.
     for (const socket of sockets) {
       ignoreErrors(socket);
       socket.destroy();
@@ -77,10 +76,9 @@ function tlsOptions({ host, port, secureContext }: LdapServer) {
 }
 
 /**
- * Somebody on the line can add bytes to the server's answer before TLS begins. ldapts keeps the beginning of a
- * message for later and would complete it with what then comes through TLS: a forged "success" whose tail is the
- * true "wrong password" (the kind of CVE-2011-0411). So nothing but that one answer may come in plain text.
- * @returns a function that stops watching, and throws if there was more
+ * Allows only the answer to StartTLS in plain text. An attacker could append the beginning of a forged "success", which
+ * ldapts would complete with the first bytes through TLS (the kind of CVE-2011-0411).
+ * @returns a function that stops watching, and throws if there were more bytes
  */
 function watchPlaintext(socket: Socket): () => void {
   const pieces: Buffer[] = [];
@@ -92,12 +90,12 @@ function watchPlaintext(socket: Socket): () => void {
     socket.off('data', keep);
     const received = Buffer.concat(pieces);
     if (received.length !== messageLength(received)) {
-      throw new Error('something was slipped in before TLS began');
+      throw new Error('more data than the answer came before TLS began');
     }
   };
 }
 
-/** Bytes of the LDAP message that begins here, its head included: a BER sequence (X.690, 8.1.3). */
+/** Bytes of the LDAP message, including its head: a BER sequence (X.690, 8.1.3). */
 function messageLength(bytes: Buffer): number | undefined {
   const [tag, length = 0] = bytes;
   if (tag !== 0x30) return undefined;
@@ -108,7 +106,7 @@ function messageLength(bytes: Buffer): number | undefined {
     : undefined;
 }
 
-/** Without a listener an error event ends the process; ldapts removes listeners when it has enough. */
+/** An error event without a listener ends the process, and ldapts removes its own listeners. */
 function ignoreErrors(socket: Socket): void {
   socket.on('error', () => undefined);
 }

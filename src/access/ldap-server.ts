@@ -8,13 +8,13 @@ export interface LdapServerOptions {
   readonly url: string;
   /** Only with `ldap://`. */
   readonly startTls: boolean;
-  /** PEM certificates that the server's must be signed by; undefined: those that the machine knows. */
+  /** PEM file with the CA certificates of the server; undefined: `knownAuthorities`. */
   readonly caFile: string | undefined;
-  /** Those, in PEM; what Node knows unless told. */
+  /** CA certificates in PEM; Node's own by default. */
   readonly knownAuthorities?: readonly string[];
 }
 
-/** Where an LDAP server is, and how it is talked to. */
+/** The address of an LDAP server, and how to connect. */
 export interface LdapServer {
   readonly host: string;
   readonly port: number;
@@ -44,9 +44,9 @@ export async function openLdapServer({
 async function readCa(file: string): Promise<string[]> {
   try {
     const certificates = certificateBlocks((await readSmallFile(file)).toString('latin1'));
-    // Node ignores what it can't read in a list of CAs.
+    // Node silently ignores an invalid certificate in a list of CAs.
     for (const certificate of certificates) readCertificate(certificate, file);
-    if (certificates.length === 0) throw new Error('no PEM certificate in it');
+    if (certificates.length === 0) throw new Error('it contains no PEM certificate');
     return [...certificates];
   } catch (error) {
     const reason = shortReasonOf(error);

@@ -9,7 +9,7 @@ import type { Role } from './roles.ts';
 
 /** The `ldap-…` keys of config.ini. */
 export interface LdapOptions extends LdapServerOptions {
-  /** Holds `{user}`. */
+  /** Contains `{user}`. */
   readonly bindDn: string;
   /** Distinguished names. Members are found by `member` and `uniqueMember` (the bind DN) or `memberUid` (the name). */
   readonly readGroup: string | undefined;
@@ -17,18 +17,18 @@ export interface LdapOptions extends LdapServerOptions {
   readonly adminGroup: string | undefined;
 }
 
-/** People whose passwords an LDAP server knows. */
+/** The users of an LDAP server. */
 export interface LdapPeople {
   /**
-   * Binds with name and password, and looks for the person in the groups, each time over a connection of its own.
-   * @returns undefined when the server refuses them; else the strongest role of the groups, which may be none
-   * @throws CacheError `unavailable` when the server can't be asked, or answers nothing that decides
+   * Binds with name and password over a new connection, and searches the groups for the user.
+   * @returns undefined when the server refuses the bind; otherwise the highest role of the groups, if any
+   * @throws CacheError `unavailable` when the server can't be reached, or its answer is no decision
    */
   verify(name: string, password: string): Promise<{ readonly role: Role | undefined } | undefined>;
 }
 
 export interface LdapParts {
-  /** Is told once of each group that the people in it can't read. */
+  /** Called once for each group that users can't read. */
   readonly report: (problem: CacheError) => void;
   /** Milliseconds for one check, from connecting to the last group. */
   readonly limit?: number | undefined;
@@ -36,19 +36,17 @@ export interface LdapParts {
 
 const LIMIT_MS = 5000;
 
-/*
- * Result codes (RFC 4511, appendix A).
- */
+// Result codes (RFC 4511, appendix A).
 const NO_SUCH_OBJECT = 32;
 const INSUFFICIENT_ACCESS = 50;
-/** What servers answer to a bind that is refused because of the name or the password, and nothing else. */
+/** Result codes of a bind that was refused because of name or password. */
 const REFUSALS: readonly number[] = [
   19, // constraintViolation: 389 Directory Server after too many wrong passwords
   NO_SUCH_OBJECT,
   34, // invalidDNSyntax
-  48, // inappropriateAuthentication: the person has no password
+  48, // inappropriateAuthentication: the user has no password
   49, // invalidCredentials
-  53, // unwillingToPerform: 389 Directory Server, whose account was switched off
+  53, // unwillingToPerform: 389 Directory Server, for a locked account
 ];
 
 /** @throws CacheError `config` when the CA file can't be read or holds no certificate */
@@ -64,7 +62,7 @@ export async function createLdapPeople(
     try {
       const { searchEntries } = await client.search(group, {
         scope: 'base',
-        // Built, not written: there is no text in which a name could end a value (RFC 4515, 3).
+        // Built from objects: a name can't escape from a value, as it could in a text (RFC 4515, 3).
         filter: new OrFilter({
           filters: [
             new EqualityFilter({ attribute: 'member', value: dn }),
@@ -107,11 +105,11 @@ export async function createLdapPeople(
 
 interface RoleGroup {
   readonly role: Role;
-  /** undefined: everybody has the role. */
+  /** undefined: every user has the role. */
   readonly group: string | undefined;
 }
 
-/** From the strongest role down. */
+/** From the highest role down. */
 function groupsOf({ readGroup, uploadGroup, adminGroup }: LdapOptions): readonly RoleGroup[] {
   const groups: RoleGroup[] = [];
   if (adminGroup !== undefined) groups.push({ role: 'admin', group: adminGroup });
@@ -139,10 +137,10 @@ function reasonOf(error: unknown): string {
   if (code !== undefined && error instanceof Error) return `answers with result ${code}: ${error.message}`;
   switch (systemCode(error)) {
     case 'ECONNREFUSED':
-      return 'nothing listens there (ECONNREFUSED)';
+      return 'connection refused (ECONNREFUSED)';
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return 'the name of the host is not known';
+      return 'host name not found';
     case undefined:
     default:
       return error instanceof Error ? error.message : String(error);
@@ -152,7 +150,7 @@ function reasonOf(error: unknown): string {
 function unreadableGroup(url: string, group: string, cause: unknown): CacheError {
   return new CacheError(
     'config',
-    `${url}: ${quoteBriefly(group)} is not there, or people may not read it; nobody counts as a member`,
+    `${url}: group ${quoteBriefly(group)} does not exist, or users may not read it; it counts as empty`,
     { cause },
   );
 }

@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net';
 
 /**
- * The part of an address that one party can't change at will: an IPv4 address, also one in IPv6 clothes, and the
- * first 64 bits of an IPv6 address, as whoever has one such network has all its addresses.
+ * The part of an address that a client can't change at will: an IPv4 address, also mapped into IPv6, or the first 64 bits
+ * of an IPv6 address.
  */
 export function networkOf(address: string): string {
   const [bare = ''] = address.split('%');

@@ -4,8 +4,8 @@ import { hashApr1 } from './apr1.ts';
 import type { PasswordHash } from './password-hash.ts';
 
 /**
- * Whether the password belongs to the hash, in a time that does not depend on how much of it is right. As with
- * `htpasswd -B`, bcrypt looks at the first 72 bytes only. Takes up to seconds: see `createPasswordThread`.
+ * Whether the password belongs to the hash, in constant time. As with `htpasswd -B`, bcrypt only uses the first 72 bytes.
+ * Takes up to seconds: see `createPasswordThread`.
  */
 export function matchesHash(password: string, known: PasswordHash): boolean {
   switch (known.scheme) {

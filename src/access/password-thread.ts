@@ -4,13 +4,13 @@ import { CacheError } from '../cache/errors.ts';
 import { startWorker } from '../cache/worker-program.ts';
 import type { PasswordHash } from './password-hash.ts';
 
-/** As `matchesHash`, but later. */
+/** `matchesHash`, asynchronous. */
 export type MatchesHash = (password: string, known: PasswordHash) => Promise<boolean>;
 
 /**
- * Checks passwords in a thread of low priority, one after the other: whoever needs none is served meanwhile. The thread is
- * started with the first password, and anew when it was lost; it keeps no process from ending.
- * @throws CacheError `unavailable` when the system gives no thread
+ * Checks passwords one after the other in a thread of low priority, which doesn't delay other requests. Starts the thread
+ * on demand, also after it has died; it does not keep the process alive.
+ * @throws CacheError `unavailable` when the system can't start a thread
  */
 export function createPasswordThread(): MatchesHash {
   let worker: Worker | undefined;
@@ -20,13 +20,15 @@ export function createPasswordThread(): MatchesHash {
     try {
       const asked = (worker ??= start());
       asked.postMessage({ password, known });
-      // Rejects with the error of a thread that is lost.
+      // Rejects if the thread dies.
       const answer = once(asked, 'message') as Promise<[boolean]>;
-      // Last: to listen to it keeps the program from ending, too.
+      // After adding the listener, which would keep the process alive.
       asked.unref();
       return (await answer)[0];
     } catch (error) {
-      throw new CacheError('unavailable', 'the system gives no thread to check passwords', { cause: error });
+      throw new CacheError('unavailable', 'the system can start no thread to check passwords', {
+        cause: error,
+      });
     }
   };
 

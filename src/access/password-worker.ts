@@ -3,9 +3,9 @@ import { parentPort } from 'node:worker_threads';
 import type { PasswordHash } from './password-hash.ts';
 import { matchesHash } from './password-match.ts';
 
-/** What `createPasswordThread` runs: answers each message with whether the password belongs to the hash. */
+/** The program of the password thread: answers each message with whether the password belongs to the hash. */
 
-// Linux gives each thread a priority of its own; elsewhere it would be that of the whole server.
+// On Linux this is the priority of the thread; elsewhere it would be the whole server's.
 if (process.platform === 'linux') setPriority(10);
 parentPort?.on(
   'message',

@@ -1,7 +1,7 @@
-/** Runs work once for all who want the same at the same time. */
+/** Shares the result of running work among all concurrent calls with the same key. */
 export type SingleFlight<Result> = (key: string, work: () => Promise<Result>) => Promise<Result>;
 
-/** Nothing is kept once the work has ended, well or not. */
+/** Forgets each result, and each error, when its work has ended. */
 export function createSingleFlight<Result>(): SingleFlight<Result> {
   const running = new Map<string, Promise<Result>>();
   return (key, work) => {

@@ -3,13 +3,12 @@ import { hash } from 'node:crypto';
 import { CacheError } from '../cache/errors.ts';
 import type { Clock } from './clock.ts';
 
-/** Slows the guessing of passwords, each network by itself. */
+/** Slows down password guessing, per network. */
 export interface Throttle {
   /**
-   * Runs a check of a password; undefined means it was wrong. After some wrong ones from a network, the answer to the
-   * next is held back, longer each time, and what waits so takes one of the network's few places. The right password
-   * is answered at once. It wipes out only the mistakes made with the same name: else somebody who has an account
-   * could guess that of another for ever.
+   * Runs the check of a password; its result undefined means wrong. After some wrong passwords from a network, further ones
+   * are answered later and later, each occupying one of the network's few places. A right password is answered at once,
+   * and clears only failures with the same name, so that one account doesn't help to guess another.
    * @throws CacheError `too-many`, before the check runs, when the network has no place left
    */
   attempt<Result>(
@@ -19,26 +18,26 @@ export interface Throttle {
   ): Promise<Result | undefined>;
 }
 
-/** Wrong passwords that cost nothing: people mistype. */
+/** Wrong passwords without a delay: users mistype. */
 const FREE_FAILURES = 5;
 const FIRST_DELAY_MS = 250;
-/** A quarter of what the nodes' client waits for an answer (protocol.md). */
+/** A quarter of the time that nodes wait for an answer (protocol.md). */
 const LONGEST_DELAY_MS = 16_000;
-/** Failures remembered a network; by then the delay grows no more. */
+/** Failures to remember per network; the delay has its maximum before. */
 const FAILURES_LIMIT = 32;
 const FORGET_AFTER_MS = 15 * 60_000;
 const NETWORKS_LIMIT = 10_000;
-/** Different passwords that one network may have checked at a time: many nodes stand behind one address. */
+/** Concurrent checks of different passwords per network: many nodes may share one address. */
 const PLACES = 32;
-/** The same for a network that is being slowed: at most 8 guesses in 16 s. */
+/** The same for a slowed network: at most 8 guesses in 16 s. */
 const SLOWED_PLACES = 8;
-/** Answers held back at a time, of all networks: each is a timer and an open connection. */
+/** Delayed answers of all networks: each is a timer and an open connection. */
 const HELD_LIMIT = 512;
 
 interface Failures {
-  /** Of the last failures, shortened: a stranger chooses how long they are. */
+  /** Hashes of the last names that failed: a stranger chooses their length. */
   names: string[];
-  /** Instead of a timer where there are too many already; on the clock. */
+  /** Refuses all attempts until this time of the clock, if there are too many timers. */
   lockedUntil: number;
 }
 
@@ -62,7 +61,7 @@ export function createThrottle(clock: Clock): Throttle {
         'too-many',
         isSlowed
           ? `too many wrong passwords came from ${network}; try again later`
-          : `too many passwords of ${network} are being checked; try again later`,
+          : `too many passwords from ${network} are being checked; try again later`,
       );
     }
     taken.set(network, count + 1);

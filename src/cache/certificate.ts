@@ -3,7 +3,7 @@ import type { asn1 } from 'node-forge';
 import { promisify } from 'node:util';
 import { CacheError, throwProgrammingError } from './errors.ts';
 
-/** A private key and the certificate that belongs to it, both PEM. */
+/** A private key and its certificate, both PEM. */
 export interface KeyPair {
   readonly privateKey: string;
   readonly certificate: string;
@@ -12,14 +12,14 @@ export interface KeyPair {
 export interface CertificateRequest {
   readonly commonName: string;
   readonly days: number;
-  /** Present for a TLS server's certificate: the names and IP addresses that clients will call it by. */
+  /** The names and IP addresses of a TLS server; omit it for a signing certificate. */
   readonly server?: { readonly dnsNames: readonly string[]; readonly ipAddresses: readonly string[] };
 }
 
 /** Makes an RSA key and a self-signed certificate for it. */
 export async function createKeyPair(
   request: CertificateRequest & {
-    /** Size of the RSA key in bits; 3072 when left out. */ readonly bits?: number;
+    /** Size of the RSA key in bits; 3072 by default. */ readonly bits?: number;
   },
 ): Promise<KeyPair> {
   const { privateKey } = await promisify(generateKeyPair)('rsa', {
@@ -31,10 +31,8 @@ export async function createKeyPair(
 }
 
 /**
- * Makes a self-signed certificate (SHA-256) for an RSA key.
- *
- * node:crypto makes the key: node-forge's own RSA takes half a minute for 4096 bits. node-forge makes the
- * certificate, which node:crypto can't, and is loaded only here because most commands never need it.
+ * Makes a self-signed certificate (SHA-256) for an RSA key, with node-forge because node:crypto can't. Imports node-forge only
+ * here: most commands don't need it.
  * @param privateKey PEM
  * @returns PEM
  */
@@ -47,12 +45,12 @@ export async function createCertificate(
   const certificate = pki.createCertificate();
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'pem' });
   certificate.publicKey = pki.publicKeyFromPem(publicKey.toString());
-  // A serial number is a positive integer of at most 20 bytes (RFC 5280, 4.1.2.2): hence the leading 4.
+  // The leading 4 makes the serial number positive (RFC 5280, 4.1.2.2).
   certificate.serialNumber = `4${randomBytes(16).toString('hex').slice(1)}`;
-  // A day earlier, for machines whose clock is behind: offline sites have no time server.
+  // A day earlier, for machines with slow clocks: offline sites have no time server.
   certificate.validity.notBefore = new Date(Date.now() - 86_400_000);
   certificate.validity.notAfter = new Date(Date.now() + days * 86_400_000);
-  // The types of node-forge take one of its enumerations for the other. Without this tag a name is PrintableString.
+  // The types of node-forge confuse two enumerations. Without this tag a name is a PrintableString.
   const utf8 = forge.asn1.Type.UTF8 as unknown as asn1.Class;
   const subject = [{ name: 'commonName', value: commonName, valueTagClass: utf8 }];
   certificate.setSubject(subject);
@@ -87,8 +85,8 @@ export async function createCertificate(
 }
 
 /**
- * A certificate whose signatures SlapOS nodes can check: they know RSA only.
- * @param where names the file or option in the message
+ * Parses a certificate of a signer: SlapOS nodes verify RSA only.
+ * @param where the file or option, for the message
  * @throws CacheError `config`
  */
 export function parseCertificate(pem: string, where: string): X509Certificate {
@@ -107,8 +105,8 @@ export function parseCertificate(pem: string, where: string): X509Certificate {
 const LEAST_BITS = 1024;
 
 /**
- * A certificate for any use: each that counts for something here passes this.
- * @param where names the file or option in the message
+ * Parses any certificate, and refuses weak keys.
+ * @param where the file or option, for the message
  * @throws CacheError `config`
  */
 export function readCertificate(pem: string, where: string): X509Certificate {
@@ -119,7 +117,7 @@ export function readCertificate(pem: string, where: string): X509Certificate {
     throwProgrammingError(error);
     throw new CacheError('config', `${where}: not a PEM certificate`, { cause: error });
   }
-  // Other kinds of keys tell no length in this way, and have none that is too short.
+  // Keys other than RSA have no modulus, and are long enough.
   const bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? Infinity;
   if (bits >= LEAST_BITS) return certificate;
   throw new CacheError(
@@ -128,7 +126,7 @@ export function readCertificate(pem: string, where: string): X509Certificate {
   );
 }
 
-/** All certificates in a text, such as a file of authorities; whatever stands around them doesn't count. */
+/** All PEM certificates in a text, such as a CA file; ignores any other text. */
 export function certificateBlocks(text: string): readonly string[] {
   return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 }

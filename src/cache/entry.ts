@@ -6,15 +6,15 @@ import { parseOsTuple, type Platform } from './platform.ts';
 import type { OsRelease } from './system.ts';
 import { parseTime } from './time.ts';
 
-/** What clients send and get: the JSON text that was signed, and its signature in base64 (`''` when unsigned). */
+/** An entry as clients send and get it: the signed JSON text, and its signature in base64 (`''` if unsigned). */
 export type EntryPair = readonly [json: string, signature: string];
 
-/** Largest entry that is accepted, in bytes of the JSON pair. Real ones have less than 1 KiB. */
+/** Largest entry, in bytes of the JSON pair. Real ones have less than 1 KiB. */
 export const ENTRY_SIZE_LIMIT = 64 * 1024;
 
-/** An entry whose form is right. Nobody has looked at its signature yet. */
+/** A well-formed entry whose signature was not verified. */
 export interface UnverifiedEntry {
-  /** Both texts exactly as they came: the signature covers the first one byte for byte. */
+  /** Both texts exactly as received: the signature covers the bytes of the first. */
   readonly pair: EntryPair;
   /** sha512 of the pair as JSON, without line breaks in the signature: the entry's name in a store. */
   readonly digest: Digest;
@@ -24,19 +24,19 @@ export interface UnverifiedEntry {
   /** The URL of a source file. */
   readonly url: string | undefined;
   readonly platform: Platform | undefined;
-  /** Whether the entry names a machine: nodes skip an entry that names none, so it can't be installed as a release. */
+  /** Whether the entry names a machine: nodes skip an entry without one. */
   readonly namesMachine: boolean;
-  /** Size of the blob in bytes, where the entry tells. */
+  /** Size of the blob in bytes, if the entry has it. */
   readonly size: number | undefined;
-  /** The file name that the archive had, where the entry tells. */
+  /** The file name of the archive, if the entry has it. */
   readonly file: string | undefined;
-  /** When the entry was made, as the entry tells it. */
+  /** The time when the entry was made, according to the entry. */
   readonly creationDate: string | undefined;
 }
 
 declare const verified: unique symbol;
 
-/** An entry that may be stored: a trusted certificate verified it, or the site accepts unsigned ones. */
+/** An entry that may be stored: a trusted certificate verified it, or the site accepts unsigned entries. */
 export interface VerifiedEntry extends UnverifiedEntry {
   readonly [verified]: true;
 }
@@ -45,7 +45,7 @@ const members = z.looseObject({
   sha512: z.custom<Digest>(isDigest, 'must be 128 lower-case hex digits'),
   software_url: z.string().optional(),
   url: z.string().optional(),
-  // Other programs write other things into members that we merely show: what isn't understood is not shown.
+  // Other programs may write other values into these, which are only shown: invalid ones are ignored.
   multiarch: z.unknown().optional(),
   machine: z.unknown().optional(),
   os: z.unknown().optional(),
@@ -63,7 +63,7 @@ export function parseEntryText(text: string): UnverifiedEntry {
 }
 
 /**
- * A pair that was parsed from JSON already.
+ * An entry that was already parsed from JSON.
  * @throws CacheError `invalid-entry`, `too-large`
  */
 export function parseEntry(value: unknown): UnverifiedEntry {
@@ -72,12 +72,11 @@ export function parseEntry(value: unknown): UnverifiedEntry {
     throw new CacheError('invalid-entry', 'an entry is a JSON list of two strings: [JSON, SIGNATURE]');
   }
   if (!json.isWellFormed() || !signature.isWellFormed()) {
-    // A lone surrogate has no UTF-8 form: what was signed could not be told.
-    throw new CacheError('invalid-entry', 'the entry holds characters that UTF-8 cannot express');
+    // A lone surrogate has no UTF-8 form: the signed bytes would be ambiguous.
+    throw new CacheError('invalid-entry', 'the entry contains characters that UTF-8 cannot express');
   }
   const pair: EntryPair = [json, signature];
-  // What identifies it leaves out the line breaks of old clients: else a signature with one space more would be another
-  // entry, and whoever uploads an old one again in that way would make it the newest.
+  // The digest ignores line breaks in the signature: otherwise an old entry with one more space would count as a new one.
   const canonical = JSON.stringify([json, withoutLineBreaks(signature)]);
   if (Buffer.byteLength(JSON.stringify(pair)) > ENTRY_SIZE_LIMIT) {
     throw new CacheError('too-large', `the entry is larger than ${ENTRY_SIZE_LIMIT} bytes`);
@@ -114,12 +113,12 @@ export function parseEntry(value: unknown): UnverifiedEntry {
   };
 }
 
-/** When the signer made the entry, where the entry tells: milliseconds since 1970. A time without a zone is UTC. */
+/** The signed `creation_date` in milliseconds since 1970, if any. A time without a zone is UTC. */
 export function madeAt({ creationDate = '' }: Pick<UnverifiedEntry, 'creationDate'>): number | undefined {
   return parseTime(creationDate);
 }
 
-/** Old clients broke the base64 of a signature into lines; Python's decoder, like this, takes no other white space. */
+/** Removes the line breaks that old clients put into the base64 of a signature. */
 export function withoutLineBreaks(signature: string): string {
   return signature.replace(/[ \t\r\n]+/g, '');
 }
@@ -156,8 +155,8 @@ function osOfList(value: unknown): OsRelease | undefined {
 }
 
 /**
- * Checks that `entry` belongs under `key`. The signature doesn't cover the key, so without this check a good
- * entry could be replayed under another one (protocol.md, "An entry").
+ * Checks that `entry` belongs to `key`. The signature doesn't cover the key: without this check an entry could be replayed
+ * under another one (protocol.md, "An entry").
  * @throws CacheError `key-mismatch`
  */
 export function checkBinding(key: Key, entry: UnverifiedEntry): void {
@@ -172,7 +171,7 @@ function faultOfBinding(key: Key, { softwareUrl, url, namesMachine }: Unverified
     return right === key ? undefined : `the md5 of its software_url ${softwareUrl} is ${right}`;
   }
   if (isReleaseKey(key) && namesMachine) return 'it names a machine, as a release does, but no software_url';
-  // Entries for sources may have a basename instead of a URL; then nothing in them could be compared.
+  // Entries of sources may have a basename instead of a URL, which can't be compared.
   if (key.startsWith('file-urlmd5:') && url !== undefined && keyOfFileUrl(url) !== key) {
     return `the key of its url ${url} is ${keyOfFileUrl(url)}`;
   }

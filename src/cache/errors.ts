@@ -1,27 +1,27 @@
 import { constants } from 'node:os';
 
 /**
- * Everything that can go wrong, as a closed list. Each code has one HTTP status (http/error-response.ts) and
- * one exit code (cli/exit-code.ts); both maps are exhaustive by type.
+ * All error codes. Each has one HTTP status (http/error-response.ts) and one exit code (cli/exit-code.ts); both maps are
+ * exhaustive by type.
  */
 export type ErrorCode =
   /** A wrong option or argument on the command line. */
   | 'usage'
-  /** A configuration file that can't be read or holds something wrong. */
+  /** A configuration file that can't be read or is invalid. */
   | 'config'
   | 'invalid-digest'
   | 'invalid-key'
-  /** A pair that is no entry: not two strings, no JSON object, no sha512. */
+  /** An invalid entry: not two strings, no JSON object, no sha512. */
   | 'invalid-entry'
-  /** An archive that is cut off, corrupt or not what a software release looks like. */
+  /** An archive that is cut off, corrupt, or no software release. */
   | 'invalid-archive'
-  /** A medium that was changed, cut off, mixed with another, rolled back, or whose export did not finish. */
+  /** A medium that was changed, cut off, mixed with another, rolled back, or not completely exported. */
   | 'invalid-medium'
-  /** A compression that this machine, or the nodes, can't read. */
+  /** An archive that this machine, or the nodes, can't read. */
   | 'unsupported-archive'
-  /** Bytes whose sha512 is not the one announced. */
+  /** Bytes with another sha512 than announced. */
   | 'digest-mismatch'
-  /** Fewer bytes came than were announced, or more. */
+  /** Fewer or more bytes than announced. */
   | 'incomplete'
   | 'too-large'
   | 'no-space'
@@ -32,20 +32,20 @@ export type ErrorCode =
   | 'key-mismatch'
   /** An entry names a blob that the store doesn't have. */
   | 'blob-missing'
-  /** Who asks is not known (401). */
+  /** The user is unknown (401). */
   | 'unauthorized'
-  /** Who asks is known but may not, or nobody may (403). */
+  /** The user, or any user, lacks the right (403). */
   | 'forbidden'
-  /** Who asks has sent too many wrong passwords, or too many at a time (429). */
+  /** Too many wrong passwords, or too many at a time (429). */
   | 'too-many'
-  /** Something needed for the answer (an LDAP server) can't be reached just now. */
+  /** A required service (an LDAP server, another cache) can't be reached now. */
   | 'unavailable'
   /** An object of a store is lost or is not what was written: the others may be sound. */
   | 'damaged'
   /** The disk, or whatever keeps the store, failed. */
   | 'storage';
 
-/** An error that a person is meant to read: what is wrong, with which file or field, and what to do. */
+/** An error for the user: the fault, its file or field, and what to do. */
 export class CacheError extends Error {
   readonly code: ErrorCode;
 
@@ -65,12 +65,12 @@ export function isDamage(error: unknown): error is CacheError {
 export function systemCode(error: unknown): string | undefined {
   if (error instanceof CacheError || !(error instanceof Error) || !('code' in error)) return undefined;
   if (typeof error.code !== 'string') return undefined;
-  // libuv knows no EDQUOT, EUCLEAN, EBADMSG, ESTALE: the code is `Unknown system error -122` then.
+  // libuv lacks EDQUOT, EUCLEAN, EBADMSG, ESTALE: their code is `Unknown system error -122`.
   const errno = 'errno' in error && error.code.startsWith('Unknown') ? Number(error.errno) : undefined;
   return (errno === undefined ? undefined : nameOf(-errno)) ?? error.code;
 }
 
-/** Codes that Node has no constants for, by their numbers in Linux (errno.h). */
+/** Codes that are missing in Node, with their numbers in Linux (errno.h). */
 const LINUX_CODES: Readonly<Record<string, number>> = {
   ...{ ESHUTDOWN: 108, EUCLEAN: 117, EREMOTEIO: 121, ENOMEDIUM: 123, EMEDIUMTYPE: 124, ENOKEY: 126 },
   ...{ EKEYEXPIRED: 127, EKEYREVOKED: 128, EKEYREJECTED: 129, EHWPOISON: 133 },
@@ -81,7 +81,7 @@ function nameOf(errno: number): string | undefined {
   return (Object.entries(constants.errno).find(isCode) ?? Object.entries(LINUX_CODES).find(isCode))?.[0];
 }
 
-/** What Node's parsers say of a text; these are TypeErrors, too. */
+/** Errors of Node's parsers about a text; they are TypeErrors. */
 const OF_A_TEXT: ReadonlySet<string | undefined> = new Set([
   'ERR_ENCODING_INVALID_ENCODED_DATA',
   'ERR_INVALID_URL',
@@ -89,22 +89,22 @@ const OF_A_TEXT: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * Throws an error that comes from a fault of this program, or from a Node that lacks what it needs. To be called first
- * wherever an error becomes a word about what was read: a fault of ours says nothing about that.
+ * Throws the error again if it is a programming error, or one of an unsupported Node. Call it before turning any error into
+ * a statement about data.
  */
 export function throwProgrammingError(error: unknown): void {
   const isKind = [TypeError, RangeError, ReferenceError].some((kind) => error instanceof kind);
   if (isKind && !OF_A_TEXT.has(systemCode(error))) throw error;
 }
 
-/** What Node makes of a name that is not UTF-8: nothing is found by it again. */
+/** Whether a name is not UTF-8: Node decodes it so that it can't be used to open the file. */
 export function isUndecodable(name: string): boolean {
   return name.includes('\uFFFD');
 }
 
 export const UNDECODABLE = 'its name is not UTF-8; rename it';
 
-/** A failed system call in a word: its code, or what else the error says. @throws the error when it is a programming error */
+/** The code of a failed system call, or another error's message. @throws the error when it is a programming error */
 export function shortReasonOf(error: unknown): string {
   throwProgrammingError(error);
   const code = systemCode(error);

@@ -3,32 +3,32 @@ import { Worker } from 'node:worker_threads';
 import type { Digest } from './digest.ts';
 import { systemCode } from './errors.ts';
 
-/** Threads that hash, so that whoever reads and writes the same bytes needn't wait for it. */
+/** Threads that hash bytes while the caller reads and writes them. */
 export interface HashThreads {
   /**
-   * A stream of bytes that is hashed in the order in which it comes. To be closed in any case.
-   * @returns undefined where the system gives no thread: there may be a limit for the service
+   * Opens a stream of bytes to hash. Close it in any case.
+   * @returns undefined when the system can't start a thread: the service may have a limit
    */
   open(): StreamHasher | undefined;
 }
 
 export interface StreamHasher {
-  /** Resolves when the chunks may be reused, which is before they were hashed. One call at a time. */
+  /** Resolves when the chunks may be reused, before they are hashed. One call at a time. */
   update(chunks: readonly Uint8Array[]): Promise<void>;
-  /** Ends the stream; to be called once. */
+  /** Ends the stream; call it once. */
   digest(): Promise<Digest>;
   /** Forgets the stream. Does nothing after `digest`. */
   close(): void;
 }
 
-/** Bytes that are handed over at a time. */
+/** Bytes of one `update` message. */
 const SLOT_SIZE = 512 * 1024;
-/** Each takes some 10 MiB for good once it was needed; so many hash faster than disks write. */
+/** Each keeps some 10 MiB once started; eight hash faster than disks write. */
 const MOST_THREADS = 8;
-/** Memory on its way to the threads, shared by all streams: for each core one piece that is hashed, and others waiting. */
+/** Shared memory of all streams: for each core one piece being hashed, and others waiting. */
 const SLOTS_PER_CORE = 3;
 
-/** What each thread runs; as text, because the program runs from .ts and from .js files. */
+/** The program of each thread; as text, because this module may be a .ts or a .js file. */
 const PROGRAM = `
 const { createHash } = require('node:crypto');
 const { parentPort } = require('node:worker_threads');
@@ -46,13 +46,13 @@ parentPort.on('message', ({ stream, action, slot, length }) => {
 });
 `;
 
-/** What a thread answers: the oldest piece was hashed, or this is the digest. */
+/** The answer of a thread: the oldest piece was hashed, or the digest. */
 interface Answer {
   readonly stream: number;
   readonly digest?: Digest;
 }
 
-/** A piece or the end of a stream that was handed to a thread. */
+/** A piece or the end of a stream, sent to a thread. */
 interface Job {
   readonly slot?: SharedArrayBuffer;
   readonly resolve?: (digest: Digest) => void;
@@ -61,13 +61,13 @@ interface Job {
 
 interface Thread {
   readonly worker: Worker;
-  /** In the order in which they'll be answered. */
+  /** In the order of their answers. */
   readonly jobs: Job[];
   streams: number;
   fault?: Error;
 }
 
-/** Threads are started as they are needed, and keep no process from ending that doesn't wait for them. */
+/** Starts threads on demand; idle threads don't keep the process alive. */
 export function createHashThreads(
   count: number = Math.min(availableParallelism(), MOST_THREADS),
 ): HashThreads {
@@ -99,7 +99,7 @@ export function createHashThreads(
         reject?.(error);
       }
     });
-    // Last: to listen to it keeps the program from ending, too.
+    // After adding the listeners, which would keep the process alive.
     worker.unref();
     return thread;
   }
@@ -156,7 +156,7 @@ export function createHashThreads(
   };
 }
 
-/** What fills memory with the bytes that come next, as far as there are any, and gives their number. */
+/** Returns a function that copies the next bytes of the chunks into memory, and returns their number. */
 function copierOf(chunks: readonly Uint8Array[]): (into: Uint8Array) => number {
   let index = 0;
   let offset = 0;
@@ -175,7 +175,7 @@ function copierOf(chunks: readonly Uint8Array[]): (into: Uint8Array) => number {
   };
 }
 
-/** Shared memory; whoever finds none left waits for the next that is given back. */
+/** A pool of shared memory; `take` waits while all is in use. */
 function createSlots(limit: number): {
   readonly take: () => Promise<SharedArrayBuffer>;
   readonly give: (slot: SharedArrayBuffer) => void;

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { quoteBriefly } from './digest.ts';
 import { CacheError } from './errors.ts';
 
-/** What a client looks up: `md5(software URL)`, `file-urlmd5:…`, `pypi:NAME=VERSION`, or any name that a client invents. */
+/** A key: `md5(software URL)`, `file-urlmd5:…`, `pypi:NAME=VERSION`, or a client's own name. */
 export type Key = string & { readonly brand: unique symbol };
 
 const KEY_LENGTH_LIMIT = 160;
-/** In bytes; the common file systems end here. A key can be shorter than its limit and still have a longer name. */
+/** Bytes; the limit of common file systems. The folder name of a short key may exceed it. */
 const FOLDER_NAME_LIMIT = 255;
 const MD5 = /^[0-9a-f]{32}$/;
-/** What Python's http.client sends raw in a request line: printable ASCII without space. `/` would be a path. */
+/** Characters that Python's http.client sends raw: printable ASCII without space and `/`. */
 const KEY_CHARACTERS = /^[!-.0-~]+$/;
 
 /** @throws CacheError `invalid-key` */
@@ -31,25 +31,25 @@ function faultOfKey(text: string): string | undefined {
   return undefined;
 }
 
-/** Whether a text has the form of a key, be it too long to be stored or not. */
+/** Whether a text has the form of a key, of any length. */
 export function isKeyForm(text: string): boolean {
   return KEY_CHARACTERS.test(text) && text !== '.' && text !== '..';
 }
 
-/** Whether a key may be that of a compiled software release; other keys are for sources. */
+/** Whether a software release can have this key; other keys are for sources. */
 export function isReleaseKey(key: Key): boolean {
   return MD5.test(key);
 }
 
 /**
- * A key as a folder's name that FAT and exFAT take too (a store travels on USB disks): no `:`, and nothing that
- * differs by upper and lower case alone, no dot at either end. `decodeURIComponent` undoes it.
+ * Encodes a key as a folder name for all file systems, also FAT and exFAT of media: without `:`, upper case, and a dot at
+ * either end. `decodeURIComponent` reverses it.
  */
 export function folderNameOf(key: string): string {
   return key.replace(/[^a-z0-9._=+-]|^\.|\.$/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
 }
 
-/** The key of a compiled software release: the md5 of the URL's exact bytes. */
+/** The key of a software release: the md5 of the URL's exact bytes. */
 export function keyOfSoftwareUrl(url: string): Key {
   return md5(url) as Key;
 }

@@ -1,4 +1,4 @@
-/** What `nearest` keeps of a candidate, the smaller the nearer: first what it says, then its versions. */
+/** A candidate with its distance: first the edits, then the versions. */
 interface Ranked {
   readonly candidate: string;
   readonly edits: number;
@@ -6,7 +6,7 @@ interface Ranked {
   readonly isExact: boolean;
 }
 
-/** A text without its versions and its case, so that `…/1.0.344/…` and `…/1.0.349/…` say the same. */
+/** A text without its versions and its case: the same for `…/1.0.344/…` and `…/1.0.349/…`. */
 interface Outline {
   readonly text: string;
   readonly versions: readonly string[];
@@ -14,23 +14,22 @@ interface Outline {
 
 /** A git commit or a run of numbers: `3f2a…` of 40 digits, `1.0.344`, `22.04`. */
 const VERSION = /(?<![0-9a-z])[0-9a-f]{40}(?![0-9a-z])|\d+(?:\.\d+)*/g;
-/** Stands for a version in an outline; never typed by anybody. */
+/** Replaces a version in an outline. */
 const VERSION_MARK = '\0';
-/** What stands before the branch, tag or commit in URLs of files in repositories: `…/slapos/raw/master/software/…`. */
+/** The folder before the branch, tag or commit in URLs of repositories: `…/slapos/raw/master/software/…`. */
 const REVISION_FOLDER = 'raw';
 /**
- * Two texts of which a larger part than this would have to be retyped have nothing to do with each other. For paths of
- * as many folders it holds for the name of each: what URLs of one site have in common makes no two of them alike.
+ * The largest part of two similar texts that may differ. For paths of the same depth it also applies to each folder, because
+ * all URLs of a site have much in common.
  */
 const PLAUSIBLE_PART = 0.5;
-/** Nobody types a longer one; the time to compare two grows with the product of their lengths. */
+/** Longer texts are ignored: the time to compare two grows with the product of their lengths. */
 const LENGTH_LIMIT = 4096;
 
 /**
- * The candidates that `word` was probably meant to be, at most `limit`, the nearest first; none when nothing is alike.
- * Nearness is the number of typing errors (a character too much, missing, wrong, or two swapped), versions and case
- * left out; among equals the closest version counts, so that the same URL of another version comes first. Quick enough
- * for 10 000 URLs: the candidates kept so far bound the work on the next one.
+ * The candidates similar to `word`, at most `limit`, the nearest first. The distance is the number of typing errors (a
+ * character added, missing or wrong, or two swapped), ignoring versions and case; among equals the closest version comes
+ * first. Fast enough for 10 000 URLs: the distances so far bound the search.
  */
 export function nearest(
   word: string,
@@ -68,7 +67,7 @@ function plausibleEdits(a: string, b: string): number {
   return Math.floor(Math.max(a.length, b.length) * PLAUSIBLE_PART);
 }
 
-/** A version may be meant where another name stands, and any branch, tag or commit for another. */
+/** A version is similar to any name, and a branch, tag or commit to any other. */
 function isAlikeByName(a: string, b: string): boolean {
   const names = a.split('/');
   const others = b.split('/');
@@ -103,7 +102,7 @@ function gapBetween(wanted: string, found: string): number {
   const b = found.split('.').map(Number);
   let weight = 1;
   for (let index = 0; index < Math.max(a.length, b.length); index += 1) {
-    // A part that isn't there comes before 0: 1.0 is nearer to 1.0.0 than to 1.0.7.
+    // A missing part counts as -1: 1.0 is nearer to 1.0.0 than to 1.0.7.
     const difference = Math.abs((a[index] ?? -1) - (b[index] ?? -1));
     if (Number.isNaN(difference)) return 1;
     if (difference > 0) return weight * Math.min(difference, 999);
@@ -115,7 +114,7 @@ function gapBetween(wanted: string, found: string): number {
 /** Typing errors between two texts, or undefined when there are more than `most`. */
 function countEdits(a: string, b: string, most: number): number | undefined {
   if (Math.abs(a.length - b.length) > most) return undefined;
-  // URLs of one site begin and end alike: what is between is all that needs comparing.
+  // URLs of one site begin and end alike: compares only the middle.
   let start = 0;
   const shorter = Math.min(a.length, b.length);
   while (start < shorter && a.charCodeAt(start) === b.charCodeAt(start)) start += 1;
@@ -129,7 +128,7 @@ function countEdits(a: string, b: string, most: number): number | undefined {
   return countMiddleEdits(middleOfA, middleOfB, most);
 }
 
-/** Characters of the one text that the other doesn't have: never more than the edits, and much quicker to count. */
+/** Characters that only one of the texts has: a lower bound of the edits, and much faster to count. */
 function countForeign(a: string, b: string): number {
   const surplus = new Map<number, number>();
   for (let index = 0; index < a.length; index += 1) {
@@ -147,7 +146,7 @@ function countForeign(a: string, b: string): number {
   return Math.max(a.length, b.length) - common;
 }
 
-/** Optimal string alignment by rows, given up as soon as a whole row is over `most`. */
+/** Optimal string alignment by rows; ends as soon as a whole row exceeds `most`. */
 function countMiddleEdits(a: string, b: string, most: number): number | undefined {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, column) => column);

@@ -1,14 +1,14 @@
 import { CacheError } from './errors.ts';
 import { normalizeId, type OsRelease } from './system.ts';
 
-/** Where a compiled software release runs (protocol.md, "An entry"). */
+/** The platform of a software release (protocol.md, "An entry"). */
 export interface Platform {
-  /** What `gcc -dumpmachine` prints, such as `x86_64-linux-gnu`. */
+  /** The output of `gcc -dumpmachine`, such as `x86_64-linux-gnu`. */
   readonly multiarch: string;
   readonly os: OsRelease;
 }
 
-/** Codenames of the releases that SlapOS nodes run on, as `distro` gives them. */
+/** Codenames of the systems of SlapOS nodes, as `distro` returns them. */
 const CODENAMES: ReadonlyMap<string, string> = new Map([
   ['debian 8', 'jessie'],
   ['debian 9', 'stretch'],
@@ -33,7 +33,7 @@ const WITHOUT_CODENAME: ReadonlySet<string> = new Set([
   ...['debian', 'fedora', 'opensuse', 'opensuse-tumbleweed', 'oracle', 'amzn', 'sles', 'mageia'],
 ]);
 
-/** The codename of a distribution's version, `''` where it has none; undefined where that isn't known. */
+/** The codename of a distribution's version, `''` if it has none; undefined if unknown. */
 export function codenameOf(id: string, version: string): string | undefined {
   const name = id === 'raspbian' ? 'debian' : id;
   const [major = ''] = version.split('.');
@@ -44,12 +44,12 @@ export function codenameOf(id: string, version: string): string | undefined {
   );
 }
 
-/** Characters; so the pattern below can't take long. */
+/** Characters; bounds the time of the pattern below. */
 const OS_LIMIT = 200;
 
 /**
- * An operating system as a person writes it: `ubuntu-22.04`, `debian 12`, `debian-trixie/sid`, `arch`; or id, version and
- * codename exactly, with commas: `rocky,9.3,Blue Onyx`. The codename comes from a table when it isn't given.
+ * Parses an operating system: `ubuntu-22.04`, `debian 12`, `debian-trixie/sid`, `arch`; or exact id, version and codename with
+ * commas: `rocky,9.3,Blue Onyx`. A missing codename comes from a table.
  * @throws CacheError `usage`
  */
 export function parseOs(text: string): OsRelease {
@@ -73,18 +73,18 @@ export function parseOs(text: string): OsRelease {
   throw notAnOs(text);
 }
 
-/** Systems whose os-release has no version; any other is written `ID,,`: a word alone may be a slip. */
+/** Systems whose os-release has no version; any other needs `ID,,`: a single word may be a mistake. */
 const WITHOUT_VERSION: ReadonlySet<string> = new Set([
   ...['arch', 'archarm', 'artix', 'cachyos', 'endeavouros', 'garuda', 'gentoo', 'manjaro', 'void'],
 ]);
 
-/** A version of Debian that has a name only, such as `trixie/sid`, has a codename that nodes ignore. */
+/** @throws CacheError `usage` for an unknown codename */
 function completeOs(id: string, version: string): OsRelease {
   const codename = codenameOf(id, version);
   if (codename !== undefined) return [id, version, codename];
   throw new CacheError(
     'usage',
-    `the codename of ${id} ${version} is not known; write it as Python's distro gives it: "${id},${version},CODENAME", or "${id},${version}," if it has none`,
+    `the codename of ${id} ${version} is unknown; write it as Python's distro returns it: "${id},${version},CODENAME", or "${id},${version}," if it has none`,
   );
 }
 
@@ -96,14 +96,14 @@ function notAnOs(text: string): CacheError {
 }
 
 /**
- * The text of a Python tuple or list of three strings, as old entries have it: `('ubuntu', '22.04', 'jammy')`. Read as
- * Python's literal_eval does; undefined for anything else.
+ * Parses a Python tuple or list of three strings, as in old entries: `('ubuntu', '22.04', 'jammy')`. Like Python's
+ * literal_eval; undefined for anything else.
  */
 export function parseOsTuple(text: string): OsRelease | undefined {
   const [, open, inside, close] = /^([([])([^]*)([)\]])$/.exec(text.trim()) ?? [];
   if (inside === undefined || (open === '(') !== (close === ')')) return undefined;
   const items: string[] = [];
-  // One string and what separates it from the next; the last comma may be left out.
+  // One string and its comma; the last comma is optional.
   const item = /\s*[uU]?(?:'((?:[^'\\\n]|\\[^])*)'|"((?:[^"\\\n]|\\[^])*)")\s*(?:,|$)/y;
   while (item.lastIndex < inside.length && items.length <= 3) {
     const start = item.lastIndex;
@@ -154,12 +154,12 @@ export function isCompatible(built: Platform, machine: Platform): boolean {
   return compatibilityClass(built) === compatibilityClass(machine);
 }
 
-/** Equal for two platforms that install the same releases. */
+/** The same for all platforms that install the same releases. */
 export function compatibilityClass({ multiarch, os }: Platform): string {
   return JSON.stringify([multiarch, ...comparable(os)]);
 }
 
-/** Equal for two systems that count as the same. */
+/** The same for systems that nodes treat alike. */
 function comparable([id, version, codename]: OsRelease): OsRelease {
   const name = id.toLowerCase() === 'raspbian' ? 'debian' : id.toLowerCase();
   return name === 'debian' ? [name, version.split('.')[0] ?? '', ''] : [name, version, codename];
@@ -170,7 +170,7 @@ export function formatPlatform({ multiarch, os: [id, version] }: Platform): stri
   return [id, version, multiarch].filter((part) => part !== '').join(' ');
 }
 
-/** What gcc calls itself, where it isn't `linux-gnu`, by the id of the system. */
+/** gcc's vendor and system, by the id of systems where it isn't `linux-gnu`. */
 const GCC_SYSTEMS: ReadonlyMap<string, string> = new Map([
   ...['fedora', 'rhel', 'rocky', 'almalinux', 'centos', 'oracle', 'scientific'].map(
     (id) => [id, 'redhat-linux'] as const,
@@ -178,13 +178,13 @@ const GCC_SYSTEMS: ReadonlyMap<string, string> = new Map([
   ...['opensuse', 'opensuse-tumbleweed', 'sles'].map((id) => [id, 'suse-linux'] as const),
 ]);
 
-/** What `gcc -dumpmachine` prints on a system for programs of a machine: on Fedora x86_64-redhat-linux. */
+/** The output of `gcc -dumpmachine` on a system, such as x86_64-redhat-linux on Fedora. */
 export function multiarchOn([id]: OsRelease, multiarch: string): string {
   const system = GCC_SYSTEMS.get(id);
   return system === undefined ? multiarch : multiarch.replace(/-linux-gnu$/, `-${system}`);
 }
 
-/** Whether two multiarchs are of one kind of machine. */
+/** Whether two multiarchs have the same machine. */
 export function isSameMachine(a: string, b: string): boolean {
   return a.split('-', 1)[0] === b.split('-', 1)[0];
 }

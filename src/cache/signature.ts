@@ -3,33 +3,33 @@ import { parseCertificate } from './certificate.ts';
 import { parseEntry, withoutLineBreaks, type UnverifiedEntry, type VerifiedEntry } from './entry.ts';
 import { CacheError, throwProgrammingError } from './errors.ts';
 
-/** What `slapos.libnetworkcache` verifies: RSA PKCS#1 v1.5 with SHA-1 over the UTF-8 bytes (protocol.md, "An entry"). */
+/** The algorithm of `slapos.libnetworkcache`: RSA PKCS#1 v1.5 with SHA-1 over the UTF-8 bytes (protocol.md, "An entry"). */
 const ALGORITHM = 'sha1';
 
 /**
- * What this program alone signs and verifies: the manifest of a medium, an inventory. Another hash than that of entries:
- * so no signature of the one kind is ever one of the other.
+ * The algorithm of this program's own documents: the manifest of a medium, an inventory. It differs from the one of entries,
+ * so that neither signature is valid for the other.
  */
 const DOCUMENT_ALGORITHM = 'sha512';
 
-/** Makes signatures; only importers hold one, a server never does. */
+/** Makes signatures, when importing; a server never has one. */
 export interface Signer {
-  /** The certificate in PEM that verifies what this signer signs. */
+  /** The signer's certificate in PEM. */
   readonly certificate: string;
   /** Size of the key in bits. */
   readonly bits: number;
   /** Signs the text exactly as given. */
   sign(json: string): VerifiedEntry;
-  /** Signs a text that is no entry. */
+  /** Signs a manifest or an inventory. */
   signDocument(text: string): SignedDocument;
 }
 
-/** A text that this program made for itself, and its signature in base64: RSA PKCS#1 v1.5 with SHA-512. */
+/** A document of this program, and its signature in base64: RSA PKCS#1 v1.5 with SHA-512. */
 export type SignedDocument = readonly [text: string, signature: string];
 
 /**
  * @param files names of the two files, for messages
- * @throws CacheError `config` when a PEM can't be read or the two don't belong together
+ * @throws CacheError `config` when a PEM is invalid or the two don't match
  */
 export function createSigner(
   { privateKey, certificate }: { privateKey: string; certificate: string },
@@ -48,7 +48,7 @@ export function createSigner(
   if (!x509.checkPrivateKey(key)) {
     throw new CacheError(
       'config',
-      `${files.privateKey} and ${files.certificate} do not belong together; give the certificate of this key, or move both away to get a new pair`,
+      `${files.privateKey} and ${files.certificate} do not match; provide the certificate of this key, or move both away to get a new pair`,
     );
   }
   return {
@@ -63,7 +63,7 @@ export function createSigner(
   };
 }
 
-/** The `signature-certificate-list`: whose signatures count. Neither dates nor chains are looked at, as on the nodes. */
+/** The trusted certificates (`signature-certificate-list`). Ignores dates and chains, as nodes do. */
 export interface TrustedCertificates {
   readonly certificates: readonly X509Certificate[];
   /** The certificate that verifies the entry, the first in the list's order. */
@@ -75,7 +75,7 @@ export interface TrustedCertificates {
 }
 
 /**
- * @param pems PEM certificates with the place each comes from, for messages
+ * @param pems PEM certificates, each with its file or option for messages
  * @throws CacheError `config`
  */
 export function createTrustedCertificates(
@@ -103,21 +103,21 @@ export function createTrustedCertificates(
         'untrusted',
         entry.pair[1] === ''
           ? 'the entry is not signed'
-          : 'no trusted certificate verifies the signature; add the signer to signature-certificate-list if it is to be trusted',
+          : 'no trusted certificate verifies the signature; to trust it, add its certificate to signature-certificate-list',
       );
     },
   };
 }
 
-/** For the rare site that sets `[upload] allow-unsigned`. An entry with a signature is never let through here. */
+/** For the rare site with `[upload] allow-unsigned`. Refuses an entry with a signature. */
 export function acceptUnsigned(entry: UnverifiedEntry): VerifiedEntry {
-  if (entry.pair[1] !== '') throw new CacheError('untrusted', 'the entry has a signature that nobody trusts');
+  if (entry.pair[1] !== '') throw new CacheError('untrusted', 'the entry has an untrusted signature');
   return entry as VerifiedEntry;
 }
 
 /**
- * Python's decoder drops characters that are no base64 where Node's reads them as base64url: only what both
- * understand alike counts. Old clients broke the text into lines.
+ * Accepts only base64 that Python and Node decode alike: Python's decoder drops invalid characters, Node's reads base64url.
+ * Old clients broke the text into lines.
  */
 function decodeSignature(text: string): Buffer | undefined {
   const joined = withoutLineBreaks(text);

@@ -1,22 +1,22 @@
-/** `[id, version, codename]` as Python's `distro` gives them, such as `["ubuntu", "22.04", "jammy"]`. */
+/** `[id, version, codename]` of Python's `distro`, such as `["ubuntu", "22.04", "jammy"]`. */
 export type OsRelease = readonly [id: string, version: string, codename: string];
 
 /**
- * What Python's `distro` reads of a machine. `slapos node software` takes id, version and codename from it, so a release
- * installs only where both machines give the same (protocol.md, "An entry").
+ * The input of Python's `distro`. `slapos node software` uses its id, version and codename, so a release installs only on
+ * machines with the same (protocol.md, "An entry").
  */
 export interface SystemFiles {
   /** The text of /etc/os-release, or of /usr/lib/os-release. */
   readonly osRelease?: string | undefined;
-  /** What `lsb_release -a` prints, where there is one. */
+  /** The output of `lsb_release -a`, if installed. */
   readonly lsbRelease?: string | undefined;
-  /** The first `*-release` or `*_version` file in /etc that tells anything: its name, and its first line. */
+  /** The first useful `*-release` or `*_version` file in /etc: its name, and its first line. */
   readonly releaseFile?: { readonly name: string; readonly line: string } | undefined;
   /** The text of /etc/debian_version. */
   readonly debianVersion?: string | undefined;
 }
 
-/** Names that `distro` gives to distributions with other ids in os-release, in lsb_release and in /etc. */
+/** The ids of `distro` for other ids in os-release, lsb_release and /etc. */
 const OS_IDS: ReadonlyMap<string, string> = new Map([
   ['ol', 'oracle'],
   ['opensuse-leap', 'opensuse'],
@@ -30,13 +30,13 @@ const LSB_IDS: ReadonlyMap<string, string> = new Map([
 ]);
 const FILE_IDS: ReadonlyMap<string, string> = new Map([['redhat', 'rhel']]);
 
-/** The id that `distro` gives to one of os-release. */
+/** The id of `distro` for an id of os-release. */
 export function normalizeId(id: string, names: ReadonlyMap<string, string> = OS_IDS): string {
   const plain = id.toLowerCase().replaceAll(' ', '_');
   return names.get(plain) ?? plain;
 }
 
-/** id, version and codename as `distro` gives them; each is `''` where the machine doesn't tell. */
+/** id, version and codename of `distro`; each is `''` if missing. */
 export function parseSystem({ osRelease, lsbRelease, releaseFile, debianVersion }: SystemFiles): OsRelease {
   const os = parseAssignments(osRelease ?? '');
   const lsb = parseLsbRelease(lsbRelease ?? '');
@@ -55,7 +55,7 @@ export function parseSystem({ osRelease, lsbRelease, releaseFile, debianVersion 
     parseReleaseLine(lsb.get('description') ?? '').version,
     isDebian ? firstLine(debianVersion ?? '').trimEnd() : undefined,
   ];
-  // An empty codename in os-release says that there is none.
+  // An empty codename in os-release means none.
   const codename = codenameIn(os) ?? (lsb.get('codename') || file.codename || '');
   return [id, versions.find((version) => version !== undefined && version !== '') ?? '', codename];
 }
@@ -66,7 +66,7 @@ function codenameIn(os: ReadonlyMap<string, string>): string | undefined {
   return os.get('version_codename') ?? os.get('ubuntu_codename') ?? inside ?? behind;
 }
 
-/** No real line is as long; so the patterns below can't take long over one. */
+/** Characters of a line; bounds the time of the patterns below. */
 const LINE_LIMIT = 4096;
 
 /** `NAME=VALUE` lines with the shell's quotes (os-release(5)); names in lower case. */
@@ -112,7 +112,7 @@ function parseReleaseLine(line: string): { readonly version?: string; readonly c
   return version === undefined ? {} : { version };
 }
 
-/** The last word, or as much of it as begins with a digit; a name has to stand before it. */
+/** The last word from its first digit on; a name must precede it. */
 function versionAtEnd(text: string): string | undefined {
   const trimmed = text.trimEnd();
   const end = trimmed.endsWith(' LTS') ? trimmed.slice(0, -' LTS'.length).trimEnd() : trimmed;

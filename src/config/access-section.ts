@@ -5,29 +5,29 @@ import { parseBoolean, parseChoice, parseList } from './value.ts';
 
 /** `[access]`; paths are absolute. */
 export interface AccessConfig {
-  /** What is allowed without a name. */
+  /** The role of anonymous users. */
   readonly anonymous: 'none' | 'read' | 'upload';
   readonly htpasswdFile: string | undefined;
-  /** Given only where the server speaks TLS. */
+  /** Only with TLS. */
   readonly clientCaFile: string | undefined;
   readonly ldap: LdapConfig | undefined;
   readonly uploadUsers: readonly string[];
   readonly adminUsers: readonly string[];
 }
 
-/** How names and passwords are asked of an LDAP server. */
+/** How to check names and passwords with an LDAP server. */
 interface LdapConfig {
   /** `ldap://…` or `ldaps://…`, host and port only. */
   readonly url: string;
   /** Only with `ldap://`. */
   readonly startTls: boolean;
-  /** Whose certificates the LDAP server's must be signed by; undefined: the system's. */
+  /** The CA of the LDAP server's certificate; undefined: the system's CAs. */
   readonly caFile: string | undefined;
-  /** Holds `{user}`, to be replaced by the user's name, escaped as RFC 4514 wants it. */
+  /** Contains `{user}`, to be replaced by the user's name, escaped by RFC 4514. */
   readonly bindDn: string;
-  /** The group whose members may read; undefined: whoever can bind. */
+  /** The group whose members may read; undefined: all users that can bind. */
   readonly readGroup: string | undefined;
-  /** Groups whose members have the role, beside `uploadUsers` and `adminUsers`. */
+  /** Groups whose members have the role, in addition to `uploadUsers` and `adminUsers`. */
   readonly uploadGroup: string | undefined;
   readonly adminGroup: string | undefined;
 }
@@ -52,13 +52,13 @@ export function createAccessSection(path: z.ZodType<string, string>) {
 
 type AccessValues = z.output<ReturnType<typeof createAccessSection>>;
 
-/** Joins the keys of `[access]`; what doesn't go together becomes an issue. */
+/** Joins the keys of `[access]`; reports conflicting keys as issues. */
 export function toAccessConfig(values: AccessValues, context: z.RefinementCtx): AccessConfig {
   const ldap = toLdapConfig(values, context);
   const htpasswdFile = values['htpasswd-file'];
   const clientCaFile = values['client-ca-file'];
   if (htpasswdFile === undefined && clientCaFile === undefined && values['ldap-url'] === undefined) {
-    refuseNamesOfNobody(values, context);
+    refuseUnusableRules(values, context);
   }
   return {
     anonymous: values.anonymous,
@@ -70,18 +70,15 @@ export function toAccessConfig(values: AccessValues, context: z.RefinementCtx): 
   };
 }
 
-/** Without a way to tell who asks, no rule about users can ever apply. */
-function refuseNamesOfNobody(values: AccessValues, context: z.RefinementCtx): void {
+/** Without authentication, no rule about users can apply. */
+function refuseUnusableRules(values: AccessValues, context: z.RefinementCtx): void {
   const ways = 'htpasswd-file, client-ca-file or ldap-url';
   for (const key of ['upload-users', 'admin-users'] as const) {
-    if (values[key].length > 0) addFault(context, key, `nobody can prove who they are; give ${ways} too`);
+    if (values[key].length > 0)
+      addFault(context, key, `has no effect without authentication; also set ${ways}`);
   }
   if (values.anonymous === 'none') {
-    addFault(
-      context,
-      'anonymous',
-      `none shuts everybody out, as nobody can prove who they are; give ${ways} too`,
-    );
+    addFault(context, 'anonymous', `none excludes all clients without authentication; also set ${ways}`);
   }
 }
 
@@ -104,7 +101,7 @@ function toLdapConfig(values: AccessValues, context: z.RefinementCtx): LdapConfi
     };
     for (const [key, isGiven] of Object.entries(orphans)) {
       if (isGiven)
-        addFault(context, key, 'has no server; give ldap-url = ldaps://HOST too, or remove the line');
+        addFault(context, key, 'has no server; also set ldap-url = ldaps://HOST, or remove the line');
     }
     return undefined;
   }
@@ -112,7 +109,7 @@ function toLdapConfig(values: AccessValues, context: z.RefinementCtx): LdapConfi
     addFault(
       context,
       'ldap-url',
-      'needs to know how users bind; give ldap-bind-dn = uid={user},ou=people,dc=example,dc=org too',
+      'requires the DN of users; also set ldap-bind-dn = uid={user},ou=people,dc=example,dc=org',
     );
     return undefined;
   }
@@ -121,18 +118,22 @@ function toLdapConfig(values: AccessValues, context: z.RefinementCtx): LdapConfi
     addFault(
       context,
       'ldap-start-tls',
-      'starts TLS where ldaps:// already speaks it; write ldap:// or remove the line',
+      'conflicts with ldaps://, which already uses TLS; write ldap:// or remove the line',
     );
   }
   if (!isSecure && !startTls && caFile !== undefined) {
     addFault(
       context,
       'ldap-ca-file',
-      'has no use without TLS; set ldap-start-tls = true or write ldaps:// in ldap-url',
+      'has no effect without TLS; set ldap-start-tls = true or write ldaps:// in ldap-url',
     );
   }
   if (readGroup !== undefined && values.anonymous !== 'none') {
-    addFault(context, 'ldap-read-group', 'shuts nobody out while everybody may read; set anonymous = none');
+    addFault(
+      context,
+      'ldap-read-group',
+      'has no effect while anonymous users may read; set anonymous = none',
+    );
   }
   return { url, startTls, caFile, bindDn, readGroup, uploadGroup, adminGroup };
 }

@@ -6,8 +6,8 @@ const END = '-----END CERTIFICATE-----';
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /**
- * The certificates of a `signature-certificate-list`, one PEM text each, ended by a line feed. Only the armour is
- * looked at: whether a certificate is inside is for who uses it to say.
+ * The certificates of a `signature-certificate-list`, each a PEM text that ends with a line feed. Checks only the PEM
+ * markers; the caller parses the certificates.
  * @throws CacheError `usage` for anything but whole blocks
  */
 export function parseCertificateList(text: string): readonly string[] {
@@ -42,6 +42,6 @@ function fault(before: readonly string[], what: string): CacheError {
 
 function faultOfOutside(line: string): string {
   // Its text must not reach a log.
-  if (line.includes('PRIVATE KEY')) return 'holds a private key, which must never stand here';
-  return `holds something that is no certificate: ${quoteBriefly(line)}`;
+  if (line.includes('PRIVATE KEY')) return 'contains a private key, which must never be here';
+  return `contains a line that is no certificate: ${quoteBriefly(line)}`;
 }

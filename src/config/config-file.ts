@@ -4,27 +4,27 @@ import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '..
 import { readSmallFile } from '../files/small-file.ts';
 import { type Config, defaultConfig, parseConfig } from './config.ts';
 
-/** Where a configuration file is sought. */
+/** Where to search a configuration file. */
 export interface ConfigSearch {
-  /** What `-c` says. */
+  /** The value of `-c`. */
   readonly option?: string | undefined;
   /** `SHACACHE_CONFIG` is read; empty counts as not set. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** Sought last. */
+  /** Searched last. */
   readonly systemFile?: string;
 }
 
 /**
- * The absolute path of the configuration file: of `-c FILE`, `$SHACACHE_CONFIG`, `./config.ini` and
- * `/etc/shacache/config.ini` the first that is given or there; undefined when none is.
- * @throws CacheError `config` when a file that was named isn't there, or one can't be looked at
+ * The absolute path of the configuration file: the first of `-c FILE`, `$SHACACHE_CONFIG`, `./config.ini` and
+ * `/etc/shacache/config.ini`; undefined if there is none.
+ * @throws CacheError `config` when a named file doesn't exist, or a file can't be accessed
  */
 export async function findConfigFile(search: ConfigSearch): Promise<string | undefined> {
   const { option, env, cwd, systemFile = '/etc/shacache/config.ini' } = search;
-  if (option !== undefined) return await namedFile(option, cwd, 'named by -c');
+  if (option !== undefined) return await namedFile(option, cwd, '-c');
   const variable = env['SHACACHE_CONFIG'];
-  if (isSet(variable)) return await namedFile(variable, cwd, 'named by $SHACACHE_CONFIG');
+  if (isSet(variable)) return await namedFile(variable, cwd, '$SHACACHE_CONFIG');
   for (const file of [fileOfFolder(cwd), systemFile]) {
     if (await isThere(file)) return file;
   }
@@ -32,7 +32,7 @@ export async function findConfigFile(search: ConfigSearch): Promise<string | und
 }
 
 /**
- * The configuration of the file that `findConfigFile` finds, or the defaults when there is none.
+ * Loads the configuration file that `findConfigFile` finds; without a file, the defaults.
  * @throws CacheError `config`
  */
 export async function loadConfig(search: ConfigSearch): Promise<Config> {
@@ -52,14 +52,12 @@ function fileOfFolder(cwd: string): string {
   return resolve(cwd, 'config.ini');
 }
 
-async function namedFile(name: string, cwd: string, how: string): Promise<string> {
-  if (name === '') throw new CacheError('config', `no configuration file ${how}; write its path`);
+async function namedFile(name: string, cwd: string, source: string): Promise<string> {
+  if (name === '')
+    throw new CacheError('config', `${source}: no path; write the path of a configuration file`);
   const file = resolve(cwd, name);
   if (await isThere(file)) return file;
-  throw new CacheError(
-    'config',
-    `${file}: no such configuration file, ${how}; correct the path or create the file`,
-  );
+  throw new CacheError('config', `${source}: ${file} not found (is its disk mounted?)`);
 }
 
 async function isThere(file: string): Promise<boolean> {
@@ -73,7 +71,7 @@ async function isThere(file: string): Promise<boolean> {
   }
 }
 
-/** The text of a configuration, byte for byte. @throws CacheError `config` */
+/** Reads the exact text of a configuration. @throws CacheError `config` */
 export async function readConfigText(file: string): Promise<string> {
   const bytes = await readSmallFile(file).catch((error: unknown) => {
     throw unreadable(file, error);

@@ -7,17 +7,17 @@ import type { ServerConfig } from './server-section.ts';
 import type { SoftwareTable } from './software-table.ts';
 import type { UpstreamConfig } from './upstream-section.ts';
 
-/** Everything config.ini says, with defaults filled in; frozen, all paths absolute. */
+/** The values of config.ini, or their defaults; frozen, all paths absolute. */
 export interface Config {
-  /** Absolute path of the file; undefined when the defaults were taken. */
+  /** Absolute path of the file; undefined if there is no file. */
   readonly file: string | undefined;
-  /** Whether nobody named it: it was found in the current folder. */
+  /** Whether the file was found in the current folder, not named by the user. */
   readonly isOfFolder: boolean;
   readonly server: ServerConfig;
   readonly store: StoreConfig;
   readonly signature: SignatureConfig;
   readonly software: SoftwareTable;
-  /** Releases that are never removed as garbage, nor by `cache remove`. */
+  /** Releases that neither `cache gc` nor `cache remove` deletes. */
   readonly pin: SoftwareTable;
   readonly upload: UploadConfig;
   readonly access: AccessConfig;
@@ -28,7 +28,7 @@ export interface Config {
 interface StoreConfig {
   /** The store's folder. */
   readonly path: string;
-  /** Milliseconds from the end of one check of the whole store by the server to the next; undefined for none. */
+  /** Milliseconds between two checks of the whole store by the server; undefined: no checks. */
   readonly scrubInterval: number | undefined;
 }
 
@@ -36,7 +36,7 @@ interface StoreConfig {
 interface SignatureConfig {
   readonly privateKeyFile: string;
   readonly certificateFile: string;
-  /** PEM texts of `signature-certificate-list`; the certificate of `certificateFile` is trusted besides. */
+  /** PEM texts of `signature-certificate-list`; the certificate of `certificateFile` is also trusted. */
   readonly trustedCertificates: readonly string[];
 }
 
@@ -49,19 +49,19 @@ interface UploadConfig {
   readonly allowUnsigned: boolean;
 }
 
-/** Where a text of configuration comes from. */
+/** The source of a configuration text. */
 export interface ConfigSource {
   /** Its file, for messages and as base of relative paths. */
   readonly file?: string | undefined;
   /** See `Config`. */
   readonly isOfFolder?: boolean;
-  /** Base of a relative `file`, and of relative paths where there is no file. */
+  /** Base of a relative `file`; without a file, base of relative paths. */
   readonly cwd: string;
 }
 
 /**
  * Reads the text of a config.ini. Of several faults the first in the file is reported.
- * @throws CacheError `config`, as `FILE:LINE: [section] key: what is wrong; what to do`
+ * @throws CacheError `config`, as `FILE:LINE: [section] key: fault; advice`
  */
 export function parseConfig(text: string, { file, isOfFolder = false, cwd }: ConfigSource): Config {
   const path = file === undefined ? undefined : resolve(cwd, file);
@@ -81,7 +81,7 @@ export function parseConfig(text: string, { file, isOfFolder = false, cwd }: Con
   return freezeDeep({ file: path, isOfFolder, ...result.data });
 }
 
-/** Sections with names of the user's own. */
+/** Sections whose keys are names chosen by the user. */
 const TABLES = ['software', 'pin'] as const;
 
 function tableOf(document: IniDocument, section: string): ReadonlyMap<string, string> {
@@ -89,7 +89,7 @@ function tableOf(document: IniDocument, section: string): ReadonlyMap<string, st
   return new Map(Array.from(keys, ({ name, value }) => [name, value]));
 }
 
-/** The configuration of whoever has no config.ini. */
+/** The configuration without a config.ini. */
 export function defaultConfig(cwd: string): Config {
   return parseConfig('', { cwd });
 }

@@ -9,12 +9,12 @@ const UNITS: Readonly<Record<string, number>> = {
   d: 24 * 3600_000,
   w: 7 * 24 * 3600_000,
 };
-/** A century: no more is meant by anybody, and every sum with a date is still a date. */
+/** A century, so that every sum with a date is a valid date. */
 const LIMIT = 36_525 * 24 * 3600_000;
 
 /**
- * Milliseconds of a time as a person writes it: `7d`, `24 h`, `90m`, `1.5d`, `2w`, `30s`. A 0 needs no unit.
- * @param unit of a number without one; without it, that is refused
+ * Milliseconds of a duration: `7d`, `24 h`, `90m`, `1.5d`, `2w`, `30s`. A 0 needs no unit.
+ * @param unit default unit; without a default, a number needs a unit
  * @throws CacheError `usage`
  */
 export function parseDuration(text: string, unit?: 'd'): number {
@@ -24,6 +24,6 @@ export function parseDuration(text: string, unit?: 'd'): number {
   if (duration <= LIMIT) return duration;
   throw new CacheError(
     'usage',
-    `not a length of time: ${quoteBriefly(text)}; write a number with s, m, h, d or w, such as 24h or 7d, of at most 100 years`,
+    `not a duration: ${quoteBriefly(text)}; write a number with s, m, h, d or w, such as 24h or 7d, of at most 100 years`,
   );
 }

@@ -4,10 +4,10 @@ const SECTION = 'signature';
 const KEY = 'signature-certificate-list';
 
 /**
- * The text of a config.ini with more certificates in `[signature] signature-certificate-list`. All that is there stays byte for
- * byte; what is added ends its lines as the file does.
+ * Adds certificates to `[signature] signature-certificate-list` in the text of a config.ini. Keeps all other bytes, and uses the
+ * line ends of the file.
  * @param pems PEM texts
- * @param file how errors name the text
+ * @param file name of the text in errors
  * @throws CacheError `config`: the text is no configuration
  */
 export function extendCertificateList(text: string, pems: readonly string[], file: string): string {
@@ -38,9 +38,9 @@ export function extendCertificateList(text: string, pems: readonly string[], fil
   );
 }
 
-/** @param number of a line, from 1; it may lack its end, and the last line that is inserted then lacks it, too */
+/** @param number of a line, from 1; if it lacks its line end, so does the last inserted line */
 function insertAfter(number: number, text: string, lines: readonly string[], end: string): string {
-  // Lines, with what ends each between them.
+  // Lines and line ends alternate.
   const pieces = text.split(new RegExp(`(${LINE_END.source})`));
   const at = 2 * number - 1;
   return [...pieces.slice(0, at), ...lines.flatMap((line) => [end, line]), ...pieces.slice(at)].join('');

@@ -26,19 +26,18 @@ export function configError(file: string, line: number | undefined, message: str
   return new CacheError('config', line === undefined ? `${file}: ${message}` : `${file}:${line}: ${message}`);
 }
 
-/** What ConfigParser reads as part of a value or a name without showing it, beside the tab. */
+/** Invisible characters, except tab, which ConfigParser takes as part of a name or value. */
 const INVISIBLE = /[^\P{Cc}\t]|\uFEFF/u;
-/** Whatever ends a line for Python. */
+/** The line ends of Python. */
 export const LINE_END = /\r\n|\r|\n/;
 const SECTION = /^\[([^[\]]+)\]\s*(?:[#;][^\]]*)?$/;
 
 /**
- * Reads what Python's `configparser.RawConfigParser()` reads with its default options, as slapos.cfg is written:
- * `key = value` or `key: value`, deeper indented lines continue a value, `#` and `;` begin a comment only on a line of
- * their own, keys are lower-cased, `%` means nothing. Stricter in what would be a slip: text behind `[section]`, a key
- * that begins with `[`, control characters, and `[DEFAULT]` are refused.
- * @param file how errors name the text
- * @throws CacheError `config`, as `FILE:LINE: what is wrong; what to do`
+ * Parses the syntax of Python's `configparser.RawConfigParser()`, as in slapos.cfg: `key = value` or `key: value`; deeper
+ * indented lines continue a value; `#` and `;` begin a comment line; keys are lower-cased. Refuses likely mistakes: text
+ * after `[section]`, a key that begins with `[`, control characters, `[DEFAULT]`.
+ * @param file name of the text in errors
+ * @throws CacheError `config`, as `FILE:LINE: fault; advice`
  */
 export function parseIni(text: string, file: string): IniDocument {
   const reader = new IniReader(file);
@@ -64,7 +63,7 @@ class IniReader {
   readonly #sections = new Map<string, OpenSection>();
   #section: OpenSection | undefined;
   #key: OpenKey | undefined;
-  /** Of the last line that began something: a line further right continues it. */
+  /** Of the last section or key; a deeper indented line continues its value. */
   #indent = 0;
   #line = 0;
 
@@ -75,7 +74,7 @@ class IniReader {
   read(line: string): void {
     this.#line += 1;
     const content = line.trim();
-    if (INVISIBLE.test(line)) this.#fail('holds a control character; retype the line');
+    if (INVISIBLE.test(line)) this.#fail('contains a control character; retype the line');
     if (content.startsWith('#') || content.startsWith(';')) return;
     if (content === '') {
       this.#key?.lines.push('');
@@ -113,7 +112,7 @@ class IniReader {
     }
     const other = this.#sections.get(name);
     if (other !== undefined) {
-      this.#fail(`section [${name}] stands twice, first in line ${other.line}; put all its keys there`);
+      this.#fail(`section [${name}] is repeated, first in line ${other.line}; put all its keys there`);
     }
     this.#section = { name, line: this.#line, keys: new Map() };
     this.#sections.set(name, this.#section);
@@ -122,7 +121,7 @@ class IniReader {
 
   #openKey(content: string): void {
     if (this.#section === undefined) {
-      this.#fail(`${quoteBriefly(content)} stands before the first section; write a [section] line above it`);
+      this.#fail(`${quoteBriefly(content)} is before the first section; write a [section] line above it`);
     }
     const delimiter = content.search(/[=:]/);
     if (delimiter === -1) {
@@ -135,7 +134,7 @@ class IniReader {
     const { keys, name: section } = this.#section;
     const other = keys.get(name.toLowerCase());
     if (other !== undefined) {
-      this.#fail(`key "${name}" stands twice in [${section}], first in line ${other.line}; keep one of them`);
+      this.#fail(`key "${name}" is repeated in [${section}], first in line ${other.line}; keep one of them`);
     }
     const lines = [content.slice(delimiter + 1).trim()];
     this.#key = { name, line: this.#line, lines, lastLine: this.#line };

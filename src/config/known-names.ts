@@ -1,10 +1,10 @@
 import { nearest } from '../cache/nearest.ts';
 import { type IniDocument, configError } from './ini.ts';
 
-/** The keys of each section; undefined where any key may stand. */
+/** The keys of each section; undefined if the section allows any key. */
 export type KnownNames = ReadonlyMap<string, readonly string[] | undefined>;
 
-/** Names that design.md fixes for what this version can't do: a setting must never be ignored in silence. */
+/** Keys of a design that this version lacks: a setting must never be ignored silently. */
 const RESERVED: ReadonlyMap<string, string> = new Map([
   ...['url', 'endpoint', 'region', 'path-style', 'local-cache', 'local-cache-size'].map(
     (key) =>
@@ -13,7 +13,7 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Refuses sections and keys that mean nothing, naming what was probably meant.
+ * Refuses unknown sections and keys, and suggests a similar name.
  * @throws CacheError `config`
  */
 export function verifyNames(document: IniDocument, known: KnownNames, file: string): void {

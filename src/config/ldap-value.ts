@@ -3,7 +3,7 @@ import { CacheError } from '../cache/errors.ts';
 import { isHost, parseLine } from './value.ts';
 
 /**
- * `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]`, without `/` at its end.
+ * `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]`, without a trailing `/`.
  * @throws CacheError `usage`
  */
 export function parseLdapUrl(text: string): string {
@@ -20,7 +20,7 @@ export function parseLdapUrl(text: string): string {
 }
 
 /**
- * The name that a user binds with; `{user}` stands for the user's name, to be escaped as RFC 4514 wants it.
+ * The template of the DN that a user binds with; `{user}` is the user's name.
  * @throws CacheError `usage`
  */
 export function parseBindDn(text: string): string {
@@ -29,7 +29,7 @@ export function parseBindDn(text: string): string {
   if (placeholders.length === 0 || placeholders.some((placeholder) => placeholder !== '{user}')) {
     throw new CacheError(
       'usage',
-      `no place for the user's name: ${quoteBriefly(template)}; write {user} there, as in uid={user},ou=people,dc=example,dc=org`,
+      `the user's name is missing: ${quoteBriefly(template)}; write {user} for it, as in uid={user},ou=people,dc=example,dc=org`,
     );
   }
   return template;
@@ -44,7 +44,7 @@ export function parseGroupDn(text: string): string {
   if (!/^[a-z][a-z0-9.-]*\s*=\s*[^=\s]/i.test(name)) {
     throw new CacheError(
       'usage',
-      `not the name of a group: ${quoteBriefly(name)}; write its whole DN, as in cn=uploaders,ou=groups,dc=example,dc=org`,
+      `not the DN of a group: ${quoteBriefly(name)}; write the whole DN, as in cn=uploaders,ou=groups,dc=example,dc=org`,
     );
   }
   return name;

@@ -3,10 +3,10 @@ import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { isHost, parseList } from './value.ts';
 
-/** Where the server listens. */
+/** An address that the server listens on. */
 export interface ListenAddress {
   readonly scheme: 'http' | 'https';
-  /** A name or an address without brackets; `::` means every address, of IPv4 too. */
+  /** A name or an address without brackets; `::` means every address, also of IPv4. */
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
@@ -16,8 +16,8 @@ const ADDRESS = /^(?:(https?):\/\/)?(?:\[([^\]]*)\]:|([^:/[\]]*):)?(\d{1,5})\/?$
 
 /**
  * The addresses of `listen` and `--listen`, separated by white space or commas: `[::]:5050`, `127.0.0.1:5050`,
- * `:5050` or `5050` for every address, with `http://` or `https://` before it to say which of the two is spoken there.
- * @param tls whether the server has a certificate: addresses without a scheme then speak HTTPS
+ * `:5050` or `5050` for every address, optionally with `http://` or `https://`.
+ * @param tls whether the server has a certificate; then addresses without a scheme use HTTPS
  * @throws CacheError `usage`
  */
 export function parseListen(text: string, { tls }: { readonly tls: boolean }): readonly ListenAddress[] {
@@ -28,7 +28,7 @@ export function parseListen(text: string, { tls }: { readonly tls: boolean }): r
     if (port !== 0 && addresses.findIndex((other) => other.host === host && other.port === port) !== index) {
       throw new CacheError(
         'usage',
-        `${formatAuthority(host, port)} stands twice; give each address once, with one scheme`,
+        `${formatAuthority(host, port)} is repeated; write each address once, with one scheme`,
       );
     }
   }
@@ -46,7 +46,7 @@ function parseAddress(text: string, tls: boolean): ListenAddress {
   if (scheme?.toLowerCase() === 'https' && !tls) {
     throw new CacheError(
       'usage',
-      `${text} wants TLS, which is off; set tls = auto, or tls-certificate and tls-key, or write http://`,
+      `${text} requires TLS, which is off; set tls = auto, or tls-certificate and tls-key, or write http://`,
     );
   }
   const spoken = scheme?.toLowerCase() ?? (tls ? 'https' : 'http');
@@ -56,13 +56,13 @@ function parseAddress(text: string, tls: boolean): ListenAddress {
 function adviceFor(text: string): string {
   const bare = text.replace(/^https?:\/\//i, '').replace(/\/$/, '');
   const unbracketed = bare.replace(/^\[|\]$/g, '');
-  if (isHost(unbracketed)) return `give the port too: ${formatAuthority(unbracketed, 5050)}`;
+  if (isHost(unbracketed)) return `add the port: ${formatAuthority(unbracketed, 5050)}`;
   if (/:.*:/.test(bare) && !bare.includes('['))
     return 'write an IPv6 address in brackets: [2001:db8::1]:5050';
   return 'write HOST:PORT, such as [::]:5050 or 127.0.0.1:5050';
 }
 
-/** `HOST:PORT` as it stands in a URL. */
+/** `HOST:PORT` as in a URL. */
 function formatAuthority(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -13,7 +13,7 @@ import { parseBoolean, parsePath, parseSoftwareUrl } from './value.ts';
 
 const GIBIBYTE = 1024 ** 3;
 
-/** The sections with fixed keys, each key from its text to its value. Paths are resolved against `folder`. */
+/** The sections with fixed keys; each schema parses the text of a key. Paths are relative to `folder`. */
 export function createSections(folder: string) {
   const path = textSchema((text) => resolve(folder, parsePath(text)));
   return {
@@ -29,7 +29,7 @@ export function createSections(folder: string) {
     }),
     upload: z.object({
       'max-blob-size': textSchema(parseLargestSize).default(20 * GIBIBYTE),
-      // Small enough for a small machine, large enough that the system on the same disk goes on working.
+      // Small enough for a small machine, large enough for a system on the same disk.
       'min-free-space': textSchema(parseSize).default(GIBIBYTE / 4),
       'allow-unsigned': textSchema(parseBoolean).default(false),
     }),
@@ -43,7 +43,7 @@ const softwareTable = z
   .map(z.string(), textSchema(parseSoftwareUrl))
   .transform((urls) => new SoftwareTable(urls));
 
-/** The whole file, from texts by section and key to what `Config` holds. */
+/** The schema of the whole file, from texts by section and key to `Config`. */
 export function createConfigSchema(sections: ReturnType<typeof createSections>) {
   return z
     .object({
@@ -72,8 +72,7 @@ export function createConfigSchema(sections: ReturnType<typeof createSections>) 
         context.addIssue({
           code: 'custom',
           path: ['access', 'client-ca-file'],
-          message:
-            'certificates of clients come only over TLS; set tls = auto in [server], or tls-certificate and tls-key',
+          message: 'requires TLS; set tls = auto in [server], or tls-certificate and tls-key',
         });
       }
     });
@@ -87,7 +86,7 @@ function parseScrubInterval(text: string): number | undefined {
   if (interval < SHORTEST_SCRUB_INTERVAL) {
     throw new CacheError(
       'usage',
-      'is shorter than a minute: the disk would never rest; write 7d or so, or off to check nothing',
+      'is shorter than a minute; write a duration such as 7d, or off for no checks',
     );
   }
   return interval;

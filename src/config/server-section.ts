@@ -9,27 +9,27 @@ import { isHost, parseCacheUrl, parseChoice, parseCount, parseList } from './val
 export interface ServerConfig {
   /** At least one. */
   readonly listen: readonly ListenAddress[];
-  /** What nodes are told to ask, without `/` at its end, where it isn't an address of `listen`. */
+  /** The URL for nodes, without a trailing `/`, if it isn't an address of `listen`. */
   readonly publicUrl: string | undefined;
   readonly tls: TlsConfig;
   /** For each address of `listen`. */
   readonly maxConnections: number;
 }
 
-/** Some 150 MiB when all of them read slowly. */
+/** Some 150 MiB if all clients are slow. */
 const MAX_CONNECTIONS = 1000;
 
-/** Where the server's certificate comes from; paths are absolute. */
+/** The source of the server's certificate; paths are absolute. */
 type TlsConfig =
   | { readonly mode: 'off' }
-  /** Made by the server; `names` go into it beside the host's own names and addresses. */
+  /** Made by the server, for `names` and the host's own names and addresses. */
   | { readonly mode: 'auto'; readonly names: readonly string[] }
   | { readonly mode: 'on'; readonly certificateFile: string; readonly keyFile: string };
 
 /** @param path the schema of a path */
 export function createServerSection(path: z.ZodType<string, string>) {
   return z.object({
-    // Read with `tls`, which decides what an address without a scheme speaks.
+    // Parsed with `tls`, which decides the scheme of an address without one.
     listen: z.string().default('[::]:5050'),
     'public-url': textSchema(parsePublicUrl).optional(),
     tls: textSchema((text) => parseChoice(text, ['off', 'auto', 'on'])).optional(),
@@ -42,7 +42,7 @@ export function createServerSection(path: z.ZodType<string, string>) {
 
 type ServerValues = z.output<ReturnType<typeof createServerSection>>;
 
-/** Joins the keys of `[server]`; what doesn't go together becomes an issue. */
+/** Joins the keys of `[server]`; reports conflicting keys as issues. */
 export function toServerConfig(values: ServerValues, context: z.RefinementCtx): ServerConfig {
   const tls = toTlsConfig(values, context);
   if (context.issues.length > 0) return z.NEVER;
@@ -52,7 +52,7 @@ export function toServerConfig(values: ServerValues, context: z.RefinementCtx): 
     addFault(
       context,
       'listen',
-      'no address speaks HTTPS although TLS is set up; write https://HOST:PORT besides, or set tls = off',
+      'no address uses HTTPS although TLS is on; add https://HOST:PORT, or set tls = off',
     );
   }
   return { listen, publicUrl: values['public-url'], tls, maxConnections: values['max-connections'] };
@@ -64,15 +64,15 @@ function toTlsConfig(values: ServerValues, context: z.RefinementCtx): TlsConfig 
   const names = values['tls-names'];
   const mode = values.tls ?? (certificateFile === undefined ? 'off' : 'on');
   if (certificateFile === undefined && keyFile !== undefined) {
-    return fail('tls-key', 'has no certificate; give tls-certificate = FILE too, or remove the line');
+    return fail('tls-key', 'has no certificate; also set tls-certificate = FILE, or remove the line');
   }
   if (certificateFile !== undefined && keyFile === undefined) {
-    return fail('tls-certificate', 'has no private key; give tls-key = FILE too');
+    return fail('tls-certificate', 'has no private key; also set tls-key = FILE');
   }
   if (names !== undefined && mode !== 'auto') {
     return fail(
       'tls-names',
-      'goes only into a certificate made by the server; set tls = auto or remove the line',
+      'only applies to a certificate made by the server; set tls = auto or remove the line',
     );
   }
   if (mode === 'off') return { mode };
@@ -80,13 +80,13 @@ function toTlsConfig(values: ServerValues, context: z.RefinementCtx): TlsConfig 
     if (certificateFile === undefined) return { mode, names: names ?? [] };
     return fail(
       'tls',
-      'auto makes a certificate, but tls-certificate gives one; set tls = on or remove tls-certificate and tls-key',
+      'auto conflicts with tls-certificate; set tls = on or remove tls-certificate and tls-key',
     );
   }
   if (certificateFile !== undefined && keyFile !== undefined) return { mode, certificateFile, keyFile };
   return fail(
     'tls',
-    'on needs a certificate; give tls-certificate = FILE and tls-key = FILE, or set tls = auto',
+    'on requires a certificate; set tls-certificate = FILE and tls-key = FILE, or tls = auto',
   );
 
   function fail(key: string, message: string): TlsConfig {
@@ -98,7 +98,7 @@ function toTlsConfig(values: ServerValues, context: z.RefinementCtx): TlsConfig 
 function parsePublicUrl(text: string): string {
   const url = parseCacheUrl(text);
   if (new URL(url).username !== '') {
-    throw new CacheError('usage', 'holds a user name, and is shown to everybody; write the URL without it');
+    throw new CacheError('usage', 'contains a user name, but is public; write the URL without it');
   }
   return url;
 }

@@ -5,8 +5,8 @@ const PREFIXES = ['', 'k', 'm', 'g', 't', 'p'];
 const SIZE = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b)?$/;
 
 /**
- * Bytes as a person writes them: `500M`, `4 GiB`, `1.5T`, `1048576`. As in coreutils, `M` and `MiB` count 1024 × 1024
- * bytes and `MB` a million. A fraction of a byte is dropped.
+ * Bytes of a size: `500M`, `4 GiB`, `1.5T`, `1048576`. As in coreutils, `M` and `MiB` are 1024 × 1024 bytes and `MB` is a
+ * million. Rounds down.
  * @throws CacheError `usage`
  */
 export function parseSize(text: string): number {

@@ -1,6 +1,6 @@
 /**
- * `[software]`, `[pin]`: the software URL of each release name. Names are compared without case, as ConfigParser lower-cases
- * them. Iterates over `[name as written, URL]` in the order of the file.
+ * `[software]`, `[pin]`: the software URL of each release name. Names ignore case, because ConfigParser lower-cases them.
+ * Iterates over `[name as written, URL]` in the order of the file.
  */
 export class SoftwareTable implements Iterable<readonly [name: string, url: string]> {
   readonly #urls: ReadonlyMap<string, readonly [name: string, url: string]>;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CacheError } from '../cache/errors.ts';
 
-/** The schema of a value that `parse` reads from text; what it throws becomes the issue's message. */
+/** The schema of a value that `parse` reads from text; a CacheError becomes an issue. */
 export function textSchema<Value>(parse: (text: string) => Value) {
   return z.string().transform((text, context) => attempt(context, [], () => parse(text)));
 }
@@ -17,7 +17,7 @@ export function attempt<Value>(context: z.RefinementCtx, path: readonly string[]
   }
 }
 
-/** Notes that `key` doesn't go together with the rest. */
+/** Adds an issue about `key`. */
 export function addFault(context: z.RefinementCtx, key: string, message: string): void {
   context.addIssue({ code: 'custom', path: [key], message });
 }

@@ -3,7 +3,7 @@ import { parseCertificateList } from './certificate-list.ts';
 import { addFault, textSchema } from './text-schema.ts';
 import { parseBaseUrl } from './value.ts';
 
-/** `[upstream]`: another cache that releases are fetched from. URLs are without `/` at their end. */
+/** `[upstream]`: another cache to fetch releases from. URLs have no trailing `/`. */
 export interface UpstreamConfig {
   /** Of the blobs (ShaCache). */
   readonly cacheUrl: string;
@@ -11,7 +11,7 @@ export interface UpstreamConfig {
   readonly dirUrl: string;
   /** PEM texts; may be empty. */
   readonly trustedCertificates: readonly string[];
-  /** PEM file with certificates that sign the servers'. */
+  /** PEM file with the CA certificates of the servers. */
   readonly caFile: string | undefined;
 }
 
@@ -27,7 +27,7 @@ export function createUpstreamSection(path: z.ZodType<string, string>) {
 
 type UpstreamValues = z.output<ReturnType<typeof createUpstreamSection>>;
 
-/** Joins the keys of `[upstream]`; undefined when there is none. */
+/** Joins the keys of `[upstream]`; undefined if the section has none. */
 export function toUpstreamConfig(
   values: UpstreamValues,
   context: z.RefinementCtx,
@@ -39,20 +39,20 @@ export function toUpstreamConfig(
   if (cacheUrl !== undefined && dirUrl !== undefined)
     return { cacheUrl, dirUrl, trustedCertificates, caFile };
   if (cacheUrl !== undefined) {
-    addFault(context, 'download-binary-cache-url', 'has no directory; give download-binary-dir-url too');
+    addFault(context, 'download-binary-cache-url', 'has no directory; also set download-binary-dir-url');
   } else if (dirUrl !== undefined) {
-    addFault(context, 'download-binary-dir-url', 'has no blobs; give download-binary-cache-url too');
+    addFault(context, 'download-binary-dir-url', 'has no blobs; also set download-binary-cache-url');
   } else if (trustedCertificates.length > 0) {
     addFault(
       context,
       'signature-certificate-list',
-      'has no upstream; give download-binary-cache-url and download-binary-dir-url too, or move it to [signature]',
+      'has no upstream; also set download-binary-cache-url and download-binary-dir-url, or move it to [signature]',
     );
   } else if (caFile !== undefined) {
     addFault(
       context,
       'ca-file',
-      'has no upstream; give download-binary-cache-url and download-binary-dir-url too, or the file with --ca where a server is named',
+      'has no upstream; also set download-binary-cache-url and download-binary-dir-url, or use --ca FILE with a named server',
     );
   }
   return undefined;

@@ -3,11 +3,11 @@ import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 
 /*
- * Values as a person writes them, in a file or behind an option. Each parser throws CacheError `usage` with what is
- * wrong and what to write instead; the caller adds where it stands.
+ * Parsers of values of config.ini and of options. Each throws CacheError `usage` with the fault and what to write instead;
+ * the caller adds the position.
  */
 
-/** A value that is one piece of text. */
+/** A value on one line. */
 export function parseLine(text: string): string {
   const line = text.trim();
   if (line === '') throw new CacheError('usage', 'has no value; write one or remove the line');
@@ -20,13 +20,13 @@ export function parseLine(text: string): string {
   if (/\s[#;]/.test(line)) {
     throw new CacheError(
       'usage',
-      `holds a comment: ${quoteWithoutPasswords(line)}; a comment needs a line of its own`,
+      `contains a comment: ${quoteWithoutPasswords(line)}; a comment needs a line of its own`,
     );
   }
   return line;
 }
 
-/** User names and passwords of URLs are in no message. */
+/** Removes user names and passwords of URLs. */
 function quoteWithoutPasswords(text: string): string {
   return quoteBriefly(text.split('\n').map(withoutPassword).join('\n'));
 }
@@ -37,24 +37,23 @@ function withoutPassword(line: string): string {
   return start === -1 || end < start ? line : `${line.slice(0, start)}//…${line.slice(end)}`;
 }
 
-/** Items separated by white space or commas, in double quotes where an item has these inside. May be empty. */
+/** Items separated by white space or commas; double quotes enclose an item that contains these. May be empty. */
 export function parseList(text: string): readonly string[] {
   const items = text.match(/"[^"\n]*"|[^\s,"]+|"/g) ?? [];
   return items.map((item) => {
     const bare = /^"(.+)"$/.exec(item)?.[1] ?? item;
-    if (bare.includes('"'))
-      throw new CacheError('usage', 'has a " without its partner; write "NAME WITH SPACES"');
+    if (bare.includes('"')) throw new CacheError('usage', 'has an unclosed "; write "NAME WITH SPACES"');
     if (/^[#;]/.test(bare)) {
       throw new CacheError(
         'usage',
-        `holds a comment: ${quoteBriefly(bare)}; a comment needs a line of its own`,
+        `contains a comment: ${quoteBriefly(bare)}; a comment needs a line of its own`,
       );
     }
     return bare;
   });
 }
 
-/** What Python's ConfigParser takes for a boolean. */
+/** A boolean of Python's ConfigParser. */
 export function parseBoolean(text: string): boolean {
   const word = text.trim().toLowerCase();
   if (['1', 'yes', 'true', 'on'].includes(word)) return true;
@@ -62,7 +61,7 @@ export function parseBoolean(text: string): boolean {
   throw new CacheError('usage', `neither yes nor no: ${quoteBriefly(text)}; write true or false`);
 }
 
-/** A number of things, 1 or more. */
+/** A count, 1 or more. */
 export function parseCount(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text.trim())) return Number(text);
   throw new CacheError('usage', `not a number: ${quoteBriefly(text)}; write 1 or more`);
@@ -80,7 +79,7 @@ export function parseChoice<const Choice extends string>(text: string, choices: 
   );
 }
 
-/** A path of the file system as written, not resolved. */
+/** A path, not resolved. */
 export function parsePath(text: string): string {
   const path = parseLine(text);
   if (/^["']|["']$/.test(path))
@@ -88,15 +87,14 @@ export function parsePath(text: string): string {
   if (/^[~$]/.test(path)) {
     throw new CacheError(
       'usage',
-      `"~" and "$" mean nothing here: ${quoteBriefly(path)}; write the path out, relative to the configuration file or from /`,
+      `"~" and "$" are not expanded: ${quoteBriefly(path)}; write the path in full, relative to the configuration file or from /`,
     );
   }
   return path;
 }
 
 /**
- * Base of a service over HTTP or HTTPS, as written but without `/` at its end, so that `/PATH` can follow. It may hold a
- * user name and password, which no message shows.
+ * Base URL of an HTTP service, without a trailing `/`. It may contain a user name and password, which no message shows.
  */
 export function parseBaseUrl(text: string): string {
   const url = parseLine(text);
@@ -110,18 +108,18 @@ export function parseBaseUrl(text: string): string {
   return url.replace(/(?<!\/)\/+$/, '');
 }
 
-/** Base of a cache, below which its two services are. */
+/** Base URL of a cache with its two services. */
 export function parseCacheUrl(text: string): string {
   const url = parseBaseUrl(text);
   const [, base, service] = /^(.*)(\/(?:bcache|bdir))$/.exec(url) ?? [];
   if (base === undefined || service === undefined) return url;
   throw new CacheError(
     'usage',
-    `ends with ${service}, which is added by itself; write ${withoutPassword(base)}`,
+    `omit ${service}, which is added automatically; write ${withoutPassword(base)}`,
   );
 }
 
-/** The exact text of a software URL: its md5 is the key, so nothing is normalised. */
+/** A software URL, not normalised: its md5 is the key. */
 export function parseSoftwareUrl(text: string): string {
   const url = parseLine(text);
   if (!/^[a-z][a-z0-9+.-]*:\/\/\S+$/i.test(url)) {

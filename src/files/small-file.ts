@@ -2,30 +2,28 @@ import { constants, type Stats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 
 /*
- * Files that people, other machines and media name: a pipe or a device in the place of one must not be waited for, and a
- * huge one not be held in memory.
+ * Reads files whose paths come from outside: it must neither wait for a pipe or a device, nor load a huge file.
  */
 
-/** Bytes; certificates, keys, configurations and lists of users have a few thousand. */
+/** Bytes; certificates, keys, configurations and user lists have a few thousand. */
 const SMALL = 4 * 1024 * 1024;
 
-/** A file that isn't read. Its `code` stands in messages where that of a failed system call would. */
+/** A file that isn't read. Messages use its `code` like the code of a failed system call. */
 export class UnfitFile extends Error {
   readonly code: string;
 
-  /** @param what is wrong with it */
-  constructor(what: string, code = what) {
-    super(what);
+  constructor(message: string, code = message) {
+    super(message);
     this.code = code;
   }
 }
 
 /**
- * Opens a regular file to be read; waits for nothing else that may stand there. To be closed by the caller.
+ * Opens a regular file for reading, and never waits for a pipe or a device. The caller closes it.
  * @throws UnfitFile; errors of the system
  */
 export async function openRegularFile(path: string): Promise<FileHandle> {
-  // Without O_NONBLOCK opening a pipe waits for a writer; a terminal must not become that of this process.
+  // Without O_NONBLOCK, open waits for the writer of a pipe; without O_NOCTTY, a terminal may become the controlling one.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   try {
     checkKind(await file.stat());
@@ -44,7 +42,7 @@ function checkKind(stats: Stats): void {
 /**
  * All bytes of a small file.
  * @param limit largest size in bytes
- * @throws UnfitFile: no regular file, or larger; errors of the system
+ * @throws UnfitFile when it is no regular file, or too large; errors of the system
  */
 export async function readSmallFile(path: string, limit: number = SMALL): Promise<Buffer> {
   const file = await openRegularFile(path);
@@ -53,7 +51,7 @@ export async function readSmallFile(path: string, limit: number = SMALL): Promis
     const pieces: Buffer[] = [];
     let length = 0;
     while (Math.max(size, length) <= limit) {
-      // Files of /proc tell no size, and others may grow.
+      // Files of /proc have size 0, and others may grow.
       const piece = Buffer.allocUnsafe(Math.max(size - length, 0) + 4096);
       const { bytesRead } = await file.read(piece, 0, piece.length);
       if (bytesRead === 0) return Buffer.concat(pieces);

@@ -2,35 +2,33 @@ import { TLSSocket, type PeerCertificate } from 'node:tls';
 import { CacheError } from '../cache/errors.ts';
 import type { Handler } from './methods.ts';
 
-/** What somebody may do; each includes the ones before it. */
+/** The rights of a user; each role includes the lower ones: `read` < `upload` < `admin`. */
 export type Role = 'read' | 'upload' | 'admin';
 
-/** Somebody who proved who they are. */
+/** An authenticated user. */
 export interface Identity {
   readonly name: string;
-  /** undefined: known, but not allowed anything. */
+  /** undefined: the user has no rights. */
   readonly role: Role | undefined;
 }
 
-/** Who may do what, without any knowledge of HTTP. */
+/** Authentication and roles, independent of HTTP. */
 export interface AccessControl {
-  /** What is allowed without a name; undefined: nothing. */
+  /** The role of anonymous users; undefined: none. */
   readonly anonymous: Role | undefined;
   /**
-   * Left out where nobody has a password.
+   * Omitted if no user has a password.
    * @returns undefined when name or password is wrong
-   * @throws CacheError `unavailable` when it can't be told just now, `too-many`
+   * @throws CacheError `unavailable` when the check is not possible now, `too-many`
    */
   readonly withPassword?: (name: string, password: string, remote: string) => Promise<Identity | undefined>;
-  /** Left out where no client certificates are asked for. @returns undefined for what can't be a name */
+  /** Omitted if the server requests no client certificates. @returns undefined for an invalid name */
   readonly withCertificate?: (commonName: string) => Identity | undefined;
 }
 
 const RANK: Readonly<Record<Role, number>> = { read: 1, upload: 2, admin: 3 };
 
-/**
- * A handler for those who have the role; the others get 401 when a name and password may help, and 403 otherwise.
- */
+/** Wraps a handler: users without the role get 401 if a name and password may help, 403 otherwise. */
 export function requireRole(access: AccessControl, role: Role, handler: Handler): Handler {
   const isEnough = (given: Role | undefined): boolean => given !== undefined && RANK[given] >= RANK[role];
 
@@ -38,7 +36,7 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
     const { incoming, record } = c.env;
     const { socket, headers } = incoming;
     const authorization = access.withPassword === undefined ? undefined : headers.authorization;
-    // Nearly every request: nothing to find out, nothing to wait for.
+    // Nearly all requests: answered without a promise.
     if (authorization === undefined && isEnough(access.anonymous) && role === 'read') return handler(c);
     return identify().then((identity) => {
       if (identity !== undefined) record.user = identity.name;
@@ -56,7 +54,7 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
       try {
         identity = await access.withPassword(name, password, socket.remoteAddress ?? '');
       } catch (error) {
-        // What everybody may do doesn't wait for an LDAP server.
+        // Anonymous rights don't depend on an LDAP server.
         const isUnknown = error instanceof CacheError && error.code === 'unavailable';
         if (isUnknown && isEnough(access.anonymous)) return byCertificate;
         throw error;
@@ -67,17 +65,17 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
 
     function refusalOfUnknown(): CacheError {
       if (access.withPassword !== undefined)
-        return new CacheError('unauthorized', 'a user name and password are needed');
+        return new CacheError('unauthorized', 'a user name and password are required');
       if (access.withCertificate !== undefined)
-        return new CacheError('forbidden', 'a client certificate is needed');
+        return new CacheError('forbidden', 'a client certificate is required');
       return new CacheError(
         'forbidden',
-        'uploads are switched off here; in config.ini, [access] anonymous = upload allows them to everybody, upload-users with htpasswd-file, client-ca-file or ldap-url to some',
+        'uploads are disabled; in config.ini, [access] anonymous = upload allows them to all clients, upload-users with htpasswd-file, client-ca-file or ldap-url to some',
       );
     }
 
     function refusalOfKnown({ name }: Identity): CacheError {
-      return new CacheError('forbidden', `${name} may not do this; the role "${role}" is needed`);
+      return new CacheError('forbidden', `${name} may not do this; the role "${role}" is required`);
     }
   };
 }
@@ -85,7 +83,7 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
 /** The subject's name in a client certificate that `client-ca-file` verifies. */
 function commonNameOf(socket: TLSSocket): string | undefined {
   if (!socket.authorized) return undefined;
-  // A TLS 1.3 session taken up again is authorized even where no certificate was ever shown; then this is empty.
+  // A resumed TLS 1.3 session is authorized even without a certificate; then this is empty.
   const { subject } = socket.getPeerCertificate() as Partial<PeerCertificate>;
   const name: unknown = subject?.CN;
   return typeof name === 'string' && name !== '' ? name : undefined;
@@ -97,6 +95,6 @@ function parseBasic(authorization: string): readonly [name: string, password: st
   const text = encoded === undefined ? '' : Buffer.from(encoded, 'base64').toString('utf8');
   const colon = text.indexOf(':');
   if (colon < 1)
-    throw new CacheError('unauthorized', 'only HTTP Basic authentication is known here (RFC 7617)');
+    throw new CacheError('unauthorized', 'only HTTP Basic authentication is supported (RFC 7617)');
   return [text.slice(0, colon), text.slice(colon + 1)];
 }

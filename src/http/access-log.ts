@@ -1,42 +1,42 @@
 import type { HttpBindings } from '@hono/node-server';
 import { randomBytes } from 'node:crypto';
 
-/** What is known of a request beside what the client said. */
+/** Facts about a request that are not part of it. */
 export interface RequestRecord {
-  /** Told to the client when something of ours fails. */
+  /** Sent to the client with a 5xx answer. */
   readonly id: string;
   /** Address of the client. */
   readonly remote: string;
-  /** Who asked, where they proved it. */
+  /** The authenticated user. */
   user?: string;
 }
 
-/** One line a request. */
+/** The log line of a request. */
 export interface RequestLine {
   readonly requestId: string;
   readonly method: string;
-  /** As in the request line: it names the digest or the key. */
+  /** As in the request line; it contains the digest or the key. */
   readonly path: string;
-  /** 0 when the client went away before an answer began. */
+  /** 0 when the client disconnected before the answer began. */
   readonly status: number;
-  /** Bytes of the answer on the wire, with its head. */
+  /** Bytes of the answer on the wire, including its head. */
   readonly bytes: number;
   /** Milliseconds from the request's head to the answer's last byte. */
   readonly ms: number;
   readonly remote: string;
   readonly user?: string;
-  /** The client went away before it had everything. */
+  /** The client disconnected before the end of the answer. */
   readonly aborted: boolean;
 }
 
-/** Where the lines go: the edge where things are logged, once. */
+/** The destination of log lines. */
 export interface RequestLog {
   request(line: RequestLine): void;
-  /** A fault of ours, with the id that the client was told. */
+  /** A fault of the server, with the id that the client got. */
   failure(requestId: string, error: unknown): void;
 }
 
-/** Gives requests their records, and writes the line of each when its answer is out or the client gone. */
+/** Creates the records of requests, and logs each request when its answer was sent or the client has disconnected. */
 export function createRecorder(log: RequestLog): (bindings: HttpBindings) => RequestRecord {
   const run = randomBytes(3).toString('hex');
   let count = 0;
@@ -45,7 +45,7 @@ export function createRecorder(log: RequestLog): (bindings: HttpBindings) => Req
     const remote = socket.remoteAddress ?? '';
     const record: RequestRecord = { id: `${run}-${(++count).toString(36)}`, remote };
     const begin = performance.now();
-    // Of several requests in a row on one connection, each counts from its own answer's first byte to its last.
+    // On a connection with several requests, each counts the bytes of its own answer.
     let before = socket.bytesWritten;
     if (outgoing.socket === null) {
       outgoing.once('socket', () => {
@@ -68,7 +68,7 @@ export function createRecorder(log: RequestLog): (bindings: HttpBindings) => Req
         aborted,
       });
     };
-    // Ahead of node's own listener, which begins the next answer: until then the connection's bytes are this one's.
+    // Before node's own listener, which begins the next answer: until then the connection's bytes belong to this answer.
     outgoing.prependListener('finish', () => {
       tell(false);
     });

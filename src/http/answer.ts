@@ -1,11 +1,11 @@
 import { ServerResponse, type OutgoingHttpHeader, type OutgoingHttpHeaders } from 'node:http';
 
-/** What caches in between may keep, as its own `Cache-Control` says. */
+/** Statuses whose answers have their own `Cache-Control`. */
 const KEPT: readonly number[] = [200, 206, 304];
 
 /**
- * Every answer of the server. Caches in between keep a 404 without `Cache-Control` (RFC 9110, 15.5.5), and hide by it what
- * was imported since: so no answer may be kept, unless it has what was asked for.
+ * Every answer of the server. A proxy caches a 404 without `Cache-Control` (RFC 9110, 15.5.5), which would hide later imports:
+ * so only successful answers may be cached.
  */
 export class Answer extends ServerResponse {
   override writeHead(

@@ -20,7 +20,7 @@ export interface AppParts {
   readonly version: string;
   /** When the whole store was checked last, and how much was wrong; shown by `/health`. */
   readonly lastScrub?: () => { readonly finished: string; readonly findings: number } | undefined;
-  /** The certificate of the server: when it ends, and what is wrong with it; shown by `/health`. */
+  /** Expiry and fault of the server's certificate; shown by `/health`. */
   readonly tls?: () => { readonly expires: string; readonly fault?: string } | undefined;
   readonly access: AccessControl;
   /** Whose entries may be uploaded. */
@@ -33,15 +33,13 @@ export interface AppParts {
 }
 
 /**
- * The whole service (protocol.md, "Two services"). It needs node's request and response: see `createListener`.
- *
- * There is no middleware: a route that is a single handler can answer at once, without a promise, and a lookup is twice
- * as fast. What would be middleware is in the recorder below, and in `requireRole`, which wraps a handler.
+ * The whole service (protocol.md, "Two services"). It needs node's request and response: see `createListener`. It has no
+ * middleware: a route with a single handler answers without a promise, which makes a lookup twice as fast.
  */
 export function createApp(parts: AppParts): App {
   const { store, log, version, lastScrub, access, trusted, upload } = parts;
   const { blobs, directory } = store;
-  // The path as it came: a URL object would resolve ".." before anybody could refuse it.
+  // The path as sent: a URL object would resolve "..", which must be refused.
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => requestPath(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
   app.notFound((c) =>
@@ -68,7 +66,7 @@ export function createApp(parts: AppParts): App {
       const env = { incoming, outgoing, record: recordOf({ incoming, outgoing }) };
       const fault = headFaultOf(incoming);
       if (fault === undefined) return app.fetch(request, env);
-      // Where its body ends, and who it is meant for, is not sure: nothing more is read from the connection.
+      // The end of such a request is uncertain: nothing more may be read from the connection.
       return refuse({ env }, fault.status, `${fault.text}\n`, { Connection: 'close' });
     },
   };

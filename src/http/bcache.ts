@@ -30,7 +30,7 @@ export function createBlobRoutes(
   const sizes = createBlobSizes(blobs);
   const isPublic = access.anonymous !== undefined;
 
-  /** Whether the blob is there, and of what size, is enough for many requests; only others open it. */
+  /** Opens the blob only if its size isn't enough for the answer. */
   const download = (c: Context<HttpEnv>): Response | Promise<Response> => {
     const digest = digestOfPath(c);
     const { method, headers } = c.env.incoming;
@@ -58,7 +58,7 @@ export function createBlobRoutes(
       const { status, headers, part } = answerFor(digest, object.size, conditionsOf(c, isPublic));
       if (part === undefined) return new Response(null, { status, headers });
       const { outgoing } = c.env;
-      // Straight from the disk to the socket: a web stream in between would halve the speed.
+      // Directly from disk to socket: a web stream would halve the speed.
       await pump.send(object, part, outgoing, () => void outgoing.writeHead(status, headers));
       return RESPONSE_ALREADY_SENT;
     } finally {
@@ -66,7 +66,7 @@ export function createBlobRoutes(
     }
   };
 
-  /** Hashed while it streams to the store; visible only when it is whole and right. */
+  /** Hashes the blob while it streams to the store; it becomes visible only when complete and correct. */
   const upload = async (c: Context<HttpEnv>, announced: Digest | undefined): Promise<Response> => {
     const { incoming, outgoing } = c.env;
     const size = announcedLength(incoming, maxBlobSize);
@@ -95,11 +95,11 @@ export function createBlobRoutes(
   return routes;
 }
 
-/** The disk may need longer to have it all for good than a connection may otherwise be silent, which it may not afterwards. */
+/** Lifts the connection's idle limit until the answer: the disk may need longer to make a blob durable. */
 function liftIdleLimit({ socket }: IncomingMessage, outgoing: ServerResponse): void {
   const { timeout = 0 } = socket;
   socket.setTimeout(0);
-  // Before node, which gives an idle connection less.
+  // Before node's listener, which sets a shorter limit for an idle connection.
   outgoing.prependOnceListener('finish', () => socket.setTimeout(timeout));
 }
 
@@ -108,7 +108,7 @@ function conditionsOf({ env: { incoming } }: Context<HttpEnv>, isPublic: boolean
   return {
     ifMatch: headers['if-match'],
     ifNoneMatch: headers['if-none-match'],
-    // Ranges are defined for GET alone (RFC 9110, 14.2).
+    // Ranges are only defined for GET (RFC 9110, 14.2).
     range: method === 'GET' ? headers.range : undefined,
     ifRange: headers['if-range'],
     isPublic,

@@ -23,7 +23,7 @@ import type { RecordUpload } from './upload-record.ts';
 
 export interface DirectoryRoutesOptions {
   readonly access: AccessControl;
-  /** Asked for blobs that uploaded entries name. */
+  /** Must contain the blobs of uploaded entries. */
   readonly blobs: Blobs;
   /** Whose entries may be uploaded. */
   readonly trusted: TrustedCertificates;
@@ -40,7 +40,7 @@ export function createDirectoryRoutes(
 
   const lookUp = (c: Context<HttpEnv>): Response | Promise<Response> => {
     const text = segmentOfPath(c);
-    // No entry can stand under a key that is too long to be stored.
+    // A key that is too long to be stored has no entry.
     if (isKeyForm(text) && !isKey(text)) throw noEntry(quoteBriefly(text));
     const key = parseKey(text);
     const list = lists.get(key);
@@ -65,7 +65,7 @@ export function createDirectoryRoutes(
     if (blob === undefined) {
       throw new CacheError(
         'blob-missing',
-        `the blob ${entry.sha512} is not here; upload it to /bcache before the entry`,
+        `blob ${entry.sha512} is missing; upload it to /bcache before the entry`,
       );
     }
     const isNew = await directory.add(key, entry);

@@ -2,21 +2,21 @@ import type { Digest } from '../cache/digest.ts';
 import { allowsEtag, matchesEtag } from './etag.ts';
 import { parseRange, type ByteRange } from './range.ts';
 
-/** What a request says about which bytes it wants, and whether it wants any. */
+/** The conditional and range headers of a request. */
 export interface Conditions {
   readonly ifMatch: string | undefined;
   readonly ifNoneMatch: string | undefined;
   readonly range: string | undefined;
   readonly ifRange: string | string[] | undefined;
-  /** Whether everybody may have the blob; else a cache in between must not hand on what it gave to one. */
+  /** Whether anonymous users may read the blob; otherwise shared caches must not keep it. */
   readonly isPublic: boolean;
 }
 
-/** The head of the answer to a blob's request, and which of its bytes follow. */
+/** The head of the answer to a blob's request, and the range of its body. */
 export interface BlobAnswer {
   readonly status: 200 | 206 | 304 | 412 | 416;
   readonly headers: Record<string, string>;
-  /** The bytes to send, both ends included; undefined where there is no body. */
+  /** The bytes to send, both ends included; undefined if there is no body. */
   readonly part?: ByteRange;
 }
 
@@ -29,7 +29,7 @@ export function answerFor(
   const etag = `"${digest}"`;
   const always = { 'Content-Type': 'application/octet-stream', 'Accept-Ranges': 'bytes', ETag: etag };
   if (!allowsEtag(ifMatch, etag)) return { status: 412, headers: { ...always, 'Content-Length': '0' } };
-  // A digest names the same bytes for ever.
+  // A digest always names the same bytes.
   const lifetime = `${isPublic ? 'public' : 'private'}, max-age=31536000, immutable`;
   const headers = { ...always, 'Cache-Control': lifetime };
   if (matchesEtag(ifNoneMatch, etag)) return { status: 304, headers };

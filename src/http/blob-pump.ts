@@ -3,11 +3,11 @@ import { CacheError } from '../cache/errors.ts';
 import type { OpenObject } from '../cache/object-storage.ts';
 import type { ByteRange } from './range.ts';
 
-/** Sends stored bytes without a stream between disk and socket. */
+/** Sends stored bytes from disk to socket without a stream. */
 export interface BlobPump {
   /**
-   * Sends a part of the object, and ends the answer. A client that goes away stops the reading at once and is no error.
-   * @param writeHead called when the first bytes are there: a disk that fails before can still be answered with a 5xx
+   * Sends a part of the object, and ends the answer. Stops reading when the client disconnects, which is no error.
+   * @param writeHead called after the first bytes were read, so that a disk fault before still gets a 5xx answer
    * @throws CacheError `storage`
    */
   send(
@@ -18,23 +18,23 @@ export interface BlobPump {
   ): Promise<void>;
 }
 
-/** For clients that only look whether the blob is there, and for slow ones. */
+/** Bytes of the buffers for first pieces and for slow clients. */
 const SMALL = 64 * 1024;
-/** With two of these, loopback is as fast as it gets; more or larger ones gain nothing (docs/performance.md). */
+/** Bytes of the buffers for fast clients; two of them saturate loopback (docs/performance.md). */
 const LARGE = 512 * 1024;
-/** A piece that the socket took within this time was taken by a fast reader, who gets large pieces next. */
+/** A client that takes a piece within this time gets large pieces next. */
 const FAST_MS = 20;
 /**
- * Large buffers in use at once. A slow reader looks fast at first, while the system's own buffers fill: hundreds of
- * them together must not get large ones, be it for a moment.
+ * Most large buffers in use. A slow client looks fast while the system's own buffers fill: hundreds of them must not get
+ * large ones.
  */
 const LARGE_LIMIT = 40;
-/** Small buffers kept for later. */
+/** Most idle small buffers. */
 const SMALL_IDLE = 64;
 
 /**
- * Two buffers take turns: while the socket has the one, the disk fills the other. A slow reader is given small
- * buffers, so that hundreds of them are no matter of memory.
+ * Alternates two buffers: the disk fills one while the socket sends the other. Slow clients get small buffers, so that
+ * hundreds of them take little memory.
  */
 export function createBlobPump(): BlobPump {
   const buffers = createBufferPool();
@@ -47,7 +47,7 @@ export function createBlobPump(): BlobPump {
         });
       });
       let position = start;
-      // Whoever asks for a small part has room for it.
+      // A client that requests a small part has room for it.
       let isFast = end - start < 2 * LARGE;
       const held = new Set<Buffer>();
       const readPiece = async (): Promise<Piece> => {
@@ -73,7 +73,7 @@ export function createBlobPump(): BlobPump {
           const begin = performance.now();
           const taken = Promise.race([gone, writePiece(outgoing, bytes)]);
           const reading = position <= end ? readPiece() : undefined;
-          // The reading is waited for in any case: its buffer must not be used by two.
+          // Always awaits the reading: its buffer must not be used twice.
           const [isThere, next] = await Promise.all([taken, reading]);
           if (!isThere) return;
           held.delete(buffer);
@@ -83,7 +83,7 @@ export function createBlobPump(): BlobPump {
         }
         outgoing.end();
       } finally {
-        // The system may still look at these, or fill them: they aren't used again.
+        // The system may still use these: they must not be reused.
         for (const buffer of held) buffers.drop(buffer);
       }
     },
@@ -92,16 +92,16 @@ export function createBlobPump(): BlobPump {
 
 interface Piece {
   readonly buffer: Buffer;
-  /** The part of the buffer that was filled. */
+  /** The filled part of the buffer. */
   readonly bytes: Buffer;
 }
 
 interface BufferPool {
-  /** A large buffer when more than a small one is wanted and there are any left, a small one otherwise. */
+  /** A large buffer if `wanted` exceeds a small one and the limit allows it; otherwise a small one. */
   take(wanted: number): Buffer;
-  /** To be called with every buffer that nobody looks at any more. */
+  /** Returns a buffer that is no longer in use. */
   give(buffer: Buffer): void;
-  /** To be called with every other buffer. */
+  /** Gives up a buffer that may still be in use. */
   drop(buffer: Buffer): void;
 }
 
@@ -129,7 +129,7 @@ function createBufferPool(): BufferPool {
   };
 }
 
-/** Resolves when the bytes are out of the process' hands: true, or false when the connection is gone. */
+/** Resolves when the system has the bytes: true, or false when the connection is lost. */
 function writePiece(outgoing: ServerResponse, bytes: Buffer): Promise<boolean> {
   return new Promise((resolve) => {
     outgoing.write(bytes, (error) => {

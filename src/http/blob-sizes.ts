@@ -2,30 +2,30 @@ import { LRUCache } from 'lru-cache';
 import type { Blobs } from '../cache/blobs.ts';
 import type { Digest } from '../cache/digest.ts';
 
-/** Which blobs are there and can be read, and how large they are, for requests that want no bytes. */
+/** The sizes of readable blobs, for requests without a body in the answer. */
 export interface BlobSizes {
-  /** Bytes of the blob: at once when it was looked at lately; undefined when it isn't there. */
+  /** Bytes of the blob, at once if checked recently; undefined if the store doesn't have it. */
   get(digest: Digest): number | Promise<number | undefined>;
-  /** To be called after the blob was written anew. */
+  /** Call it after the blob was written again. */
   forget(digest: Digest): void;
 }
 
 interface KnownSize {
   readonly size: number;
-  /** Looked at again after this time, milliseconds of `performance.now()`. */
+  /** Checked again after this time, milliseconds of `performance.now()`. */
   readonly freshUntil: number;
 }
 
-/** A blob that is removed seems to be there for this long at the most. */
+/** A removed blob may be reported for this time. */
 const FRESH_MS = 900;
 const LIMIT = 10_000;
 
-/** "It isn't there" is never remembered: it may be uploaded a moment later. */
+/** Never remembers a miss: the blob may be uploaded a moment later. */
 export function createBlobSizes(blobs: Blobs): BlobSizes {
   const sizes = new LRUCache<Digest, KnownSize>({ max: LIMIT });
 
   const look = async (digest: Digest): Promise<number | undefined> => {
-    // A fault is not remembered, nor is what was known before it.
+    // A fault also forgets the known size.
     sizes.delete(digest);
     const size = await readableSize(blobs, digest);
     if (size !== undefined) sizes.set(digest, { size, freshUntil: performance.now() + FRESH_MS });
@@ -41,7 +41,7 @@ export function createBlobSizes(blobs: Blobs): BlobSizes {
   };
 }
 
-/** HEAD must not promise what GET can't give: the first byte is read. @throws CacheError `storage` */
+/** Reads the first byte: HEAD must not succeed where GET would fail. @throws CacheError `storage` */
 async function readableSize(blobs: Blobs, digest: Digest): Promise<number | undefined> {
   const object = await blobs.open(digest);
   if (object === undefined) return undefined;

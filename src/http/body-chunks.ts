@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Bytes of one request that may wait to be taken; then its client waits. */
+/** Bytes of one request in memory; above, its client must wait. */
 const WAITING_LIMIT = 512 * 1024;
-/** Chunks that may wait: each takes memory of its own, however small it is. As many as one system call writes. */
+/** Chunks of one request in memory, as even small ones take memory; one system call writes as many. */
 const WAITING_CHUNKS = 1024;
 
-/** How long is waited for a body's bytes in all, and how many come in that time at the least: 546 a second, about as Apache has it. */
+/** A body must bring `LEAST_BYTES` in this time: 546 bytes a second, similar to Apache's default. */
 const PATIENCE_MS = 120_000;
 const LEAST_BYTES = 64 * 1024;
 
-/** Who sends a byte a minute keeps a connection, a file and its room for ever. */
+/** The error for a client that would hold a connection, a file and reserved space forever. */
 export class TooSlow extends Error {
   constructor() {
     super(`less than ${LEAST_BYTES / 1024} KiB came in ${PATIENCE_MS / 1000} s`);
@@ -17,13 +17,12 @@ export class TooSlow extends Error {
 }
 
 /**
- * The body of a request as it arrives: each time, all chunks that came since the last. Whoever writes them to a disk
- * does so once for many, and no chunk is copied to be joined with others. Nothing is read before the first is asked for,
- * then no further ahead than the limits; what comes after it was left is nobody's.
+ * The body of a request: yields all chunks that came since the last time, so that one write to disk takes many, without
+ * copies. Reads nothing before the first request, then no further ahead than the limits.
  * @throws the connection's error when it breaks; `TooSlow`
  */
 export async function* bodyChunks(incoming: IncomingMessage): AsyncGenerator<readonly Buffer[]> {
-  /** Milliseconds that may still be waited; what comes lengthens them. */
+  /** Milliseconds left to wait; received bytes add to them. */
   let patience = PATIENCE_MS;
   let waiting: Buffer[] = [];
   let size = 0;
@@ -43,7 +42,7 @@ export async function* bodyChunks(incoming: IncomingMessage): AsyncGenerator<rea
     state.fault ??= error;
     state.wake?.();
   };
-  // Without an 'error' before it, where the client had gone before anybody listened.
+  // There is no 'error' before it if the client had disconnected before this listened.
   const onClose = (): void => {
     onError(new Error('closed before its end'));
   };
@@ -74,7 +73,7 @@ export async function* bodyChunks(incoming: IncomingMessage): AsyncGenerator<rea
     }
   } finally {
     incoming.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
-    // Not destroyed: a refusal needs the connection for its answer.
+    // Not destroyed: a refusal still needs the connection.
     if (!state.isWhole) incoming.pause();
   }
 }

@@ -4,38 +4,38 @@ import type { Digest } from '../cache/digest.ts';
 import type { Directory, StoredEntry } from '../cache/directory.ts';
 import type { Key } from '../cache/key.ts';
 
-/** The answer to `GET /bdir/<key>`, ready to be sent. */
+/** The answer to `GET /bdir/<key>`. */
 export interface EntryList {
-  /** As text: node then sends it in one piece with the head, which is a third faster than head and bytes. */
+  /** As text: node then sends it in one piece with the head, which is a third faster. */
   readonly body: string;
   readonly etag: string;
-  /** Of an answer with the body. */
+  /** Headers of an answer with the body. */
   readonly headers: Record<string, string>;
 }
 
-/** The entry lists of keys as ready bytes, as many as fit. */
+/** A cache of entry lists. */
 export interface EntryLists {
-  /** At once while the list is fresh, as a promise otherwise; undefined when the key has no entry. */
+  /** The list, at once if fresh; undefined if the key has no entry. */
   get(key: Key): EntryList | Promise<EntryList | undefined>;
-  /** To be called after an entry of the key was added here: the next answer has it. */
+  /** Call it after adding an entry to the key, so that the next answer has it. */
   forget(key: Key): void;
 }
 
 interface RememberedList extends EntryList {
   /** Names of the entries in the list, sorted. Entries are never modified: the same names are the same list. */
   readonly names: string;
-  /** Looked at again after this time, milliseconds of `performance.now()`. */
+  /** Checked again after this time, milliseconds of `performance.now()`. */
   freshUntil: number;
 }
 
-/** What other processes add to the store shows after this time at the latest; the promise to users is a second. */
+/** Entries of other processes are visible after this time; the documented limit is a second. */
 const FRESH_MS = 900;
-/** Memory for lists, in bytes: about 50 000 keys. */
+/** Bytes of memory for lists: about 50 000 keys. */
 const SIZE_LIMIT = 64 * 1024 * 1024;
 
 /**
- * A list is built from its entries once; later only their names are compared, which is one system call. "There is none"
- * is never remembered: an entry that was just imported must not be hidden by it.
+ * Builds each list once; later compares only the names of its entries, with one system call. Never remembers a miss, which
+ * would hide a new entry.
  */
 export function createEntryLists(directory: Directory): EntryLists {
   const lists = new LRUCache<Key, RememberedList>({
@@ -60,9 +60,9 @@ export function createEntryLists(directory: Directory): EntryLists {
       return undefined;
     }
     const list = listOf(entries);
-    // Only what was read whole is remembered: an entry may have come, or failed to be read, in between.
+    // Remembers complete lists only: meanwhile an entry may have been added, or failed to be read.
     const isWhole = namesOf(entries.map(({ digest }) => digest)) === names;
-    // Who looked later may have seen more: what it found is not replaced by what this one found.
+    // A later look may have seen more: its list must not be replaced.
     const isLatest = (lists.peek(key)?.freshUntil ?? 0) <= freshUntil;
     if (isWhole && isLatest && additions === additionsBefore) lists.set(key, { ...list, names, freshUntil });
     return list;

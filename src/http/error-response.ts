@@ -7,7 +7,7 @@ import type { RequestLog } from './access-log.ts';
 import type { HttpEnv } from './http-env.ts';
 import { answerAndLinger, hasUnreadBody } from './request-body.ts';
 
-/** The one place where an error becomes a status. */
+/** The HTTP status of each error. */
 const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
   'invalid-digest': 400,
   'invalid-key': 400,
@@ -35,7 +35,7 @@ const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
 
 const MORE_HEADERS: Readonly<Partial<Record<ContentfulStatusCode, Readonly<Record<string, string>>>>> = {
   401: { 'WWW-Authenticate': 'Basic realm="shacache", charset="UTF-8"' },
-  // Seconds; the longest that an answer to a wrong password is held back (access/throttle.ts).
+  // Seconds; the longest delay after a wrong password (access/throttle.ts).
   429: { 'Retry-After': '16' },
 };
 
@@ -43,14 +43,14 @@ function statusOf(error: unknown): ContentfulStatusCode {
   return error instanceof CacheError ? STATUS[error.code] : 500;
 }
 
-/** Answers in plain text. What went wrong inside is for the log alone: it may name paths. */
+/** Answers in plain text. Only the log gets the message of a 5xx error: it may contain paths. */
 export function respondToError(error: unknown, c: Context<HttpEnv>, log: RequestLog): Response {
   const status = statusOf(error);
   const requestId = c.env.record.id;
   if (status >= 500) log.failure(requestId, error);
   const { outgoing } = c.env;
   if (outgoing.destroyed || outgoing.headersSent) {
-    // The answer has begun: only a broken connection still tells the client that it isn't whole.
+    // The answer has begun: only a broken connection can still show that it is incomplete.
     outgoing.destroy();
     return RESPONSE_ALREADY_SENT;
   }
@@ -58,7 +58,7 @@ export function respondToError(error: unknown, c: Context<HttpEnv>, log: Request
   return refuse(c, status, text, MORE_HEADERS[status] ?? {});
 }
 
-/** Answers in plain text, in a way that the client sees it even when it is still sending. */
+/** Answers in plain text, also to a client that is still sending. */
 export function refuse(
   { env }: { readonly env: Pick<HttpBindings, 'incoming' | 'outgoing'> },
   status: ContentfulStatusCode,
@@ -77,7 +77,7 @@ function messageOf(error: unknown): string {
 }
 
 function publicText(status: ContentfulStatusCode): string {
-  if (status === 503) return 'a service that is needed for this cannot be reached just now; try again later';
-  if (status === 507) return 'no room is left in the store';
-  return 'the cache failed; its log tells why';
+  if (status === 503) return 'a required service is unavailable; try again later';
+  if (status === 507) return 'the store is full';
+  return 'the cache failed; its log has the reason';
 }

@@ -3,19 +3,18 @@ import type { ServerResponse } from 'node:http';
 import type { Directory } from '../cache/directory.ts';
 import type { Handler } from './methods.ts';
 
-/** Bytes that are gathered before they are sent. */
+/** Bytes to send at a time. */
 const PIECE_SIZE = 64 * 1024;
 
 const HEADERS = { 'Content-Type': 'text/plain', 'Cache-Control': 'no-cache' };
 
 /**
- * `GET /bdir/`: all keys, one a line, in no order. It is there for `cache sync`; nodes never ask for it. However many
- * there are, few are held at once.
+ * `GET /bdir/`: all keys, one a line, in no order. `cache sync` uses it; nodes don't. Holds only a few keys at a time.
  */
 export function createKeyList(directory: Directory): Handler {
   return async ({ env: { incoming, outgoing } }) => {
     if (incoming.method === 'HEAD') {
-      // A disk that fails is to be seen here, too.
+      // HEAD must also report a disk fault.
       const keys = directory.keys()[Symbol.asyncIterator]();
       await keys.next();
       await keys.return?.();
@@ -25,7 +24,7 @@ export function createKeyList(directory: Directory): Handler {
       outgoing.once('close', resolve);
     });
     let text = '';
-    // The head goes out with the first piece: a disk that fails before can still be answered with a 5xx.
+    // The head is sent with the first piece, so that a disk fault before still gets a 5xx answer.
     const send = async (): Promise<void> => {
       if (!outgoing.headersSent) outgoing.writeHead(200, HEADERS);
       await Promise.race([gone, write(outgoing, text)]);

@@ -14,41 +14,41 @@ import {
 import { keepUnverifiedClients, secureContextOf, type TlsOptions } from './tls-context.ts';
 import { answerUnparsed } from './unparsed-request.ts';
 
-/** Where to listen. */
+/** An address to listen on. */
 export interface ListenAddress {
   readonly host: string;
-  /** 0 for a free one. */
+  /** 0: the system chooses a free port. */
   readonly port: number;
 }
 
-/** A server that listens. */
+/** A listening server. */
 export interface Listener {
-  /** `http://HOST:PORT` or `https://HOST:PORT` as it really is. */
+  /** `http://HOST:PORT` or `https://HOST:PORT`, with the actual port. */
   readonly url: string;
   readonly port: number;
-  /** Uses another certificate for connections from now on; those that are there go on. */
+  /** Uses another certificate for new connections. */
   renew(tls: TlsOptions): void;
   /**
-   * Takes no more connections, lets running answers finish, and breaks those that still run after `limit` ms.
-   * @returns how many were broken
+   * Accepts no more connections, lets running answers finish, and closes the remaining connections after `limit` ms.
+   * @returns how many connections it closed
    */
   close(limit: number): Promise<number>;
 }
 
 /**
- * A connection on which nothing moves for this long is given up, or for twice as long where node has something to send.
- * Uploads and downloads may take all the time they want.
+ * Closes a connection after this time without any bytes, or twice this time if node has bytes to send. The whole duration
+ * of uploads and downloads is unlimited.
  */
 const IDLE_LIMIT_MS = 120_000;
-/** Requests that a client may send without having read answers; no known one sends a second. Each takes memory. */
+/** Pipelined requests of a connection, each of which takes memory; no known client sends a second. */
 const SENT_AHEAD_LIMIT = 1000;
-/** A client that connects and then says nothing of TLS; it would hold up the end of the server, too. */
+/** Limits a TLS handshake, which would also delay the shutdown of the server. */
 const HANDSHAKE_LIMIT_MS = 10_000;
 
 /**
- * @param tls left out for plain HTTP
- * @param limit left out where any number of connections may come
- * @throws CacheError `usage` when the address can't be listened on
+ * @param tls omit it for plain HTTP
+ * @param limit omit it for any number of connections
+ * @throws CacheError `usage` when it can't listen on the address
  */
 export async function createListener(
   app: App,
@@ -56,7 +56,7 @@ export async function createListener(
   tls?: TlsOptions,
   limit?: ConnectionLimit,
 ): Promise<Listener> {
-  // Of the request that is being handed over: the listener calls back before anything else has its turn.
+  // Of the request that is passed to `answer`, which calls back synchronously.
   let asSent: Pick<IncomingMessage, 'method' | 'url'> = {};
   const answer = getRequestListener(
     (request, bindings) => {
@@ -67,16 +67,15 @@ export async function createListener(
     },
     { errorHandler: () => new Response('bad request\n', { status: 400 }) },
   );
-  // The limit on a whole request would cut off a long upload. The one on its head would go with it if it weren't given.
+  // A limit for the whole request would end long uploads. Without it, the limit for its head must be explicit.
   const options = {
     ...{ requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 30_000, noDelay: true },
-    // The app refuses a missing Host, and in words.
+    // The app refuses a missing Host, with a message.
     ...{ ServerResponse: Answer, requireHostHeader: false },
   };
   const begin: RequestListener = (incoming, outgoing) => {
-    // @hono/node-server makes a URL of Host and target, and refuses what a URL can't hold: clients without Host, and
-    // IPv6 addresses that aren't written in the shortest way. Hono makes another answer of one to HEAD. Nobody here
-    // looks at the URL, and node itself leaves out the body: both are shown something plain, until they are through.
+    // @hono/node-server builds a URL, which fails without Host and for some IPv6 addresses; Hono changes answers to HEAD. The
+    // app uses neither, so both get plain values, and the app the original ones.
     const { method, url } = incoming;
     asSent = { method, url };
     if (method === 'HEAD') incoming.method = 'GET';
@@ -89,8 +88,8 @@ export async function createListener(
       incoming.socket.destroy();
       return;
     }
-    // Of requests that were sent ahead, node hands over hundreds together. Each begins when its answer has its turn: who
-    // goes away before that has opened nothing, and would never be heard of, because such an answer isn't closed.
+    // node emits hundreds of pipelined requests at once, and never closes an answer without a socket. So each request begins
+    // when its answer has the socket, and opens no file before.
     if (outgoing.socket === null) {
       outgoing.once('socket', () => {
         begin(incoming, outgoing);
@@ -108,9 +107,9 @@ export async function createListener(
   if (limit !== undefined) limitConnections(server, limit);
   const connections = trackConnections(server);
   server.timeout = IDLE_LIMIT_MS;
-  // Who has sent all and closed only that half is still answered. Who is gone resets what is sent to it.
+  // A client that closes only its half still gets its answer. A client that is gone resets the connection.
   Object.assign(server, { httpAllowHalfOpen: true });
-  // A client that waits to be asked for its body is asked by the route, after access and size are checked.
+  // The route sends "100 Continue", after it has checked access and size.
   server.on('checkContinue', onRequest);
   server.on('checkExpectation', onRequest);
   server.on('clientError', (error: Error, socket: Socket) => {
@@ -128,7 +127,7 @@ export async function createListener(
   };
 }
 
-/** An IPv6 address in brackets, as URLs want it (RFC 3986, 3.2.2). */
+/** Puts an IPv6 address in brackets, for URLs (RFC 3986, 3.2.2). */
 export function formatHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
@@ -138,7 +137,7 @@ async function listen(server: Server, host: string, port: number): Promise<void>
     await tryToListen(server, host, port);
   } catch (error) {
     throwProgrammingError(error);
-    // A machine whose IPv6 is switched off altogether; the default address means "all there are".
+    // IPv6 is disabled on this machine; the default address means all addresses.
     if (host === '::' && systemCode(error) === 'EAFNOSUPPORT') return listen(server, '0.0.0.0', port);
     throw new CacheError('usage', `can't listen on ${formatHost(host)}:${port}: ${listenFault(error)}`, {
       cause: error,
@@ -164,10 +163,10 @@ function listenFault(error: unknown): string {
     case 'EADDRNOTAVAIL':
       return 'this machine has no such address';
     case 'EACCES':
-      return 'not allowed; ports below 1024 are for root';
+      return 'permission denied; ports below 1024 require root';
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return 'the name is not known';
+      return 'host name not found';
     default:
       return error instanceof Error ? error.message : String(error);
   }

@@ -2,13 +2,12 @@ import type { Context } from 'hono';
 import { refuse } from './error-response.ts';
 import type { HttpEnv } from './http-env.ts';
 
-/** Answers a request. */
+/** Handles a request. */
 export type Handler = (c: Context<HttpEnv>) => Response | Promise<Response>;
 
 /**
- * One handler of several methods; HEAD goes to GET's. Others get 405 and are told which there are (RFC 9110, 15.5.6).
- *
- * Routes for each method and one for the rest would make Hono compose them, with a promise for every request.
+ * Joins the handlers of several methods; GET's also gets HEAD. Other methods get 405 with the allowed ones (RFC 9110, 15.5.6).
+ * Hono would compose separate routes with a promise for every request.
  */
 export function byMethod(handlers: Readonly<Partial<Record<'GET' | 'POST' | 'PUT', Handler>>>): Handler {
   const table = new Map(Object.entries(handlers));
@@ -18,6 +17,6 @@ export function byMethod(handlers: Readonly<Partial<Record<'GET' | 'POST' | 'PUT
   return (c) => {
     const { method = '' } = c.env.incoming;
     const handler = table.get(method === 'HEAD' ? 'GET' : method);
-    return handler?.(c) ?? refuse(c, 405, `only ${allowed} can be done here\n`, { Allow: allowed });
+    return handler?.(c) ?? refuse(c, 405, `method not allowed; use ${allowed}\n`, { Allow: allowed });
   };
 }

@@ -2,33 +2,33 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 
-/** The connections of a server, and whether something is being answered on them. */
+/** The connections of a server with their running answers. */
 export interface OpenConnections {
-  /** To be called for every request. @returns how many of its connection are unanswered, with this one */
+  /** Call it for every request. @returns the unanswered requests of its connection, including this one */
   note(incoming: IncomingMessage, outgoing: ServerResponse): number;
-  /** Whether the head of an answer is out on the connection, and its end is not. */
+  /** Whether the connection has sent the head of an answer, but not its end. */
   isAnswering(socket: Socket): boolean;
   /**
-   * Closes those on which nothing is being answered: idle ones, and those that have sent no request, or half of one,
-   * which node's own `closeIdleConnections` leaves.
+   * Closes connections without a running answer, also those with no request or an incomplete one, unlike node's own
+   * `closeIdleConnections`.
    */
   closeIdle(): void;
-  /** How many there are. */
+  /** Counts all connections. */
   count(): number;
-  /** Breaks all of them, also those that have not finished their TLS handshake. */
+  /** Closes all connections at once, also those in a TLS handshake. */
   breakAll(): void;
 }
 
-/** How many connections a server takes; each slow reader needs some 150 KiB. */
+/** The limit of a server's connections; each slow client needs some 150 KiB. */
 export interface ConnectionLimit {
   readonly most: number;
-  /** Told, at most once a minute, how many were closed since the last time because there were too many. */
+  /** Called at most once a minute with the number of connections that were refused since. */
   readonly onRefused: (count: number) => void;
 }
 
 const TELL_INTERVAL_MS = 60_000;
 
-/** Closes connections beyond the limit as soon as they come; those that are there go on. */
+/** Refuses new connections above the limit. */
 export function limitConnections(server: Server, { most, onRefused }: ConnectionLimit): void {
   server.maxConnections = most;
   let refused = 0;
@@ -43,7 +43,7 @@ export function limitConnections(server: Server, { most, onRefused }: Connection
 }
 
 export function trackConnections(server: Server): OpenConnections {
-  /** With the answers of each that have not ended. */
+  /** The running answers of each connection. */
   const running = new Map<Socket, Set<ServerResponse>>();
   const raw = new Set<Socket>();
   server.on('connection', (socket: Socket) => {

@@ -5,12 +5,12 @@ export interface ByteRange {
 }
 
 /**
- * What a `Range` header asks for (RFC 9110, 14.1.2).
+ * Parses a `Range` header (RFC 9110, 14.1.2).
  * @param size of the blob in bytes
- * @returns undefined when everything may be sent: for what isn't understood, and for several ranges (14.2)
+ * @returns undefined to send the whole blob: for an unknown form, and for several ranges (14.2)
  */
 export function parseRange(header: string, size: number): ByteRange | 'unsatisfiable' | undefined {
-  // No blanks inside, which the grammar has none of: beside one another they would take quadratic time.
+  // Blanks, which the grammar doesn't allow, could take quadratic time.
   const [, first, last] = /^bytes=(\d*)-(\d*)$/i.exec(header) ?? [];
   if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
   if (first === '') {

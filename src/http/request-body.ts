@@ -3,11 +3,11 @@ import { CacheError, shortReasonOf, throwProgrammingError } from '../cache/error
 import { bodyChunks, TooSlow } from './body-chunks.ts';
 
 /**
- * The length that the request announces; undefined when it comes in chunks.
- * @throws CacheError `too-large` before anything is read
+ * The length that the request announces; undefined for chunked encoding.
+ * @throws CacheError `too-large` before reading the body
  */
 export function announcedLength({ headers }: IncomingMessage, limit: number): number | undefined {
-  // node's parser has refused everything but digits.
+  // node's parser accepts digits only.
   const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   if (length !== undefined && length > limit) throw tooLarge(limit);
   if (length === undefined && headers['transfer-encoding'] === undefined) return 0;
@@ -15,9 +15,9 @@ export function announcedLength({ headers }: IncomingMessage, limit: number): nu
 }
 
 /**
- * The bytes of a request, in chunks that belong to whoever takes them. A client that waits to be asked
- * (`Expect: 100-continue`) is asked now: to be called when everything that the head tells was found right.
- * @throws CacheError `too-large`; `incomplete` when the client goes away
+ * Receives the body of a request; the caller owns the chunks. Answers `Expect: 100-continue`, so call it after all checks of
+ * the head.
+ * @throws CacheError `too-large`; `incomplete` when the client disconnects or is too slow
  */
 export async function* receiveBody(
   incoming: IncomingMessage,
@@ -52,23 +52,22 @@ export function hasUnreadBody({ complete, headers }: IncomingMessage): boolean {
 }
 
 function tooLarge(limit: number): CacheError {
-  return new CacheError('too-large', `larger than ${limit} bytes, which is the limit here`);
+  return new CacheError('too-large', `larger than the limit of ${limit} bytes`);
 }
 
 function waitsToBeAsked({ headers, httpVersion }: IncomingMessage): boolean {
-  // HTTP/1.0 has no interim answers: there it must be ignored (RFC 9110, 10.1.1).
+  // Must be ignored in HTTP/1.0, which has no interim answers (RFC 9110, 10.1.1).
   return httpVersion !== '1.0' && headers.expect?.toLowerCase() === '100-continue';
 }
 
-/** As nginx does it (lingering_time): whoever sends more than this after a refusal isn't listening. */
+/** As in nginx (lingering_time): a client that sends for longer after a refusal ignores it. */
 const LINGER_MS = 30_000;
-/** For clients that have sent nothing of the body yet. */
+/** For clients that have sent no byte of the body yet. */
 const UNASKED_LINGER_MS = 1_000;
 
 /**
- * Answers a request whose body was not read to its end. Clients send all of it before they look at the answer; a
- * connection closed before that would show them a broken pipe in place of the answer. So the answer goes out at once,
- * and what still comes is thrown away for a while.
+ * Answers a request with an unread body at once, then discards the body for a while: clients read the answer only after
+ * sending all, and would see a broken pipe if the connection was closed before.
  */
 export function answerAndLinger(
   incoming: IncomingMessage,
@@ -79,14 +78,14 @@ export function answerAndLinger(
 ): void {
   const body = Buffer.from(text);
   outgoing.writeHead(status, { ...headers, 'Content-Length': body.length, Connection: 'close' });
-  // HEAD has no body, and its head would wait for the end.
+  // The head of an answer to HEAD would wait for its end.
   outgoing.flushHeaders();
   outgoing.write(body);
   const end = (): void => {
     clearTimeout(giveUp);
     outgoing.end();
   };
-  // Who waits to be asked won't send now, but some ask and don't wait.
+  // A client that waits for "100 Continue" sends nothing now, but some clients don't wait.
   let giveUp = setTimeout(end, waitsToBeAsked(incoming) ? UNASKED_LINGER_MS : LINGER_MS);
   incoming.once('data', () => {
     clearTimeout(giveUp);

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-/** What a request is refused for before anybody looks at what it wants. */
+/** A fault of a request's head, which is refused before routing. */
 export interface HeadFault {
   readonly status: 400 | 417;
   readonly text: string;
@@ -10,8 +10,8 @@ export interface HeadFault {
 const HOST = /^(\[[\w.:%~-]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?$/;
 
 /**
- * What RFC 9112 tells a server to refuse, and node's parser takes: where this server and a proxy in front of it read one
- * request as two different ones, somebody gets the answer of somebody else.
+ * Refuses heads that RFC 9112 forbids and node's parser accepts: if this server and a proxy parse a request differently,
+ * a client may get the answer of another client.
  */
 export function headFaultOf(incoming: IncomingMessage): HeadFault | undefined {
   const { headers, rawHeaders, httpVersion } = incoming;
@@ -29,11 +29,11 @@ export function headFaultOf(incoming: IncomingMessage): HeadFault | undefined {
   if (coding !== undefined) {
     // RFC 9112, 6.1
     if (isOld) return bad('a Transfer-Encoding header in HTTP/1.0');
-    if (coding.toLowerCase() !== 'chunked') return bad('the only Transfer-Encoding known here is chunked');
+    if (coding.toLowerCase() !== 'chunked') return bad('the only supported Transfer-Encoding is chunked');
   }
   const { expect } = headers;
   if (expect !== undefined && !isOld && expect.toLowerCase() !== '100-continue')
-    return { status: 417, text: 'the only expectation known here is 100-continue' };
+    return { status: 417, text: 'the only supported expectation is 100-continue' };
   return undefined;
 }
 

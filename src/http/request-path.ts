@@ -1,7 +1,7 @@
 import type { HttpBindings } from '@hono/node-server';
 import { CacheError, type ErrorCode, throwProgrammingError } from '../cache/errors.ts';
 
-/** The path of the request line as the client sent it, without the query. Absolute URLs (RFC 9112, 3.2.2) count too. */
+/** The path of the request line as sent, without the query; also of an absolute URL (RFC 9112, 3.2.2). */
 export function requestPath(env: unknown): string {
   const target = (env as HttpBindings).incoming.url ?? '/';
   const path = target.startsWith('/') ? target : target.replace(/^[a-z]+:\/\/[^/?#]*/i, '');
@@ -10,8 +10,8 @@ export function requestPath(env: unknown): string {
 }
 
 /**
- * What stands in the path behind `prefix`. Clients send keys raw, others percent-encode them: both count.
- * @param code of the error for what can't be decoded
+ * The path after `prefix`, decoded: some clients percent-encode keys, others send them raw.
+ * @param code of the error for invalid encoding
  */
 export function decodePathSegment(path: string, prefix: string, code: ErrorCode): string {
   const segment = path.slice(prefix.length);
@@ -20,6 +20,6 @@ export function decodePathSegment(path: string, prefix: string, code: ErrorCode)
     return decodeURIComponent(segment);
   } catch (error) {
     throwProgrammingError(error);
-    throw new CacheError(code, 'bad percent-encoding in the path', { cause: error });
+    throw new CacheError(code, 'invalid percent-encoding in the path', { cause: error });
   }
 }

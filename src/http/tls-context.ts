@@ -2,11 +2,11 @@ import { X509Certificate } from 'node:crypto';
 import type { Server as TlsServer, ServerOptions } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 
-/** What makes it HTTPS, in PEM. */
+/** Certificate and key of an HTTPS server, in PEM. */
 export interface TlsOptions {
   readonly certificate: string;
   readonly privateKey: string;
-  /** Whose client certificates count; undefined: none is asked for. */
+  /** The CA of client certificates; undefined: the server requests none. */
   readonly clientCa: string | undefined;
 }
 
@@ -15,7 +15,7 @@ export function secureContextOf({ certificate, privateKey, clientCa }: TlsOption
     cert: certificate,
     key: privateKey,
     minVersion: 'TLSv1.2',
-    // Asked for, but not demanded: who comes without one may still read, or have a password.
+    // Optional: a client without a certificate may still read, or have a password.
     ...(clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false }),
   };
 }
@@ -26,11 +26,9 @@ type SecureOptions = Pick<
 >;
 
 /**
- * Keeps connections whose client certificate can't be verified: who shows it may still read, or have a password.
- *
- * OpenSSL goes on after a signature that doesn't fit, but leaves the fault in its list of errors; node looks there when the
- * handshake is over, takes it for one of the connection, and resets it. This event comes just before, and node empties
- * the list whenever it reads a certificate.
+ * Keeps connections whose client certificate can't be verified: the client may still read, or have a password. OpenSSL leaves
+ * the fault in its error queue, for which node would reset the connection after this event. Parsing any certificate
+ * clears the queue.
  */
 export function keepUnverifiedClients(server: TlsServer, { certificate }: TlsOptions): void {
   server.on('secureConnection', (socket: TLSSocket) => {

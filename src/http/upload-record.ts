@@ -3,10 +3,10 @@ import type { LogEvent, StoreLog } from '../cache/store-log.ts';
 import type { RequestLog } from './access-log.ts';
 import type { HttpEnv } from './http-env.ts';
 
-/** Records what a client uploaded; to be called when it is in the store. */
+/** Records an upload; call it when the store has the object. */
 export type RecordUpload = (c: Context<HttpEnv>, what: Omit<LogEvent, 'action'>) => Promise<void>;
 
-/** What is uploaded is uploaded, even when it can't be recorded: that goes to the log, and the client isn't told. */
+/** A fault of the record goes to the log only: the upload itself has succeeded. */
 export function createRecordUpload(storeLog: StoreLog, log: RequestLog): RecordUpload {
   return async ({ env: { record } }, what) => {
     try {

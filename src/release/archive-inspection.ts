@@ -12,8 +12,8 @@ export interface ArchiveContents extends ReleaseContents {
 }
 
 /**
- * How many bytes one of the archive may stand for; compiled software releases unpack to three to ten times their size. gzip can
- * reach 1000, xz 7000, bzip2 a million. Small ones may unpack to the other, in bytes, which takes a second or two.
+ * Unpacked bytes for each byte of an archive. Software releases need three to ten; gzip can reach 1000, xz 7000, bzip2 a
+ * million. A small archive may always unpack to `SMALL_SIZE` bytes, which takes a second or two.
  */
 const RATIO_LIMIT = 100;
 const SMALL_SIZE = 256 * 1024 * 1024;
@@ -22,23 +22,22 @@ const SMALL_SIZE = 256 * 1024 * 1024;
 export interface ArchiveInspector {
   /**
    * Resolves when the inspector wants more; the caller may reuse `chunk` after that. One call at a time.
-   * @throws CacheError `invalid-archive`, `unsupported-archive`: what is wrong, without the file's name; after
-   * that nothing is left to release, and every further call throws the same. `incomplete` after `abort()`.
+   * @throws CacheError `invalid-archive`, `unsupported-archive`: the fault, without the file's name; the inspector is
+   * released then, and every further call throws the same. `incomplete` after `abort()`.
    */
   write(chunk: Uint8Array): Promise<void>;
-  /** What the bytes up to now tell; for those who don't want to look at all of them. */
+  /** What the bytes so far say about the release. */
   glimpse(): Promise<ReleaseGlimpse>;
-  /** To be called after the last byte. @throws CacheError as `write` does */
+  /** Call it after the last byte. @throws CacheError as `write` does */
   end(): Promise<ArchiveContents>;
-  /** Releases everything without a result. Safe to call always, repeatedly, after errors. */
+  /** Releases everything without a result. Safe at any time, also repeatedly and after errors. */
   abort(): void;
 }
 
 /**
- * Inspects an archive in full: every byte is decompressed and the whole tar is walked. A compressed archive with a
- * fault in its tar is refused only after its last byte, so that damage of the compressed data, the reason for most
- * such faults, is what the message tells.
- * @param size bytes of the whole archive, which tell what it may unpack to
+ * Inspects an archive in full: decompresses every byte and walks over the whole tar. A fault in a compressed tar is thrown
+ * after the last byte only, because damage of the compressed data is the usual cause and the better message.
+ * @param size bytes of the whole archive; they limit the unpacked bytes
  */
 export function createArchiveInspector(size: number): ArchiveInspector {
   const unpackedLimit = Math.max(SMALL_SIZE, RATIO_LIMIT * size);

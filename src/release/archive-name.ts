@@ -1,34 +1,34 @@
 import { codenameOf, type Platform } from '../cache/platform.ts';
 import { normalizeId, type OsRelease } from '../cache/system.ts';
 
-/** What the file name of an archive tells. */
+/** The parts of an archive's file name. */
 export interface ArchiveName {
   /** Without the extension: `rapid-cdn-1.0.344-ubuntu-22.04`. */
   readonly name: string;
-  /** Without the platform either: `rapid-cdn-1.0.344`. The same as `name` where none is told. */
+  /** Also without the platform: `rapid-cdn-1.0.344`. The same as `name` if it has no platform. */
   readonly base: string;
   /** The id as Python's distro gives it; the codename from the table of cache/platform.ts. */
   readonly os?: OsRelease;
-  /** `ID,VERSION` of a system whose codename isn't known. */
+  /** `ID,VERSION` of a system whose codename is unknown. */
   readonly unknownOs?: string;
   readonly multiarch?: string;
 }
 
 const EXTENSION = /\.(?:tar(?:\.([a-z0-9]+))?|tgz|tbz2?|txz|tlz|tlz4|tzst)$/i;
 
-/** Endings of `.tar.*` files that lie beside an archive and are none: signatures, checksums, unfinished copies. */
+/** Endings of `.tar.*` files that accompany archives: signatures, checksums, unfinished copies. */
 const COMPANIONS = new Set(
   'asc sig gpg md5 sha1 sha256 sha512 part partial crdownload tmp log txt'.split(' '),
 );
 
-/** IDs of os-release(5); one that begins like another stands before it. */
+/** IDs of os-release(5). A longer ID stands before the ID that it begins with. */
 const SYSTEMS = [
   ...['debian', 'raspbian', 'devuan', 'ubuntu', 'linuxmint'],
   ...['centos', 'fedora', 'rhel', 'rocky', 'almalinux', 'oracle', 'ol', 'amzn'],
   ...['opensuse-leap', 'opensuse-tumbleweed', 'opensuse', 'sles', 'mageia'],
 ];
 
-/** Names of machines, of `uname -m` and of packages, and the multiarch of each. */
+/** Machine names of `uname -m` and of packages, with their multiarch. */
 const MACHINES: Readonly<Record<string, string>> = {
   x86_64: 'x86_64-linux-gnu',
   amd64: 'x86_64-linux-gnu',
@@ -57,8 +57,8 @@ const PLATFORM = new RegExp(
 );
 
 /**
- * Whether a file of a folder is to be taken for an archive, going by its extension alone; its content decides
- * later. Hidden files aren't: `._NAME.tar.gz` is what macOS leaves on a medium.
+ * Whether the extension of a file is that of an archive; its content decides later. Hidden files are none: macOS leaves
+ * `._NAME.tar.gz` on a medium.
  */
 export function isArchiveName(fileName: string): boolean {
   const match = EXTENSION.exec(fileName);
@@ -66,8 +66,8 @@ export function isArchiveName(fileName: string): boolean {
 }
 
 /**
- * The parts of an archive's file name (without folder), such as `rapid-cdn-1.0.344-ubuntu-22.04-x86_64.tar.gz`.
- * A suffix that isn't a known system with a version stays part of the base. Never throws.
+ * Parses an archive's file name (without folder), such as `rapid-cdn-1.0.344-ubuntu-22.04-x86_64.tar.gz`. A suffix that
+ * is no known system with a version belongs to the base. Never throws.
  */
 export function parseArchiveName(fileName: string): ArchiveName {
   const name = fileName.replace(EXTENSION, '');
@@ -83,12 +83,12 @@ export function parseArchiveName(fileName: string): ArchiveName {
   };
 }
 
-/** The machine that nearly every site has, and that file names don't tell. */
+/** The machine of nearly every site. File names omit it. */
 const USUAL_MACHINE = 'x86_64-linux-gnu';
 
 /**
  * The file name of an archive, such as `rapid-cdn-1.0.344-ubuntu-22.04.tar.gz`. `parseArchiveName` reads the same platform
- * from it, unless the system or the machine is none that it knows.
+ * from it if it knows system and machine.
  * @param base as `fileNamePart` leaves it
  */
 export function formatArchiveName(
@@ -103,7 +103,7 @@ export function formatArchiveName(
   return `${[base, ...platform].filter((part) => part !== '').join('-')}.tar.gz`;
 }
 
-/** A text as a part of a file name that every file system takes, FAT too; `''` when nothing is left. */
+/** Keeps the characters that every file system, also FAT, allows in a file name; `''` if none is left. */
 export function fileNamePart(text: string): string {
   return text
     .normalize('NFKD')

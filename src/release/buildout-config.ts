@@ -1,8 +1,8 @@
 import { keyOfSoftwareUrl } from '../cache/key.ts';
 
 /**
- * The words of `[buildout] extends`, in order: what a buildout.cfg is made from. The dialect is that of Python's
- * ConfigParser: indented lines continue a value, `#` and `;` begin comments. Never throws.
+ * The words of `[buildout] extends`, in order. The syntax is the one of Python's ConfigParser: indented lines continue a
+ * value, `#` and `;` begin comments. Never throws.
  */
 export function readExtends(text: string): readonly string[] {
   const words: string[] = [];
@@ -38,7 +38,7 @@ function readOption(content: string): { readonly key: string; readonly value: st
   return { key: name.trimEnd().toLowerCase(), value: content.slice(delimiter + 1) };
 }
 
-/** The software URL in the text of a buildout.cfg: of several the one that the folder is named by; it may stand beside profiles of the site. */
+/** The software URL in the text of a buildout.cfg. Of several, the URL whose md5 is the folder's name: a site may add its profiles. */
 export function softwareUrlOf(text: string, folder: string): string | undefined {
   const urls = readExtends(text).filter(isSoftwareUrl);
   return urls.find((url) => keyOfSoftwareUrl(url) === folder) ?? urls[0];

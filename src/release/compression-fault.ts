@@ -9,7 +9,7 @@ export function cutOffCompression(compression: Compression, cause?: unknown): Ca
 
 export function corruptCompression(compression: Compression, cause?: unknown): CacheError {
   const detail = cause instanceof Error ? ` (${cause.message})` : '';
-  // xz takes whatever follows for one more stream, and a damaged one.
+  // xz takes any data after its end for one more stream.
   const what = compression === 'xz' ? 'is damaged, or something follows its end' : 'is damaged';
   return new CacheError(
     'invalid-archive',
@@ -23,7 +23,7 @@ export function corruptCompression(compression: Compression, cause?: unknown): C
 export function garbageAfterCompression(compression: Compression, cause?: unknown): CacheError {
   return new CacheError(
     'invalid-archive',
-    `garbage follows the end of its ${compression} data; copy it again, or pack it anew`,
+    `garbage follows the end of its ${compression} data; copy or pack it again`,
     { cause },
   );
 }
@@ -32,11 +32,11 @@ export function garbageAfterCompression(compression: Compression, cause?: unknow
 export function tooDense(limit: number): CacheError {
   return new CacheError(
     'invalid-archive',
-    `it unpacks to more than ${limit} bytes, 100 times its size and more, which no software release does; if that is meant, bring it uncompressed, as a plain tar`,
+    `it unpacks to more than ${limit} bytes, over 100 times its size; no software release does. If this is intended, import it as a plain tar`,
   );
 }
 
-/** What is pending when somebody loses interest. */
+/** The error of calls that were pending at `abort()`. */
 export function inspectionStopped(): CacheError {
   return new CacheError('incomplete', 'the inspection was stopped');
 }

@@ -4,7 +4,7 @@ import { BLOCK_SIZE, isTarBlock } from './tar-header.ts';
 /** What the nodes can unpack (protocol.md, "Which entry a node installs": Python's tarfile). */
 export type Compression = 'none' | 'gzip' | 'bzip2' | 'xz';
 
-/** How many bytes of a file's start, or the whole file if it is shorter, `detectCompression` wants. */
+/** Bytes of a file's start that `detectCompression` needs, or the whole file if it is shorter. */
 export const HEAD_SIZE = BLOCK_SIZE;
 
 type Magic = readonly [name: string, bytes: readonly number[]];
@@ -25,10 +25,10 @@ const UNREADABLE: readonly Magic[] = [
   ['compress (.Z)', [0x1f, 0x9d]],
 ];
 
-/** Zstandard data may begin with a frame of anything; its first byte's last four bits are anything, too. */
+/** Zstandard data may begin with a frame to skip. The low four bits of its first byte are arbitrary. */
 const SKIPPABLE_FRAME: Magic = ['Zstandard', [0x50, 0x2a, 0x4d, 0x18]];
 const LZMA_PROPERTIES_LIMIT = 9 * 5 * 5;
-/** liblzma takes no old LZMA data that claims to be larger than this, in bytes. */
+/** Bytes; liblzma refuses old LZMA data that claims to be larger. */
 const LZMA_SIZE_LIMIT = 2 ** 38;
 
 const FOREIGN: readonly Magic[] = [
@@ -39,14 +39,13 @@ const FOREIGN: readonly Magic[] = [
 ];
 
 /**
- * Tells the compression of an archive by the first `HEAD_SIZE` bytes of its file, and never by its name.
- * @throws CacheError `invalid-archive` for what is no archive, `unsupported-archive` for a compression that the
- * nodes don't read
+ * Detects the compression of an archive from the first `HEAD_SIZE` bytes of its file, never from its name.
+ * @throws CacheError `invalid-archive` if it is no archive, `unsupported-archive` for a compression that nodes can't read
  */
 export function detectCompression(head: Uint8Array): Compression {
   if (head.length === 0) throw new CacheError('invalid-archive', 'the file is empty');
   const readable = find(READABLE, head);
-  // The first bytes of a tar are a file name, which may look like anything.
+  // A tar begins with a file name, which may look like any magic.
   if (isTarBlock(head)) {
     const other = readable ?? compressionForPython(head);
     if (other === undefined) return 'none';
@@ -60,13 +59,12 @@ export function detectCompression(head: Uint8Array): Compression {
   if (unreadable !== undefined) {
     throw new CacheError(
       'unsupported-archive',
-      `compressed with ${unreadable}: the nodes unpack with Python's tarfile, which reads gzip, bzip2 and xz; ` +
-        'compress it again with one of these',
+      `compressed with ${unreadable}: nodes unpack with Python's tarfile, which reads gzip, bzip2 and xz; compress it again with one of these`,
     );
   }
   throw new CacheError(
     'invalid-archive',
-    `no archive: ${describe(head)}; a tar, plain or as gzip, bzip2 or xz, is expected`,
+    `no archive: ${describe(head)}; expected a tar, plain or compressed with gzip, bzip2 or xz`,
   );
 }
 
@@ -77,7 +75,7 @@ function find<Name extends string>(
   return magics.find(([, bytes]) => bytes.every((byte, index) => head[index] === byte))?.[0];
 }
 
-/** How Python's tarfile would decompress what is a tar, too: it tries that first, and some compressions have no magic. */
+/** The compression that Python's tarfile sees in a tar: it tries compressions first, and some have no magic. */
 function compressionForPython(head: Uint8Array): string | undefined {
   const unreadable = find(UNREADABLE, head);
   if (unreadable !== undefined) return unreadable;
@@ -86,7 +84,7 @@ function compressionForPython(head: Uint8Array): string | undefined {
   return find([SKIPPABLE_FRAME], frame) ?? (isOldLzma(head) ? 'LZMA' : undefined);
 }
 
-/** What liblzma makes sure of before it decompresses: properties, size of the dictionary, size of the content. */
+/** Checks as liblzma does before it decompresses: properties, size of the dictionary, size of the content. */
 function isOldLzma(head: Uint8Array): boolean {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
   if (bytes.length < 13 || bytes.readUInt8(0) >= LZMA_PROPERTIES_LIMIT) return false;
@@ -101,7 +99,7 @@ function describe(head: Uint8Array): string {
   const foreign = find(FOREIGN, head);
   if (foreign !== undefined) return `a ${foreign} file`;
   const text = Buffer.from(head.buffer, head.byteOffset, head.length).toString('utf8');
-  if (/^\uFEFF?\s*</.test(text)) return 'it starts with "<", so a web page was saved in its place';
-  // eslint-disable-next-line no-control-regex -- these are what tells bytes from text
+  if (/^\uFEFF?\s*</.test(text)) return 'it starts with "<", so a web page was saved instead of it';
+  // eslint-disable-next-line no-control-regex -- control characters mark binary data
   return /[\0-\x08\x0e-\x1a\uFFFD]/.test(text.slice(0, -3)) ? 'unknown bytes' : 'a text file';
 }

@@ -1,12 +1,12 @@
-/** What an ELF header tells of a program (elf(5)). */
+/** The parsed ELF header of a program (elf(5)). */
 export interface ElfHeader {
-  /** What `gcc -dumpmachine` prints on the machine it is for; undefined for a machine that isn't known here. */
+  /** The output of `gcc -dumpmachine` on its machine; undefined for an unknown machine. */
   readonly multiarch: string | undefined;
   /** A program or shared object, not a relocatable object or a core dump. */
   readonly linked: boolean;
   /**
-   * Linked to be loaded together with shared libraries, as what runs on this system is; firmware for other machines,
-   * which a virtual machine's software brings along, is not.
+   * Linked with shared libraries, as programs of a system are. Firmware, which software for virtual machines contains, is
+   * not.
    */
   readonly dynamic: boolean;
 }
@@ -51,7 +51,7 @@ export function parseElfHeader(start: Buffer): ElfHeader | undefined {
   if (start.length < ELF_HEADER_SIZE || start.toString('latin1', 0, 4) !== '\x7fELF') return undefined;
   const bits = start[4] === 1 ? 32 : start[4] === 2 ? 64 : undefined;
   const order = start[5] === 1 ? 'little' : start[5] === 2 ? 'big' : undefined;
-  // System V or Linux: a program for FreeBSD says nothing about where this runs.
+  // System V or Linux; programs for FreeBSD don't count.
   if (bits === undefined || order === undefined || (start[7] !== 0 && start[7] !== 3)) return undefined;
   const uint16 = (offset: number): number =>
     order === 'little' ? start.readUInt16LE(offset) : start.readUInt16BE(offset);
@@ -67,19 +67,19 @@ export function parseElfHeader(start: Buffer): ElfHeader | undefined {
   };
 }
 
-/** Looks through the program headers as far as the start of the file holds them. */
+/** Reads those program headers that are in the start of the file. */
 function hasDynamicSegment(
   start: Buffer,
   bits: 32 | 64,
   uint16: (offset: number) => number,
   uint32: (offset: number) => number,
 ): boolean {
-  // The upper half of a 64 bit offset is 0 where the headers are near.
+  // The upper half of a 64 bit offset is 0: the headers are near.
   const littleEndian = start[5] === 1;
   const offset = bits === 32 ? uint32(0x1c) : uint32(littleEndian ? 0x20 : 0x24);
   const size = uint16(bits === 32 ? 0x2a : 0x36);
   const count = uint16(bits === 32 ? 0x2c : 0x38);
-  // Headers that take no room would be looked at as often as the file says.
+  // With headers of size 0 the file could claim any number of them.
   if (size < 4) return false;
   for (let index = 0; index < count; index++) {
     const at = offset + index * size;

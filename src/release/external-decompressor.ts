@@ -8,18 +8,18 @@ import {
 } from './compression-fault.ts';
 import type { Decompressor, Sink } from './decompressor.ts';
 
-/** Debian's package of each program that is run. */
+/** The Debian package of each program. */
 const PACKAGES = { bzip2: 'bzip2', xz: 'xz-utils' } as const;
 
-/** More of what a program says on its standard error is of no interest. */
+/** Characters of a program's standard error to keep. */
 const COMPLAINT_LENGTH_LIMIT = 4096;
 
 /**
- * Decompresses through a child process, `bzip2 -dc` or `xz -dc`, since node has neither. The child is gone when
- * `end()` settles, when `write()` rejects, and soon after `abort()`.
+ * Decompresses with a child process, `bzip2 -dc` or `xz -dc`, because node has neither. The child has ended when `end()`
+ * settles or `write()` rejects, and ends soon after `abort()`.
  */
 export function createExternalDecompressor(program: keyof typeof PACKAGES, sink: Sink): Decompressor {
-  // Their settings could ask for a memory limit or for silence.
+  // The user's settings could limit memory or silence errors.
   const settings = { LC_ALL: 'C', XZ_OPT: '', XZ_DEFAULTS: '', BZIP: '', BZIP2: '' };
   const child = spawn(program, ['-dc'], { stdio: 'pipe', env: { ...process.env, ...settings } });
   let complaint = '';
@@ -38,19 +38,19 @@ export function createExternalDecompressor(program: keyof typeof PACKAGES, sink:
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint = (complaint + text).slice(0, COMPLAINT_LENGTH_LIMIT);
   });
-  // EPIPE: the child stopped reading. Its exit, which follows, tells why.
+  // EPIPE: the child stopped reading. Its exit code follows.
   child.stdin.on('error', () => undefined);
   child.on('error', (error) => {
     finish(spawnFault(program, error));
   });
-  // 'close' rather than 'exit': all output has been read by then.
+  // 'close', not 'exit': by then all output was read.
   child.on('close', (code, signal) => {
     finish(
       exitFault(program, code, signal, complaint) ?? (ending ? undefined : garbageAfterCompression(program)),
     );
   });
 
-  /** Waits for one step, or the child's end, whichever is first. */
+  /** Waits for one step or for the child's end. */
   function step(run: (done: () => void) => void): Promise<void> {
     return new Promise((resolve, reject) => {
       settle = () => {
@@ -88,12 +88,12 @@ export function createExternalDecompressor(program: keyof typeof PACKAGES, sink:
 function spawnFault(program: keyof typeof PACKAGES, cause: Error): CacheError {
   const reason =
     systemCode(cause) === 'ENOENT'
-      ? `the program "${program}" is not installed here; \`apt install ${PACKAGES[program]}\` brings it`
+      ? `the program "${program}" is not installed; run: apt install ${PACKAGES[program]}`
       : `the program "${program}" can't be run (${cause.message})`;
   return new CacheError('unsupported-archive', `compressed with ${program}, but ${reason}`, { cause });
 }
 
-/** What the end of a child means; undefined when it did its work. */
+/** The fault that ended a child; undefined if it succeeded. */
 function exitFault(
   program: keyof typeof PACKAGES,
   code: number | null,
@@ -103,10 +103,10 @@ function exitFault(
   const cause = new Error(
     complaint.trim().split('\n')[0]?.trim() || `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`,
   );
-  // bzip2 ignores what follows and only mentions it.
+  // bzip2 ignores garbage and only warns.
   if (/trailing garbage/.test(complaint)) return garbageAfterCompression(program, cause);
   if (code === 0) return undefined;
-  // The magic bytes were seen before, so a format that xz doesn't recognize is half a header.
+  // The magic bytes were right, so a format that xz doesn't recognize is half a header.
   if (/Unexpected end of input|ends unexpectedly|format not recognized/.test(complaint))
     return cutOffCompression(program, cause);
   if (/corrupt|integrity error|not a bzip2 file/i.test(complaint)) return corruptCompression(program, cause);

@@ -11,8 +11,8 @@ import type { Decompressor, Sink } from './decompressor.ts';
 /** Bytes of output at a time: twice as fast as with zlib's default of 16 KiB. */
 const OUTPUT_SIZE = 1024 * 1024;
 /**
- * Zeros stand where padded files were joined, a few at most. Each costs a decompressor anew: 20 MB of empty members with a
- * zero behind each took 89 s.
+ * Padded files that were joined have a few paddings. Each needs a new decompressor: 20 MB of padded empty members took
+ * 89 s.
  */
 const PADDINGS_LIMIT = 1000;
 
@@ -54,9 +54,9 @@ export function createGzipDecompressor(sink: Sink): Decompressor {
   return { write, end, abort };
 }
 
-/** Members that follow one another without a gap. */
+/** Members without padding between them. */
 interface MemberSeries {
-  /** How many of the bytes it took: fewer than all when zeros come after the end of a member. */
+  /** Returns how many of the bytes it took: fewer than all if zeros follow a member. */
   write(bytes: Uint8Array): Promise<number>;
   end(): Promise<void>;
   abort(): void;
@@ -72,7 +72,7 @@ function openSeries(sink: Sink): MemberSeries {
     reject?.(fault);
   };
   gunzip.on('data', (bytes: Buffer) => {
-    // Not at once: zlib is given its next step first, so that the pool inflates while the sink works.
+    // Deferred, so that zlib inflates the next piece while the sink works.
     queueMicrotask(() => {
       if (fault === undefined) sink(bytes);
     });
@@ -81,7 +81,7 @@ function openSeries(sink: Sink): MemberSeries {
     fail(faultOf(error));
   });
 
-  /** Runs one step, which a failure of the stream rejects. */
+  /** Runs one step; a failure of the stream rejects it. */
   function step<T>(run: (resolve: (value: T) => void) => void): Promise<T> {
     return new Promise<T>((resolve, rejectStep) => {
       reject = rejectStep;
@@ -115,11 +115,11 @@ function writeTo(
 ): void {
   const before = gunzip.bytesWritten;
   gunzip.write(bytes, (error) => {
-    // The 'error' event says what is wrong.
+    // The 'error' event has the reason.
     if (error) return;
     const consumed = gunzip.bytesWritten - before;
     if (consumed === bytes.length) resolve(consumed);
-    // The sink must have got all of a member before the next one starts.
+    // The sink must have all data of a member before the next one starts.
     else
       void ended.then(() => {
         resolve(consumed);
@@ -130,16 +130,16 @@ function writeTo(
 function faultOf(error: Error): Error {
   const code = systemCode(error);
   if (code === 'Z_BUF_ERROR') return cutOffCompression('gzip', error);
-  // The first member's magic bytes were seen before, so this is what comes after a member.
+  // The first member's magic bytes were right, so this is behind a member.
   if (error.message === 'incorrect header check') return garbageAfterCompression('gzip', error);
   if (code === 'Z_DATA_ERROR' || code === 'Z_NEED_DICT') return corruptCompression('gzip', error);
-  // Too little memory, or a fault of this program: it says nothing about the archive.
+  // Too little memory, or a fault of this program, but none of the archive.
   return error;
 }
 
 function tooManyPaddings(): CacheError {
   return new CacheError(
     'invalid-archive',
-    `zeros stand between its gzip members in more than ${PADDINGS_LIMIT} places, which no program writes; pack it again`,
+    `zeros stand between its gzip members in more than ${PADDINGS_LIMIT} places; no program writes this, pack it again`,
   );
 }

@@ -1,14 +1,11 @@
 import { createGzipWorkers } from './gzip-workers.ts';
 
-/**
- * Bytes that go into a member: small enough to keep all cores busy, large enough that what is lost at the borders is
- * less than a thousandth.
- */
+/** Bytes of a member: small enough to keep all cores busy, large enough to lose less than a thousandth of compression. */
 const MEMBER_SIZE = 2 * 1024 * 1024;
 
 /**
- * Compresses with all cores: a row of gzip members, which every program reads as one file (RFC 1952, 2.2). How the
- * bytes come in pieces makes no difference to the result. Pieces of `source` may be reused once the next is asked for.
+ * Compresses with all cores into gzip members, which every program reads as one file (RFC 1952, 2.2). The result doesn't
+ * depend on the size of the pieces of `source`. A piece may be reused once the next is requested.
  */
 export async function* gzipMembers(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const workers = createGzipWorkers();
@@ -16,7 +13,7 @@ export async function* gzipMembers(source: AsyncIterable<Uint8Array>): AsyncGene
   try {
     for await (const block of blocksOf(source)) {
       const compressing = workers.compress(block);
-      // Its turn to be waited for comes later.
+      // It is awaited later.
       compressing.catch(() => undefined);
       ahead.push(compressing);
       const next = ahead.length > workers.atOnce ? ahead.shift() : undefined;
@@ -28,7 +25,7 @@ export async function* gzipMembers(source: AsyncIterable<Uint8Array>): AsyncGene
   }
 }
 
-/** The same bytes in pieces of `MEMBER_SIZE`, and a shorter one at the end; at least one, be it empty. */
+/** The same bytes in pieces of `MEMBER_SIZE`; the last one may be shorter, or empty. */
 async function* blocksOf(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   let block = new Uint8Array(MEMBER_SIZE);
   let filled = 0;
@@ -45,6 +42,6 @@ async function* blocksOf(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
       start += taken.length;
     }
   }
-  // A copy, because a part of a buffer would be handed over with all of it.
+  // A copy: transferring a part of a buffer transfers all of it.
   yield block.slice(0, filled);
 }

@@ -3,29 +3,29 @@ import { Worker } from 'node:worker_threads';
 
 /** Threads that compress, one for each core. */
 export interface GzipWorkers {
-  /** How many blocks are worth handing over before the first one is done. */
+  /** Blocks to submit before the first one is done. */
   readonly atOnce: number;
-  /** A gzip member of its own (RFC 1952). `block` is given away: it's empty afterwards. */
+  /** Returns a gzip member (RFC 1952). `block` is transferred to a thread, and is empty afterwards. */
   compress(block: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
-  /** Ends the threads, whatever they do. */
+  /** Ends the threads at once. */
   close(): Promise<void>;
 }
 
 /**
- * The level of gzip(1) and of `tar -czf`. Node's zlib leaves 1 to 2 % more than gzip(1) does on compiled software; a
- * memLevel below the usual 8, which ends deflate blocks earlier, takes back half a percent and costs no time.
+ * The level of gzip(1). Node's zlib makes compiled software 1 to 2 % larger than gzip(1); a memLevel below the default of
+ * 8 saves half a percent of it and costs no time.
  */
 const SETTINGS = { level: 6, memLevel: 6 };
 
 /**
- * What each thread runs; as text, because the program runs from .ts and from .js files. Threads of their own, because
- * libuv's pool, which `zlib.gzip` runs in, has four however many cores there are.
+ * The program of each thread; as text, because this module may be a .ts or a .js file. `zlib.gzip` would use libuv's pool,
+ * which has only four threads.
  */
 const PROGRAM = `
 const { parentPort } = require('node:worker_threads');
 const { gzipSync } = require('node:zlib');
 parentPort.on('message', (block) => {
-  // A buffer large enough that the result is one piece of it, and need not be put together.
+  // The chunk holds the whole result, so that zlib doesn't join pieces.
   const member = gzipSync(block, { ...${JSON.stringify(SETTINGS)}, chunkSize: block.length + 65536 });
   parentPort.postMessage(member, [member.buffer]);
 });
@@ -37,7 +37,7 @@ interface Job {
   readonly reject: (reason: unknown) => void;
 }
 
-/** Threads are started as they are needed. */
+/** Starts threads on demand. */
 export function createGzipWorkers(count: number = availableParallelism()): GzipWorkers {
   const workers: Worker[] = [];
   const idle: Worker[] = [];

@@ -9,11 +9,11 @@ export type InspectionRequest = { readonly id: number } & InspectionAction;
 
 type InspectionAction =
   | { readonly action: 'open'; readonly size: number }
-  /** The bytes are the first ones of `slot`. */
+  /** The first `length` bytes of `slot`. */
   | { readonly action: 'write'; readonly slot: SharedArrayBuffer; readonly length: number }
   | { readonly action: 'glimpse' | 'end' | 'abort' | 'close' };
 
-/** Each request gets one, not always in their order. */
+/** Each request gets one answer, not always in order. */
 export interface InspectionAnswer {
   readonly id: number;
   readonly glimpse?: ReleaseGlimpse | undefined;
@@ -21,21 +21,21 @@ export interface InspectionAnswer {
   readonly fault?: { readonly code: ErrorCode; readonly message: string };
 }
 
-/** Bytes that are handed over at a time. */
+/** Bytes of one `write`. */
 export const SLOT_SIZE = 1024 * 1024;
 
-/** A thread that looks into one archive after the other. */
+/** A thread that inspects one archive after the other. */
 export interface InspectionThread {
-  /** Memory that it shares, for the bytes on their way to it. */
+  /** Shared memory that carries the bytes to the thread. */
   readonly slot: SharedArrayBuffer;
-  /** @throws CacheError what the thread found wrong; whatever ended the thread */
+  /** @throws CacheError the fault of the archive; any error that ended the thread */
   ask(action: InspectionAction): Promise<InspectionAnswer>;
-  /** Resolves when nothing is asked any more: whether it may be asked again. */
+  /** Resolves when no request is pending: whether the thread can be used again. */
   settle(): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** @throws CacheError `unavailable` when the system gives no thread */
+/** @throws CacheError `unavailable` when the system can't start a thread */
 export function startThread(): InspectionThread {
   const worker = startOrRefuse();
   const waiting = new Map<
@@ -49,7 +49,7 @@ export function startThread(): InspectionThread {
   const release = (id: number): void => {
     waiting.delete(id);
     if (waiting.size > 0) return;
-    // While nobody waits for it, it keeps the program from ending no longer.
+    // An idle thread must not keep the program alive.
     worker.unref();
     settled?.();
   };
@@ -101,7 +101,9 @@ function startOrRefuse(): Worker {
     return startWorker('inspection-worker', import.meta.url);
   } catch (error) {
     if (systemCode(error) !== 'ERR_WORKER_INIT_FAILED') throw error;
-    throw new CacheError('unavailable', 'the system gives no thread to look into archives', { cause: error });
+    throw new CacheError('unavailable', 'the system can start no thread to inspect archives', {
+      cause: error,
+    });
   }
 }
 
@@ -109,7 +111,7 @@ function faultOfThread(error: unknown): unknown {
   if (systemCode(error) !== 'ERR_WORKER_OUT_OF_MEMORY') return error;
   return new CacheError(
     'unsupported-archive',
-    'to look into it takes more memory than this machine has; import it on a larger one',
+    'inspecting it takes more memory than this machine has; import it on a larger machine',
     { cause: error },
   );
 }

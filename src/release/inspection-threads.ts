@@ -4,21 +4,21 @@ import { SLOT_SIZE, startThread, type InspectionThread } from './inspection-thre
 import type { ReleaseGlimpse } from './release-contents.ts';
 
 /**
- * Threads that look into archives: whatever is in one, the program answers requests and signals meanwhile, and one that takes
- * too much memory ends its thread alone.
+ * Threads that inspect archives. The program keeps answering requests and signals, and an archive that takes too much
+ * memory only ends its thread.
  */
 export interface InspectionThreads {
   /**
-   * As `createArchiveInspector` does, in a thread of its own.
+   * `createArchiveInspector` in a thread.
    * @param size bytes of the archive
-   * @throws CacheError `unavailable` when the system gives no thread
+   * @throws CacheError `unavailable` when the system can't start a thread
    */
   open(size: number): ArchiveInspector;
-  /** Ends the threads. What was opened must have been ended or aborted. */
+  /** Ends the threads. Every inspector must have been ended or aborted. */
   close(): Promise<void>;
 }
 
-/** Threads are started as they are needed, and used again. */
+/** Starts threads on demand, and reuses them. */
 export function createInspectionThreads(): InspectionThreads {
   const threads: InspectionThread[] = [];
   const idle: InspectionThread[] = [];
@@ -42,7 +42,7 @@ export function createInspectionThreads(): InspectionThreads {
   };
 }
 
-/** @param onDone is called when nothing more will be asked for this archive */
+/** @param onDone is called when this archive needs the thread no more */
 function createRemoteInspector(thread: InspectionThread, size: number, onDone: () => void): ArchiveInspector {
   let fault: { readonly error: unknown } | undefined;
   let isDone = false;
@@ -74,18 +74,18 @@ function createRemoteInspector(thread: InspectionThread, size: number, onDone: (
 
   async function glimpse(): Promise<ReleaseGlimpse> {
     const answer = await thread.ask({ action: 'glimpse' });
-    if (answer.glimpse === undefined) throw new Error('the thread told no glimpse');
+    if (answer.glimpse === undefined) throw new Error('the answer has no glimpse');
     return answer.glimpse;
   }
 
   async function end(): Promise<ArchiveContents> {
     const { contents } = await thread.ask({ action: 'end' });
-    if (contents === undefined) throw new Error('the thread told no contents');
+    if (contents === undefined) throw new Error('the answer has no contents');
     finish();
     return contents;
   }
 
-  // Of what goes wrong the next request tells.
+  // The next request reports a failure.
   thread.ask({ action: 'open', size }).catch(() => undefined);
   return {
     write: (chunk) => guard(() => write(chunk)),

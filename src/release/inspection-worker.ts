@@ -3,15 +3,15 @@ import { CacheError } from '../cache/errors.ts';
 import { createArchiveInspector, type ArchiveInspector } from './archive-inspection.ts';
 import type { InspectionAnswer, InspectionRequest } from './inspection-thread.ts';
 
-/** What `startThread` of inspection-thread.ts runs: looks into one archive after the other, and answers each request once. */
+/** The program of an inspection thread: inspects one archive after the other, and answers each request once. */
 
 let inspector: ArchiveInspector | undefined;
 
 parentPort?.on('message', (request: InspectionRequest) => {
-  // A fault of this program is not caught, and so ends the thread.
+  // A programming error isn't caught: it ends the thread.
   void answer(request).then((result) => {
     parentPort?.postMessage({ ...result, id: request.id });
-    // Then the thread ends, once the programs that it started are gone.
+    // The thread ends once its child processes have ended.
     if (request.action === 'close') parentPort?.close();
   });
 });

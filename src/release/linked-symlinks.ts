@@ -3,9 +3,9 @@ import { lstat, readdir } from 'node:fs/promises';
 import { systemCode } from '../cache/errors.ts';
 
 /**
- * A symbolic link of the folder that has several names in it, as `cp -al` makes them; undefined where there is none.
- * Python's tarfile, when it unpacks the second name, gives owner and mode to what the link leads to. What can't be
- * looked at is left out: who packs it is told that.
+ * Finds a symbolic link that has several names in the folder, as `cp -al` makes them; undefined if there is none. Python's
+ * tarfile, when it unpacks the second name, changes owner and mode of the link's target. Skips unreadable files: tar
+ * reports them.
  */
 export async function findLinkedSymlink(folder: string): Promise<string | undefined> {
   const seen = new Set<string>();
@@ -34,7 +34,7 @@ async function itemsOf(folder: Buffer): Promise<readonly Dirent<Buffer>[]> {
   }
 }
 
-/** Nothing, for what the system can't do. */
+/** Ignores errors of the system, throws any other. */
 function ofTheSystem(error: unknown): undefined {
   if (systemCode(error) === undefined) throw error;
   return undefined;

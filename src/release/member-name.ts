@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 
 /**
- * The text of a name in a tar: UTF-8, or where it is none, with a lone surrogate for each byte above 127, a trick of
- * Python's. So two names are the same text only if they are the same bytes, as on the disk of a node.
+ * Decodes a name in a tar as UTF-8. If it is no UTF-8, each byte above 127 becomes a lone surrogate, as in Python, so that
+ * different bytes give different names.
  */
 export function decodeName(bytes: Buffer): string {
   const text = bytes.toString('utf8');
@@ -12,7 +12,7 @@ export function decodeName(bytes: Buffer): string {
     .replace(/[\u0080-\u00ff]/g, (byte) => String.fromCharCode(0xdc00 + byte.charCodeAt(0)));
 }
 
-/** How many bytes a name of `decodeName` has on the disk of a node. */
+/** Bytes of a name of `decodeName` on the disk of a node. */
 export function sizeOfName(name: string): number {
   return name.isWellFormed() ? Buffer.byteLength(name) : name.length;
 }

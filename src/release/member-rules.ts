@@ -3,7 +3,7 @@ import { CacheError } from '../cache/errors.ts';
 import { checkLength, checkPath, isFolderName } from './member-path.ts';
 import type { TarMember } from './tar-walker.ts';
 
-/** What a member must be like to be unpacked into a software root: everything in one folder, nothing outside of it. */
+/** The rules for members of a software release: everything in one folder, nothing outside of it. */
 export interface MemberRules {
   /**
    * The components of the member's path.
@@ -11,32 +11,32 @@ export interface MemberRules {
    */
   check(member: TarMember): readonly string[];
   /**
-   * The one top-level folder of all members checked.
-   * @throws CacheError `invalid-archive` when there is none, or anything beside it
+   * The top-level folder of all checked members.
+   * @throws CacheError `invalid-archive` when there is none, or anything else at the top level
    */
   folder(): string;
-  /** The top-level folder of the members checked up to now, if there is one. */
+  /** The first top-level folder so far. */
   firstFolder(): string | undefined;
 }
 
 /**
- * Members and the folders above them, and the length of all their paths: they are remembered, which takes half a GB of memory at
- * most. The largest releases, of ERP5, have some 500 000, of 60 MiB.
+ * Members with their folders, and characters of all their paths: they take half a GB of memory at most. The largest releases
+ * (ERP5) have 500 000, with 60 MiB of paths.
  */
 const MEMBER_LIMIT = 2_000_000;
 const NAMES_LIMIT = 256 * 1024 * 1024;
-/** With more top-level members than this, nothing is gained by reading on. */
+/** More top-level members end the inspection at once. */
 const TOP_LEVEL_LIMIT = 20;
 const NAMED = 4;
 
 export function createMemberRules(): MemberRules {
-  /** The top-level names, and the kind of those that are no folder. */
+  /** The top-level names with their kind. */
   const top = new Map<string, TarMember['kind'] | 'folder'>();
-  /** What stands where; the folders that members lie in, too. Each name comes once, so that this can't change. */
+  /** Each path with its kind, also of folders that are no members. */
   const places = new Map<string, TarMember['kind']>();
-  /** Characters of their names. */
+  /** Characters of all paths. */
   let namesSize = 0;
-  /** The folders of the last member, outermost first, which are good: members come folder by folder. */
+  /** The folders of the last member, outermost first: checked already, as members come folder by folder. */
   let clear: readonly string[] = [];
 
   function check(member: TarMember): readonly string[] {
@@ -54,7 +54,7 @@ export function createMemberRules(): MemberRules {
     }
     if (first === undefined) {
       throw refused(
-        `member ${quoteBriefly(path)} would give its owner and mode to the software root of the nodes; pack it again with: tar -C ROOT -czf ARCHIVE FOLDER`,
+        `member ${quoteBriefly(path)} would change owner and mode of the software root of the nodes; pack it again with: tar -C ROOT -czf ARCHIVE FOLDER`,
       );
     }
     if (kind === 'symlink') checkLength(linkTarget, `symbolic link ${quoteBriefly(path)}: target`);
@@ -66,8 +66,8 @@ export function createMemberRules(): MemberRules {
   }
 
   /**
-   * The second of a name would be written, or would get its owner and mode, through the symbolic or hard link that the first
-   * made: Python's tarfile opens what is there.
+   * Refuses a second member of the same name: Python's tarfile would write it, or set its owner and mode, through a link that
+   * the first one made.
    */
   function place({ kind, path }: TarMember, where: string): void {
     const before = places.get(where);
@@ -83,18 +83,18 @@ export function createMemberRules(): MemberRules {
     namesSize += where.length;
     if (places.size > MEMBER_LIMIT)
       throw refused(
-        `more than ${MEMBER_LIMIT} members and folders, of which the largest releases have a quarter`,
+        `more than ${MEMBER_LIMIT} members and folders; the largest releases have a quarter of that`,
       );
     if (namesSize > NAMES_LIMIT)
       throw refused(
-        `the paths of its members have more than ${NAMES_LIMIT / 1024 / 1024} MiB, of which the largest releases have a quarter`,
+        `the paths of its members exceed ${NAMES_LIMIT / 1024 / 1024} MiB; the largest releases have a quarter of that`,
       );
   }
 
   function checkHardLink({ path, linkTarget }: TarMember, components: readonly string[]): void {
     const target = checkPath(linkTarget, `hard link ${quoteBriefly(path)}: target`);
     if (isFolderName(linkTarget))
-      throw refused(`hard link ${quoteBriefly(path)} is one of a folder, by its name`);
+      throw refused(`hard link ${quoteBriefly(path)} has the name of a folder as its target`);
     if (target.length < 2 || target[0] !== components[0]) {
       throw refused(
         `hard link ${quoteBriefly(path)} leads out of its folder, to ${quoteBriefly(linkTarget)}`,
@@ -106,14 +106,14 @@ export function createMemberRules(): MemberRules {
     if (kind === undefined)
       throw refused(`${what}${quoteBriefly(linkTarget)}, which does not come before it; pack it again`);
     if (kind === 'directory') throw refused(`${what}${quoteBriefly(linkTarget)}, which is a folder`);
-    // Python's tarfile gives owner and mode to what the symbolic link leads to.
+    // Python's tarfile would change owner and mode of the symbolic link's target.
     if (kind === 'symlink')
       throw refused(
-        `${what}the symbolic link ${quoteBriefly(linkTarget)}, through which nodes would change what it leads to; pack it again with cache pack, or with tar --hard-dereference`,
+        `${what}the symbolic link ${quoteBriefly(linkTarget)}, whose target would get the wrong owner and mode on nodes; pack it again with cache pack, or with tar --hard-dereference`,
       );
   }
 
-  /** None of them may be anything else than a folder. */
+  /** Refuses a member below anything but folders. */
   function checkFolders(path: string, components: readonly string[]): void {
     const folders = components.slice(0, -1);
     let depth = 0;

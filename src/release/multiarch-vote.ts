@@ -1,27 +1,27 @@
 import { ELF_START_SIZE, parseElfHeader } from './elf.ts';
 
-/** Finds out from the programs of a software release which machine it is for. */
+/** Determines the machine of a software release from its programs. */
 export interface MultiarchVote {
-  /** Counts a file. `folder` is the release's own folder it is in (`bin`, `parts`, …), `start` its first bytes. */
+  /** Counts a file. `folder` is its folder in the release (`bin`, `parts`, …), `start` its first bytes. */
   add(folder: string, start: Buffer): void;
-  /** The multiarch of most programs, undefined when there is none. */
+  /** The multiarch of most programs; undefined if there are none. */
   result(): string | undefined;
-  /** The multiarch when it is clear before all files were seen: several programs of this system, all for one machine. */
+  /** The multiarch, if the first programs all agree. */
   early(): string | undefined;
 }
 
-/** How many programs must agree: the first files of a release may well be firmware for other machines. */
+/** Programs that must agree: the first files of a release may be firmware for other machines. */
 const EARLY_VOTES = 3;
 
-/** How many bytes of a file's start `add` wants. */
+/** Bytes of a file's start that `add` needs. */
 export const VOTE_SIZE = ELF_START_SIZE;
 
-/** Where the programs are that were built here; eggs and caches may hold files for other machines. */
+/** The folders of programs that were built for the node; eggs and caches may hold files for other machines. */
 const BUILT = new Set(['bin', 'parts']);
 
 /**
- * The programs and shared libraries of `bin/` and `parts/` decide alone when there are any, then other linked objects
- * there, then those elsewhere, then relocatable objects; the more frequent machine wins, and the one seen first when they are equal.
+ * The first of these groups that has any file decides: programs and shared libraries in `bin/` and `parts/`, other linked
+ * objects there, linked objects elsewhere, relocatable objects. The most frequent machine wins; among equals, the first.
  */
 export function createMultiarchVote(): MultiarchVote {
   const loaded = new Map<string, number>();

@@ -3,21 +3,21 @@ import { createReleaseReader, type ReleaseContents } from './release-contents.ts
 import { readTar } from './tar-program.ts';
 import { createTarWalker } from './tar-walker.ts';
 
-/** An archive that is being made. */
+/** An archive while it is packed. */
 export interface FolderPacking {
   /**
-   * The bytes of the archive, a gzipped tar. To be taken once; whoever stops before the end releases everything by it.
-   * @throws CacheError `invalid-archive`, `unsupported-archive`: it can't be packed, or nodes could not unpack it
+   * The bytes of the archive, a gzipped tar. Iterate once; ending the iteration early releases everything.
+   * @throws CacheError `invalid-archive`, `unsupported-archive`: it can't be packed, or nodes couldn't unpack it
    */
   readonly archive: AsyncIterable<Uint8Array>;
-  /** What is in it; to be called after its last byte. @throws CacheError `invalid-archive` */
+  /** Call it after the last byte. @throws CacheError `invalid-archive` */
   contents(): ReleaseContents;
 }
 
 /**
- * Packs the folder of a software release. The tar is looked at on its way, as an import would do, so that nothing is made
- * that an import would refuse.
- * @param onRead is told of the tar's bytes as they come
+ * Packs the folder of a software release. Inspects the tar meanwhile, so that no archive is made that an import would
+ * refuse.
+ * @param onRead is called with the number of bytes of each piece of the tar
  */
 export function packFolder(folder: string, onRead: (bytes: number) => void): FolderPacking {
   const release = createReleaseReader();

@@ -4,9 +4,9 @@ import { createMultiarchVote, VOTE_SIZE } from './multiarch-vote.ts';
 import type { ReleaseMarkers } from './release-markers.ts';
 import type { TarMember, TarVisitor } from './tar-walker.ts';
 
-/** What the members of an archive tell of the software release in it. */
+/** The software release in an archive, according to its members. */
 export interface ReleaseContents {
-  /** The one top-level folder, md5(software URL) in a good archive. */
+  /** The top-level folder: md5(software URL) in a good archive. */
   readonly folder: string;
   /** `[buildout] extends` of the folder's buildout.cfg. */
   readonly softwareUrl: string | undefined;
@@ -18,16 +18,16 @@ export interface ReleaseContents {
   readonly markers: ReleaseMarkers;
 }
 
-/** What is known of a release before its archive was read to the end. */
+/** The facts that are known before the archive was read to the end. */
 export interface ReleaseGlimpse {
   readonly folder: string | undefined;
   readonly softwareUrl: string | undefined;
   readonly multiarch: string | undefined;
 }
 
-/** Gathers a release's contents while a tar is walked. */
+/** Collects the contents of a release while a tar is walked. */
 export interface ReleaseReader extends TarVisitor {
-  /** To be called once the tar has ended. @throws CacheError `invalid-archive` */
+  /** Call it after the end of the tar. @throws CacheError `invalid-archive` */
   result(): ReleaseContents;
   /** May be called at any time. */
   glimpse(): ReleaseGlimpse;
@@ -36,7 +36,7 @@ export interface ReleaseReader extends TarVisitor {
 /** Slapgrid writes less than 1 KiB into a buildout.cfg. */
 const BUILDOUT_CONFIG_SIZE_LIMIT = 1024 * 1024;
 
-/** `enter` throws CacheError `invalid-archive` for a member that can't be, or shouldn't be, unpacked. */
+/** `enter` throws CacheError `invalid-archive` for a member that can't or must not be unpacked. */
 export function createReleaseReader(): ReleaseReader {
   const rules = createMemberRules();
   const vote = createMultiarchVote();
@@ -44,7 +44,7 @@ export function createReleaseReader(): ReleaseReader {
   let members = 0;
   let unpackedSize = 0;
   const markers = { completed: false, shared: false };
-  /** Of the path of the member that was entered last. */
+  /** Path components of the last member entered. */
   let components: readonly string[] = [];
 
   function enter(member: TarMember): number {

@@ -15,19 +15,19 @@ export interface ReleaseFolder {
   readonly key: string;
   readonly softwareUrl: string;
   /**
-   * Where it was built, as far as it can be told: as buildout wrote it down, or else as the person named it. A software root
-   * that is a symbolic link is not resolved: its own path is what the programs hold.
+   * Where it was built, as buildout recorded it, or else as the user named it. A software root that is a symbolic link
+   * isn't resolved: programs contain its own path.
    */
   readonly softwareRoot: string;
-  /** Whether that is somewhere else than the folder is now. */
+  /** Whether the folder was moved away from `softwareRoot`. */
   readonly isMoved: boolean;
   readonly markers: ReleaseMarkers;
 }
 
 /**
- * Finds out which software release a folder is, by its name and its buildout.cfg.
- * @param url the software URL where a person tells it
- * @throws CacheError `invalid-archive` when it is none, or its URL isn't the one that it is named by
+ * Identifies the software release in a folder by its name and its buildout.cfg.
+ * @param url the software URL, if the user gave it
+ * @throws CacheError `invalid-archive` when it is none, or its name isn't the md5 of its URL
  */
 export async function readReleaseFolder(path: string, url?: string): Promise<ReleaseFolder> {
   const { folder, items } = await look(path);
@@ -51,21 +51,21 @@ export async function readReleaseFolder(path: string, url?: string): Promise<Rel
   return { path: folder, key, softwareUrl, softwareRoot, isMoved, markers };
 }
 
-/** Bytes; those of real releases have a few million. */
+/** Bytes; real releases have a few million. */
 const INSTALLED_LIMIT = 64 * 1024 * 1024;
 
-/** Where buildout installed the first part, by its own record. */
+/** The software root in buildout's own record. */
 async function rootByBuildout(folder: string, key: string): Promise<string | undefined> {
   let text: string;
   try {
     text = (await readSmallFile(join(folder, '.installed.cfg'), INSTALLED_LIMIT)).toString('utf8');
   } catch (error) {
     throwProgrammingError(error);
-    // Whether it can be packed at all is told by tar.
+    // tar reports a file that can't be read.
     return undefined;
   }
   const inRoot = new RegExp(`^(.+?)/${key}(?:/|$)`);
-  // Of a list of paths, the one that is of the release: they are separated by blanks or colons.
+  // Paths may stand in lists, separated by blanks or colons.
   for (const [word] of text.matchAll(/[^\s:]+/g)) {
     const path = word.startsWith('/') ? 0 : word.indexOf('=/') + 1;
     const root = word.charAt(path) === '/' ? inRoot.exec(word.slice(path))?.[1] : undefined;
@@ -80,7 +80,7 @@ async function look(path: string): Promise<{ readonly folder: string; readonly i
     return { folder, items: await readdir(folder, { withFileTypes: true }) };
   } catch (error) {
     const code = systemCode(error);
-    if (code === 'ENOENT') throw refused('there is no such folder');
+    if (code === 'ENOENT') throw refused('no such folder');
     if (code === 'ENOTDIR') throw refused('it is not a folder');
     throw refused(`it can't be read (${shortReasonOf(error)})`, error);
   }
@@ -93,11 +93,11 @@ async function configuredUrl(folder: string, key: string): Promise<string> {
   } catch (error) {
     const code = systemCode(error);
     if (code !== 'ENOENT') throw refused(`its buildout.cfg can't be read (${shortReasonOf(error)})`, error);
-    throw refused('it has no buildout.cfg, so nothing tells its software URL; give it with --url');
+    throw refused('it has no buildout.cfg with the software URL; give the URL with --url');
   }
   const url = softwareUrlOf(text, key);
   if (url === undefined)
-    throw refused('its buildout.cfg tells no software URL ("extends" of [buildout]); give it with --url');
+    throw refused('its buildout.cfg has no software URL ("extends" of [buildout]); give it with --url');
   return url;
 }
 

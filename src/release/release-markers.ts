@@ -1,4 +1,4 @@
-/** Which marker files slapgrid left in a release's folder (protocol.md, "What else decides on the node"). */
+/** The marker files that slapgrid left in a release's folder (protocol.md, "What else decides on the node"). */
 export interface ReleaseMarkers {
   /** The build was finished. */
   readonly completed: boolean;
@@ -6,17 +6,15 @@ export interface ReleaseMarkers {
   readonly shared: boolean;
 }
 
-/** Why slapgrid itself would not hand on a release with these markers, in words; empty when it would. */
+/** The reasons why slapgrid itself would not upload a release with these markers. */
 export function faultsOfMarkers({ completed, shared }: ReleaseMarkers): readonly string[] {
   return [
     ...(completed
       ? []
-      : [
-          'its build is not finished: slapgrid writes .completed into the folder when it is, and there is none',
-        ]),
+      : ['its build is not finished: the folder has no .completed, which slapgrid writes at the end']),
     ...(shared
       ? [
-          'it was built with parts outside its folder, which is when slapgrid writes .shared: it runs only where those parts are, too',
+          'it was built with parts outside its folder (slapgrid wrote .shared): it runs only on nodes that also have those parts',
         ]
       : []),
   ];

@@ -5,19 +5,19 @@ import { throwProgrammingError } from '../cache/errors.ts';
 /** Leaves room for the platform in a file name of 255 bytes. */
 const LENGTH_LIMIT = 160;
 
-/** A version or a commit that reaches to the end, behind a `-`. */
+/** A version or a commit at the end, after a `-`. */
 const VERSION = /-(v?\d+\.\d.*|[0-9a-f]{40}$)/i;
 
-/** What a URL tells of a release, from its folders. */
+/** Name and version of a release, from the folders of its URL. */
 interface Told {
   readonly name: readonly string[];
   readonly version: readonly string[];
 }
 
 /**
- * What people call the release of a software URL, as a part of a file name: `rapid-cdn-1.0.344` for
+ * A readable name of the release of a software URL, fit for a file name: `rapid-cdn-1.0.344` for
  * `https://HOST/GROUP/slapos/raw/1.0.344/software/rapid-cdn/software.cfg`, `rapid-cdn-py3-1.0.344` for its
- * `software-py3.cfg`. Without a version where none is told; different URLs may get the same name. Never throws.
+ * `software-py3.cfg`. Without a version if the URL has none; different URLs may get the same name. Never throws.
  */
 export function nameOfRelease(url: string): string {
   const { host, segments } = partsOf(url);
@@ -39,11 +39,11 @@ function decode(segment: string): string {
     return decodeURIComponent(segment);
   } catch (error) {
     throwProgrammingError(error);
-    return segment; // A "%" that stands for itself.
+    return segment; // A literal "%".
   }
 }
 
-/** `…/raw/REF/software/NAME`, as GitLab, GitHub and Gitea have it; a branch may be several folders. */
+/** `…/raw/REF/software/NAME` of GitLab, GitHub and Gitea; a branch may be several folders. */
 function toldByRef(host: string, folders: readonly string[]): Told | undefined {
   const raw = folders.indexOf('raw');
   const start = host === 'raw.githubusercontent.com' ? 2 : raw + 1;
@@ -56,7 +56,7 @@ function toldByRef(host: string, folders: readonly string[]): Told | undefined {
   return { name: ref.length > 1 ? ref.slice(1) : project.slice(-1), version: ref.slice(0, 1) };
 }
 
-/** A checkout, or a server of files: the version, if any, is in the name of a folder above. */
+/** A checkout, or a file server: the name of a parent folder may have the version. */
 function toldByFolders(folders: readonly string[]): Told {
   const mark = markIn(folders);
   const above = folders.slice(0, mark === -1 ? -1 : mark);
@@ -74,12 +74,12 @@ function versionOf(folder: string): readonly string[] {
   return version === undefined ? [] : [version];
 }
 
-/** Where `software` of `software/NAME` stands, -1 where there is none. */
+/** The index of `software` in `software/NAME`, or -1. */
 function markIn(folders: readonly string[]): number {
   return folders.slice(0, -1).lastIndexOf('software');
 }
 
-/** What tells a profile from others in the same folder: `py3` of `software-py3.cfg`. */
+/** The part that distinguishes profiles of one folder: `py3` of `software-py3.cfg`. */
 function variantOf(file: string, folder: string | undefined): string {
   const stem = file.replace(/\.cfg$/i, '');
   const [, variant = ''] = /^software(?:[-_.](.*))?$/is.exec(stem) ?? [undefined, stem];

@@ -3,10 +3,7 @@ import { decodeName } from './member-name.ts';
 import type { TarExtension } from './tar-header.ts';
 
 /**
- * Adds what one extended header's content says. Of several for one member the first counts, as in Python's tarfile.
- *
- * The bytes are taken whole: node-tar's own Parser decodes them chunk by chunk, breaks a character that lies across
- * two, and then falls back on the cut-off name of the old header without a word.
+ * Adds the content of an extended header. Of several for one member the first counts, as in Python's tarfile.
  * @throws CacheError `invalid-archive`, `unsupported-archive`
  */
 export function extend(
@@ -20,8 +17,8 @@ export function extend(
 }
 
 /**
- * Checks a header that is about all members that follow: `git archive` leaves a comment in one. A name or size for
- * all of them makes no sense.
+ * Checks a header for all following members, such as the comment of `git archive`. A name or size for all of them makes
+ * no sense.
  * @throws CacheError `invalid-archive`, `unsupported-archive`
  */
 export function checkGlobalExtension(content: Buffer): void {
@@ -60,7 +57,7 @@ function* paxRecords(content: Buffer): Generator<readonly [keyword: string, valu
     const end = start + Number(digits);
     const keywordStart = start + (digits?.length ?? 0) + 1;
     const assignment = content.indexOf('=', start);
-    // Written so that NaN, from missing digits, is refused as well. At an empty keyword Python stops to read.
+    // Also false for NaN, from missing digits. Python stops reading at an empty keyword.
     const isRecord = assignment > keywordStart && assignment < end && end <= content.length;
     if (!isRecord || content[end - 1] !== 0x0a) throw corruptExtension();
     const keyword = content.toString('utf8', keywordStart, assignment);

@@ -3,14 +3,14 @@ import { CacheError } from '../cache/errors.ts';
 export function tooLongExtension(size: number, limit: number, position: number): CacheError {
   return new CacheError(
     'invalid-archive',
-    `the extended header at byte ${position} of the unpacked tar has ${size} bytes, and no more than ${limit} are read: paths and attributes that Linux takes need less`,
+    `the extended header at byte ${position} of the unpacked tar has ${size} bytes, more than the limit of ${limit}; paths and attributes of Linux need less`,
   );
 }
 
 export function tooManyExtensions(limit: number, position: number): CacheError {
   return new CacheError(
     'invalid-archive',
-    `more than ${limit} extended headers for one member, at byte ${position} of the unpacked tar: programs write three at most; pack it again`,
+    `more than ${limit} extended headers for one member, at byte ${position} of the unpacked tar; programs write three at most, pack it again`,
   );
 }
 

@@ -4,32 +4,31 @@ import { createInterface } from 'node:readline';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { findLinkedSymlink } from './linked-symlinks.ts';
 
-/** More that tar complains of is of no interest. */
+/** Lines of tar's standard error to keep. */
 const COMPLAINTS_LIMIT = 100;
 const SHOWN_COMPLAINTS = 3;
 
 /**
- * In the format of GNU, names are written as the bytes that they are, so that Python's tarfile gives the same ones back,
- * whatever its version and locale; that of POSIX wants UTF-8. Times are in whole seconds. Owners are told by name and
- * number, because the user of a software release may have another number on the node. Sparse files are written out:
- * tarfile and others don't read the holes alike. In the order of their names, the same folder makes the same tar.
+ * The GNU format keeps the bytes of names, so that every version of Python's tarfile restores them; POSIX requires UTF-8.
+ * Sorted by name, the same folder makes the same tar. Sparse files are written in full, because programs read holes
+ * differently.
  */
 const FORMAT = ['--create', '--format=gnu', '--sort=name', '--blocking-factor=128'];
 
-/** How large the tar of a folder is, without reading the files in it. */
+/** The tar of a folder, measured without reading its files. */
 export interface TarMeasure {
   /** Bytes. */
   readonly size: number;
-  /** Sockets of programs, which no tar can hold; paths from the folder's own name on. */
+  /** Paths of sockets, which no tar can hold; they begin with the folder's own name. */
   readonly sockets: readonly string[];
-  /** A symbolic link with several names, for which hard links of files become files of their own, too. */
+  /** A symbolic link with several names. If there is one, hard links are packed as separate files. */
   readonly linkedSymlink: string | undefined;
 }
 
 /** @throws CacheError as `readTar` does */
 export async function measureTar(folder: string): Promise<TarMeasure> {
   const linkedSymlink = await findLinkedSymlink(folder);
-  // GNU tar opens no file when it sees that the tar goes to /dev/null.
+  // GNU tar reads no file when it writes to /dev/null.
   const { output, ended } = startTar(folder, linkedSymlink, ['--file=/dev/null', '--totals']);
   output.resume();
   const { size, sockets, complaints } = await ended;
@@ -38,9 +37,9 @@ export async function measureTar(folder: string): Promise<TarMeasure> {
 }
 
 /**
- * The tar of a folder under its own name, made by GNU tar: everything in it but sockets, with owners, modes, links and times.
- * @throws CacheError `invalid-archive` when something can't be read, or changes meanwhile; `unsupported-archive`
- * without a GNU tar
+ * Packs a folder under its own name with GNU tar: all files except sockets, with owners, modes, links and times.
+ * @throws CacheError `invalid-archive` when a file can't be read or changes meanwhile; `unsupported-archive` without GNU
+ * tar
  */
 export async function* readTar(folder: string): AsyncGenerator<Uint8Array> {
   const { output, ended, stop } = startTar(folder, await findLinkedSymlink(folder), ['--file=-']);
@@ -52,7 +51,7 @@ export async function* readTar(folder: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** What tar said. */
+/** The output of tar. */
 interface Talk {
   size: number | undefined;
   readonly sockets: string[];
@@ -64,7 +63,7 @@ function startTar(folder: string, linkedSymlink: string | undefined, options: re
   const args = [...FORMAT, ...links, ...options, `--directory=${dirname(folder)}`, '--', basename(folder)];
   const child = spawn('tar', args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A person's settings could ask for another format.
+    // The user's settings could select another format.
     env: { ...process.env, LC_ALL: 'C', TAR_OPTIONS: '' },
   });
   const talk: Talk = { size: undefined, sockets: [], complaints: [] };
@@ -80,7 +79,7 @@ function startTar(folder: string, linkedSymlink: string | undefined, options: re
       else reject(exitFault(code, signal, talk.complaints));
     });
   });
-  // It may end before anybody waits for that.
+  // It may end before the caller awaits it.
   ended.catch(() => undefined);
 
   async function stop(): Promise<void> {
@@ -103,7 +102,7 @@ function listen(talk: Talk, line: string): void {
 function spawnFault(cause: Error): CacheError {
   const reason =
     systemCode(cause) === 'ENOENT'
-      ? 'the program "tar" is not installed here; `apt install tar` brings it'
+      ? 'the program "tar" is not installed; run: apt install tar'
       : `the program "tar" can't be run (${cause.message})`;
   return new CacheError('unsupported-archive', reason, { cause });
 }
@@ -122,17 +121,17 @@ function exitFault(code: number | null, signal: string | null, lines: readonly s
   return code === 1
     ? new CacheError(
         'invalid-archive',
-        `it changed while it was packed (${what}); wait until slapgrid and whoever else works in it are done, and pack it again`,
+        `it changed while it was packed (${what}); wait until slapgrid has finished, and pack it again`,
       )
     : new CacheError(
         'invalid-archive',
-        `tar could not read all of it (${what}); pack it as root, or mend what is wrong`,
+        `tar could not read all files (${what}); pack it as root, or fix these files`,
       );
 }
 
 function notGnu(detail: string): CacheError {
   return new CacheError(
     'unsupported-archive',
-    `the "tar" that is installed here is not GNU tar 1.28 or newer (${detail.slice(0, 200)}); \`apt install tar\` brings it`,
+    `the installed "tar" is not GNU tar 1.28 or newer (${detail.slice(0, 200)}); run: apt install tar`,
   );
 }

@@ -16,63 +16,63 @@ import {
 /** A member of a tar, extended headers applied. */
 export interface TarMember {
   readonly kind: Exclude<HeaderKind, 'pax' | 'pax-global' | 'long-path' | 'long-link'>;
-  /** As recorded: it may be absolute, empty, or lead out of where it is unpacked. */
+  /** As recorded: it may be absolute, empty, or contain `..`. */
   readonly path: string;
-  /** `''` for what is no link. */
+  /** `''` if it is no link. */
   readonly linkTarget: string;
-  /** Bytes of content; 0 for what is no file. */
+  /** Bytes of content; 0 if it is no file. */
   readonly size: number;
 }
 
-/** Is told of each member in turn. What it throws ends the walk. */
+/** Receives each member in turn. An error that it throws ends the walk. */
 export interface TarVisitor {
-  /** A member begins. Returns how many bytes of the start of its content are wanted. */
+  /** A member begins. Returns how many bytes from the start of its content it wants. */
   enter(member: TarMember): number;
-  /** A member was there whole. `content` is its start, as much as was wanted and exists; not to be kept. */
+  /** A member is complete. `content` is its start, as wanted; it is only valid until `leave` returns. */
   leave(member: TarMember, content: Buffer): void;
 }
 
-/** Walks over the bytes of a tar that come in pieces of any size; only wanted content is kept in memory. */
+/** Walks over a tar that comes in pieces of any size; keeps only wanted content in memory. */
 export interface TarWalker {
-  /** Doesn't keep `bytes`. @throws CacheError `invalid-archive`, `unsupported-archive`, whatever the visitor throws */
+  /** The caller may reuse `bytes`. @throws CacheError `invalid-archive`, `unsupported-archive`; errors of the visitor */
   write(bytes: Uint8Array): void;
-  /** @throws CacheError `invalid-archive` when the tar isn't there whole */
+  /** @throws CacheError `invalid-archive` when the tar is incomplete */
   end(): void;
 }
 
-/** Longest extended header: a path and a target of 4095 bytes, and attributes of 64 KiB at most, stay far below it. */
+/** Bytes of an extended header: paths of 4095 bytes and attributes of 64 KiB need far less. */
 const EXTENSION_SIZE_LIMIT = 1024 * 1024;
-/** Extended headers for one member: GNU tar writes three at most, and Python gives up after some hundred. */
+/** Extended headers for one member: GNU tar writes three at most, and Python fails after some hundred. */
 const EXTENSIONS_LIMIT = 16;
 /** A tar ends with two blocks of zeros. */
 const END_SIZE = 2 * BLOCK_SIZE;
 const EMPTY = Buffer.alloc(0);
 
-/** Content that is being read. */
+/** The content that is read now. */
 interface Body {
   /** Undefined for an extended header. */
   readonly path: string | undefined;
-  /** How many bytes of the content are wanted. */
+  /** Bytes of the content to keep. */
   readonly wanted: number;
-  /** Where they are gathered, when the content doesn't come in one piece. */
+  /** The kept bytes, if the content doesn't come in one piece. */
   kept: Buffer | undefined;
-  /** How much of `kept` is filled. */
+  /** Filled bytes of `kept`. */
   filled: number;
-  /** Bytes still to come, padding to the end of the block included. */
+  /** Bytes to come, including the padding of the last block. */
   left: number;
   readonly done: (kept: Buffer) => void;
 }
 
 /**
- * It reads a tar as Python's tarfile does, since that is what unpacks it in the end, but refuses what tarfile
- * silently takes for the end: a missing end, and data after it. node-tar's Parser does neither.
+ * Reads a tar as Python's tarfile does, which unpacks it on nodes, but refuses a tar without an end, and data after the end:
+ * tarfile silently ignores both.
  */
 export function createTarWalker(visitor: TarVisitor): TarWalker {
   const block = Buffer.alloc(BLOCK_SIZE);
   let blockFilled = 0;
   let position = 0;
   let extension: TarExtension | undefined;
-  /** How many extended headers, which another one has to follow, came last. */
+  /** Extended headers since the last member. */
   let extensions = 0;
   let body: Body | undefined;
   let endSize = 0;
@@ -123,7 +123,7 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
       if (header.size > limit) throw tooLongExtension(header.size, limit, headerPosition);
       extensions += 1;
       if (extensions > EXTENSIONS_LIMIT) throw tooManyExtensions(EXTENSIONS_LIMIT, headerPosition);
-      // Python reads the padding, too.
+      // Python also reads the padding.
       const wholeSize = sizeInBlocks(header.size);
       startBody(undefined, wholeSize, wholeSize, (blocks) => {
         if (!isZero(blocks.subarray(header.size))) throw corruptHeader(headerPosition);
@@ -138,7 +138,7 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
     const { path, linkTarget } = header;
     const member: TarMember = { kind, path, linkTarget, size: kind === 'directory' ? 0 : header.size };
     if (kind !== 'file' && member.size > 0) {
-      // Python's tarfile goes on right after the header, GNU tar and others skip the content first.
+      // Python's tarfile continues right after the header; GNU tar skips the content first.
       throw new CacheError(
         'invalid-archive',
         `corrupt: member ${quoteBriefly(member.path)} is no file but has content`,
@@ -180,7 +180,7 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
     if (!isZero(rest)) {
       throw new CacheError(
         'invalid-archive',
-        'data follows the end of the tar, which the nodes would silently leave out; pack it again as one tar',
+        'data follows the end of the tar, which nodes would silently ignore; pack it again as one tar',
       );
     }
     endSize += rest.length;
@@ -190,16 +190,16 @@ export function createTarWalker(visitor: TarVisitor): TarWalker {
   function end(): void {
     if (body !== undefined)
       throw cutOff(
-        `it ends inside of ${body.path === undefined ? 'an extended header' : quoteBriefly(body.path)}`,
+        `it ends inside ${body.path === undefined ? 'an extended header' : quoteBriefly(body.path)}`,
       );
-    if (blockFilled > 0) throw cutOff('it ends inside of a header');
+    if (blockFilled > 0) throw cutOff('it ends inside a header');
     if (endSize < END_SIZE) throw cutOff('the blocks of zeros at its end are missing');
   }
 
   return { write, end };
 }
 
-/** With the padding behind it. */
+/** Bytes including the padding. */
 function sizeInBlocks(size: number): number {
   return Math.ceil(size / BLOCK_SIZE) * BLOCK_SIZE;
 }

@@ -1,15 +1,15 @@
 import type { Decompressor } from './decompressor.ts';
 
-/** How many of the zeros at the very end of a file belong to its data, given the last bytes before them. */
+/** Returns how many of the zeros at the end of a file belong to its data, given the last bytes before them. */
 export type OwnZeros = (tail: Buffer) => number;
 
-/** Bytes of the tail that `OwnZeros` is given, when there are as many. */
+/** Most bytes of the tail that `OwnZeros` gets. */
 const TAIL_SIZE = 16;
 const ZEROS = Buffer.alloc(64 * 1024);
 
 /**
- * Keeps the padding of zeros at the end of a file away from a decompressor that would call it garbage; Python's
- * tarfile doesn't mind it.
+ * Strips the padding of zeros at the end of a file for a decompressor that would call it garbage. Python's tarfile ignores
+ * it.
  */
 export function withoutTrailingZeros(decompressor: Decompressor, ownZeros: OwnZeros): Decompressor {
   let zeros = 0;
@@ -63,8 +63,7 @@ const FOOTER_BITS = 48n;
 const OWN_ZEROS_LIMIT = 5;
 
 /**
- * The checksum may end with bytes of 0. They are told from padding by looking for the footer, which begins at any
- * bit.
+ * The checksum may end with zero bytes. The footer, which may begin at any bit, distinguishes them from padding.
  */
 export function ownZerosOfBzip2(tail: Buffer): number {
   const bits = BigInt(`0x0${Buffer.concat([tail, ZEROS.subarray(0, OWN_ZEROS_LIMIT)]).toString('hex')}`);

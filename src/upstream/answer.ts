@@ -6,28 +6,28 @@ import { faultOfConnection } from './connection-fault.ts';
 import type { Endpoint } from './endpoint.ts';
 import { throughProxy, wantedByProxy } from './proxy.ts';
 
-/** Enough of a refusal's text to understand it. */
+/** Bytes to read, and characters to show, of a refusal's text. */
 const REASON_SIZE_LIMIT = 4096;
 const REASON_LENGTH = 300;
 
 /**
- * Fewest bytes within the longest wait (a minute) for an answer that goes on: a drop now and then would hold a command up for ever.
+ * Bytes that an answer must bring within the idle limit (a minute), so that a dripping server can't block a command forever.
  */
 export const LEAST_PROGRESS = 128 * 1024;
-/** What is dropped may take this long, in milliseconds. */
+/** Milliseconds to read the rest of a dropped answer. */
 const DROP_LIMIT_MS = 1000;
 
 /**
  * The bytes of an answer.
  * @param url for messages
- * @throws PassingFault when the connection is lost before their end, or next to nothing comes
+ * @throws PassingFault when the connection is lost before the end, or too slow
  */
 export async function* bytesOf(
   response: IncomingMessage,
   { idleLimit, proxy }: Endpoint,
   url: string,
 ): AsyncGenerator<Uint8Array> {
-  // The time that whoever takes them needs doesn't count.
+  // Excludes the time that the caller needs for each piece.
   let waited = 0;
   let progress = 0;
   let since = performance.now();
@@ -62,10 +62,10 @@ export async function readText(
   const encoding = response.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') {
     dropAnswer(response);
-    const what = `answered in the encoding ${quoteBriefly(encoding)}, which was not asked for`;
+    const what = `answered in the encoding ${quoteBriefly(encoding)}, which was not requested`;
     throw new CacheError('unavailable', `${url}: ${what}`);
   }
-  // Not a list of pieces: each may be a single byte.
+  // One growing buffer, not a list of pieces: each may be a single byte.
   let text = Buffer.allocUnsafe(64 * 1024);
   let size = 0;
   for await (const piece of bytesOf(response, endpoint, url)) {
@@ -82,9 +82,9 @@ export async function readText(
   return text.toString('utf8', 0, size);
 }
 
-/** Lets go of an answer whose bytes nobody wants. */
+/** Discards an answer. */
 export function dropAnswer(response: IncomingMessage): void {
-  // A small rest is read, so that the connection can be used again; a large one, or one that drips, isn't worth it.
+  // Reads a small rest, so that the connection can be reused; a large or slow one isn't worth it.
   if (Number(response.headers['content-length'] ?? Infinity) > REASON_SIZE_LIMIT) response.destroy();
   else {
     const giveUp = setTimeout(() => response.destroy(), DROP_LIMIT_MS).unref();
@@ -95,7 +95,7 @@ export function dropAnswer(response: IncomingMessage): void {
   }
 }
 
-/** What an answer with a status that isn't wanted means, as an error to be thrown. */
+/** The error for an answer with an unexpected status. */
 export async function faultOfAnswer(
   response: IncomingMessage,
   endpoint: Endpoint,
@@ -112,15 +112,15 @@ export async function faultOfAnswer(
   if (statusCode >= 300 && statusCode < 400) {
     dropAnswer(response);
     const place = headers.location === undefined ? '' : ` to ${quoteBriefly(headers.location)}`;
-    return new CacheError('unavailable', `${answer}: it has moved${place}; give the URL of the new place`);
+    return new CacheError('unavailable', `${answer}: it has moved${place}; use the new URL`);
   }
   const reason = await reasonOf(response, endpoint, url);
   if (statusCode === 401) {
     return new CacheError(
       'unauthorized',
       hasUser
-        ? `${answer}: user name or password are wrong${reason}`
-        : `${answer}: a user name and password are needed; write them into the URL, as http://USER:PASSWORD@HOST`,
+        ? `${answer}: wrong user name or password${reason}`
+        : `${answer}: a user name and password are required; write them into the URL, as http://USER:PASSWORD@HOST`,
     );
   }
   if (statusCode === 403) return new CacheError('forbidden', `${answer}${reason}`);
@@ -131,7 +131,7 @@ export async function faultOfAnswer(
   return new CacheError('unavailable', answer + reason);
 }
 
-/** What a refusal says of itself, to be put behind a message. */
+/** The text of a refusal, to append to a message. */
 async function reasonOf(response: IncomingMessage, endpoint: Endpoint, url: string): Promise<string> {
   if (!/^text\/plain\b/.test(response.headers['content-type'] ?? '')) {
     dropAnswer(response);
@@ -144,6 +144,6 @@ async function reasonOf(response: IncomingMessage, endpoint: Endpoint, url: stri
     return line === '' ? '' : `: ${line.slice(0, REASON_LENGTH)}`;
   } catch (error) {
     throwProgrammingError(error);
-    return ''; // The status says enough.
+    return ''; // The status is enough.
   }
 }

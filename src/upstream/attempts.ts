@@ -1,25 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheError } from '../cache/errors.ts';
 
-/** How often something is tried. */
+/** How often, and how soon, to try again. */
 export interface Patience {
   /** Tries without any progress between them. */
   readonly attempts: number;
-  /** Wait after the first that fails, in milliseconds; twice as long after each further one. */
+  /** Milliseconds to wait after the first failure; doubles after each further one. */
   readonly firstDelay: number;
 }
 
-/** Half a minute in all: enough for a server to start again, or a line to come back. */
+/** Half a minute in all: enough for a restart of the server or a short network failure. */
 export const PATIENT: Patience = { attempts: 5, firstDelay: 2000 };
 
-/** For whoever looks at the screen meanwhile. */
+/** For interactive commands. */
 export const IMPATIENT: Patience = { attempts: 1, firstDelay: 0 };
 
 const LONGEST_DELAY_MS = 60_000;
 
-/** A fault that may pass: a lost connection, a server that is overloaded. */
+/** A temporary fault: a lost connection, an overloaded server. */
 export class PassingFault extends CacheError {
-  /** When the other side says to come back, in milliseconds from now. */
+  /** `Retry-After` of the server, in milliseconds. */
   readonly retryAfter: number | undefined;
 
   constructor(message: string, { cause, retryAfter }: { cause?: unknown; retryAfter?: number } = {}) {
@@ -28,11 +28,11 @@ export class PassingFault extends CacheError {
   }
 }
 
-/** Counts what fails, one after the other. */
+/** Counts consecutive failures. */
 export interface Attempts {
-  /** Something came through: what failed before counts no more. */
+  /** There was progress: forgets earlier failures. */
   succeed(): void;
-  /** Waits, as long as there is a reason to try again. @throws the error when there is none; it is no `PassingFault` then */
+  /** Waits before the next attempt. @throws the error, not as a `PassingFault`, when no attempt is left or useful */
   fail(error: unknown): Promise<void>;
 }
 
@@ -54,7 +54,7 @@ export function createAttempts({ attempts, firstDelay }: Patience): Attempts {
   };
 }
 
-/** Does something again as long as it fails with a `PassingFault` and there are attempts left. */
+/** Repeats `act` while it fails with a `PassingFault` and there are attempts left. */
 export async function persist<Result>(patience: Patience, act: () => Promise<Result>): Promise<Result> {
   const attempts = createAttempts(patience);
   for (;;) {

@@ -7,7 +7,7 @@ import { createAttempts, PassingFault, persist, type Patience } from './attempts
 import type { Endpoint } from './endpoint.ts';
 
 /**
- * Downloads a blob; undefined when it isn't there. A connection that is lost is taken up again where it broke.
+ * Downloads a blob; undefined if the server doesn't have it. Resumes after a lost connection.
  * @throws CacheError `unavailable`
  */
 export async function openBlob(
@@ -38,12 +38,12 @@ export async function openBlob(
     const validator = strongEtagOf(first);
     let response: IncomingMessage | undefined = first;
     let position = 0;
-    // Less than this is no success: a drop now and then would go on for ever.
+    // Less than this is no progress: a dripping server must not be retried forever.
     let goal = LEAST_PROGRESS;
     for (;;) {
       try {
         response ??= await resume(position, validator);
-        // Who knows nothing of ranges sends all of it again.
+        // A server without ranges sends the whole blob again.
         let repeated = response.statusCode === 200 ? position : 0;
         for await (const piece of bytesOf(response, endpoint, url)) {
           const fresh = piece.subarray(Math.min(repeated, piece.byteLength));
@@ -51,7 +51,7 @@ export async function openBlob(
           if (fresh.byteLength === 0) continue;
           position += fresh.byteLength;
           if (size !== undefined && position > size) {
-            const what = `sent more than the ${size} bytes that it announced`;
+            const what = `sent more than the announced ${size} bytes`;
             throw new CacheError('unavailable', `${url}: ${what}`);
           }
           if (position >= goal) attempts.succeed();
@@ -85,17 +85,17 @@ export async function openBlob(
     const given = /^bytes (\d+)-/i.exec(response.headers['content-range'] ?? '')?.[1];
     if (given === wanted) return response;
     response.destroy();
-    throw new CacheError('unavailable', `${url}: answered other bytes than those asked for`);
+    throw new CacheError('unavailable', `${url}: answered with another range than requested`);
   }
 }
 
-/** Bytes of the body, where the answer tells. */
+/** The announced bytes of the body, if any. */
 export function lengthOf({ headers }: IncomingMessage): number | undefined {
   const length = Number(headers['content-length'] ?? Number.NaN);
   return Number.isSafeInteger(length) ? length : undefined;
 }
 
-/** Only a strong one says that the bytes are the same (RFC 9110, 13.1.5). */
+/** Only a strong ETag guarantees the same bytes (RFC 9110, 13.1.5). */
 function strongEtagOf({ headers: { etag } }: IncomingMessage): string | undefined {
   return etag?.startsWith('"') === true ? etag : undefined;
 }

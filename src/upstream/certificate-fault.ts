@@ -1,11 +1,11 @@
 import type { X509Certificate } from 'node:crypto';
 import { quoteBriefly } from '../cache/digest.ts';
 
-/** The certificate of the other side, then those of its issuers, as far as they were sent or are known. */
+/** The server's certificate, then its issuers as far as they were sent or are known. */
 export type Chain = readonly X509Certificate[];
 
 interface Refused {
-  /** The host that was asked for. */
+  /** The requested host. */
   readonly host: string;
   readonly chain: Chain;
   readonly now: Date;
@@ -14,8 +14,8 @@ interface Refused {
 const GIVE = 'name its file with --ca FILE or [upstream] ca-file';
 
 /**
- * Why a certificate was refused, and what to do about it. What Node and OpenSSL call it: Node's documentation of tls, "X509
- * certificate error codes".
+ * Explains why a certificate was refused, and what to do. The codes are in Node's documentation of tls, "X509 certificate
+ * error codes".
  * @returns undefined when something else failed
  */
 export function explainCertificate(
@@ -26,10 +26,10 @@ export function explainCertificate(
     /KEY_TOO_SMALL|MD_TOO_WEAK/.test(code) ||
     /(?:key|digest algorithm|md) too (?:weak|small)/.test(message)
   )
-    return `the certificate of ${refused.host}, or of a CA above it, is too weak (${quoteBriefly(message)}); make it anew, with RSA of 2048 bits or more`;
+    return `the certificate of ${refused.host}, or of a CA above it, is too weak (${quoteBriefly(message)}); replace it, with an RSA key of 2048 bits or more`;
   const explain = EXPLANATIONS.get(code);
   if (explain !== undefined) return explain(refused);
-  // Rare ones are all called "UNSPECIFIED", or are not in the list below. Node's own begin with ERR_.
+  // Rare codes of OpenSSL. Node's own codes begin with ERR_.
   return !code.startsWith('ERR_') && /UNSPECIFIED|CERT|ISSUER|CRL/.test(code)
     ? `the certificate of ${refused.host} is refused (${quoteBriefly(message)})`
     : undefined;
@@ -72,34 +72,34 @@ function outOfDate({ host, chain, now }: Refused, isOut: (one: X509Certificate) 
 }
 
 function selfSigned({ host }: Refused): string {
-  return `${host} signed its certificate itself, and it is not among those known here; bring its file (with tls = auto: server.crt), and name it with --ca FILE or [upstream] ca-file`;
+  return `the certificate of ${host} is self-signed and unknown; copy its file from there (with tls = auto: server.crt), and name it with --ca FILE or [upstream] ca-file`;
 }
 
 function unknownAuthority({ host, chain }: Refused): string {
-  return `the CA ${quoteName(chain.at(-1)?.subject)} of ${host} is not known here; name its certificate with --ca FILE or [upstream] ca-file`;
+  return `the CA ${quoteName(chain.at(-1)?.subject)} of ${host} is unknown; name its certificate with --ca FILE or [upstream] ca-file`;
 }
 
-/** OpenSSL can't tell the one from the other: a root isn't sent either. */
+/** OpenSSL reports a missing root and a missing intermediate certificate alike. */
 function missingIssuer({ host, chain }: Refused): string {
-  return `the certificate of ${quoteName(chain.at(-1)?.issuer)} is neither known here nor sent by ${host}; if it is a CA, ${GIVE}; if it is an intermediate one, the chain of ${host} is cut: put it behind the server's own in the file of its certificate there`;
+  return `the certificate of ${quoteName(chain.at(-1)?.issuer)} is neither known nor sent by ${host}; if it is a CA, ${GIVE}; if it is an intermediate certificate, append it to the server's certificate file there`;
 }
 
 function otherName({ chain }: Refused): string {
   const names = chain[0]?.subjectAltName;
-  const told = names === undefined ? '; use that one' : `: ${quoteBriefly(names)}; use one of these`;
+  const told = names === undefined ? '; use that name' : `: ${quoteBriefly(names)}; use one of these`;
   return `its certificate is for another name${told}`;
 }
 
 function otherPurpose({ host }: Refused): string {
-  return `the certificate of ${host}, or of a CA above it, was not made for that; it needs one for servers (serverAuth), issued by a CA (CA:TRUE)`;
+  return `the certificate of ${host}, or of a CA above it, is not valid for a server; it needs one for servers (serverAuth), issued by a CA (CA:TRUE)`;
 }
 
 function takenBack({ host }: Refused): string {
-  return `the certificate of ${host} was revoked; it needs a new one`;
+  return `the certificate of ${host} was revoked; replace it`;
 }
 
 function otherKey({ host, chain }: Refused): string {
-  return `the certificate of ${host} is not signed by the CA ${quoteName(chain.at(-1)?.issuer)} that is known here, but by another of that name; ${GIVE}`;
+  return `the certificate of ${host} is signed by another CA ${quoteName(chain.at(-1)?.issuer)} than the known one of that name; ${GIVE}`;
 }
 
 /** `2010-01-01 00:00 UTC` */
@@ -107,7 +107,7 @@ function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** A name of somebody else, on one line: a name that has several parts has one a line. */
+/** A distinguished name on one line: Node puts each part on its own line. */
 function quoteName(name: string | undefined): string {
   return quoteBriefly((name ?? '?').replaceAll('\n', ', '));
 }

@@ -12,27 +12,27 @@ import type { Environment } from './proxy.ts';
 import { putBlob, putEntry } from './uploads.ts';
 
 export interface UpstreamUrls {
-  /** Of the directory (ShaDir), without `/` at its end; may hold a user name and password. */
+  /** Of the directory (ShaDir), without a trailing `/`; may contain a user name and password. */
   readonly directory: string;
   /** Of the blobs (ShaCache), likewise. */
   readonly blobs: string;
 }
 
 export interface UpstreamOptions {
-  /** Certificates in PEM of those who may sign the server's; those that Node knows unless told. */
+  /** CA certificates of the server in PEM; Node's own by default. */
   readonly ca?: readonly string[];
-  /** Where proxies are named (see `proxyFor`); none is asked unless told. */
+  /** Environment variables with proxies (see `proxyFor`); none by default. */
   readonly environment?: Environment;
   readonly patience?: Patience;
-  /** Longest wait for something to move, in milliseconds. */
+  /** Milliseconds to wait without any bytes. */
   readonly idleLimit?: number;
 }
 
-/** As the nodes' own client waits (protocol.md, "Requests as they really arrive"). */
+/** The limit of the nodes' own client (protocol.md, "Requests as they really arrive"). */
 const IDLE_LIMIT_MS = 60_000;
-/** Largest list of entries that is read, in bytes. */
+/** Largest list of entries, in bytes. */
 const LIST_SIZE_LIMIT = 16 * 1024 * 1024;
-/** Far more than any release has: each is looked at, and verified. */
+/** Entries per key, far more than any release has: each is verified. */
 const LIST_LIMIT = 10_000;
 
 /**
@@ -76,7 +76,7 @@ async function fetchEntries(endpoint: Endpoint, key: Key): Promise<readonly Unve
   return parseList(await readText(response, endpoint, url, LIST_SIZE_LIMIT), url);
 }
 
-/** Clients put keys into the path raw (protocol.md, "Keys"): only what can't stand there is encoded. */
+/** Clients send keys raw (protocol.md, "Keys"): encodes only the characters that a path can't contain. */
 function pathOfKey(key: Key): string {
   return `/${key.replace(/[^\w.~!$&'()*+,;=:@-]/g, encodeURIComponent)}`;
 }
@@ -89,7 +89,7 @@ async function fetchBlobSize(endpoint: Endpoint, digest: Digest): Promise<number
   if (head.statusCode === 404) return undefined;
   const length = lengthOf(head);
   if (head.statusCode === 200 && length !== undefined) return length;
-  // Some servers don't know HEAD, or leave out the length: one byte is asked for, which tells it, too.
+  // Some servers don't support HEAD, or omit the length: the answer to a request for one byte also has it.
   const response = await endpoint.send('GET', path, { headers: { Range: 'bytes=0-0' } });
   const { statusCode, headers } = response;
   if (statusCode !== 200 && statusCode !== 206 && statusCode !== 404)
@@ -99,7 +99,7 @@ async function fetchBlobSize(endpoint: Endpoint, digest: Digest): Promise<number
   const total = /^bytes 0-0\/(\d+)$/i.exec(headers['content-range'] ?? '')?.[1];
   const size = statusCode === 206 ? Number(total ?? Number.NaN) : lengthOf(response);
   if (size !== undefined && Number.isSafeInteger(size)) return size;
-  throw new CacheError('unavailable', `${url}: the server does not tell how large it is`);
+  throw new CacheError('unavailable', `${url}: the server announces no size`);
 }
 
 function parseList(text: string, url: string): readonly UnverifiedEntry[] {
@@ -117,14 +117,14 @@ function parseList(text: string, url: string): readonly UnverifiedEntry[] {
   if (list.length > LIST_LIMIT)
     throw new CacheError(
       'unavailable',
-      `${url}: lists ${list.length} entries for one key; at most ${LIST_LIMIT} are read`,
+      `${url}: lists ${list.length} entries for one key; the limit is ${LIST_LIMIT}`,
     );
   const entries: UnverifiedEntry[] = [];
   for (const item of list) {
     try {
       entries.push(parseEntry(item));
     } catch (error) {
-      // Somebody else's old or odd entry says nothing about the others of its key.
+      // An invalid entry doesn't affect the other entries of its key.
       if (!(error instanceof CacheError)) throw error;
     }
   }

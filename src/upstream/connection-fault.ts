@@ -4,7 +4,7 @@ import { PassingFault } from './attempts.ts';
 import { explainCertificate, type Chain } from './certificate-fault.ts';
 import { throughProxy, type Proxy } from './proxy.ts';
 
-/** The other side, or the way to it, was there and broke off. */
+/** A connection was interrupted. */
 const LOST = new Set([
   'ECONNRESET',
   'EPIPE',
@@ -14,21 +14,21 @@ const LOST = new Set([
   'ERR_STREAM_PREMATURE_CLOSE',
 ]);
 
-/** Nobody is there: worth another try only if somebody was before. */
+/** The server can't be reached: worth another attempt only if it has answered before. */
 const ABSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN']);
 
-/** OpenSSL's words for what the other side said last. */
+/** OpenSSL's message for a TLS alert of the other side. */
 const ALERT = /SSL routines:[^:]*:([^:]*\balert\b[^:]*)/;
 
-/** What is known of a connection that failed. */
+/** The facts about a failed connection. */
 interface Connection {
-  /** Whether the other side answered anything before. */
+  /** Whether the server has answered any request before. */
   readonly hasAnswered: boolean;
   readonly proxy: Proxy | undefined;
   readonly chain?: Chain;
 }
 
-/** A failed connection as a person can act on it; any other error as it is. @param url without password */
+/** Explains a failed connection; returns any other error unchanged. @param url without password */
 export function faultOfConnection(
   error: unknown,
   url: string,
@@ -53,12 +53,12 @@ export function faultOfConnection(
   return new CacheError('unavailable', what, { cause: error });
 }
 
-/** What the two sides don't understand of one another. */
+/** Explains a mismatch of protocols. */
 function explainSpeech(code: string, message: string): string | undefined {
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
     const [, alert] = ALERT.exec(message) ?? [];
-    if (alert !== undefined) return `the other side broke off the TLS handshake: ${quoteBriefly(alert)}`;
-    return 'no HTTPS is spoken there; is it http://?';
+    if (alert !== undefined) return `the server refused the TLS handshake: ${quoteBriefly(alert)}`;
+    return 'not an HTTPS server; try http://';
   }
-  return code.startsWith('HPE_') ? 'no HTTP is spoken there; is it https://?' : undefined;
+  return code.startsWith('HPE_') ? 'not an HTTP server; try https://' : undefined;
 }

@@ -15,38 +15,38 @@ export interface Endpoint {
   readonly url: string;
   /** Whether the URL has a user name. */
   readonly hasUser: boolean;
-  /** Who is asked in its place. */
+  /** The proxy that requests go through. */
   readonly proxy: Proxy | undefined;
-  /** Longest wait for something to move, in milliseconds. */
+  /** Milliseconds to wait without any bytes. */
   readonly idleLimit: number;
   /**
    * Sends a request for a path below the URL, such as `/<key>`, and waits for the head of the answer.
-   * @throws CacheError `unavailable`; a `PassingFault` where trying again may help
+   * @throws CacheError `unavailable`; a `PassingFault` if another attempt may help
    */
   send(method: string, path: string, request?: EndpointRequest): Promise<IncomingMessage>;
 }
 
 export interface EndpointRequest {
   readonly headers?: Readonly<Record<string, string>>;
-  /** Pieces are asked for only when the other side wants them. */
+  /** Pieces are only read after the server accepts the request. */
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
 }
 
 export interface EndpointOptions {
-  /** Certificates in PEM of those who may sign the server's; where there are none, those that Node knows. */
+  /** CA certificates of the server in PEM; if empty, Node's own. */
   readonly ca: readonly string[];
-  /** Names proxies: see `proxyFor`. */
+  /** Environment variables with proxies: see `proxyFor`. */
   readonly environment: Environment;
-  /** Longest wait for something to move, in milliseconds. */
+  /** Milliseconds to wait without any bytes. */
   readonly idleLimit: number;
 }
 
-/** At one time: of a long list, each blob is asked for at once. */
+/** Concurrent connections: the caller may request all blobs of a long list at once. */
 const CONNECTIONS = 8;
 
 /**
- * @param base URL without `/` at its end; user name and password in it are sent as HTTP Basic (RFC 7617)
- * @throws CacheError `config`: a proxy that can't be used
+ * @param base URL without a trailing `/`; sends its user name and password as HTTP Basic (RFC 7617)
+ * @throws CacheError `config`: an unsupported proxy
  */
 export function createEndpoint(base: string, options: EndpointOptions): Endpoint {
   const { ca, idleLimit, environment } = options;
@@ -55,7 +55,7 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
   const isTls = parsed.protocol === 'https:';
   const url = withoutPassword(base);
   const proxy = proxyFor(parsed, environment);
-  // Over https:// the proxy makes a tunnel; over http:// it is told the whole URL (RFC 9112, 3.2.2).
+  // For https:// the proxy makes a tunnel; for http:// it gets the whole URL (RFC 9112, 3.2.2).
   const isForwarded = proxy !== undefined && !isTls;
   const pool = { keepAlive: true, maxSockets: CONNECTIONS };
   const tls = { ...pool, ...(ca.length === 0 ? {} : { ca: [...ca] }) };
@@ -90,7 +90,7 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
       };
       request
         .once('socket', () => {
-          // A head that drips is no silence. A body that is sent takes its time before there is one.
+          // Limits a head that drips. Sending a body may take longer.
           if (!isPieces(body)) head = setTimeout(giveUp, idleLimit);
         })
         .once('close', () => {
@@ -104,7 +104,7 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
         })
         .on('timeout', giveUp)
         .on('error', (error) => {
-          // The other side may close a connection that is kept just when it is used again.
+          // The server may close an idle connection just when it is reused.
           const isStale = request.reusedSocket && answer === undefined && systemCode(error) === 'ECONNRESET';
           if (isStale && !isPieces(body)) resolve(send(method, path, { headers, ...(body && { body }) }));
           else reject(faultOfConnection(error, url + path, { hasAnswered, proxy, chain: chain() }));
@@ -120,7 +120,7 @@ function isPieces(body: EndpointRequest['body']): body is AsyncIterable<Uint8Arr
   return body !== undefined && !(body instanceof Uint8Array);
 }
 
-/** A URL as it may be shown. */
+/** A URL without user name and password. */
 function withoutPassword(url: string): string {
   return url.replace(/^(https?:\/\/)[^/?#]*@/i, '$1');
 }

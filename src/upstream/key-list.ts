@@ -4,20 +4,19 @@ import { dropAnswer, faultOfAnswer, readText } from './answer.ts';
 import { persist, type Patience } from './attempts.ts';
 import type { Endpoint } from './endpoint.ts';
 
-/** More than three million keys of releases, in bytes. */
+/** Bytes of more than three million keys of releases. */
 const SIZE_LIMIT = 128 * 1024 * 1024;
 
 /**
- * All keys of a directory: `GET …/`, a key a line. The list is read to its end before the first key is worked on, which
- * may take longer than a connection lasts.
- * @throws CacheError `unavailable`; `not-found`: only caches like this one tell them
+ * All keys of a directory: `GET …/`, a key a line. Reads the whole list first: processing keys may outlast a connection.
+ * @throws CacheError `unavailable`; `not-found`: other caches list no keys
  */
 export async function* listKeys(endpoint: Endpoint, patience: Patience): AsyncGenerator<Key> {
   const text = await persist(patience, () => fetchList(endpoint));
   for (let start = 0; start < text.length;) {
     const end = text.indexOf('\n', start);
     const line = text.slice(start, end === -1 ? undefined : end);
-    // A web server's page about a folder is text, too.
+    // A web server's folder listing may be text, too.
     if (end === -1 || !isKey(line)) throw noList(endpoint);
     yield line;
     start = end + 1;
@@ -38,5 +37,5 @@ async function fetchList(endpoint: Endpoint): Promise<string> {
 }
 
 function noList({ url }: Endpoint): CacheError {
-  return new CacheError('not-found', `${url}: this cache lists no keys; name URLs with cache fetch`);
+  return new CacheError('not-found', `${url}: this cache lists no keys; use cache fetch with URLs`);
 }

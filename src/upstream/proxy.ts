@@ -2,24 +2,24 @@ import { BlockList, isIP } from 'node:net';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 
-/** An HTTP proxy that the environment names. */
+/** An HTTP proxy of the environment. */
 export interface Proxy {
   readonly hostname: string;
   readonly port: number;
   /** `http://HOST:PORT`, without user name and password: for messages. */
   readonly name: string;
-  /** The variable that names it. */
+  /** Its environment variable. */
   readonly variable: string;
-  /** For `Proxy-Authorization` (RFC 9110, 11.7.2), where a user name is given. */
+  /** The value of `Proxy-Authorization` (RFC 9110, 11.7.2), if there is a user name. */
   readonly authorization: string | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The proxy for a URL, as curl understands `http_proxy`, `https_proxy` and `no_proxy`, in small letters or capitals.
- * Unlike curl's, addresses of this machine itself need none: no proxy can reach them.
- * @throws CacheError `config`: another kind of proxy than `http://`
+ * The proxy for a URL, from `http_proxy`, `https_proxy` and `no_proxy` in lower or upper case, as in curl. Unlike curl, never
+ * uses a proxy for this machine itself.
+ * @throws CacheError `config`: a proxy other than `http://`
  */
 export function proxyFor({ protocol, hostname }: URL, environment: Environment): Proxy | undefined {
   const small = `${protocol.slice(0, -1)}_proxy`;
@@ -40,7 +40,7 @@ function parseProxy(variable: string, value: string): Proxy {
     const shown = quoteBriefly(value.replace(/[^/]*@/, ''));
     throw new CacheError(
       'config',
-      `${variable}: ${shown} is no proxy that can be used; write http://HOST:PORT, or unset it`,
+      `${variable}: unsupported proxy ${shown}; write http://HOST:PORT, or unset it`,
     );
   }
   const { hostname, port, host, username, password } = url;
@@ -54,7 +54,7 @@ function parseProxy(variable: string, value: string): Proxy {
   };
 }
 
-/** Whether a list such as `example.org, .other.org, 192.0.2.0/24` names a host, or a domain that it is in. */
+/** Whether a list such as `example.org, .other.org, 192.0.2.0/24` contains a host, its domain or its network. */
 function isExcepted(host: string, list: string): boolean {
   const items = list
     .toLowerCase()
@@ -78,14 +78,14 @@ function covers(item: string, address: string, version: number): boolean {
   return list.check(address, family);
 }
 
-/** Behind a message about something that may be the proxy's fault. */
+/** Names the proxy at the end of a message: it may be the cause. */
 export function throughProxy(proxy: Proxy | undefined): string {
   return proxy === undefined ? '' : ` (through the proxy ${proxy.name}, ${proxy.variable})`;
 }
 
-/** What an answer of 407 means, to be put behind it. */
+/** Explains status 407, at the end of a message. */
 export function wantedByProxy({ name, variable, authorization }: Proxy): string {
   const what =
-    authorization === undefined ? 'wants a user name and password' : 'takes another user name or password';
+    authorization === undefined ? 'requires a user name and password' : 'refuses the user name or password';
   return `: the proxy ${name} (${variable}) ${what}; write them into ${variable}, as http://USER:PASSWORD@HOST:PORT`;
 }

@@ -1,13 +1,12 @@
 import type { ClientRequest } from 'node:http';
 
-/** A server that knows nothing of `100 Continue` gets the body after this time, in milliseconds (RFC 9110, 10.1.1). */
+/** Milliseconds to wait for `100 Continue`, which some servers don't support (RFC 9110, 10.1.1). */
 const CONTINUE_LIMIT_MS = 3000;
-/** The other side makes a large blob durable before it answers: the nodes' own client waits for an hour (protocol.md). */
+/** An hour, as in the nodes' own client (protocol.md): the server makes a large blob durable before it answers. */
 const ANSWER_LIMIT_MS = 3_600_000;
 
 /**
- * Sends a body once the other side asks for it: it may refuse before the first of many bytes. What goes wrong ends the
- * request with an error.
+ * Sends a body after `100 Continue`, so that the server can refuse it before the first byte. An error ends the request.
  */
 export function sendBody(request: ClientRequest, body: AsyncIterable<Uint8Array>): void {
   let isAnswered = false;
@@ -19,7 +18,7 @@ export function sendBody(request: ClientRequest, body: AsyncIterable<Uint8Array>
   };
   const send = async (): Promise<void> => {
     for await (const piece of body) {
-      // An answer in the middle is a refusal.
+      // An answer before the end is a refusal.
       if (isAnswered || request.destroyed) return;
       await write(request, piece);
     }
@@ -35,7 +34,7 @@ export function sendBody(request: ClientRequest, body: AsyncIterable<Uint8Array>
     .once('response', (response) => {
       isAnswered = true;
       clearTimeout(waiting);
-      // A connection on which a body was announced and not sent is good for nothing more.
+      // A connection with an announced but unsent body can't be reused.
       if (!request.writableEnded) response.once('end', () => request.destroy());
     });
   request.setHeader('Expect', '100-continue');
@@ -45,7 +44,7 @@ export function sendBody(request: ClientRequest, body: AsyncIterable<Uint8Array>
 /** Resolves when the piece may be reused. */
 function write(request: ClientRequest, piece: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    // A connection that broke is told of elsewhere, with the reason.
+    // The request's 'error' event reports a broken connection.
     const done = (): void => {
       request.off('close', done);
       resolve();

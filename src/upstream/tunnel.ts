@@ -8,14 +8,14 @@ import { faultOfConnection } from './connection-fault.ts';
 import { throughProxy, wantedByProxy, type Proxy } from './proxy.ts';
 
 export interface TunnelOptions extends AgentOptions {
-  /** The URL that is asked for, for messages. */
+  /** The requested URL, for messages. */
   readonly url: string;
   readonly proxy: Proxy;
-  /** Longest wait for the proxy's answer, in milliseconds. */
+  /** Milliseconds to wait for the proxy's answer. */
   readonly idleLimit: number;
 }
 
-/** HTTPS through a tunnel that a proxy makes (RFC 9110, 9.3.6): it sees nothing but whereto. */
+/** HTTPS through the tunnel of a proxy (RFC 9110, 9.3.6), which sees only host and port. */
 export class TunnelAgent extends HttpsAgent {
   readonly #tunnel: TunnelOptions;
 
@@ -36,14 +36,14 @@ export class TunnelAgent extends HttpsAgent {
         created?.(null, super.createConnection(secured) ?? socket);
       },
       (error: unknown) => {
-        // With an error nobody takes the stream, but the type wants one.
+        // The type requires a stream; it is unused after an error.
         created?.(error instanceof Error ? error : new Error(String(error)), new PassThrough());
       },
     );
   }
 }
 
-/** @param place host and port that the tunnel leads to */
+/** @param place host and port at the end of the tunnel */
 function openTunnel(place: string, { url, proxy, idleLimit }: TunnelOptions): Promise<Duplex> {
   const { hostname, port, authorization } = proxy;
   return new Promise((resolve, reject) => {

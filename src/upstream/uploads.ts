@@ -6,10 +6,10 @@ import { dropAnswer, faultOfAnswer } from './answer.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /**
- * Uploads a blob: `PUT …/<sha512>`. Unlike `POST` it says what the bytes must be, so that wrong ones leave nothing.
- * @param size in bytes where it is known
- * @throws CacheError `unavailable`; `forbidden`, `unauthorized`: who asks may not upload; `too-large`, `digest-mismatch`:
- * this one is refused; `no-space`
+ * Uploads a blob: `PUT …/<sha512>`. Unlike with `POST`, the server refuses wrong bytes.
+ * @param size in bytes, if known
+ * @throws CacheError `unavailable`; `forbidden`, `unauthorized`: the user may not upload; `too-large`, `digest-mismatch`:
+ * this blob is refused; `no-space`
  */
 export async function putBlob(
   endpoint: Endpoint,
@@ -26,22 +26,22 @@ export async function putBlob(
 }
 
 /**
- * Adds an entry to those of a key, as the newest: `PUT …/<key>`.
+ * Adds an entry as the newest of a key: `PUT …/<key>`.
  * @param path `/` and the key
- * @throws CacheError `unavailable`; `unauthorized`: who asks may not upload; `untrusted`, `key-mismatch`, `blob-missing`,
- * `too-large`: this one is refused; `no-space`
+ * @throws CacheError `unavailable`; `unauthorized`: the user may not upload; `untrusted`, `key-mismatch`, `blob-missing`,
+ * `too-large`: this entry is refused; `no-space`
  */
 export async function putEntry(endpoint: Endpoint, path: string, pair: EntryPair): Promise<void> {
   const body = Buffer.from(JSON.stringify(pair));
   const headers = { 'Content-Type': 'application/json', 'Content-Length': String(body.byteLength) };
   const response = await endpoint.send('PUT', path, { headers, body });
-  // Who may not upload gets the same status as who sends what nobody trusts: the text tells.
+  // 403 is also the status for a user who may not upload; the text of the answer has the reason.
   await expectDone(response, endpoint, path, {
     ...{ 400: 'key-mismatch', 403: 'untrusted', 409: 'blob-missing', 413: 'too-large' },
   });
 }
 
-/** @param refusals what a status says of this one object */
+/** @param refusals the error code of each status that concerns this object only */
 async function expectDone(
   response: IncomingMessage,
   endpoint: Endpoint,
@@ -54,7 +54,7 @@ async function expectDone(
     return;
   }
   const fault = await faultOfAnswer(response, endpoint, endpoint.url + path);
-  // A full disk doesn't pass by waiting.
+  // Waiting doesn't help a full disk.
   const code = statusCode === 507 ? 'no-space' : refusals[statusCode];
   throw code === undefined ? fault : new CacheError(code, fault.message, { cause: fault });
 }

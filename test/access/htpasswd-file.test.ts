@@ -122,7 +122,7 @@ describe('an htpasswd file in use', () => {
 
   it.each([
     ['broken', () => writeFile(path, `alice:${TWO}\nbob:hunter2\n`), `:2: the password of "bob"`],
-    ['missing', () => unlink(path), 'there is no such file'],
+    ['missing', () => unlink(path), 'no such file'],
     ['not UTF-8', () => writeFile(path, Buffer.of(0xff, 0xfe)), 'not UTF-8'],
     ['far too large', () => truncate(path, 17 * 1024 * 1024), 'is this an htpasswd file?'],
   ])(
@@ -150,7 +150,7 @@ describe('an htpasswd file in use', () => {
     const missing = await faultOf(() => openHtpasswdFile(join(folder, 'none'), parts));
     expect([missing.code, missing.message]).toEqual([
       'config',
-      `${join(folder, 'none')}: can't be read: there is no such file`,
+      `${join(folder, 'none')}: can't be read: no such file`,
     ]);
     expect((await faultOf(() => openHtpasswdFile(folder, parts))).message).toContain('not a file');
     await writeFile(path, 'alice\n');

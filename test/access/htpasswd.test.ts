@@ -68,15 +68,15 @@ describe('a password hash', () => {
     ['hunter2', 'plain text or crypt(3)'],
     ['{SSHA}9Rfd8dMqES/xrVXGbRsSyzjn6Pc=', 'plain text or crypt(3)'],
     ['', 'empty'],
-    ['$2y$05$jxikLkGbiGP/yawlU3e1kuljemsbUEbVRPMqLroaAth5ZhqO95j2', 'cut off'],
-    ['$apr1$eB6.gAwN$9y/GkscnK3tH8JFLzhGSJ', 'cut off'],
-    ['{SHA}9Rfd8dMqES/xrVXGbRsSyzjn6P', 'cut off'],
+    ['$2y$05$jxikLkGbiGP/yawlU3e1kuljemsbUEbVRPMqLroaAth5ZhqO95j2', 'truncated'],
+    ['$apr1$eB6.gAwN$9y/GkscnK3tH8JFLzhGSJ', 'truncated'],
+    ['{SHA}9Rfd8dMqES/xrVXGbRsSyzjn6P', 'truncated'],
     ['$2y$18$jxikLkGbiGP/yawlU3e1kuljemsbUEbVRPMqLroaAth5ZhqO95j2W', 'cost of 18'],
     ['$2y$03$jxikLkGbiGP/yawlU3e1kuljemsbUEbVRPMqLroaAth5ZhqO95j2W', 'cost of 03'],
   ])('%j is refused, with its line and without the hash in the message', async (hashText, reason) => {
     const { code, message } = await faultOf(() => parse(`ok:${APR1}\n\nalice:${hashText}\n`));
     expect(code).toBe('config');
-    expect(message).toMatch(/^\/etc\/shacache\/htpasswd:3: the password of "alice" .*; set it anew/);
+    expect(message).toMatch(/^\/etc\/shacache\/htpasswd:3: the password of "alice" .*; set it again/);
     expect(message).toContain(reason);
     if (hashText !== '') expect(message).not.toContain(hashText);
   });
@@ -98,7 +98,7 @@ describe('an htpasswd file', () => {
     [
       'a name that is there twice',
       `alice:${APR1}\nbob:${APR1}\nalice:${APR1}\n`,
-      ':3: "alice" is there twice',
+      ':3: "alice" is listed twice',
     ],
   ])('is refused for %s', async (_what, text, message) => {
     expect((await faultOf(() => parse(text))).message).toContain(`${FILE}${message}`);

@@ -207,7 +207,7 @@ describe.skipIf(!isInstalled)('people of a real slapd', () => {
         expect(await people.verify('alice', 'pässwörd 🔑')).toEqual({ role: 'read' });
       }
       expect(problems.map(({ message }) => message)).toEqual([
-        expect.stringContaining(`"cn=${group},${GROUPS}" is not there`),
+        expect.stringContaining(`"cn=${group},${GROUPS}" does not exist`),
       ]);
     },
   );

@@ -116,7 +116,7 @@ describe('an operating system as a person writes it', () => {
     ['ubuntu-24.10', 'ubuntu 24.10', '"ubuntu,24.10,CODENAME"'],
     ['rocky,9.3', 'rocky 9.3', '"rocky,9.3,CODENAME"'],
   ])('refuses %s: its codename is not known', async (text, system, advice) => {
-    const message = new RegExp(`^the codename of ${system} is not known; .*${advice}`);
+    const message = new RegExp(`^the codename of ${system} is unknown; .*${advice}`);
     await expectCacheError(() => parseOs(text), 'usage', message);
   });
 

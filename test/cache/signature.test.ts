@@ -193,11 +193,11 @@ describe('a signature', () => {
 describe('a signer', () => {
   const files = { privateKey: '/etc/sign.key', certificate: '/etc/sign.crt' };
 
-  it('refuses a key and a certificate that do not belong together, naming both files', async () => {
+  it('refuses a key and a certificate that do not match, naming both files', async () => {
     await expectCacheError(
       () => createSigner({ privateKey: own.privateKey, certificate: foreign.certificate }, files),
       'config',
-      /\/etc\/sign\.key and \/etc\/sign\.crt do not belong together/,
+      /\/etc\/sign\.key and \/etc\/sign\.crt do not match/,
     );
   });
 
@@ -206,7 +206,7 @@ describe('a signer', () => {
     await expectCacheError(
       () => createSigner({ privateKey: curve.privateKey, certificate: own.certificate }, files),
       'config',
-      /do not belong together/,
+      /do not match/,
     );
   });
 

@@ -162,7 +162,7 @@ describe('cache remove and cache gc', () => {
       [['remove', urlOf(0), ''], 2, /an empty name; write a software URL or a key/],
       [['remove'], 2, /missing required argument 'url\|key'/],
       [['gc', '--keep', '0'], 2, /--keep: not a number of entries to keep: "0"; write 1 or more/],
-      [['gc', '--grace', '1 moon'], 2, /--grace: not a length of time: "1 moon"/],
+      [['gc', '--grace', '1 moon'], 2, /--grace: not a duration: "1 moon"/],
     ] as const) {
       const result = await cache(...args);
       expect([result.code, result.stdout], result.stderr).toEqual([code, '']);

@@ -121,7 +121,7 @@ describe('cache log', () => {
   });
 
   it.each([
-    [['--since', 'yesterday'], /--since: not a length of time: "yesterday"/],
+    [['--since', 'yesterday'], /--since: not a duration: "yesterday"/],
     [['--since', '2026-13-41'], /--since: not a date: "2026-13-41"; write 2026-11-20/],
     [['-n', '0'], /--lines: not a number of lines: "0"/],
     [['-n', 'few'], /--lines: not a number of lines: "few"/],

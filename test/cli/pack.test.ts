@@ -103,7 +103,7 @@ describe('pack', () => {
     expect(stdout).toMatch(new RegExp(`^${FILE} +imported`, 'm'));
     expect(stdout).toMatch(/^nowhere +REFUSED$/m);
     expect(stderr).toMatch(new RegExp(`^cache: ${bad}: its build is not finished.*--force$`, 'm'));
-    expect(stderr).toMatch(/^cache: nowhere: there is no such folder$/m);
+    expect(stderr).toMatch(/^cache: nowhere: no such folder$/m);
     expect(stderr).toMatch(/^1 imported, 2 refused$/m);
     expect(code).toBe(1);
     const forced = await cache('pack', ...OS, '--force', bad);
@@ -113,9 +113,7 @@ describe('pack', () => {
 
   it('makes neither key nor store when there is nothing to pack', async () => {
     const { code, stdout } = await cache('pack', '--json', 'nowhere');
-    expect(JSON.parse(stdout)).toEqual([
-      { folder: 'nowhere', outcome: 'refused', reason: 'there is no such folder' },
-    ]);
+    expect(JSON.parse(stdout)).toEqual([{ folder: 'nowhere', outcome: 'refused', reason: 'no such folder' }]);
     expect(code).toBe(1);
     expect(await readdir(folder)).toEqual([]);
   });

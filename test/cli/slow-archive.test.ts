@@ -87,7 +87,7 @@ it('of an archive that needs more memory than there is the others take no harm',
   const command = ['--max-old-space-size=40', CACHE, 'import', '--dry-run', '.'];
   const options = { cwd: folder, env: ENVIRONMENT };
   const { stdout, stderr } = await promisify(execFile)(process.execPath, command, options).catch(outputOf);
-  expect(stderr).toMatch(/^cache: bad-.*: to look into it takes more memory than this machine has/m);
+  expect(stderr).toMatch(/^cache: bad-.*: inspecting it takes more memory than this machine has/m);
   expect(stdout).toMatch(/^good-ubuntu-22\.04\.tar\.gz +checked /m);
 });
 

@@ -208,7 +208,7 @@ describe('sync', () => {
     expect((await cache('sync', base, 'to')).stderr).toBe('1 copied\n');
     await addRelease(from, signer, { content: 'two', os: BOOKWORM });
     const nameless = await cache('sync', 'from', base);
-    expect(nameless.stderr).toMatch(/answered 401 Unauthorized: a user name and password are needed/);
+    expect(nameless.stderr).toMatch(/answered 401 Unauthorized: a user name and password are required/);
     expect(nameless.code).toBe(1);
     const named = await cache('sync', 'from', base.replace('//', '//alice:s3cret@'));
     expect(named.stderr).toBe('1 copied\n');

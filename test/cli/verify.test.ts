@@ -240,7 +240,7 @@ describe('verify', () => {
     for (const entry of entries) await flipBit(site.root, blobName(entry.sha512));
     expect((await report('--deep', '--since', '1', '--rate', '50M')).findings).toHaveLength(3);
     for (const [args, message] of [
-      [['--since', 'yesterday'], /--since: not a length of time: "yesterday"/],
+      [['--since', 'yesterday'], /--since: not a duration: "yesterday"/],
       [['--rate', 'slow'], /--rate: not a size/],
       [['--rate', '0'], /--rate: 0 would never end/],
       [['--heal-from', 'ftp://x'], /ftp:\/\/x: no such folder, or its disk is not mounted/],

@@ -47,15 +47,15 @@ describe('findConfigFile', () => {
     const missing = join(folder, 'x.ini');
     await expect(findConfigFile({ option: 'x.ini', env: {}, cwd: folder })).rejects.toMatchObject({
       code: 'config',
-      message: `${missing}: no such configuration file, named by -c; correct the path or create the file`,
+      message: `-c: ${missing} not found (is its disk mounted?)`,
     });
     await expect(findConfigFile({ env: { SHACACHE_CONFIG: missing }, cwd: folder })).rejects.toMatchObject({
       code: 'config',
-      message: `${missing}: no such configuration file, named by $SHACACHE_CONFIG; correct the path or create the file`,
+      message: `$SHACACHE_CONFIG: ${missing} not found (is its disk mounted?)`,
     });
     await expect(findConfigFile({ option: '', env: {}, cwd: folder })).rejects.toMatchObject({
       code: 'config',
-      message: 'no configuration file named by -c; write its path',
+      message: '-c: no path; write the path of a configuration file',
     });
   });
 

@@ -241,17 +241,13 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '[store]\nscrub-interval = 30s',
     2,
-    '[store] scrub-interval: is shorter than a minute: the disk would never rest; write 7d or so, or off to check nothing',
+    '[store] scrub-interval: is shorter than a minute; write a duration such as 7d, or off for no checks',
   ],
   // [server]
   ['[server]\nlisten =', 2, '[server] listen: names no address; write HOST:PORT, such as [::]:5050'],
-  ['[server]\nlisten = ::1', 2, '[server] listen: not an address: "::1"; give the port too: [::1]:5050'],
-  ['[server]\nlisten = [::1]', 2, '[server] listen: not an address: "[::1]"; give the port too: [::1]:5050'],
-  [
-    '[server]\nlisten = http://h',
-    2,
-    '[server] listen: not an address: "http://h"; give the port too: h:5050',
-  ],
+  ['[server]\nlisten = ::1', 2, '[server] listen: not an address: "::1"; add the port: [::1]:5050'],
+  ['[server]\nlisten = [::1]', 2, '[server] listen: not an address: "[::1]"; add the port: [::1]:5050'],
+  ['[server]\nlisten = http://h', 2, '[server] listen: not an address: "http://h"; add the port: h:5050'],
   [
     '[server]\nlisten = ::1:x:5050',
     2,
@@ -271,22 +267,22 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '[server]\nlisten = :1 http://[::]:1',
     2,
-    '[server] listen: [::]:1 stands twice; give each address once, with one scheme',
+    '[server] listen: [::]:1 is repeated; write each address once, with one scheme',
   ],
   [
     '[server]\nlisten = :1 # one',
     2,
-    '[server] listen: holds a comment: "#"; a comment needs a line of its own',
+    '[server] listen: contains a comment: "#"; a comment needs a line of its own',
   ],
   [
     '[server]\nlisten = https://:1',
     2,
-    '[server] listen: https://:1 wants TLS, which is off; set tls = auto, or tls-certificate and tls-key, or write http://',
+    '[server] listen: https://:1 requires TLS, which is off; set tls = auto, or tls-certificate and tls-key, or write http://',
   ],
   [
     '[server]\ntls = auto\nlisten = http://:1',
     3,
-    '[server] listen: no address speaks HTTPS although TLS is set up; write https://HOST:PORT besides, or set tls = off',
+    '[server] listen: no address uses HTTPS although TLS is on; add https://HOST:PORT, or set tls = off',
   ],
   [
     '[server]\npublic-url = h:1',
@@ -301,38 +297,38 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '[server]\npublic-url = http://h/x/bdir/',
     2,
-    '[server] public-url: ends with /bdir, which is added by itself; write http://h/x',
+    '[server] public-url: omit /bdir, which is added automatically; write http://h/x',
   ],
   [
     '[server]\npublic-url = http://me:pw@h/',
     2,
-    '[server] public-url: holds a user name, and is shown to everybody; write the URL without it',
+    '[server] public-url: contains a user name, but is public; write the URL without it',
   ],
   ['[server]\ntls = yes', 2, '[server] tls: not a known word: "yes"; write off, auto or on'],
   [
     '[server]\ntls = on',
     2,
-    '[server] tls: on needs a certificate; give tls-certificate = FILE and tls-key = FILE, or set tls = auto',
+    '[server] tls: on requires a certificate; set tls-certificate = FILE and tls-key = FILE, or tls = auto',
   ],
   [
     `[server]\ntls = auto\n${TLS}`,
     2,
-    '[server] tls: auto makes a certificate, but tls-certificate gives one; set tls = on or remove tls-certificate and tls-key',
+    '[server] tls: auto conflicts with tls-certificate; set tls = on or remove tls-certificate and tls-key',
   ],
   [
     '[server]\ntls-key = k',
     2,
-    '[server] tls-key: has no certificate; give tls-certificate = FILE too, or remove the line',
+    '[server] tls-key: has no certificate; also set tls-certificate = FILE, or remove the line',
   ],
   [
     '[server]\ntls-certificate = c',
     2,
-    '[server] tls-certificate: has no private key; give tls-key = FILE too',
+    '[server] tls-certificate: has no private key; also set tls-key = FILE',
   ],
   [
     `[server]\n${TLS}tls-names = a`,
     4,
-    '[server] tls-names: goes only into a certificate made by the server; set tls = auto or remove the line',
+    '[server] tls-names: only applies to a certificate made by the server; set tls = auto or remove the line',
   ],
   [
     '[server]\ntls = auto\ntls-names = a https://b',
@@ -342,26 +338,30 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   // Paths.
   ['[store]\npath =', 2, '[store] path: has no value; write one or remove the line'],
   ['[store]\npath = a\n  b', 2, '[store] path: has more than one line: "a\\nb"; write the value on one line'],
-  ['[store]\npath = a # b', 2, '[store] path: holds a comment: "a # b"; a comment needs a line of its own'],
+  [
+    '[store]\npath = a # b',
+    2,
+    '[store] path: contains a comment: "a # b"; a comment needs a line of its own',
+  ],
   ['[store]\npath = "a b"', 2, '[store] path: is in quotes: "a b"; write the path without quotes'],
   ...['~/store', '$HOME/store'].map(
     (path) =>
       [
         `[store]\npath = ${path}`,
         2,
-        `[store] path: "~" and "$" mean nothing here: "${path}"; write the path out, relative to the configuration file or from /`,
+        `[store] path: "~" and "$" are not expanded: "${path}"; write the path in full, relative to the configuration file or from /`,
       ] as const,
   ),
   // [signature]
   [
     '[signature]\nsignature-certificate-list = sign.crt',
     2,
-    '[signature] signature-certificate-list: holds something that is no certificate: "sign.crt"; paste "-----BEGIN CERTIFICATE-----" to "-----END CERTIFICATE-----"',
+    '[signature] signature-certificate-list: contains a line that is no certificate: "sign.crt"; paste "-----BEGIN CERTIFICATE-----" to "-----END CERTIFICATE-----"',
   ],
   [
     '[signature]\nsignature-certificate-list = -----BEGIN RSA PRIVATE KEY-----',
     2,
-    '[signature] signature-certificate-list: holds a private key, which must never stand here; paste "-----BEGIN CERTIFICATE-----" to "-----END CERTIFICATE-----"',
+    '[signature] signature-certificate-list: contains a private key, which must never be here; paste "-----BEGIN CERTIFICATE-----" to "-----END CERTIFICATE-----"',
   ],
   ...(
     [
@@ -382,7 +382,7 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '[store]\nscrub-interval = weekly',
     2,
-    '[store] scrub-interval: not a length of time: "weekly"; write a number with s, m, h, d or w, such as 24h or 7d, of at most 100 years',
+    '[store] scrub-interval: not a duration: "weekly"; write a number with s, m, h, d or w, such as 24h or 7d, of at most 100 years',
   ],
   // [pin]
   [
@@ -434,25 +434,25 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '[access]\nanonymous = none',
     2,
-    '[access] anonymous: none shuts everybody out, as nobody can prove who they are; give htpasswd-file, client-ca-file or ldap-url too',
+    '[access] anonymous: none excludes all clients without authentication; also set htpasswd-file, client-ca-file or ldap-url',
   ],
   ...['upload-users', 'admin-users'].map(
     (key) =>
       [
         `[access]\n${key} = a`,
         2,
-        `[access] ${key}: nobody can prove who they are; give htpasswd-file, client-ca-file or ldap-url too`,
+        `[access] ${key}: has no effect without authentication; also set htpasswd-file, client-ca-file or ldap-url`,
       ] as const,
   ),
   [
     '[access]\nhtpasswd-file = h\nupload-users = "a b',
     3,
-    '[access] upload-users: has a " without its partner; write "NAME WITH SPACES"',
+    '[access] upload-users: has an unclosed "; write "NAME WITH SPACES"',
   ],
   [
     '[access]\nclient-ca-file = c',
     2,
-    '[access] client-ca-file: certificates of clients come only over TLS; set tls = auto in [server], or tls-certificate and tls-key',
+    '[access] client-ca-file: requires TLS; set tls = auto in [server], or tls-certificate and tls-key',
   ],
   ...['http://h', 'ldap://', 'ldap://h/dc=x', 'ldap://u@h', 'ldap://h:99999', 'ldapi://h'].map(
     (url) =>
@@ -465,14 +465,14 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '[access]\nldap-url = ldap://h',
     2,
-    '[access] ldap-url: needs to know how users bind; give ldap-bind-dn = uid={user},ou=people,dc=example,dc=org too',
+    '[access] ldap-url: requires the DN of users; also set ldap-bind-dn = uid={user},ou=people,dc=example,dc=org',
   ],
   ...['uid=admin,dc=x', 'uid={user},ou={group}', 'uid={user', '{user}}'].map(
     (name) =>
       [
         `[access]\nldap-url = ldap://h\nldap-bind-dn = ${name}`,
         3,
-        `[access] ldap-bind-dn: no place for the user's name: "${name}"; write {user} there, as in uid={user},ou=people,dc=example,dc=org`,
+        `[access] ldap-bind-dn: the user's name is missing: "${name}"; write {user} for it, as in uid={user},ou=people,dc=example,dc=org`,
       ] as const,
   ),
   ...(
@@ -489,7 +489,7 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
       [
         `[access]\n${key} = ${value}`,
         2,
-        `[access] ${key}: has no server; give ldap-url = ldaps://HOST too, or remove the line`,
+        `[access] ${key}: has no server; also set ldap-url = ldaps://HOST, or remove the line`,
       ] as const,
   ),
   ...(
@@ -497,22 +497,22 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
       [
         'ldap-start-tls = yes',
         'ldaps',
-        'ldap-start-tls: starts TLS where ldaps:// already speaks it; write ldap:// or remove the line',
+        'ldap-start-tls: conflicts with ldaps://, which already uses TLS; write ldap:// or remove the line',
       ],
       [
         'ldap-ca-file = c',
         'ldap',
-        'ldap-ca-file: has no use without TLS; set ldap-start-tls = true or write ldaps:// in ldap-url',
+        'ldap-ca-file: has no effect without TLS; set ldap-start-tls = true or write ldaps:// in ldap-url',
       ],
       [
         'ldap-read-group = cn=g',
         'ldaps',
-        'ldap-read-group: shuts nobody out while everybody may read; set anonymous = none',
+        'ldap-read-group: has no effect while anonymous users may read; set anonymous = none',
       ],
       [
         'ldap-admin-group = admins',
         'ldaps',
-        'ldap-admin-group: not the name of a group: "admins"; write its whole DN, as in cn=uploaders,ou=groups,dc=example,dc=org',
+        'ldap-admin-group: not the DN of a group: "admins"; write the whole DN, as in cn=uploaders,ou=groups,dc=example,dc=org',
       ],
     ] as const
   ).map(
@@ -532,22 +532,22 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '[upstream]\ndownload-binary-cache-url = http://h',
     2,
-    '[upstream] download-binary-cache-url: has no directory; give download-binary-dir-url too',
+    '[upstream] download-binary-cache-url: has no directory; also set download-binary-dir-url',
   ],
   [
     '[upstream]\ndownload-binary-dir-url = http://h',
     2,
-    '[upstream] download-binary-dir-url: has no blobs; give download-binary-cache-url too',
+    '[upstream] download-binary-dir-url: has no blobs; also set download-binary-cache-url',
   ],
   [
     `[upstream]\nsignature-certificate-list = ${BLOCK('QUJD').replaceAll('\n', '\n  ')}`,
     2,
-    '[upstream] signature-certificate-list: has no upstream; give download-binary-cache-url and download-binary-dir-url too, or move it to [signature]',
+    '[upstream] signature-certificate-list: has no upstream; also set download-binary-cache-url and download-binary-dir-url, or move it to [signature]',
   ],
   [
     '[upstream]\nca-file = ca.crt',
     2,
-    '[upstream] ca-file: has no upstream; give download-binary-cache-url and download-binary-dir-url too, or the file with --ca where a server is named',
+    '[upstream] ca-file: has no upstream; also set download-binary-cache-url and download-binary-dir-url, or use --ca FILE with a named server',
   ],
   // What is wrong is shown without the password.
   [
@@ -563,7 +563,7 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '[upstream]\ndownload-binary-cache-url = http://u:secret@h/x # main',
     2,
-    '[upstream] download-binary-cache-url: holds a comment: "http://…@h/x # main"; a comment needs a line of its own',
+    '[upstream] download-binary-cache-url: contains a comment: "http://…@h/x # main"; a comment needs a line of its own',
   ],
   [
     '[upstream]\ndownload-binary-cache-url = http://u:secret@h\n  http://v:sec@ret@i',

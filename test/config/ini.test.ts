@@ -44,15 +44,15 @@ const READABLE: Readonly<Record<string, string>> = {
 const REFUSED: Readonly<Record<string, readonly [text: string, message: string]>> = {
   'key before any section': [
     'x = 1\n',
-    'f.ini:1: "x = 1" stands before the first section; write a [section] line above it',
+    'f.ini:1: "x = 1" is before the first section; write a [section] line above it',
   ],
   'duplicate section': [
     '[a]\n[b]\n[a]\n',
-    'f.ini:3: section [a] stands twice, first in line 1; put all its keys there',
+    'f.ini:3: section [a] is repeated, first in line 1; put all its keys there',
   ],
   'duplicate key': [
     '[a]\nx = 1\ny = 2\nX = 3\n',
-    'f.ini:4: key "X" stands twice in [a], first in line 2; keep one of them',
+    'f.ini:4: key "X" is repeated in [a], first in line 2; keep one of them',
   ],
   'line without delimiter': [
     `[a]\ncerts =\n${PEM.join('\n')}`,
@@ -83,8 +83,8 @@ const STRICTER: Readonly<Record<string, readonly [text: string, message: string]
     '[DEFAULT]\nx = 1\n',
     'f.ini:1: [DEFAULT] would set its keys in every section; write each key in its own section',
   ],
-  'a control character': ['[a]\nx = 1\u0000\n', 'f.ini:2: holds a control character; retype the line'],
-  'a mark in the middle': ['[a]\n\uFEFFx = 1\n', 'f.ini:2: holds a control character; retype the line'],
+  'a control character': ['[a]\nx = 1\u0000\n', 'f.ini:2: contains a control character; retype the line'],
+  'a mark in the middle': ['[a]\n\uFEFFx = 1\n', 'f.ini:2: contains a control character; retype the line'],
 };
 
 const hasPython = spawnSync('python3', ['--version']).status === 0;

@@ -19,7 +19,7 @@ describe('parseListen', () => {
       'https',
       'http',
     ]);
-    expect(() => parseListen('https://:5050', { tls: false })).toThrow('wants TLS, which is off');
+    expect(() => parseListen('https://:5050', { tls: false })).toThrow('requires TLS, which is off');
   });
 
   it('lets the system choose several ports', () => {

@@ -106,7 +106,7 @@ describe('with passwords', () => {
     const server = await start({ anonymous: 'read', withPassword });
     const response = await upload(server, CONTENT, { headers: basic('read') });
     expect(response.status).toBe(403);
-    expect(response.body.toString()).toMatch(/^read may not do this; the role "upload" is needed/);
+    expect(response.body.toString()).toMatch(/^read may not do this; the role "upload" is required/);
     expect(headerOf(response, 'WWW-Authenticate')).toBeUndefined();
   });
 

@@ -126,14 +126,14 @@ describe.skipIf(lacks('python3', 'openssl'))('Python uploads over HTTPS with a c
     const server = await start();
     const refused = await pythonUploads(server);
     expect(refused).toMatchObject({ code: 1 });
-    expect(refused['error']).toMatch(/POST \/bcache: 403 a client certificate is needed/);
+    expect(refused['error']).toMatch(/POST \/bcache: 403 a client certificate is required/);
     expect(await everythingBelow(server.root)).toEqual(['store.json', 'tmp']);
   });
 
   it('but not with a name whose role is not enough', async () => {
     const server = await start();
     const refused = await pythonUploads(server, await clientCa.issue('reader'));
-    expect(refused['error']).toMatch(/403 reader may not do this; the role "upload" is needed/);
+    expect(refused['error']).toMatch(/403 reader may not do this; the role "upload" is required/);
     expect(server.lines).toContainEqual(expect.objectContaining({ status: 403, user: 'reader' }));
   });
 
@@ -171,7 +171,7 @@ describe.skipIf(lacks('python3', 'openssl'))('Python uploads over HTTPS with a c
     const server = await start();
     const refused = await pythonUploads(server, await make());
     expect(refused).toMatchObject({ code: 1 });
-    expect(refused['error']).toMatch(/POST \/bcache: 403 a client certificate is needed/);
+    expect(refused['error']).toMatch(/POST \/bcache: 403 a client certificate is required/);
     // It may still read, as everybody may.
     expect(server.lines.map(({ status, user }) => [status, user])).toEqual([
       [404, undefined],
@@ -364,7 +364,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)(
       ]);
       expect([download.stderr, download.stdout]).toEqual(['', `200 ${content.length}`]);
       const upload = await run('curl', [...args, '--data-binary', 'x', `${server.url}/bcache`]);
-      expect(upload.stdout).toBe('a client certificate is needed\n');
+      expect(upload.stdout).toBe('a client certificate is required\n');
     });
   },
 );

@@ -239,8 +239,8 @@ describe('an entry of the wrong form', () => {
       'A'.repeat(signer.sign(fresh().text).pair[1].length),
     ]);
     expect(larger).toHaveLength(limit + 1);
-    await expectRefusal(key, larger, 413, /larger than 65536 bytes/);
-    await expectRefusal(key, Buffer.alloc(10_000_000, 0x20), 413, /larger than 65536 bytes/);
+    await expectRefusal(key, larger, 413, /larger than the limit of 65536 bytes/);
+    await expectRefusal(key, Buffer.alloc(10_000_000, 0x20), 413, /larger than the limit of 65536 bytes/);
     const connection = await RawConnection.open(server);
     const headers = { 'Content-Length': String(limit + 1) };
     connection.request(`/bdir/${key}`, { method: 'PUT', headers });

@@ -61,7 +61,7 @@ describe('min-free-space', () => {
     expect(response.status).toBe(507);
     expect(begun).toBe(0);
     // The client is told nothing of paths; the log is.
-    expect(response.body.toString()).toMatch(/^no room is left in the store/);
+    expect(response.body.toString()).toMatch(/^the store is full/);
     expect(response.body.toString()).not.toContain(server.root);
     expect(String(server.failures[0]?.error)).toContain(server.root);
     expect((await upload(server, 'small')).status).toBe(201);

@@ -144,7 +144,7 @@ describe('a signing key', () => {
     const other = await makePairByOpenssl(folder, 'other');
     await writeFile(files.certificateFile, other.certificate);
     const before = await contentsOf(folder);
-    await expectCacheError(ensureSigningKey(files), 'config', /do not belong together/);
+    await expectCacheError(ensureSigningKey(files), 'config', /do not match/);
     expect(await contentsOf(folder)).toEqual(before);
   });
 

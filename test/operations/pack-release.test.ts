@@ -253,11 +253,11 @@ describe('a folder is refused before anything is packed', () => {
   const SHARED = { shared: true };
 
   it.each([
-    ['without .completed', UNFINISHED, /build is not finished: slapgrid writes \.completed .*--force/],
+    ['without .completed', UNFINISHED, /build is not finished: the folder has no \.completed, .*--force/],
     ['with .shared', SHARED, /parts outside its folder.*\.shared.*--force/],
     ['with both faults', { ...UNFINISHED, ...SHARED }, /\.completed.*; .*\.shared.*--force/],
     ['without a buildout.cfg', { buildoutCfg: null }, /no buildout\.cfg.*--url/],
-    ['with an empty buildout.cfg', { buildoutCfg: '' }, /buildout\.cfg tells no software URL.*--url/],
+    ['with an empty buildout.cfg', { buildoutCfg: '' }, /buildout\.cfg has no software URL.*--url/],
     [
       "with another's buildout.cfg",
       { buildoutCfg: `[buildout]\nextends = ${FORK}\n` },
@@ -275,7 +275,7 @@ describe('a folder is refused before anything is packed', () => {
   });
 
   it.each([
-    ['that is not there', 'nowhere', /there is no such folder/],
+    ['that is not there', 'nowhere', /no such folder/],
     ['that is a file', 'sign.crt', /it is not a folder/],
     [
       'with another name',

@@ -313,7 +313,7 @@ describe('a sync to a running cache', () => {
 
   it('ends where nothing may be uploaded', async () => {
     await addRelease(from, signer, { content: 'one' });
-    await expectCacheError(sync({}, await serve()), 'forbidden', /uploads are switched off here/);
+    await expectCacheError(sync({}, await serve()), 'forbidden', /uploads are disabled/);
   });
 
   it('tells of which entry bytes are uploaded', async () => {

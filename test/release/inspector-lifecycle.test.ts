@@ -74,7 +74,7 @@ describe.each(['bzip2', 'xz'])('the child process %s', (program) => {
     const empty = mkdtempSync(join(tmpdir(), 'no-programs-'));
     try {
       process.env['PATH'] = empty;
-      const expected = `the program "${program}" is not installed here; \`apt install ${program === 'xz' ? 'xz-utils' : 'bzip2'}\``;
+      const expected = `the program "${program}" is not installed; run: apt install ${program === 'xz' ? 'xz-utils' : 'bzip2'}`;
       await expectRefused(
         archive,
         'unsupported-archive',

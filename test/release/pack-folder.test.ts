@@ -199,7 +199,7 @@ describe('a folder that cannot be packed', () => {
   it('because it is gone meanwhile', async () => {
     await rm(release, { recursive: true });
     for (const act of [pack, () => measureTar(release)])
-      await expectCacheError(act, 'invalid-archive', /tar could not read all of it \(.*No such file/);
+      await expectCacheError(act, 'invalid-archive', /tar could not read all files \(.*No such file/);
   });
 
   it('because something in it is not for this user', async () => {
@@ -219,7 +219,7 @@ describe('a folder that cannot be packed', () => {
   it('because there is no tar', async () => {
     setEnvironment('PATH', folder);
     for (const act of [pack, () => measureTar(release)])
-      await expectCacheError(act, 'unsupported-archive', /"tar" is not installed here.*apt install tar/);
+      await expectCacheError(act, 'unsupported-archive', /"tar" is not installed.*apt install tar/);
   });
 
   it('because there is another tar', async () => {

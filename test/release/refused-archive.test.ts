@@ -39,7 +39,7 @@ describe('what is no archive', () => {
       'invalid-archive',
       /corrupt: no valid tar header at byte 0/,
     );
-    await expectRefused(gzipSync('text\n'), 'invalid-archive', /cut-off tar: it ends inside of a header/);
+    await expectRefused(gzipSync('text\n'), 'invalid-archive', /cut-off tar: it ends inside a header/);
     await expectRefused(gzipSync(''), 'invalid-archive', /cut-off tar/);
   });
 
@@ -81,7 +81,7 @@ describe('garbage after the end', () => {
   it('refuses data behind the tar, which Python leaves out', async () => {
     const tar = craftTar(GOOD);
     const two = Buffer.concat([tar, craftTar([{ name: `${FOLDER}/more` }])]);
-    const message = /data follows the end of the tar, which the nodes would silently leave out/;
+    const message = /data follows the end of the tar, which nodes would silently ignore/;
     await expectRefused(two, 'invalid-archive', message);
     await expectRefused(gzipSync(two), 'invalid-archive', message);
     await expectRefused(Buffer.concat([tar, garbage]), 'invalid-archive', message);
@@ -126,8 +126,8 @@ describe('members that lead out of the folder', () => {
   const long = 'long/'.repeat(60);
 
   it.each<[string, CraftedMember, RegExp]>([
-    ['an absolute name', { name: '/etc/passwd' }, /member "\/etc\/passwd" has an absolute name/],
-    ['an absolute long name', { name: `/${long}x` }, /has an absolute name/],
+    ['an absolute name', { name: '/etc/passwd' }, /member "\/etc\/passwd" has an absolute path/],
+    ['an absolute long name', { name: `/${long}x` }, /has an absolute path/],
     ['".." in front', { name: '../x' }, /member "\.\.\/x" leads out with "\.\."/],
     ['".." inside', { name: `${FOLDER}/a/../../x` }, /leads out with "\.\."/],
     ['".." at the end', { name: `${FOLDER}/..`, type: '5' }, /leads out with "\.\."/],
@@ -136,7 +136,7 @@ describe('members that lead out of the folder', () => {
     [
       'a hard link to an absolute name',
       { name: `${FOLDER}/x`, type: '1', target: '/etc/shadow' },
-      /hard link .*target "\/etc\/shadow" has an absolute name/,
+      /hard link .*target "\/etc\/shadow" has an absolute path/,
     ],
     [
       'a hard link through ".."',
@@ -204,7 +204,7 @@ describe('names that cannot be unpacked', () => {
     await expectRefused(
       craftTar([...GOOD, { name: `${FOLDER}/x/`, text: 'x' }], 'GNU_FORMAT'),
       'invalid-archive',
-      /corrupt/,
+      /its name is that of a folder/,
     );
   });
 
@@ -299,7 +299,7 @@ describe('tars that readers understand differently', () => {
     await expectRefused(
       craftTar([...GOOD, { name: 'x', type: 'L', text: 'x'.repeat(2_000_000) }]),
       'invalid-archive',
-      /^the extended header at byte 1536 of the unpacked tar has 2000000 bytes, and no more than 4096 are read/,
+      /^the extended header at byte 1536 of the unpacked tar has 2000000 bytes, more than the limit of 4096/,
     );
   });
 });

@@ -62,11 +62,10 @@ describe('a plain tar', () => {
     const expected = (length: number): RegExp => {
       // Too short to tell that it is one: the word "ustar" of the first header ends at 262.
       if (length < 262) return /^no archive: /;
-      if (length % 512 !== 0 && length < 1024) return /^cut-off tar: it ends inside of a header; copy/;
-      if (length >= 1024 && length < 1536)
-        return /^cut-off tar: it ends inside of "tiny\/buildout.cfg"; copy/;
+      if (length % 512 !== 0 && length < 1024) return /^cut-off tar: it ends inside a header; copy/;
+      if (length >= 1024 && length < 1536) return /^cut-off tar: it ends inside "tiny\/buildout.cfg"; copy/;
       // Zeros of the end are counted byte by byte once the first block of them is whole.
-      if (length > 1536 && length < 2048) return /^cut-off tar: it ends inside of a header; copy/;
+      if (length > 1536 && length < 2048) return /^cut-off tar: it ends inside a header; copy/;
       return /^cut-off tar: the blocks of zeros at its end are missing; copy/;
     };
     // A header for the folder, a header and a block for the file, two blocks of zeros; what follows is padding.

@@ -112,7 +112,7 @@ describe.skipIf(lacks('openssl'))('a certificate that is refused', () => {
 
   it('because it signed itself says which file to bring', async () => {
     expect(await complaintAbout(await selfSigned(9))).toMatch(
-      /: 127\.0\.0\.1 signed its certificate itself, and it is not among those known here; bring its file \(with tls = auto: server\.crt\), and name it with --ca FILE or \[upstream\] ca-file$/,
+      /: the certificate of 127\.0\.0\.1 is self-signed and unknown; copy its file from there \(with tls = auto: server\.crt\), and name it with --ca FILE or \[upstream\] ca-file$/,
     );
   });
 
@@ -122,14 +122,14 @@ describe.skipIf(lacks('openssl'))('a certificate that is refused', () => {
       key: leaf.privateKey,
     };
     expect(await complaintAbout(sent)).toMatch(
-      /: the CA "CN=root-ca" of 127\.0\.0\.1 is not known here; name its certificate with --ca FILE/,
+      /: the CA "CN=root-ca" of 127\.0\.0\.1 is unknown; name its certificate with --ca FILE/,
     );
   });
 
   it('because its chain is cut, or its CA is unknown, names who is missing', async () => {
     const missing = (name: string): RegExp =>
       new RegExp(
-        `: the certificate of "CN=${name}" is neither known here nor sent by 127\\.0\\.0\\.1; if it is a CA, name its file with --ca FILE or \\[upstream\\] ca-file; if it is an intermediate one, the chain of 127\\.0\\.0\\.1 is cut: put it behind the server's own in the file of its certificate there$`,
+        `: the certificate of "CN=${name}" is neither known nor sent by 127\\.0\\.0\\.1; if it is a CA, name its file with --ca FILE or \\[upstream\\] ca-file; if it is an intermediate certificate, append it to the server's certificate file there$`,
       );
     expect(await complaintAbout(pair(leaf), [root.certificate])).toMatch(missing('intermediate-ca'));
     const sent = { cert: leaf.certificate + intermediate.certificate, key: leaf.privateKey };
@@ -145,7 +145,7 @@ describe.skipIf(lacks('openssl'))('a certificate that is refused', () => {
   it('because it, or one above it, is none for servers says so', async () => {
     const client = await root.issue('client', { ...ADDRESS, use: 'clientAuth' });
     const expected =
-      /: the certificate of 127\.0\.0\.1, or of a CA above it, was not made for that; it needs one for servers \(serverAuth\), issued by a CA \(CA:TRUE\)$/;
+      /: the certificate of 127\.0\.0\.1, or of a CA above it, is not valid for a server; it needs one for servers \(serverAuth\), issued by a CA \(CA:TRUE\)$/;
     expect(await complaintAbout(pair(client), [root.certificate])).toMatch(expected);
     const noCa = await root.issue('no-ca');
     const below = await noCa.issue('below-no-ca', ADDRESS);
@@ -169,14 +169,14 @@ describe.skipIf(lacks('openssl'))('a certificate that is refused', () => {
     const cert = await readFile(at('below-weak.crt'), 'utf8');
     const ca = await readFile(at('weak.crt'), 'utf8');
     expect(await complaintAbout({ cert, key: leaf.privateKey }, [ca])).toMatch(
-      /: the certificate of 127\.0\.0\.1, or of a CA above it, is too weak \("CA certificate key too weak"\); make it anew, with RSA of 2048 bits or more$/,
+      /: the certificate of 127\.0\.0\.1, or of a CA above it, is too weak \("CA certificate key too weak"\); replace it, with an RSA key of 2048 bits or more$/,
     );
   });
 
   it('is not what ends a handshake in another way', async () => {
     const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1' } as const;
     expect(await complaintAbout(pair(leaf), [], old)).toMatch(
-      /: the other side broke off the TLS handshake: ".*alert protocol version"$/,
+      /: the server refused the TLS handshake: ".*alert protocol version"$/,
     );
   });
 

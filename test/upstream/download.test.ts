@@ -112,7 +112,7 @@ describe('a download', () => {
     await expectCacheError(
       download(upstreamOf(upstream.url), DIGEST),
       'unavailable',
-      /other bytes than those/,
+      /another range than requested/,
     );
   });
 
@@ -198,7 +198,7 @@ describe.skipIf(lacks('python3'))("a download from Python's http.server, which k
         for await (const key of upstreamOf(proxy.url).keys()) expect(key).toBeUndefined();
       },
       'not-found',
-      /lists no keys; name URLs with cache fetch/,
+      /lists no keys; use cache fetch with URLs/,
     );
   });
 });

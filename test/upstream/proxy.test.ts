@@ -96,7 +96,7 @@ describe.skipIf(lacks('python3'))('a proxy that the environment names', () => {
       upstreamOf(`${scheme}://${NAME}`, { environment }).entries(KEY),
       'unavailable',
       new RegExp(
-        `answered 407 Proxy Authentication Required: the proxy http://${proxy.place} \\(${scheme}_proxy\\) wants a user name and password; write them into ${scheme}_proxy, as http://USER:PASSWORD@HOST:PORT$`,
+        `answered 407 Proxy Authentication Required: the proxy http://${proxy.place} \\(${scheme}_proxy\\) requires a user name and password; write them into ${scheme}_proxy, as http://USER:PASSWORD@HOST:PORT$`,
       ),
     );
     const closed = await startProxy(server.url, '--answer', '403');
@@ -170,7 +170,7 @@ describe('the proxy for a URL', () => {
     await expectCacheError(
       () => Promise.resolve(proxyFor(new URL('http://a'), { HTTP_PROXY: value })),
       'config',
-      /^HTTP_PROXY: .* is no proxy that can be used; write http:\/\/HOST:PORT, or unset it$/,
+      /^HTTP_PROXY: unsupported proxy .*; write http:\/\/HOST:PORT, or unset it$/,
     );
     const error = await cacheErrorOf(() =>
       Promise.resolve(proxyFor(new URL('http://a'), { HTTP_PROXY: 'socks5://bob:s3cret@a:1' })),

@@ -100,7 +100,7 @@ describe('an uploaded blob', () => {
     await expectCacheError(
       upstreamOf((await start('read')).url).putBlob(DIGEST, watched),
       'forbidden',
-      /answered 403 Forbidden: uploads are switched off here/,
+      /answered 403 Forbidden: uploads are disabled/,
     );
     await expectCacheError(
       upstreamOf((await start('upload', [], 1000)).url).putBlob(DIGEST, watched),
