@@ -1,16 +1,13 @@
+import { Header } from 'tar/header';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
-import { hasHugeNumber, hasNegativeNumber, isHeader, readSize } from './header-numbers.ts';
 import { decodeName } from './member-name.ts';
+import { hasHugeNumber, hasNegativeNumber, isHeaderForPython } from './header-numbers.ts';
 
-/** Bytes of a block; a tar consists of blocks. */
+/** A tar is a row of blocks of this many bytes. */
 export const BLOCK_SIZE = 512;
-/** Where the type flag is. */
-const FLAG = 156;
-const NAME_SIZE = 100;
-const SLASH = 0x2f;
 
-/** The kind of a member, or of an extended header for the member that follows. */
+/** What a header stands for: a member, or a word about the member that follows it. */
 export type HeaderKind =
   | 'file'
   | 'directory'
@@ -23,55 +20,55 @@ export type HeaderKind =
   | 'long-path'
   | 'long-link';
 
-/** Fields of extended headers; they replace those of the member's own header. */
+/** What extended headers say of the member that follows, in place of its own header. */
 export interface TarExtension {
   readonly path?: string;
   readonly linkTarget?: string;
   /** Bytes. */
   readonly size?: number;
-  /** The path of a sparse file; `''` if another field has it. */
+  /** The file is sparse, and has this path; `''` where another field tells it. */
   readonly sparse?: string;
 }
 
-/** A header block, extended headers applied. */
+/** One header block, with what extended headers before it said. */
 export interface TarHeader {
   readonly kind: HeaderKind;
   readonly path: string;
-  /** `''` if it is no link. */
+  /** `''` for what is no link. */
   readonly linkTarget: string;
   /** Bytes of content as recorded; always 0 for a directory. */
   readonly size: number;
 }
 
 /**
- * The type flags that GNU tar and Python's tarfile take for the same thing. Others are refused: GNU's sparse files, volume
- * labels and incremental dumps are content to one of these programs and not to the other.
+ * The type flags that GNU tar, node-tar and Python's tarfile take for the same thing. Others are refused: GNU's
+ * sparse files, volume labels and incremental dumps are content to one of these programs and not to another.
  */
-const KINDS: ReadonlyMap<string, HeaderKind> = new Map([
-  ['\0', 'file'],
-  ['0', 'file'],
-  ['7', 'file'],
-  ['5', 'directory'],
-  ['1', 'hard-link'],
-  ['2', 'symlink'],
-  ['3', 'device'],
-  ['4', 'device'],
-  ['6', 'fifo'],
-  ['x', 'pax'],
-  ['X', 'pax'],
-  ['g', 'pax-global'],
-  ['L', 'long-path'],
-  ['K', 'long-link'],
-]);
+const KINDS: Readonly<Record<string, HeaderKind>> = {
+  File: 'file',
+  OldFile: 'file',
+  ContiguousFile: 'file',
+  Directory: 'directory',
+  Link: 'hard-link',
+  SymbolicLink: 'symlink',
+  CharacterDevice: 'device',
+  BlockDevice: 'device',
+  FIFO: 'fifo',
+  ExtendedHeader: 'pax',
+  OldExtendedHeader: 'pax',
+  GlobalExtendedHeader: 'pax-global',
+  NextFileHasLongPath: 'long-path',
+  NextFileHasLongLinkpath: 'long-link',
+};
 
 const EXTENSIONS: ReadonlySet<HeaderKind> = new Set(['pax', 'pax-global', 'long-path', 'long-link']);
 
-/** Whether a tar can begin with these bytes: a good header, `ustar` in a header, or the zeros of an empty tar. */
+/** Whether a file that starts so can be a tar: a good header, one that calls itself `ustar`, or the zeros of an empty tar. */
 export function isTarBlock(head: Uint8Array): boolean {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
   if (bytes.toString('latin1', 257, 262) === 'ustar') return true;
   if (bytes.length < BLOCK_SIZE) return false;
-  return isZero(bytes.subarray(0, BLOCK_SIZE)) || isHeader(bytes.subarray(0, BLOCK_SIZE));
+  return isZero(bytes.subarray(0, BLOCK_SIZE)) || decode(bytes, {})?.cksumValid === true;
 }
 
 export function isZero(bytes: Uint8Array): boolean {
@@ -85,30 +82,42 @@ export function isZero(bytes: Uint8Array): boolean {
  * @throws CacheError `invalid-archive`, `unsupported-archive` for a kind of member that only some programs read
  */
 export function parseTarHeader(block: Buffer, position: number, extension: TarExtension): TarHeader {
-  const size = isHeader(block) ? readSize(block) : undefined;
-  if (size === undefined || hasHugeNumber(block)) throw corruptHeader(position);
-  const flag = String.fromCharCode(block[FLAG] ?? 0);
-  const name = text(block, 0, NAME_SIZE);
-  // Where other headers have the first part of the path, GNU's sparse files have times.
-  const path = extension.path ?? (flag === 'S' ? name : recordedPath(block, name));
-  const kind = flag === '\0' && isOldFolder(block, name, path, position) ? 'directory' : KINDS.get(flag);
+  const path = extension.path ?? recordedPath(block);
+  const { kind, size } = readKindAndSize(block, path, extension, position);
+  if (extension.sparse !== undefined && !EXTENSIONS.has(kind))
+    throw unsupportedKind(extension.sparse || path, 'S');
+  return { kind, path, linkTarget: extension.linkTarget ?? text(block, 157, 100), size };
+}
+
+function readKindAndSize(
+  block: Buffer,
+  path: string,
+  extension: TarExtension,
+  position: number,
+): Pick<TarHeader, 'kind' | 'size'> {
+  const header = decode(block, extension);
+  if (header?.cksumValid !== true || !isHeaderForPython(block) || hasHugeNumber(block))
+    throw corruptHeader(position);
+  const kind = KINDS[header.type];
+  const flag = String.fromCharCode(block[156] ?? 0);
+  // Where others have the first part of the path, GNU's sparse files have times.
+  if (flag === 'S') throw unsupportedKind(extension.path ?? text(block, 0, 100), flag);
   if (kind === undefined) throw unsupportedKind(path, flag);
   if (hasNegativeNumber(block)) throw tooOld(kind, path);
-  const linkTarget = extension.linkTarget ?? text(block, 157, 100);
-  if (EXTENSIONS.has(kind)) return { kind, path, linkTarget, size };
-  if (extension.sparse !== undefined) throw unsupportedKind(extension.sparse || path, 'S');
-  return { kind, path, linkTarget, size: kind === 'directory' ? 0 : (extension.size ?? size) };
+  // An old header is that of a folder by the "/" of its own name. To tar's Header an extended name says so, too, and what
+  // stands behind the NUL of the name.
+  if (flag === '\0' && (kind === 'directory') !== text(block, 0, 100).endsWith('/'))
+    throw corruptHeader(position);
+  // A file whose name ends with "/": tar's Header makes it a directory without content, Python keeps it a file.
+  if (kind === 'directory' && flag === '0') throw corruptHeader(position);
+  // An empty field is a 0; of anything else that is no number, tar's Header makes undefined too.
+  const size = header.size ?? (text(block, 124, 12).trim() === '' ? 0 : undefined);
+  if (size === undefined) throw corruptHeader(position);
+  return { kind, size };
 }
 
-/** Old headers mark a folder by the "/" at the end of its own name. Programs disagree where another name says otherwise. */
-function isOldFolder(block: Buffer, name: string, path: string, position: number): boolean {
-  const isFolder = name.endsWith('/');
-  const saysFolder = path.endsWith('/') || block[NAME_SIZE - 1] === SLASH;
-  if (isFolder !== saysFolder) throw corruptHeader(position);
-  return isFolder;
-}
-
-function recordedPath(block: Buffer, name: string): string {
+function recordedPath(block: Buffer): string {
+  const name = text(block, 0, 100);
   const prefix = text(block, 345, 155);
   return prefix === '' ? name : `${prefix}/${name}`;
 }
@@ -137,6 +146,24 @@ function tooOld(kind: HeaderKind, path: string): CacheError {
     'invalid-archive',
     `${what} is dated before 1970, where some versions of Python silently end the archive; give it another time with "touch" and pack it again`,
   );
+}
+
+/**
+ * Undefined for a number out of range, which makes tar's Header throw. It has to know the extended path: by the
+ * header's own, cut off after 100 bytes and perhaps right behind a "/", it would take a file for a directory.
+ */
+function decode(block: Buffer, { path, linkTarget, size }: TarExtension): Header | undefined {
+  try {
+    return new Header(block, 0, {
+      ...(path !== undefined && { path }),
+      ...(linkTarget !== undefined && { linkpath: linkTarget }),
+      ...(size !== undefined && { size }),
+    });
+  } catch (error) {
+    // It has no class of its own for that, and no code: a TypeError and the like are faults of this program.
+    if (!(error instanceof Error) || error.constructor !== Error) throw error;
+    return undefined;
+  }
 }
 
 /** A field of a header, up to its first NUL. */

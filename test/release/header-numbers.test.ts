@@ -1,10 +1,10 @@
+import { CacheError } from '../../src/cache/errors.ts';
+import { parseTarHeader } from '../../src/release/tar-header.ts';
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
+import { Header } from 'tar/header';
 import { expect, it } from 'vitest';
-import { CacheError } from '../../src/cache/errors.ts';
-import { isHeader } from '../../src/release/header-numbers.ts';
-import { parseTarHeader } from '../../src/release/tar-header.ts';
-import { rawHeader } from './raw-tar.ts';
+import { isHeaderForPython } from '../../src/release/header-numbers.ts';
 
 /** Where the numbers of a header begin, and beside them. */
 const POSITIONS = [100, 107, 108, 116, 124, 130, 135, 136, 156, 257, 329, 337, 345, 476, 488, 511];
@@ -18,16 +18,24 @@ const CHECKSUMS = [
   (sum: number) => `${(sum + 1).toString(8)}\0`,
 ];
 
-/** A header with some bytes changed and, mostly, a checksum that fits them. */
+/** A header as tar's own code writes it, with some bytes changed and, mostly, a checksum that fits them. */
 const block = fc
   .record({
-    size: fc.nat(2 ** 33 - 1),
-    type: fc.constantFrom('0', '5', '1', '2', 'x'),
+    size: fc.nat(2 ** 33),
+    type: fc.constantFrom(
+      'File',
+      'Directory',
+      'Link',
+      'SymbolicLink',
+      'ExtendedHeader',
+    ) as fc.Arbitrary<'File'>,
     changes: fc.array(fc.tuple(fc.constantFrom(...POSITIONS), fc.constantFrom(...BYTES)), { maxLength: 3 }),
     checksum: fc.constantFrom(...CHECKSUMS),
   })
   .map(({ size, type, changes, checksum }) => {
-    const bytes = rawHeader({ name: 'folder/file', size, type, mode: '0000644\0' });
+    const bytes = Buffer.alloc(512);
+    const mtime = new Date(1.7e12);
+    new Header({ path: 'folder/file', mode: 0o644, uid: 0, gid: 0, size, mtime, type }).encode(bytes);
     for (const [position, byte] of changes) bytes[position] = byte;
     bytes.fill(' ', 148, 156);
     bytes.write(checksum(bytes.reduce((sum, byte) => sum + byte)), 148, 8, 'latin1');
@@ -65,15 +73,14 @@ it('takes for a header what Python does, with the same size', () => {
     .split('\n')
     .map((line) => JSON.parse(line) as number | string);
   expect(sizes).toHaveLength(blocks.length);
-  let read = 0;
   for (const [index, size] of sizes.entries()) {
     const bytes = blocks[index] ?? Buffer.alloc(0);
-    expect(isHeader(bytes)).toBe(typeof size === 'number');
     const parsed = sizeOf(bytes);
-    if (parsed === undefined) continue;
-    read++;
-    expect(parsed).toBe(size);
+    // Python reads -0 of "-" and zeros.
+    if (parsed !== undefined) expect(parsed).toBe(Number(size) + 0);
+    // A number that Python can't read; a wrong checksum is none of its business.
+    if (size === 'invalid header') expect(isHeaderForPython(bytes)).toBe(false);
+    if (typeof size === 'number') expect(isHeaderForPython(bytes)).toBe(true);
   }
-  expect(read).toBeGreaterThan(blocks.length / 10);
   expect(sizes.filter((size) => size === 'invalid header').length).toBeGreaterThan(100);
 });
