@@ -16,9 +16,9 @@ const WHO = { user: 'root', host: 'master' };
 
 /** Records without end or `count` times, 30 at a time, and prints each record that is said to be on the disk. */
 const WRITER = `
-const [log, filesystem, root, name, count] = process.argv.slice(1);
-const { createStoreLog } = await import(log);
-const { openStorage } = await import(filesystem);
+const [logModule, storageModule, root, name, count] = process.argv.slice(1);
+const { createStoreLog } = await import(logModule);
+const { openStorage } = await import(storageModule);
 const storage = await openStorage(root, { write: true });
 const log = createStoreLog(storage, { who: { user: name, host: 'master' } });
 let next = 0;
@@ -44,8 +44,8 @@ interface Writer {
 }
 
 function startWriter(root: string, name: string, count: number): Writer {
-  const modules = ['cache/store-log.ts', 'storage/filesystem.ts'].map(
-    (path) => new URL(`../../src/${path}`, import.meta.url).href,
+  const modules = ['../../src/cache/store-log.ts', '../fixtures/open-storage.ts'].map(
+    (path) => new URL(path, import.meta.url).href,
   );
   const args = [
     '--import',
