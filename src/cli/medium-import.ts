@@ -5,23 +5,18 @@ import { importMedium, type MediumImportResult } from '../operations/medium/impo
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
 import type { Messages, Site } from '../operations/site.ts';
+import type { ImportOptions } from './commands/import.ts';
 import { byUrlOrKey, formatDate, formatSize } from './terminal/format.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
 import { formatTable } from './terminal/table.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { asOneLine } from '../cache/controls.ts';
 
-export interface MediumImportSettings {
-  readonly dryRun?: boolean;
-  readonly acceptOlder?: boolean;
-  readonly quiet?: boolean;
-}
-
 /** Imports a medium that `cache export` wrote into the store of the configuration; says how it goes on stderr. */
 export async function runMediumImport(
   path: string,
   site: Site,
-  { dryRun = false, acceptOlder = false, quiet = false }: MediumImportSettings,
+  { dryRun = false, acceptOlder = false, quiet = false }: ImportOptions,
 ): Promise<readonly MediumImportResult[]> {
   const { messages } = site;
   const folder = resolve(path);
