@@ -10,7 +10,7 @@ import type { ImportOptions } from './commands/import.ts';
 import { hintAtMedium } from './medium-hint.ts';
 import { printMediumResults, runMediumImport } from './medium-import.ts';
 import { parseOption } from './parse-option.ts';
-import { printResults } from './release-results.ts';
+import { printReleaseResults } from './release-results.ts';
 import type { CommandSite } from './site.ts';
 import { createProgress } from './terminal/progress.ts';
 import type { Terminal } from './terminal/terminal.ts';
@@ -47,7 +47,7 @@ export async function runImport(
 
 export function printImported({ media, archives }: Imported, terminal: Terminal): void {
   if (media.length > 0) printMediumResults(media, terminal);
-  printResults(archives, terminal);
+  printReleaseResults(archives, terminal);
 }
 
 async function runArchiveImport(

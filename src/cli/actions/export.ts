@@ -19,7 +19,7 @@ import { refuseNesting } from '../store-location.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
-import { formatTable } from '../terminal/table.ts';
+import { countOutcomes, formatCounts, printResults } from '../terminal/results.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
 export async function exportReleases(
@@ -133,25 +133,24 @@ function print(
     terminal.tell('the store has nothing to export; fill it with: cache import FOLDER');
     return;
   }
-  terminal.print(
-    formatTable(
-      ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'],
-      entries.map(({ outcome, platform, size, softwareUrl, key }) => [
-        outcome === 'refused' ? 'LEFT OUT' : outcome,
-        platform === undefined ? '' : formatPlatform(platform),
-        size === undefined ? '' : formatSize(size),
-        softwareUrl ?? key,
-      ]),
-    ),
-  );
-  for (const { reason, softwareUrl, key } of entries)
-    if (reason !== undefined) terminal.warn(`cache: left out: ${softwareUrl ?? key}: ${reason}`);
-  const parts = (['exported', 'unchanged', 'planned', 'present', 'refused'] as const)
-    .map((outcome) => ({ outcome, number: entries.filter((one) => one.outcome === outcome).length }))
-    .filter(({ number }) => number > 0)
-    .map(({ outcome, number }) => `${number} ${LABELS[outcome]}`);
   const size = bytes > 0 || seal !== undefined ? formatSize(bytes) : dryRun ? 'nothing' : 'nothing was';
-  terminal.tell(`${parts.join(', ')}; ${size} ${dryRun ? 'to write' : 'written'}`);
+  printResults(
+    {
+      headings: ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'],
+      rows: entries.map(({ outcome, platform, size, softwareUrl, key, reason }) => ({
+        cells: [
+          outcome === 'refused' ? 'LEFT OUT' : outcome,
+          platform === undefined ? '' : formatPlatform(platform),
+          size === undefined ? '' : formatSize(size),
+          softwareUrl ?? key,
+        ],
+        name: `left out: ${softwareUrl ?? key}`,
+        reasons: reason === undefined ? [] : [reason],
+      })),
+      summary: `${formatCounts(countOutcomes(entries), LABELS)}; ${size} ${dryRun ? 'to write' : 'written'}`,
+    },
+    terminal,
+  );
   if (mended > 0)
     terminal.tell(
       `${formatCount(mended, 'file')} on the medium ${mended === 1 ? 'was damaged, and is' : 'were damaged, and are'} written anew`,
@@ -159,13 +158,14 @@ function print(
   if (seal !== undefined) terminal.tell(nextSteps(folder, seal));
 }
 
-const LABELS = {
+/** In the order of the summary. */
+const LABELS: Readonly<Record<ExportResult['entries'][number]['outcome'], string>> = {
   exported: 'exported',
   unchanged: 'on the medium already',
   planned: 'to be exported',
   present: 'on the other side already',
   refused: 'left out',
-} as const;
+};
 
 function nextSteps(folder: string, { serial, signer, certificateFile }: Seal): string {
   return [

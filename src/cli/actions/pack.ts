@@ -18,7 +18,7 @@ import type { PackOptions } from '../commands/pack.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { hintAtMedium } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
-import { printResults } from '../release-results.ts';
+import { printReleaseResults } from '../release-results.ts';
 import { readMachine } from '../../operations/this-machine.ts';
 import { openSigningTarget } from '../../operations/release-entry.ts';
 import type { Site } from '../../operations/site.ts';
@@ -110,7 +110,7 @@ function report(results: readonly PackResult[], json: boolean, terminal: Termina
     terminal.print(JSON.stringify(results, undefined, 2));
     return;
   }
-  printResults(
+  printReleaseResults(
     results.map((result) => (result.outcome === 'refused' ? { file: result.folder, ...result } : result)),
     terminal,
   );

@@ -9,9 +9,8 @@ import { checkCa } from '../servers.ts';
 import { openSite } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { byUrlOrKey } from '../terminal/format.ts';
-import { formatTable } from '../terminal/table.ts';
+import { formatCounts, printResults } from '../terminal/results.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { asOneLine } from '../../cache/controls.ts';
 
 /** What is shown of an entry, or of a key that can't be read. */
 interface Change {
@@ -87,33 +86,40 @@ function note(result: SyncResult, { counts, changes }: Summary): void {
 }
 
 const FAILURES = ['refused', 'unreadable', 'not-copied'] as const;
-const OUTCOMES = ['copied', 'to-copy', 'unchanged', 'left-out', ...FAILURES] as const;
+
+/** In the order of the summary. */
+const LABELS: Readonly<Record<SyncResult['outcome'], string>> = {
+  copied: 'copied',
+  'to-copy': 'to be copied',
+  unchanged: 'unchanged',
+  'left-out': 'left-out',
+  refused: 'refused',
+  unreadable: 'unreadable',
+  'not-copied': 'not-copied',
+};
 
 function print({ counts, ...summary }: Summary, terminal: Terminal): void {
   const changes = [...summary.changes].sort(byUrlOrKey);
-  if (changes.length > 0) {
-    terminal.print(
-      formatTable(
-        ['RESULT', 'PLATFORM', 'URL OR KEY'],
-        changes.map(({ key, softwareUrl, platform, outcome, reason }) => [
+  const written = counts.has('to-copy') ? '; nothing was written' : '';
+  printResults(
+    {
+      headings: ['RESULT', 'PLATFORM', 'URL OR KEY'],
+      rows: changes.map(({ key, softwareUrl, platform, outcome, reason }) => ({
+        cells: [
           reason === undefined ? outcome : outcome.toUpperCase(),
           platform === undefined ? '' : formatPlatform(platform),
           softwareUrl ?? key,
-        ]),
-      ),
-    );
-  }
-  for (const { key, softwareUrl, reason } of changes) {
-    if (reason !== undefined) terminal.warn(`cache: ${asOneLine(softwareUrl ?? key)}: ${reason}`);
-  }
-  if (counts.has('left-out')) {
-    terminal.tell('what was left out is older than what is there; a server would make it the newest');
-  }
-  const parts = OUTCOMES.filter((outcome) => counts.has(outcome)).map(
-    (outcome) => `${counts.get(outcome) ?? 0} ${outcome === 'to-copy' ? 'to be copied' : outcome}`,
+        ],
+        name: softwareUrl ?? key,
+        reasons: reason === undefined ? [] : [reason],
+      })),
+      note: counts.has('left-out')
+        ? 'what was left out is older than what is there; a server would make it the newest'
+        : undefined,
+      summary: counts.size === 0 ? 'there is nothing to copy' : formatCounts(counts, LABELS) + written,
+    },
+    terminal,
   );
-  const written = counts.has('to-copy') ? '; nothing was written' : '';
-  terminal.tell(parts.length === 0 ? 'there is nothing to copy' : parts.join(', ') + written);
 }
 
 function formatJson({ counts, changes }: Summary): string {
