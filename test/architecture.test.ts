@@ -128,16 +128,21 @@ function circleFaults(graph: Graph): readonly string[] {
   return faults;
 }
 
+/** All modules below a folder of the repository, by their paths in it. */
+async function readModules(folder: string): Promise<Readonly<Record<string, string>>> {
+  const source = fileURLToPath(new URL(`../${folder}`, import.meta.url));
+  const files: Record<string, string> = {};
+  for (const path of await readdir(source, { recursive: true })) {
+    if (path.endsWith('.ts')) files[path] = await readFile(join(source, path), 'utf8');
+  }
+  return files;
+}
+
 describe('the house', () => {
   let graph: Graph;
 
   beforeAll(async () => {
-    const source = fileURLToPath(new URL('../src', import.meta.url));
-    const files: Record<string, string> = {};
-    for (const path of await readdir(source, { recursive: true })) {
-      if (path.endsWith('.ts')) files[path] = await readFile(join(source, path), 'utf8');
-    }
-    graph = graphOf(files);
+    graph = graphOf(await readModules('src'));
   });
 
   it('was looked at: every room, every kind of import', () => {
@@ -157,9 +162,22 @@ describe('the house', () => {
     expect(circleFaults(graph)).toEqual([]);
   });
 
+  it('declares each command without what it does: help and wrong options load nothing else', () => {
+    const declarations = [...graph].filter(([path]) => path.startsWith('cli/commands/'));
+    expect(declarations.length).toBeGreaterThan(10);
+    const light = ['cli/command.ts', 'cli/options.ts', 'cache/software-root.ts'];
+    for (const [, imports] of declarations) expect(light).toEqual(expect.arrayContaining([...imports]));
+  });
+
   it('keeps each package in its place', () => {
     expect(packageFaults(graph)).toEqual([]);
   });
+});
+
+it('scripts have no circle of files', async () => {
+  const scripts = graphOf(await readModules('scripts'));
+  expect(scripts.get('bench/main.ts')).toContain('bench/cases.ts');
+  expect(circleFaults(scripts)).toEqual([]);
 });
 
 describe('the look at the house', () => {

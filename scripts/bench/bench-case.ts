@@ -1,4 +1,5 @@
 import type { Program } from './process/programs.ts';
+import type { Usage } from './process/usage.ts';
 import type { Workbench } from './workbench.ts';
 
 /** A situation that is measured: ours against others, in the same run on the same machine. */
@@ -37,20 +38,6 @@ export interface Sample {
   /** By the names that the rows know, in their units. */
   readonly figures: Readonly<Record<string, number>>;
   readonly usage?: Usage;
-}
-
-/** What the process under load used. */
-export interface Usage {
-  /** CPU seconds, of all its threads. */
-  readonly cpuSeconds: number;
-  /** What was done for it: `amount` is bytes or requests. */
-  readonly work: { readonly unit: 'GiB' | 'request'; readonly amount: number };
-  /** Bytes of memory at the highest. */
-  readonly peakRss: number;
-  /** Cores kept busy, 1 for one of them. */
-  readonly serverCores: number;
-  /** The same of the client; near 1 the client, which has one thread, may be what is measured. */
-  readonly clientCores: number;
 }
 
 export type Unit = 'MB/s' | 'requests/s' | 's' | 'ms' | 'MiB' | 'CPU s/GiB';

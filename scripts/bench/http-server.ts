@@ -1,6 +1,5 @@
 import type { BackgroundProcess } from './process/background.ts';
-import { cpuSecondsOf, forgetPeak, memoryOf } from './process/usage.ts';
-import type { Usage } from './bench-case.ts';
+import { cpuSecondsOf, forgetPeak, memoryOf, type Usage } from './process/usage.ts';
 import type { LoadResult } from './load/load-result.ts';
 
 /** A server under load, ours or another: it serves `/bcache/<sha512>` and `/bdir/<key>` of the same bytes. */

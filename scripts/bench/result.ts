@@ -1,4 +1,5 @@
-import { isHigherBetter, type Row, type Sample, type Target, type Usage } from './bench-case.ts';
+import { isHigherBetter, type Row, type Sample, type Target } from './bench-case.ts';
+import type { Usage } from './process/usage.ts';
 
 /** The runs of one contender, a sample a round. */
 export interface Runs {

@@ -2,6 +2,7 @@ import { formatPlatform, type Platform } from '../cache/platform.ts';
 import type { FetchPlan, FetchResult, Offer } from '../operations/fetch.ts';
 import { noteBlacklist } from './blacklist-note.ts';
 import { formatDate, formatSize } from './terminal/format.ts';
+import { countOutcomes, formatCounts, printResults, type ResultRow } from './terminal/results.ts';
 import { formatTable } from './terminal/table.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
@@ -48,41 +49,47 @@ export function toJson(fetched: readonly Fetched[]): unknown {
 
 /** The table that sums up, then what needs a person's eye. */
 export function printFetched(fetched: readonly Fetched[], terminal: Terminal): void {
-  const rows = fetched.flatMap(({ target, results, refusal }) =>
-    refusal === undefined
-      ? results.map(({ entry, outcome, size }) => [
-          outcome === 'refused' ? 'REFUSED' : outcome,
-          platformOf(entry),
-          size === undefined ? '' : formatSize(size),
-          target,
-        ])
-      : [['REFUSED', '', '', target]],
-  );
+  const results = fetched.flatMap((plan) => resultsOf(plan));
   // The store failed at the first one.
-  if (rows.length === 0) return;
-  terminal.print(formatTable(['RESULT', 'PLATFORM', 'SIZE', 'URL'], rows));
-  for (const { target, results, refusal } of fetched) {
-    if (refusal !== undefined) terminal.warn(`cache: ${target}: ${refusal}`);
-    for (const { entry, reason } of results) {
-      if (reason !== undefined) terminal.warn(`cache: ${target}: ${platformOf(entry)}: ${reason}`);
-    }
-  }
-  const outcomes = fetched.flatMap(({ results, refusal }) =>
-    refusal === undefined ? results.map(({ outcome }) => outcome) : ['refused' as const],
-  );
-  terminal.tell(
-    OUTCOMES.map((outcome) => ({ outcome, number: outcomes.filter((one) => one === outcome).length }))
-      .filter(({ number }) => number > 0)
-      .map(({ outcome, number }) => `${number} ${LABELS[outcome] ?? outcome}`)
-      .join(', '),
+  if (results.length === 0) return;
+  printResults(
+    {
+      headings: ['RESULT', 'PLATFORM', 'SIZE', 'URL'],
+      rows: results,
+      summary: formatCounts(countOutcomes(results), LABELS),
+    },
+    terminal,
   );
 }
 
-const OUTCOMES = ['fetched', 'resigned', 'to-fetch', 'to-resign', 'unchanged', 'refused'] as const;
+function resultsOf({
+  target,
+  results,
+  refusal,
+}: Fetched): readonly (ResultRow & { readonly outcome: FetchResult['outcome'] })[] {
+  if (refusal !== undefined)
+    return [{ outcome: 'refused', cells: ['REFUSED', '', '', target], name: target, reasons: [refusal] }];
+  return results.map(({ entry, outcome, size, reason }) => ({
+    outcome,
+    cells: [
+      outcome === 'refused' ? 'REFUSED' : outcome,
+      platformOf(entry),
+      size === undefined ? '' : formatSize(size),
+      target,
+    ],
+    name: `${target}: ${platformOf(entry)}`,
+    reasons: reason === undefined ? [] : [reason],
+  }));
+}
 
-const LABELS: Readonly<Partial<Record<FetchResult['outcome'], string>>> = {
+/** In the order of the summary. */
+const LABELS: Readonly<Record<FetchResult['outcome'], string>> = {
+  fetched: 'fetched',
+  resigned: 'resigned',
   'to-fetch': 'to be fetched',
   'to-resign': 'to be signed again',
+  unchanged: 'unchanged',
+  refused: 'refused',
 };
 
 function platformOf({ platform }: { readonly platform: Platform | undefined }): string {

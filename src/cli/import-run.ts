@@ -6,25 +6,15 @@ import { importArchives, type ImportResult } from '../operations/import-archives
 import type { MediumImportResult } from '../operations/medium/import-medium.ts';
 import { isMedium } from '../operations/medium/open-medium.ts';
 import { openSigningTarget } from '../operations/release-entry.ts';
+import type { ImportOptions } from './commands/import.ts';
 import { hintAtMedium } from './medium-hint.ts';
 import { printMediumResults, runMediumImport } from './medium-import.ts';
 import { parseOption } from './parse-option.ts';
-import { printResults } from './release-results.ts';
+import { printReleaseResults } from './release-results.ts';
 import type { CommandSite } from './site.ts';
 import { createProgress } from './terminal/progress.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { adviseOnMixedFolder } from './unsigned-medium.ts';
-
-export interface ImportRunOptions {
-  readonly url?: string;
-  readonly os?: string;
-  readonly multiarch?: string;
-  readonly softwareRoot?: string;
-  readonly dryRun?: boolean;
-  readonly recheck?: boolean;
-  readonly acceptOlder?: boolean;
-  readonly quiet?: boolean;
-}
 
 /** What became of the paths that were named. */
 export interface Imported {
@@ -38,7 +28,7 @@ export interface Imported {
  */
 export async function runImport(
   paths: readonly string[],
-  options: ImportRunOptions,
+  options: ImportOptions,
   site: CommandSite,
   imported: Imported,
 ): Promise<void> {
@@ -57,21 +47,13 @@ export async function runImport(
 
 export function printImported({ media, archives }: Imported, terminal: Terminal): void {
   if (media.length > 0) printMediumResults(media, terminal);
-  printResults(archives, terminal);
+  printReleaseResults(archives, terminal);
 }
 
 async function runArchiveImport(
   archives: readonly ArchiveFile[],
   paths: readonly string[],
-  {
-    url,
-    os,
-    multiarch,
-    softwareRoot: root,
-    dryRun = false,
-    recheck = false,
-    quiet = false,
-  }: ImportRunOptions,
+  { url, os, multiarch, softwareRoot: root, dryRun = false, recheck = false, quiet = false }: ImportOptions,
   site: CommandSite,
   results: ImportResult[],
 ): Promise<void> {

@@ -6,23 +6,17 @@ import { importMedium, type MediumImportResult } from '../operations/medium/impo
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
 import type { Messages, Site } from '../operations/site.ts';
+import type { ImportOptions } from './commands/import.ts';
 import { byUrlOrKey, formatDate, formatSize } from './terminal/format.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
-import { formatTable } from './terminal/table.ts';
+import { countOutcomes, formatCounts, printResults } from './terminal/results.ts';
 import type { Terminal } from './terminal/terminal.ts';
-import { asOneLine } from '../cache/controls.ts';
-
-export interface MediumImportSettings {
-  readonly dryRun?: boolean;
-  readonly acceptOlder?: boolean;
-  readonly quiet?: boolean;
-}
 
 /** Imports a medium that `cache export` wrote into the store of the configuration; says how it goes on stderr. */
 export async function runMediumImport(
   path: string,
   site: Site,
-  { dryRun = false, acceptOlder = false, quiet = false }: MediumImportSettings,
+  { dryRun = false, acceptOlder = false, quiet = false }: ImportOptions,
 ): Promise<readonly MediumImportResult[]> {
   const { messages } = site;
   const folder = resolve(path);
@@ -65,26 +59,33 @@ async function hintAtArchives(folder: string, messages: Messages): Promise<void>
 /** The table that sums up, then what needs a person's eye. */
 export function printMediumResults(unsorted: readonly MediumImportResult[], terminal: Terminal): void {
   const results = [...unsorted].sort(byUrlOrKey);
-  terminal.print(
-    formatTable(
-      ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'],
-      results.map(({ outcome, platform, size, softwareUrl, key }) => [
-        outcome === 'refused' ? 'REFUSED' : outcome,
-        platform === undefined ? '' : formatPlatform(platform),
-        size === undefined ? '' : formatSize(size),
-        softwareUrl ?? key,
-      ]),
-    ),
+  printResults(
+    {
+      headings: ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'],
+      rows: results.map(({ outcome, platform, size, softwareUrl, key, reason }) => ({
+        cells: [
+          outcome === 'refused' ? 'REFUSED' : outcome,
+          platform === undefined ? '' : formatPlatform(platform),
+          size === undefined ? '' : formatSize(size),
+          softwareUrl ?? key,
+        ],
+        name: softwareUrl ?? key,
+        reasons: reason === undefined ? [] : [reason],
+      })),
+      note: results.some(({ outcome }) => outcome === 'skipped')
+        ? 'skipped: signed by somebody whom nobody here trusts, but signed again by somebody who is trusted'
+        : undefined,
+      summary: formatCounts(countOutcomes(results), LABELS),
+    },
+    terminal,
   );
-  for (const { reason, softwareUrl, key } of results)
-    if (reason !== undefined) terminal.warn(`cache: ${asOneLine(softwareUrl ?? key)}: ${reason}`);
-  if (results.some(({ outcome }) => outcome === 'skipped'))
-    terminal.tell(
-      'skipped: signed by somebody whom nobody here trusts, but signed again by somebody who is trusted',
-    );
-  const parts = (['imported', 'unchanged', 'checked', 'skipped', 'refused'] as const)
-    .map((outcome) => ({ outcome, number: results.filter((one) => one.outcome === outcome).length }))
-    .filter(({ number }) => number > 0)
-    .map(({ outcome, number }) => `${number} ${outcome}`);
-  terminal.tell(parts.length === 0 ? 'the medium is empty' : parts.join(', '));
 }
+
+/** In the order of the summary. */
+const LABELS: Readonly<Record<MediumImportResult['outcome'], string>> = {
+  imported: 'imported',
+  unchanged: 'unchanged',
+  checked: 'checked',
+  skipped: 'skipped',
+  refused: 'refused',
+};

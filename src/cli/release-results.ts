@@ -1,8 +1,7 @@
 import { formatPlatform, type Platform } from '../cache/platform.ts';
 import { formatSize } from './terminal/format.ts';
-import { formatTable } from './terminal/table.ts';
+import { countOutcomes, formatCounts, printResults } from './terminal/results.ts';
 import type { Terminal } from './terminal/terminal.ts';
-import { asOneLine } from '../cache/controls.ts';
 
 /** What became of a release that was to be put into the store. */
 export type ReleaseResult = RefusedRelease | AcceptedRelease;
@@ -16,7 +15,7 @@ interface RefusedRelease {
 
 interface AcceptedRelease {
   readonly file: string;
-  readonly outcome: (typeof GOOD_OUTCOMES)[number];
+  readonly outcome: Exclude<keyof typeof LABELS, 'refused'>;
   readonly platform: Platform;
   /** Bytes. */
   readonly size: number;
@@ -24,38 +23,40 @@ interface AcceptedRelease {
   readonly warnings: readonly string[];
 }
 
-const GOOD_OUTCOMES = ['imported', 'packed', 'unchanged', 'checked'] as const;
+/** In the order of the summary. */
+const LABELS = {
+  imported: 'imported',
+  packed: 'packed',
+  unchanged: 'unchanged',
+  checked: 'checked',
+  refused: 'refused',
+} as const;
 
 /** The table that sums up, then what needs a person's eye. */
-export function printResults(results: readonly ReleaseResult[], terminal: Terminal): void {
+export function printReleaseResults(results: readonly ReleaseResult[], terminal: Terminal): void {
   if (results.length === 0) return;
-  terminal.print(
-    formatTable(
-      ['ARCHIVE', 'RESULT', 'PLATFORM', 'SIZE', 'URL'],
-      results.map((result) =>
-        result.outcome === 'refused'
-          ? [result.file, 'REFUSED', '', '', '']
-          : [
-              result.file,
-              result.outcome,
-              formatPlatform(result.platform),
-              formatSize(result.size),
-              result.softwareUrl,
-            ],
-      ),
-    ),
+  printResults(
+    {
+      headings: ['ARCHIVE', 'RESULT', 'PLATFORM', 'SIZE', 'URL'],
+      rows: results.map((result) => ({
+        cells:
+          result.outcome === 'refused'
+            ? [result.file, 'REFUSED', '', '', '']
+            : [
+                result.file,
+                result.outcome,
+                formatPlatform(result.platform),
+                formatSize(result.size),
+                result.softwareUrl,
+              ],
+        name: result.file,
+        reasons:
+          result.outcome === 'refused'
+            ? [result.reason]
+            : result.warnings.map((warning) => `note: ${warning}`),
+      })),
+      summary: formatCounts(countOutcomes(results), LABELS),
+    },
+    terminal,
   );
-  for (const result of results) {
-    if (result.outcome === 'refused') terminal.warn(`cache: ${asOneLine(result.file)}: ${result.reason}`);
-    else
-      for (const warning of result.warnings)
-        terminal.warn(`cache: ${asOneLine(result.file)}: note: ${warning}`);
-  }
-  const count = (outcome: ReleaseResult['outcome']): number =>
-    results.filter((result) => result.outcome === outcome).length;
-  const parts = [...GOOD_OUTCOMES, 'refused' as const]
-    .map((outcome) => ({ outcome, number: count(outcome) }))
-    .filter(({ number }) => number > 0)
-    .map(({ outcome, number }) => `${number} ${outcome}`);
-  terminal.tell(parts.join(', '));
 }

@@ -5,7 +5,8 @@ import type { Config } from '../config/config.ts';
 import { isWithin, realPathOf } from '../operations/is-within.ts';
 import { createSite, type Site } from '../operations/site.ts';
 import { readMachine } from '../operations/this-machine.ts';
-import type { CommonOptions } from './common-options.ts';
+import type { CommonOptions } from './command.ts';
+import type { LookupOptions } from './commands/lookup.ts';
 import { parseOption } from './parse-option.ts';
 import { createTerminal, type Terminal } from './terminal/terminal.ts';
 
@@ -41,10 +42,7 @@ async function checkKeyIsInside({ file, signature }: Config, folder: string): Pr
 }
 
 /** Another machine than this one, as options name it. */
-export interface MachineOptions {
-  readonly os?: string;
-  readonly multiarch?: string;
-}
+export type MachineOptions = Pick<LookupOptions, 'os' | 'multiarch'>;
 
 /** The machine that a command is about: this one, unless options name another. @throws CacheError `usage` */
 export async function machineOf({ os, multiarch }: MachineOptions): Promise<Platform> {

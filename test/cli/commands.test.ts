@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { createProgram } from '../../src/cli/program.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
@@ -40,23 +41,7 @@ function expectFailure({ code, stdout, stderr }: CommandResult, exitCode: number
   expect(code).toBe(exitCode);
 }
 
-const COMMANDS = [
-  'init',
-  'keygen',
-  'import',
-  'pack',
-  'fetch',
-  'sync',
-  'serve',
-  'lookup',
-  'check',
-  'list',
-  'verify',
-  'remove',
-  'gc',
-  'log',
-  'slapos-cfg',
-];
+const COMMANDS = createProgram().commands.map((command) => command.name());
 
 describe('help', () => {
   it('names every command and the exit codes', async () => {

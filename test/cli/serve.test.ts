@@ -86,7 +86,7 @@ describe('serve', () => {
     );
   });
 
-  it('broken off in its import says so, and leaves nothing half-written', async () => {
+  it('interrupted in its import says so, and leaves nothing half-written', async () => {
     const release = await makeSoftwareRelease(join(folder, 'root'), KVM, { payload: 60_000_000 });
     await packRelease(release, join(folder, 'kvm-ubuntu-22.04.tar.gz'));
     const server = startCache(folder, [
@@ -110,7 +110,7 @@ describe('serve', () => {
     server.kill('SIGINT');
     expect(await ended).toEqual([null, 'SIGINT']);
     expect((await result).stderr).toMatch(
-      /^cache: broken off; what was done stays: run the same command again/m,
+      /^cache: interrupted; what was done stays: run the same command again/m,
     );
     expect(await written()).toEqual([]);
   });

@@ -278,11 +278,11 @@ describe('sync', () => {
   });
 
   it.each(['SIGINT', 'SIGTERM'] as const)(
-    'broken off by %s says what that means, and leaves nothing half-written',
+    'interrupted by %s says what that means, and leaves nothing half-written',
     async (signal) => {
       const url = await startSlow();
       expect(await breakOff(url, signal)).toMatch(
-        /^cache: broken off; what was done stays: run the same command again to go on\n$/,
+        /^cache: interrupted; what was done stays: run the same command again to go on\n$/,
       );
       expect(await writing()).toEqual([]);
     },

@@ -1,6 +1,7 @@
-import type { Contender, Sample, Usage } from '../bench-case.ts';
+import type { Contender, Sample } from '../bench-case.ts';
 import { measureUsage, type HttpServer } from '../http-server.ts';
 import type { LoadResult } from '../load/load-result.ts';
+import type { Usage } from '../process/usage.ts';
 import type { Workbench } from '../workbench.ts';
 
 /** A load on one server. @param seconds how long it runs, where it can have any length */

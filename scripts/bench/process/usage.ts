@@ -1,5 +1,19 @@
 import { readFile, writeFile } from 'node:fs/promises';
 
+/** What the process under load used. */
+export interface Usage {
+  /** CPU seconds, of all its threads. */
+  readonly cpuSeconds: number;
+  /** What was done for it: `amount` is bytes or requests. */
+  readonly work: { readonly unit: 'GiB' | 'request'; readonly amount: number };
+  /** Bytes of memory at the highest. */
+  readonly peakRss: number;
+  /** Cores kept busy, 1 for one of them. */
+  readonly serverCores: number;
+  /** The same of the client; near 1 the client, which has one thread, may be what is measured. */
+  readonly clientCores: number;
+}
+
 /** The kernel tells CPU time in these; USER_HZ is 100 on every Linux that Debian has. */
 const TICKS_A_SECOND = 100;
 

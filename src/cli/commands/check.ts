@@ -1,157 +1,23 @@
-import { text as readAll } from 'node:stream/consumers';
-import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts';
-import { formatPlatform, type Platform } from '../../cache/platform.ts';
-import type { Config } from '../../config/config.ts';
-import { readSmallFile } from '../../files/small-file.ts';
-import { keyOf } from '../../operations/lookup.ts';
-import { sourceOfStore, type Source } from '../../cache/source.ts';
-import type { Store } from '../../cache/store.ts';
-import { createSite } from '../../operations/site.ts';
-import { checkRelease, type ReleaseCheck } from '../../operations/upkeep/check-release.ts';
-import { IMPATIENT } from '../../upstream/attempts.ts';
-import { blacklistNote } from '../blacklist-note.ts';
-import { adviceFor } from '../check-advice.ts';
-import type { CommonOptions } from '../common-options.ts';
-import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
-import { checkCa, openServer } from '../servers.ts';
-import { machineOf, openSite, type MachineOptions } from '../site.ts';
-import { createSuggestions } from '../suggestions.ts';
-import { formatSize } from '../terminal/format.ts';
-import { createProgress } from '../terminal/progress.ts';
-import { formatTable } from '../terminal/table.ts';
-import type { Terminal } from '../terminal/terminal.ts';
+import { command, type OptionsOf } from '../command.ts';
+import { ca, collect, json, multiarch, os, server } from '../options.ts';
 
-export interface CheckOptions extends CommonOptions, MachineOptions {
-  readonly file?: readonly string[];
-  readonly server?: string;
-  readonly ca?: string;
-  readonly deep?: boolean;
-  readonly json?: boolean;
-}
+export type CheckOptions = OptionsOf<typeof checkCommand>;
 
-/** What is told of one URL. */
-interface CheckedUrl extends ReleaseCheck {
-  readonly url: string;
-  readonly installable: boolean;
-  /** What a person should know although a node could install it. */
-  readonly notes: readonly string[];
-  /** Known URLs that are most like it, where nothing is known of it. */
-  readonly suggestions: readonly string[];
-  /** What would help, commands among it. */
-  readonly fixes: readonly string[];
-}
-
-export async function check(urls: readonly string[], options: CheckOptions): Promise<void> {
-  const { quiet = false, json = false, deep = false, server } = options;
-  const { config, terminal } = await openSite(options);
-  // Damage decides nothing: a node may well be able to install all the same.
-  const site = createSite(config, {
-    ...terminal,
-    fail: (text) => {
-      terminal.warn(text);
-    },
-  });
-  const lists = await Promise.all((options.file ?? []).map(readUrlList));
-  const wanted = [...new Set([...urls, ...lists.flat()])];
-  if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
-  const machine = await machineOf(options);
-  await checkCa(options.ca, [server], terminal);
-  const trusted = await site.trusted();
-  const store = server === undefined ? await site.store('read') : undefined;
-  const source = await openSource(store, config, options);
-  const ownerFault = store && ((path: string) => store.upkeep.ownerFault(path));
-  const suggest = createSuggestions(site);
-  const progress = createProgress(undefined, { quiet });
-  const checked: CheckedUrl[] = [];
-  try {
-    for (const url of wanted) {
-      const onProgress = (bytes: number): void => {
-        progress.advance(url, bytes);
-      };
-      const result = await checkOne(url, source, { machine, trusted, deep, ownerFault, onProgress });
-      const { problem } = result;
-      const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
-      checked.push({
-        ...{ url, installable: problem === undefined, ...result },
-        notes: [blacklistNote(url)].filter((note) => note !== undefined),
-        suggestions: isUnknown ? await suggest(url) : [],
-        fixes: problem === undefined ? [] : adviceFor(problem, { url, options, site, server }),
-      });
-    }
-  } finally {
-    progress.clear();
-  }
-  if (json) terminal.print(JSON.stringify({ machine, releases: checked }, undefined, 2));
-  else printChecked(checked, machine, terminal);
-  if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
-}
-
-async function openSource(
-  store: Store | undefined,
-  config: Config,
-  { server = '', ca }: CheckOptions,
-): Promise<Source> {
-  return store === undefined
-    ? openServer('--server', server, config, { ca, patience: IMPATIENT })
-    : sourceOfStore(store);
-}
-
-/** What stops one release only; the others are looked at all the same. */
-const PASSING: ReadonlySet<ErrorCode> = new Set(['unavailable', 'unauthorized', 'forbidden']);
-
-async function checkOne(
-  url: string,
-  source: Source,
-  options: Parameters<typeof checkRelease>[2],
-): Promise<ReleaseCheck> {
-  const key = keyOf(url);
-  try {
-    return await checkRelease(key, source, options);
-  } catch (error) {
-    if (!(error instanceof CacheError) || !PASSING.has(error.code)) throw error;
-    endWith(exitCodeOf(error));
-    const problem = { kind: 'unavailable', message: error.message } as const;
-    return { key, problem, chosen: undefined, platforms: [] };
-  }
-}
-
-/** A URL a line; `-` is stdin. @throws CacheError `usage` */
-async function readUrlList(file: string): Promise<readonly string[]> {
-  let content: string;
-  try {
-    content = file === '-' ? await readAll(process.stdin) : (await readSmallFile(file)).toString('utf8');
-  } catch (error) {
-    throw new CacheError('usage', `--file: ${file} can't be read (${shortReasonOf(error)})`, {
-      cause: error,
-    });
-  }
-  return content
-    .replace(/^\ufeff/, '')
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
-}
-
-function printChecked(checked: readonly CheckedUrl[], machine: Platform, terminal: Terminal): void {
-  terminal.tell(`compared with ${formatPlatform(machine)}`);
-  terminal.print(
-    formatTable(
-      ['INSTALLS?', 'PLATFORM', 'SIZE', 'URL'],
-      checked.map(({ url, installable, problem, chosen }) => [
-        installable ? 'yes' : problem?.kind === 'unavailable' ? 'unknown' : 'NO',
-        chosen?.platform === undefined ? '' : formatPlatform(chosen.platform),
-        chosen?.size === undefined ? '' : formatSize(chosen.size),
-        url,
-      ]),
-    ),
-  );
-  for (const { url, problem, notes, suggestions, fixes } of checked) {
-    const lines = [
-      ...(problem === undefined ? [] : [problem.message]),
-      ...suggestions.map((suggestion) => `did you mean ${suggestion} ?`),
-      ...fixes.map((fix) => `-> ${fix}`),
-      ...notes.map((note) => `note: ${note}`),
-    ];
-    if (lines.length > 0) terminal.print(['', url, ...lines.map((line) => `  ${line}`)].join('\n'));
-  }
-}
+export const checkCommand = () =>
+  command(
+    'check',
+    'Test whether nodes can install releases, and show what is missing if they can not.',
+    'cache check --file releases.txt --server http://192.168.32.10:5050',
+  )
+    .argument('[url...]', 'software URLs')
+    .option(
+      '--file <list>',
+      'a file with one URL per line, # for comments, - for stdin; may be repeated',
+      collect,
+    )
+    .addOption(server('ask', 'the store'))
+    .addOption(ca())
+    .addOption(os('test for nodes with this system, such as ubuntu-22.04 (default: that of this machine)'))
+    .addOption(multiarch('test for nodes of this kind, such as x86_64-linux-gnu (default: this machine)'))
+    .option('--deep', 'read every blob, also from the server, and compare its sha512')
+    .addOption(json());

@@ -1,190 +1,22 @@
-import { resolve } from 'node:path';
-import { CacheError } from '../../cache/errors.ts';
-import type { Key } from '../../cache/key.ts';
-import { formatPlatform } from '../../cache/platform.ts';
-import type { Store } from '../../cache/store.ts';
-import { parseSize } from '../../config/size.ts';
-import { keyOf } from '../../operations/lookup.ts';
-import { exportMedium, type ExportResult, type Seal } from '../../operations/medium/export-medium.ts';
-import { readInventory, type Inventory } from '../../operations/medium/inventory.ts';
-import { isMedium } from '../../operations/medium/open-medium.ts';
-import { describeCertificate } from '../../operations/medium/signed-document.ts';
-import type { CommonOptions } from '../common-options.ts';
-import { EXIT, endWith } from '../exit-code.ts';
-import { hintAtKey } from '../medium-hint.ts';
-import { parseOption } from '../parse-option.ts';
-import type { Site } from '../../operations/site.ts';
-import { openSite } from '../site.ts';
-import { refuseNesting } from '../store-location.ts';
-import { createSuggestions } from '../suggestions.ts';
-import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
-import { createProgress, type Progress } from '../terminal/progress.ts';
-import { formatTable } from '../terminal/table.ts';
-import type { Terminal } from '../terminal/terminal.ts';
+import { command, type OptionsOf } from '../command.ts';
+import { dryRun, json } from '../options.ts';
 
-export interface ExportOptions extends CommonOptions {
-  readonly missingFrom?: string;
-  readonly split?: string;
-  /** False with `--no-verify`. */
-  readonly verify: boolean;
-  readonly recheck?: boolean;
-  readonly dryRun?: boolean;
-  readonly json?: boolean;
-}
+export type ExportOptions = OptionsOf<typeof exportCommand>;
 
-export async function exportReleases(
-  path: string,
-  targets: readonly string[],
-  options: ExportOptions,
-): Promise<void> {
-  if (path === '') throw new CacheError('usage', 'the folder of the medium has no name; write its path');
-  const folder = resolve(path);
-  const { verify, recheck = false, dryRun = false, json = false, quiet = false } = options;
-  const site = await openSite(options);
-  const { terminal } = site;
-  const split = options.split === undefined ? undefined : splitSizeOf(options.split);
-  await refuseNesting(folder, site.location);
-  const store = await site.store(dryRun ? 'read' : 'write');
-  const keys = targets.length === 0 ? undefined : await keysOf(targets, store, site);
-  const signer = dryRun ? undefined : await site.signer();
-  const mediumSigners = await site.ownTrusted();
-  const trusted = await site.trusted();
-  const inventory =
-    options.missingFrom === undefined
-      ? undefined
-      : await openInventory(options.missingFrom, mediumSigners, terminal);
-  let progress: Progress | undefined;
-  let result: ExportResult;
-  try {
-    result = await exportMedium(folder, {
-      ...{ store, signer, trusted, mediumSigners, keys, inventory, split, verify, recheck },
-      onNote: (text) => {
-        progress?.clear();
-        terminal.tell(text);
-      },
-      onTotal: (bytes) => (progress = createProgress(bytes, { quiet })),
-      onProgress: (label, bytes) => progress?.advance(label, bytes),
-    });
-  } finally {
-    progress?.clear();
-  }
-  await hintAtKey(folder, site);
-  if (json) printJson(folder, result, terminal);
-  else {
-    print(folder, result, dryRun, terminal);
-    if (result.entries.length > 0 && result.seal === undefined && !dryRun && !(await isMedium(folder)))
-      terminal.tell(`${folder} has no export on it: there is nothing to carry`);
-  }
-  if (result.entries.some(({ outcome }) => outcome === 'refused') || result.entries.length === 0)
-    endWith(EXIT.incomplete);
-}
-
-/** Smaller parts would be a mistyped unit. */
-const SMALLEST_PART = 64 * 1024;
-
-function splitSizeOf(text: string): number {
-  const size = parseOption('--split', () => parseSize(text));
-  if (size >= SMALLEST_PART) return size;
-  throw new CacheError('usage', `--split: ${text} is too small; name at least 64 KiB`);
-}
-
-/** @throws CacheError `not-found`: the store has nothing of one of them */
-async function keysOf(targets: readonly string[], store: Store, site: Site): Promise<readonly Key[]> {
-  const suggest = createSuggestions(site);
-  const keys = new Set<Key>();
-  const unknown: string[] = [];
-  for (const target of targets) {
-    const key = keyOf(target);
-    keys.add(key);
-    if ((await store.directory.digests(key)).length > 0) continue;
-    const [nearest] = await suggest(target);
-    unknown.push(
-      `the store has nothing for ${target}${nearest === undefined ? '' : `; did you mean ${nearest} ?`}`,
-    );
-  }
-  if (unknown.length > 0) throw new CacheError('not-found', unknown.join('\n'));
-  return [...keys];
-}
-
-async function openInventory(
-  file: string,
-  signers: Parameters<typeof readInventory>[1],
-  terminal: Terminal,
-): Promise<Inventory> {
-  const inventory = await readInventory(file, signers);
-  const { signature, created } = inventory;
-  terminal.tell(`${file}: inventory of ${formatDate(created)}`);
-  if (signature.kind === 'stranger')
-    terminal.warn(
-      `note: ${file} is signed by ${describeCertificate(signature.certificate)}, who is not trusted here: if it is wrong, the medium lacks what the site needs`,
-    );
-  if (signature.kind === 'none') terminal.tell(`note: ${file} is not signed`);
-  return inventory;
-}
-
-function printJson(folder: string, { entries, bytes, mended, seal }: ExportResult, terminal: Terminal): void {
-  const shown = seal && {
-    serial: seal.serial,
-    fingerprint: seal.signer.fingerprint256,
-    certificateFile: seal.certificateFile,
-  };
-  terminal.print(JSON.stringify({ medium: folder, bytes, mended, ...shown, entries }, undefined, 2));
-}
-
-/** The table that sums up, what needs a person's eye, and what to do next. */
-function print(
-  folder: string,
-  { bytes, mended, seal, ...result }: ExportResult,
-  dryRun: boolean,
-  terminal: Terminal,
-): void {
-  const entries = [...result.entries].sort(byUrlOrKey);
-  if (entries.length === 0) {
-    terminal.tell('the store has nothing to export; fill it with: cache import FOLDER');
-    return;
-  }
-  terminal.print(
-    formatTable(
-      ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'],
-      entries.map(({ outcome, platform, size, softwareUrl, key }) => [
-        outcome === 'refused' ? 'LEFT OUT' : outcome,
-        platform === undefined ? '' : formatPlatform(platform),
-        size === undefined ? '' : formatSize(size),
-        softwareUrl ?? key,
-      ]),
-    ),
-  );
-  for (const { reason, softwareUrl, key } of entries)
-    if (reason !== undefined) terminal.warn(`cache: left out: ${softwareUrl ?? key}: ${reason}`);
-  const parts = (['exported', 'unchanged', 'planned', 'present', 'refused'] as const)
-    .map((outcome) => ({ outcome, number: entries.filter((one) => one.outcome === outcome).length }))
-    .filter(({ number }) => number > 0)
-    .map(({ outcome, number }) => `${number} ${LABELS[outcome]}`);
-  const size = bytes > 0 || seal !== undefined ? formatSize(bytes) : dryRun ? 'nothing' : 'nothing was';
-  terminal.tell(`${parts.join(', ')}; ${size} ${dryRun ? 'to write' : 'written'}`);
-  if (mended > 0)
-    terminal.tell(
-      `${formatCount(mended, 'file')} on the medium ${mended === 1 ? 'was damaged, and is' : 'were damaged, and are'} written anew`,
-    );
-  if (seal !== undefined) terminal.tell(nextSteps(folder, seal));
-}
-
-const LABELS = {
-  exported: 'exported',
-  unchanged: 'on the medium already',
-  planned: 'to be exported',
-  present: 'on the other side already',
-  refused: 'left out',
-} as const;
-
-function nextSteps(folder: string, { serial, signer, certificateFile }: Seal): string {
-  return [
-    '',
-    `${folder} is ready: export ${serial}, signed by ${describeCertificate(signer)}.`,
-    `Unmount it before you unplug it: umount ${folder}`,
-    'On the other side, where that certificate is not trusted yet, compare its fingerprint and make a site with',
-    `  cache init /srv/shacache --no-key --trust ${certificateFile}`,
-    'Then, wherever the medium is mounted:',
-    `  cache import -c /srv/shacache/config.ini ${folder}`,
-  ].join('\n');
-}
+export const exportCommand = () =>
+  command(
+    'export',
+    'Write releases of the store to a medium, with a signed manifest.',
+    'cache export /mnt/device --missing-from have.json',
+  )
+    .argument('<medium>', 'folder where the medium is mounted; undamaged files are kept')
+    .argument('[url|key...]', 'software URLs or keys (default: all that the store has)')
+    .option('--missing-from <file>', 'skip releases that this inventory of the other side has')
+    .option(
+      '--split <size>',
+      'split larger blobs into parts of this size, such as 2G (default: as the file system needs)',
+    )
+    .option('--no-verify', 'do not read back what was written')
+    .option('--recheck', 'also read what earlier exports wrote, and mend it')
+    .addOption(dryRun('show what would be written and write nothing'))
+    .addOption(json());

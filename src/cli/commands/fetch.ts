@@ -1,104 +1,20 @@
-import { CacheError } from '../../cache/errors.ts';
-import type { Signer } from '../../cache/signature.ts';
-import { bytesToFetch, fetchPlanned, planFetch, type FetchResult } from '../../operations/fetch.ts';
-import { readSigner } from '../../operations/signing-key.ts';
-import type { CommonOptions } from '../common-options.ts';
-import { EXIT, endWith } from '../exit-code.ts';
-import { printFetched, tellOffers, toJson, type Fetched } from '../fetch-report.ts';
-import { checkCa, openServer, openUpstream } from '../servers.ts';
-import type { Site } from '../../operations/site.ts';
-import { machineOf, openSite, type MachineOptions } from '../site.ts';
-import { suggestUrls } from '../suggestions.ts';
-import { formatSize } from '../terminal/format.ts';
-import { createProgress } from '../terminal/progress.ts';
+import { command, type OptionsOf } from '../command.ts';
+import { ca, dryRun, json, multiarch, os, server } from '../options.ts';
 
-export interface FetchOptions extends CommonOptions, MachineOptions {
-  readonly server?: string;
-  readonly ca?: string;
-  readonly allPlatforms?: boolean;
-  readonly resign?: boolean;
-  readonly dryRun?: boolean;
-  readonly json?: boolean;
-}
+export type FetchOptions = OptionsOf<typeof fetchCommand>;
 
-export async function fetchReleases(targets: readonly string[], options: FetchOptions): Promise<void> {
-  const { server, ca, quiet = false, dryRun = false, json = false, allPlatforms = false } = options;
-  if (allPlatforms && (options.os !== undefined || options.multiarch !== undefined))
-    throw new CacheError('usage', '--all-platforms takes every platform; leave out --os and --multiarch');
-  const site = await openSite(options);
-  const { config, terminal } = site;
-  const asked = server === undefined ? [config.upstream?.cacheUrl, config.upstream?.dirUrl] : [server];
-  await checkCa(ca, asked, terminal);
-  const source =
-    server === undefined
-      ? await openUpstream(config, { ca })
-      : await openServer('--server', server, config, { ca });
-  const trusted = await site.trusted();
-  const machine = allPlatforms ? undefined : await machineOf(options);
-  const store = await site.store(dryRun ? 'dry-run' : 'write');
-  const signer = await signerFor(options, site);
-
-  const plans = [];
-  for (const target of targets) {
-    const plan = await planFetch(target, source, { trusted, machine });
-    tellOffers(plan, terminal);
-    plans.push(plan);
-  }
-  let total = 0;
-  for (const plan of plans) total += await bytesToFetch(plan, source, store);
-  if (total > 0) terminal.tell(`${formatSize(total)} to fetch from ${source.name}`);
-  const progress = createProgress(total, { quiet });
-  const fetched: Fetched[] = [];
-  try {
-    for (const plan of plans) {
-      const results: FetchResult[] = [];
-      fetched.push({ ...plan, results });
-      const fetching = fetchPlanned(plan, source, store, {
-        ...{ trusted, signer, dryRun },
-        onProgress: (_digest, bytes, size) => {
-          progress.advance(plan.target, bytes, size);
-        },
-      });
-      for await (const result of fetching) results.push(result);
-    }
-  } finally {
-    progress.clear();
-    // What is done is done, even if the disk failed at the next one.
-    if (json) terminal.print(JSON.stringify(toJson(fetched), undefined, 2));
-    else printFetched(fetched, terminal);
-  }
-  for (const { target, key, offers, isOutage } of fetched) {
-    if (offers.length > 0 || target === key || isOutage) continue;
-    for (const url of await suggestUrls(target, site)) terminal.warn(`cache: did you mean ${url} ?`);
-  }
-  if (signer === undefined) await adviseOnTrust(fetched, site);
-  if (fetched.some(({ refusal, results }) => refusal !== undefined || results.some(isRefused)))
-    endWith(EXIT.incomplete);
-  if (fetched.some(({ isOutage }) => isOutage)) endWith(EXIT.storage);
-}
-
-function isRefused({ outcome }: FetchResult): boolean {
-  return outcome === 'refused';
-}
-
-async function signerFor(
-  { resign = false, dryRun = false }: FetchOptions,
-  site: Site,
-): Promise<Signer | undefined> {
-  if (!resign) return undefined;
-  // A dry run makes no key.
-  return dryRun ? readSigner(site.config.signature) : site.signer();
-}
-
-/** Nodes that were set up before there was an upstream don't trust what comes from it. */
-async function adviseOnTrust(fetched: readonly Fetched[], site: Site): Promise<void> {
-  const own = await site.ownTrusted();
-  const isForeign = fetched.some(({ results }) =>
-    results.some(({ entry, outcome }) => outcome === 'fetched' && own.signerOf(entry) === undefined),
-  );
-  if (isForeign) {
-    site.messages.tell(
-      'cache: nodes need the certificate of the upstream to install this: cache slapos-cfg prints their section anew; or sign it here, too, with --resign',
-    );
-  }
-}
+export const fetchCommand = () =>
+  command(
+    'fetch',
+    'Fetch releases from the upstream, as they were signed there, and put them into the store.',
+    'cache fetch https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
+  )
+    .argument('<url|key...>', 'software URLs, or keys such as pypi:NAME=VERSION')
+    .addOption(os('fetch for this system, such as ubuntu-22.04 (default: that of this machine)'))
+    .addOption(multiarch('fetch for this machine, such as x86_64-linux-gnu (default: this one)'))
+    .option('--all-platforms', 'fetch for every platform')
+    .addOption(server('fetch from', '[upstream]'))
+    .addOption(ca())
+    .option('--resign', "also sign with the site's key, for nodes that trust only its certificate")
+    .addOption(dryRun('show what would be fetched and write nothing'))
+    .addOption(json());

@@ -1,24 +1,28 @@
-import { EXIT, endWith } from '../exit-code.ts';
-import type { CommonOptions } from '../common-options.ts';
-import { printImported, runImport, type Imported, type ImportRunOptions } from '../import-run.ts';
-import { openSite } from '../site.ts';
+import { SOFTWARE_ROOT } from '../../cache/software-root.ts';
+import { command, type OptionsOf } from '../command.ts';
+import { acceptOlder, dryRun, json, multiarch, os } from '../options.ts';
 
-export interface ImportOptions extends CommonOptions, ImportRunOptions {
-  readonly json?: boolean;
-}
+export type ImportOptions = OptionsOf<typeof importCommand>;
 
-export async function importPaths(paths: readonly string[], options: ImportOptions): Promise<void> {
-  const { json = false } = options;
-  const site = await openSite(options);
-  const { terminal } = site;
-  const imported: Imported = { media: [], archives: [] };
-  try {
-    await runImport(paths, options, site, imported);
-  } finally {
-    // What is done is done, even if the disk failed at the next one.
-    if (json) terminal.print(JSON.stringify([...imported.media, ...imported.archives], undefined, 2));
-    else printImported(imported, terminal);
-  }
-  const results = [...imported.media, ...imported.archives];
-  if (results.length === 0 || results.some(({ outcome }) => outcome === 'refused')) endWith(EXIT.incomplete);
-}
+export const importCommand = () =>
+  command(
+    'import',
+    'Check archives of compiled software, sign them and put them into the store.',
+    'cache import /mnt/device/software',
+  )
+    .argument(
+      '<path...>',
+      'media that cache export wrote; folders or archives: .tar.gz .tgz .tar.bz2 .tar.xz .tar, recognized by content',
+    )
+    .option('--url <url>', 'software URL of the archive, if only one is named')
+    .addOption(os('system it was built for, such as ubuntu-22.04 (default: taken from the file name)'))
+    .addOption(
+      multiarch(
+        'machine it was built for, such as x86_64-linux-gnu (default: taken from the programs inside)',
+      ),
+    )
+    .option('--software-root <folder>', `where it was built and must be unpacked (default: ${SOFTWARE_ROOT})`)
+    .option('--recheck', 'also read archives that were imported before and have not changed since')
+    .addOption(acceptOlder())
+    .addOption(dryRun('check everything and write nothing'))
+    .addOption(json());

@@ -1,103 +1,24 @@
-import { join } from 'node:path';
-import { CacheError } from '../../cache/errors.ts';
-import { readCertificateFiles } from '../../operations/certificate-files.ts';
-import { readSigner } from '../../operations/signing-key.ts';
-import { makeSiteFolder } from '../../operations/site-folder.ts';
-import { describeCertificate } from '../../operations/medium/signed-document.ts';
-import { trustCertificates } from '../../operations/trust-certificates.ts';
-import type { CommonOptions } from '../common-options.ts';
-import { warnOfExposure } from '../../operations/key-exposure.ts';
-import { makeStore } from '../../storage/open-store.ts';
-import { openSite, readConfig } from '../site.ts';
-import { createTerminal } from '../terminal/terminal.ts';
+import { command, type OptionsOf } from '../command.ts';
+import { collect, commonName, json } from '../options.ts';
 
-export interface InitOptions extends CommonOptions {
-  readonly commonName?: string;
-  readonly trust?: readonly string[];
-  /** False with `--no-key`. */
-  readonly key: boolean;
-  readonly json?: boolean;
-}
+export type InitOptions = OptionsOf<typeof initCommand>;
 
-export async function init(folder: string | undefined, options: InitOptions): Promise<void> {
-  if (folder === undefined) {
-    await initStore(options);
-    return;
-  }
-  if (options.config !== undefined)
-    throw new CacheError('usage', 'DIR and --config name two sites; leave out one of them');
-  const { commonName, trust = [], key: hasKey, json, quiet = false } = options;
-  const terminal = createTerminal({ quiet });
-  if (!hasKey && trust.length === 0)
-    throw new CacheError(
-      'usage',
-      '--no-key needs --trust: with no certificate at all nothing can be imported',
+export const initCommand = () =>
+  command(
+    'init',
+    'Make a medium or a site: its folders, a store, a signing key and a config.ini.',
+    'cache init /mnt/device',
+  )
+    .argument('[dir]', 'its folder; existing files are kept. With --config instead: only makes the store')
+    .addOption(commonName())
+    .option(
+      '--trust <cert>',
+      'PEM file of further certificates to trust, such as the sign.crt of a medium; may be repeated',
+      collect,
+    )
+    .option('--no-key', 'make no signing key: for a site that only imports signed media and serves them')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      '\nOffline, on the machine that serves:\n  cache init /srv/shacache --no-key --trust /mnt/device/miscellaneous/sign.crt',
     );
-  if (!hasKey && commonName !== undefined)
-    throw new CacheError('usage', '--no-key makes no certificate; leave out --common-name');
-  const trusted = await readCertificateFiles(trust);
-  const medium = await makeSiteFolder(folder, { commonName, trusted, hasKey });
-  const configFile = join(folder, 'config.ini');
-  const { known, added } = await trustCertificates(configFile, trusted);
-  const changed = added.length === 0 ? [] : [configFile];
-  const kept = medium.kept.filter((path) => !changed.includes(path));
-  if (json) terminal.print(JSON.stringify({ made: medium.made, kept, changed }));
-  else {
-    for (const path of medium.made) terminal.print(`made  ${path}`);
-    for (const path of kept) terminal.print(`kept  ${path}`);
-    for (const path of changed) terminal.print(`changed  ${path}`);
-  }
-  for (const certificate of [...known, ...added])
-    terminal.tell(`trusted: ${describeCertificate(certificate)}; compare this fingerprint with the signer's`);
-  const key = join(folder, 'miscellaneous', 'sign.key');
-  if (medium.hasKey) await warnOfExposure(key, terminal);
-  if (!json)
-    terminal.tell(
-      ['', ...(medium.hasKey ? stepsWithKey(folder, configFile, key) : stepsWithoutKey(configFile))].join(
-        '\n',
-      ),
-    );
-  if (!hasKey && kept.includes(key))
-    terminal.warn(
-      `note: ${key} was there and is kept, and nodes are told to trust its certificate; if nothing was signed with it, move both files away`,
-    );
-  if (hasKey && !medium.hasKey && !(await hasKeyElsewhere(configFile)))
-    terminal.warn(
-      `note: ${configFile} was there, and no signing key; none was made. To sign here: cache keygen -c ${configFile}`,
-    );
-}
-
-/** Makes the store of a configuration. */
-async function initStore({ json, commonName, trust, key, ...options }: InitOptions): Promise<void> {
-  if (options.config === undefined || commonName !== undefined || trust !== undefined || !key)
-    throw new CacheError(
-      'usage',
-      'name the folder of the site: cache init DIR; or, to make only the store of a configuration: cache init -c FILE',
-    );
-  const { location, terminal } = await openSite(options);
-  const isNew = await makeStore(location);
-  if (json) terminal.print(JSON.stringify({ made: isNew ? [location] : [], kept: isNew ? [] : [location] }));
-  else terminal.print(`${isNew ? 'made' : 'kept'}  ${location}`);
-}
-
-/** Whether a configuration that was there names a key in a place of its own. */
-async function hasKeyElsewhere(configFile: string): Promise<boolean> {
-  return (await readSigner((await readConfig(configFile)).signature)) !== undefined;
-}
-
-function stepsWithKey(folder: string, configFile: string, key: string): readonly string[] {
-  return [
-    `Put archives into ${join(folder, 'software')}, then:`,
-    `  cache import -c ${configFile} ${join(folder, 'software')}`,
-    `  cache serve -c ${configFile}`,
-    `Whoever has ${key} decides what nodes run as root: keep it where you import.`,
-  ];
-}
-
-function stepsWithoutKey(configFile: string): readonly string[] {
-  return [
-    'Wherever a medium of cache export is mounted:',
-    `  cache import -c ${configFile} MEDIUM`,
-    `  cache serve -c ${configFile}`,
-  ];
-}

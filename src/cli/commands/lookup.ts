@@ -1,66 +1,17 @@
-import { formatPlatform } from '../../cache/platform.ts';
-import { keyOf, lookUp, type LookupRow } from '../../operations/lookup.ts';
-import { sourceOfStore } from '../../cache/source.ts';
-import { IMPATIENT } from '../../upstream/attempts.ts';
-import { noteBlacklist } from '../blacklist-note.ts';
-import { EXIT, endWith } from '../exit-code.ts';
-import type { CommonOptions } from '../common-options.ts';
-import { machineOf, openSite, type MachineOptions } from '../site.ts';
-import { checkCa, openServer } from '../servers.ts';
-import { suggestUrls } from '../suggestions.ts';
-import { formatDate, formatSize } from '../terminal/format.ts';
-import { formatTable } from '../terminal/table.ts';
+import { command, type OptionsOf } from '../command.ts';
+import { ca, json, multiarch, os, server } from '../options.ts';
 
-export interface LookupOptions extends CommonOptions, MachineOptions {
-  readonly server?: string;
-  readonly ca?: string;
-  readonly json?: boolean;
-}
+export type LookupOptions = OptionsOf<typeof lookupCommand>;
 
-export async function lookup(target: string, options: LookupOptions): Promise<void> {
-  const site = await openSite(options);
-  const { config, terminal } = site;
-  const key = keyOf(target);
-  await checkCa(options.ca, [options.server], terminal);
-  const { server, ca } = options;
-  const source =
-    server === undefined
-      ? sourceOfStore(await site.store('read'))
-      : await openServer('--server', server, config, { ca, patience: IMPATIENT });
-  const machine = await machineOf(options);
-  const rows = await lookUp(key, source, machine, await site.trusted());
-  const isUrl = key !== target;
-  if (isUrl) noteBlacklist(target, terminal);
-  const suggestions = rows.length === 0 && isUrl ? await suggestUrls(target, site) : [];
-  if (options.json)
-    terminal.print(JSON.stringify({ key, machine, entries: rows, suggestions }, undefined, 2));
-  if (rows.length === 0) {
-    terminal.warn(`cache: nothing is known for ${target}${isUrl ? ` (key ${key})` : ''}`);
-    for (const url of suggestions) terminal.warn(`cache: did you mean ${url} ?`);
-    endWith(EXIT.incomplete);
-    return;
-  }
-  if (options.json) return;
-  if (isUrl) terminal.tell(`key ${key}, compared with ${formatPlatform(machine)}`);
-  terminal.print(formatRows(rows));
-}
-
-function formatRows(rows: readonly LookupRow[]): string {
-  const table = formatTable(
-    ['', 'MULTIARCH', 'DISTRIBUTION', 'VERSION', 'ID', 'COMPATIBLE?', 'VERIFIED?', 'SIZE', 'DATE'],
-    rows.map(({ platform, compatible, verified, size, date }, index) => {
-      const [id = '?', version = '?', codename = '?'] = platform?.os ?? [];
-      return [
-        String(index + 1),
-        platform?.multiarch ?? '?',
-        ...[id, version, codename],
-        compatible ? 'yes' : 'no',
-        verified ? 'yes' : 'no',
-        size === undefined ? 'MISSING' : formatSize(size),
-        date === undefined ? '' : formatDate(date),
-      ];
-    }),
-  );
-  // A sha512 fills a line of its own: in a column it would push the others off the screen.
-  return [table, '', ...rows.map(({ sha512 }, index) => `${index + 1}  sha512 ${sha512}`)].join('\n');
-}
+export const lookupCommand = () =>
+  command(
+    'lookup',
+    'Show the entries of a software URL or key, as a node would see them.',
+    'cache lookup https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
+  )
+    .argument('<url|key>', 'software URL, or a key such as pypi:NAME=VERSION')
+    .addOption(server('ask', 'the store'))
+    .addOption(ca())
+    .addOption(os('compare with this system, such as ubuntu-22.04 (default: that of this machine)'))
+    .addOption(multiarch('compare with this machine, such as x86_64-linux-gnu (default: this one)'))
+    .addOption(json());

@@ -1,122 +1,16 @@
-import { formatPlatform, isCompatible, parseOs, type Platform } from '../../cache/platform.ts';
-import type { Key } from '../../cache/key.ts';
-import { keyOf } from '../../operations/lookup.ts';
-import type { RemovedBlobs } from '../../operations/upkeep/collect-garbage.ts';
-import type { GarbageBlob } from '../../operations/upkeep/garbage.ts';
-import { removeRelease, type RemovedEntry } from '../../operations/upkeep/remove-release.ts';
-import { removeUnnamed } from '../../operations/upkeep/remove-unnamed.ts';
-import type { CommonOptions } from '../common-options.ts';
-import { EXIT, endWith } from '../exit-code.ts';
-import { parseOption } from '../parse-option.ts';
-import { openSite, type MachineOptions } from '../site.ts';
-import { suggestUrls } from '../suggestions.ts';
-import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
-import { formatTable } from '../terminal/table.ts';
-import type { Terminal } from '../terminal/terminal.ts';
-import { pinnedKeys } from '../../operations/upkeep/pinned-keys.ts';
+import { command, type OptionsOf } from '../command.ts';
+import { dryRun, json, multiarch, os } from '../options.ts';
 
-export interface RemoveOptions extends CommonOptions, MachineOptions {
-  readonly dryRun?: boolean;
-  readonly json?: boolean;
-}
+export type RemoveOptions = OptionsOf<typeof removeCommand>;
 
-/** What became of one URL or key. */
-interface RemovedTarget {
-  readonly target: string;
-  readonly key: Key;
-  readonly outcome: 'removed' | 'found' | 'unknown' | 'pinned';
-  /** Those that were removed, or would be. */
-  readonly entries: readonly RemovedEntry[];
-  /** Name in `[pin]`. */
-  readonly pin?: string;
-}
-
-export async function remove(targets: readonly string[], options: RemoveOptions): Promise<void> {
-  const { json = false, dryRun = false } = options;
-  const site = await openSite(options);
-  const { config, terminal } = site;
-  const matches = matcherOf(options);
-  const pins = pinnedKeys(config);
-  const store = await site.store('upkeep');
-  // All of them before anything is removed: one may be wrong.
-  const keys = new Map(targets.map((target) => [target, keyOf(target)]));
-  const since = Date.now();
-  const results: RemovedTarget[] = [];
-  for (const [target, key] of keys) {
-    const pin = pins.get(key);
-    if (pin !== undefined) {
-      results.push({ target, key, outcome: 'pinned', entries: [], pin });
-      terminal.warn(
-        `cache: ${target} is pinned and stays; to remove it, first remove the line "${pin} = …" from [pin] of ${config.file ?? 'the configuration'}`,
-      );
-      continue;
-    }
-    const { directory } = store;
-    const entries = await removeRelease(key, store, { matches, dryRun });
-    const outcome = entries.length === 0 ? 'unknown' : dryRun ? 'found' : 'removed';
-    results.push({ target, key, outcome, entries });
-    if (outcome !== 'unknown') continue;
-    const others = matches === undefined ? 0 : (await directory.digests(key)).length;
-    terminal.warn(`cache: ${describeMiss(others)}: ${target}`);
-    if (others > 0 || key === target) continue;
-    for (const url of await suggestUrls(target, site)) terminal.warn(`cache: did you mean ${url} ?`);
-  }
-  const entries = results.flatMap((result) => result.entries);
-  const freed = await removeUnnamed(store, entries, { since, dryRun });
-  if (json) terminal.print(JSON.stringify(withBlobs(results, freed.blobs), undefined, 2));
-  else if (entries.length > 0) printRemoved(entries, freed, dryRun, terminal);
-  if (!freed.isAllSeen) warnOfDamage(terminal);
-  if (results.some(({ outcome }) => outcome === 'unknown' || outcome === 'pinned')) endWith(EXIT.incomplete);
-}
-
-/** @param others entries for other platforms */
-function describeMiss(others: number): string {
-  if (others === 0) return 'nothing is known';
-  return others === 1
-    ? 'its one entry is not for that platform'
-    : `none of the ${others} entries is for that platform`;
-}
-
-/** @returns undefined where every platform is meant */
-function matcherOf({ os, multiarch }: MachineOptions): ((platform: Platform) => boolean) | undefined {
-  if (os === undefined && multiarch === undefined) return undefined;
-  const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
-  return (platform) =>
-    isCompatible(platform, { os: system ?? platform.os, multiarch: multiarch ?? platform.multiarch });
-}
-
-/** Each with the blobs of its entries that were removed, or would be. */
-function withBlobs(results: readonly RemovedTarget[], blobs: readonly GarbageBlob[]): readonly unknown[] {
-  return results.map((result) => ({
-    ...result,
-    blobs: blobs.filter(({ sha512 }) => result.entries.some((entry) => entry.sha512 === sha512)),
-  }));
-}
-
-function printRemoved(
-  entries: readonly RemovedEntry[],
-  { blobs }: RemovedBlobs,
-  dryRun: boolean,
-  terminal: Terminal,
-): void {
-  terminal.print(
-    formatTable(
-      ['PLATFORM', 'RECEIVED', 'URL OR KEY'],
-      entries.map(({ platform, received, softwareUrl, key }) => [
-        platform === undefined ? '?' : formatPlatform(platform),
-        received === undefined ? 'damaged' : formatDate(received),
-        softwareUrl ?? key,
-      ]),
-    ),
-  );
-  terminal.tell(
-    `${formatCount(entries.length, 'entry')}, ${formatBlobs(blobs)} ${dryRun ? 'would be removed; nothing was' : 'removed'}`,
-  );
-}
-
-function warnOfDamage(terminal: Terminal): void {
-  terminal.warn(
-    'cache: the blobs were kept: an entry that cannot be read may name them. Repair it with cache verify --heal-from MEDIUM|STORE|URL, then remove the blobs with: cache gc --unnamed',
-  );
-  endWith(EXIT.incomplete);
-}
+export const removeCommand = () =>
+  command(
+    'remove',
+    'Remove releases from the store: their entries, and the blobs that no other entry names.',
+    'cache remove --os ubuntu-20.04 https://lab.nexedi.com/nexedi/slapos/raw/1.0.300/software/kvm/software.cfg',
+  )
+    .argument('<url|key...>', 'software URLs, or keys such as pypi:NAME=VERSION')
+    .addOption(os('remove only releases for this system'))
+    .addOption(multiarch('remove only releases for this machine'))
+    .addOption(dryRun('show what would be removed and remove nothing'))
+    .addOption(json());

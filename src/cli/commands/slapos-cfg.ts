@@ -1,37 +1,18 @@
-import { warnOfFault } from '../../operations/certificate-state.ts';
-import { readIfThere } from '../../operations/files.ts';
-import { networkcacheSection } from '../../operations/slapos-cfg.ts';
-import { tlsFilesOf } from '../../operations/tls-certificate.ts';
-import { bestUrl, urlsOf } from '../../server/addresses.ts';
-import type { CommonOptions } from '../common-options.ts';
-import { openSite } from '../site.ts';
-import { parseUrlOption } from '../url-option.ts';
+import { command, type OptionsOf } from '../command.ts';
 
-export interface SlaposCfgOptions extends CommonOptions {
-  readonly url?: string;
-  readonly forceBinary?: boolean;
-}
+export type SlaposCfgOptions = OptionsOf<typeof slaposCfgCommand>;
 
-export async function slaposCfg({ url, forceBinary = false, ...options }: SlaposCfgOptions): Promise<void> {
-  const site = await openSite(options);
-  const { config, terminal } = site;
-  const base =
-    (url === undefined ? undefined : parseUrlOption('--url', url)) ??
-    config.server.publicUrl ??
-    bestUrl(config.server.listen.flatMap(urlsOf)) ??
-    '';
-  const section = await networkcacheSection(site, base, { forceBinary });
-  if (url === undefined && config.server.publicUrl === undefined) {
-    terminal.tell(
-      `cache: nodes are told ${base}, an address of this machine; give another with --url or [server] public-url`,
+export const slaposCfgCommand = () =>
+  command(
+    'slapos-cfg',
+    'Print the [networkcache] section for the slapos.cfg of nodes.',
+    'cache slapos-cfg --url http://192.168.32.10:5050 >> /etc/opt/slapos/slapos.cfg',
+  )
+    .option(
+      '--url <base>',
+      'URL of the cache as nodes reach it (default: public-url, or an address of this machine)',
+    )
+    .option(
+      '--force-binary',
+      'make nodes fail at once, instead of compiling, if a release of this store cannot be downloaded',
     );
-  }
-  const certificateFile = tlsFilesOf(config)?.certificateFile;
-  const certificate = certificateFile && (await readIfThere(certificateFile));
-  if (certificateFile && certificate) warnOfFault(certificateFile, certificate, terminal);
-  terminal.tell(
-    'cache: replace any existing [networkcache] section with this; slapos.cfg may contain only one',
-  );
-  // The file that this is appended to may lack its last newline.
-  terminal.print(`\n${section}`);
-}

@@ -1,125 +1,20 @@
-import { CacheError } from '../../cache/errors.ts';
-import type { Store } from '../../cache/store.ts';
-import { formatPlatform, type Platform } from '../../cache/platform.ts';
-import { syncToServer, syncToStore, type SyncResult } from '../../operations/sync.ts';
-import type { BlobName } from '../../operations/transfer.ts';
-import type { CommonOptions } from '../common-options.ts';
-import { EXIT, endWith } from '../exit-code.ts';
-import { isSameLocation, isUrl, openSource, openTargetStore } from '../store-location.ts';
-import { checkCa, openServer } from '../servers.ts';
-import { openSite } from '../site.ts';
-import { createProgress } from '../terminal/progress.ts';
-import { byUrlOrKey } from '../terminal/format.ts';
-import { formatTable } from '../terminal/table.ts';
-import type { Terminal } from '../terminal/terminal.ts';
-import { asOneLine } from '../../cache/controls.ts';
+import { command, type OptionsOf } from '../command.ts';
+import { acceptOlder, ca, dryRun, json } from '../options.ts';
 
-export interface SyncOptions extends CommonOptions {
-  readonly ca?: string;
-  readonly acceptOlder?: boolean;
-  readonly dryRun?: boolean;
-  readonly json?: boolean;
-}
+export type SyncOptions = OptionsOf<typeof syncCommand>;
 
-/** What is shown of an entry, or of a key that can't be read. */
-interface Change {
-  readonly key: string;
-  readonly softwareUrl?: string | undefined;
-  readonly platform?: Platform | undefined;
-  readonly sha512?: string;
-  readonly outcome: SyncResult['outcome'];
-  readonly reason?: string | undefined;
-}
-
-/** Nothing is kept of the entries, perhaps a million, that were there already. */
-interface Summary {
-  readonly counts: Map<SyncResult['outcome'], number>;
-  readonly changes: Change[];
-}
-
-export async function sync(from: string, to: string, options: SyncOptions): Promise<void> {
-  const { ca, quiet = false, dryRun = false, json = false, acceptOlder = false } = options;
-  const site = await openSite(options);
-  const { terminal } = site;
-  if (await isSameLocation(from, to))
-    throw new CacheError('usage', 'FROM and TO are the same; name two places');
-  await checkCa(ca, [from, to], terminal);
-  const trusted = await site.trusted();
-  const server = isUrl(to) ? await openServer('URL', to, site.config, { ca }) : undefined;
-  let opened: Promise<Store> | undefined;
-  const openStore = (): Promise<Store> => (opened ??= openTargetStore(to, site, dryRun));
-  const into = server === undefined ? { store: openStore, acceptOlder } : undefined;
-  const source = await openSource('FROM', from, site, { ca, into });
-  const progress = createProgress(undefined, { quiet });
-  const syncOptions = {
-    ...{ trusted, dryRun },
-    onProgress: ({ softwareUrl, sha512 }: BlobName, bytes: number, size: number | undefined) => {
-      progress.advance(softwareUrl ?? sha512, bytes, size);
-    },
-  };
-  const results =
-    server === undefined
-      ? syncToStore(source, await openStore(), syncOptions)
-      : syncToServer(source, server, syncOptions);
-  const summary: Summary = { counts: new Map(), changes: [] };
-  const show = (): void => {
-    progress.clear();
-    if (json) terminal.print(formatJson(summary));
-    else print(summary, terminal);
-  };
-  try {
-    for await (const result of results) note(result, summary);
-  } catch (error) {
-    // What was copied before it broke off is there.
-    if (json || summary.counts.size > 0) show();
-    throw error;
-  }
-  show();
-  if (FAILURES.some((outcome) => summary.counts.has(outcome))) endWith(EXIT.incomplete);
-}
-
-function note(result: SyncResult, { counts, changes }: Summary): void {
-  const { key, outcome } = result;
-  counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
-  if (outcome === 'unchanged') return;
-  const reason = 'reason' in result ? { reason: result.reason } : {};
-  if (!('entry' in result)) changes.push({ key, outcome, ...reason });
-  else {
-    const { softwareUrl, platform, sha512 } = result.entry;
-    changes.push({ key, softwareUrl, platform, sha512, outcome, ...reason });
-  }
-}
-
-const FAILURES = ['refused', 'unreadable', 'not-copied'] as const;
-const OUTCOMES = ['copied', 'to-copy', 'unchanged', 'left-out', ...FAILURES] as const;
-
-function print({ counts, ...summary }: Summary, terminal: Terminal): void {
-  const changes = [...summary.changes].sort(byUrlOrKey);
-  if (changes.length > 0) {
-    terminal.print(
-      formatTable(
-        ['RESULT', 'PLATFORM', 'URL OR KEY'],
-        changes.map(({ key, softwareUrl, platform, outcome, reason }) => [
-          reason === undefined ? outcome : outcome.toUpperCase(),
-          platform === undefined ? '' : formatPlatform(platform),
-          softwareUrl ?? key,
-        ]),
-      ),
-    );
-  }
-  for (const { key, softwareUrl, reason } of changes) {
-    if (reason !== undefined) terminal.warn(`cache: ${asOneLine(softwareUrl ?? key)}: ${reason}`);
-  }
-  if (counts.has('left-out')) {
-    terminal.tell('what was left out is older than what is there; a server would make it the newest');
-  }
-  const parts = OUTCOMES.filter((outcome) => counts.has(outcome)).map(
-    (outcome) => `${counts.get(outcome) ?? 0} ${outcome === 'to-copy' ? 'to be copied' : outcome}`,
-  );
-  const written = counts.has('to-copy') ? '; nothing was written' : '';
-  terminal.tell(parts.length === 0 ? 'there is nothing to copy' : parts.join(', ') + written);
-}
-
-function formatJson({ counts, changes }: Summary): string {
-  return JSON.stringify({ counts: Object.fromEntries(counts), changes }, undefined, 2);
-}
+export const syncCommand = () =>
+  command(
+    'sync',
+    'Copy what one place has and another lacks: stores, media, running caches.',
+    'cache sync /mnt/device http://builder:PASSWORD@192.168.32.10:5050',
+  )
+    .argument('<from>', 'folder of a store, a medium that cache export wrote, or URL of a running cache')
+    .argument(
+      '<to>',
+      'folder of a store, which is made if it does not exist, or URL of a cache that takes uploads',
+    )
+    .addOption(ca())
+    .addOption(acceptOlder())
+    .addOption(dryRun('show what would be copied and write nothing'))
+    .addOption(json());

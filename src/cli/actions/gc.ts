@@ -1,0 +1,95 @@
+import { CacheError } from '../../cache/errors.ts';
+import { formatPlatform } from '../../cache/platform.ts';
+import { parseDuration } from '../../config/duration.ts';
+import { removeGarbage, type Removed } from '../../operations/upkeep/collect-garbage.ts';
+import { findGarbage, type Garbage, type GarbageBlob } from '../../operations/upkeep/garbage.ts';
+import type { GcOptions } from '../commands/gc.ts';
+import { EXIT, endWith } from '../exit-code.ts';
+import { parseOption } from '../parse-option.ts';
+import { openSite } from '../site.ts';
+import { formatBlobs, formatCount, formatDate, formatSize } from '../terminal/format.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { pinnedKeys } from '../../operations/upkeep/pinned-keys.ts';
+
+export async function gc(options: GcOptions): Promise<void> {
+  const { json = false, dryRun = false, unnamed = false, allowEmpty = false } = options;
+  const keep = parseKeep(options.keep);
+  const grace = parseOption('--grace', () => parseDuration(options.grace));
+  const site = await openSite(options);
+  const { terminal } = site;
+  const store = await site.store('upkeep');
+  if (store.markFault !== undefined) throw store.markFault;
+  const trusted = await site.trusted();
+  const pinned = new Set(pinnedKeys(site.config).keys());
+  const search = await findGarbage(store, { keep, grace, unnamed, allowEmpty, trusted, pinned });
+  const removed = dryRun ? search.garbage : await removeGarbage(store, search);
+  const { young, unnamed: kept, damaged, isDoubtful } = search.garbage;
+  const { entries, blobs, leftovers, records } = removed;
+  const report = { entries, blobs, leftovers, records, young, unnamed: kept, damaged };
+  if (json) terminal.print(JSON.stringify(report, undefined, 2));
+  else print(removed, dryRun, terminal);
+  if (young.length > 0) tellOfYoung(young, grace, options, terminal);
+  if (damaged.length > 0) warnOfDamage(search.garbage, terminal);
+  if (unnamed && isDoubtful) warnOfDoubt(terminal);
+  else if (kept.length > 0) tellOfUnnamed(kept, terminal);
+}
+
+function parseKeep(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new CacheError(
+    'usage',
+    `--keep: not a number of entries to keep: ${JSON.stringify(text)}; write 1 or more`,
+  );
+}
+
+function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean, terminal: Terminal): void {
+  for (const { platform, received, softwareUrl, key } of entries) {
+    const what = platform === undefined ? '' : `  ${formatPlatform(platform)}`;
+    terminal.print(`entry  ${formatDate(received)}${what}  ${softwareUrl ?? key}`);
+  }
+  for (const { sha512, size } of blobs) terminal.print(`blob  ${formatSize(size)}  ${sha512}`);
+  for (const path of leftovers) terminal.print(`leftover  ${path}`);
+  for (const name of records) terminal.print(`record  ${name}`);
+  const parts = [
+    formatCount(entries.length, 'superseded entry'),
+    formatBlobs(blobs),
+    formatCount(leftovers.length, 'leftover'),
+    formatCount(records.length, 'import record'),
+  ];
+  terminal.tell(`${parts.join(', ')} ${dryRun ? 'would be removed; nothing was' : 'removed'}`);
+}
+
+function tellOfUnnamed(kept: readonly GarbageBlob[], terminal: Terminal): void {
+  const pronoun = kept.length === 1 ? 'it' : 'them';
+  terminal.tell(
+    `${formatBlobs(kept).replace('blob', 'unnamed blob')} kept; remove ${pronoun} with: cache gc --unnamed`,
+  );
+}
+
+function tellOfYoung(
+  young: readonly GarbageBlob[],
+  grace: number,
+  { grace: shown, unnamed = false }: GcOptions,
+  terminal: Terminal,
+): void {
+  const what = `${formatBlobs(young)} that no entry needs ${young.length === 1 ? 'is' : 'are'} kept, being`;
+  terminal.tell(
+    grace === 0
+      ? `${what} dated in the future: the clock was wrong then, or is now`
+      : `${what} younger than ${shown}: another entry may be on its way. When nobody imports or uploads: cache gc ${unnamed ? '--unnamed ' : ''}--grace 0`,
+  );
+}
+
+function warnOfDoubt(terminal: Terminal): void {
+  terminal.warn(
+    'cache: all blobs were kept, because the store has no entry at all: is a disk missing that holds its bdir? If nothing is missing: cache gc --unnamed --allow-empty',
+  );
+  endWith(EXIT.incomplete);
+}
+
+function warnOfDamage({ damaged }: Garbage, terminal: Terminal): void {
+  terminal.warn(
+    `cache: all entries and blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; mend that first: cache verify --heal-from MEDIUM|STORE|URL, or give it up: cache verify --repair`,
+  );
+  endWith(EXIT.incomplete);
+}

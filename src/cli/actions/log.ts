@@ -1,0 +1,115 @@
+import { formatOneLine, type LogRecord, type StoreLog } from '../../cache/store-log.ts';
+import { CacheError, isDamage } from '../../cache/errors.ts';
+import { quoteBriefly } from '../../cache/digest.ts';
+import { parseTime } from '../../cache/time.ts';
+import { CUSTODY_FILE } from '../../cache/layout.ts';
+import { parseDuration } from '../../config/duration.ts';
+import { keyOf } from '../../operations/lookup.ts';
+import type { LogOptions } from '../commands/log.ts';
+import { parseOption } from '../parse-option.ts';
+import { openSite } from '../site.ts';
+import { formatCount, formatDate, formatSize } from '../terminal/format.ts';
+import { asOneLine } from '../../cache/controls.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+
+export async function log(options: LogOptions): Promise<void> {
+  const begin =
+    options.since === undefined ? -Infinity : parseOption('--since', () => parseSince(options.since ?? ''));
+  const key = options.key === undefined ? undefined : parseOption('--key', () => keyOf(options.key ?? ''));
+  const last = countOf(options) ?? Infinity;
+  const site = await openSite(options);
+  const { terminal } = site;
+  const store = await site.store('read');
+  const show = options.json ? formatOneLine : createRows();
+  const isWanted = (record: LogRecord): boolean =>
+    Date.parse(record.at) >= begin && (key === undefined || record.key === key);
+  let kept: LogRecord[] = [];
+  let [total, wanted] = [0, 0];
+  for await (const record of readAll(store.log, terminal)) {
+    total++;
+    if (!isWanted(record)) continue;
+    wanted++;
+    if (last === Infinity) terminal.print(show(record));
+    else if (kept.push(record) >= 2 * last) kept = kept.slice(-last);
+  }
+  if (last !== Infinity) for (const record of kept.slice(-last)) terminal.print(show(record));
+  const shown = Math.min(wanted, last);
+  const isAll = shown === total;
+  terminal.tell(
+    total === 0
+      ? 'the log is empty: nothing was recorded yet'
+      : isAll
+        ? formatCount(total, 'record')
+        : `${shown === 0 ? 'none' : shown} of ${formatCount(total, 'record')}`,
+  );
+}
+
+/** All records, the oldest first. One that can't be read is named, and doesn't end it. */
+async function* readAll(records: StoreLog, terminal: Terminal): AsyncGenerator<LogRecord> {
+  let unreadable = 0;
+  for await (const record of records.oldRecords()) {
+    if (record === undefined) unreadable++;
+    else yield record;
+  }
+  if (unreadable > 0)
+    terminal.warn(`cache: ${CUSTODY_FILE}: ${formatCount(unreadable, 'line')} can't be read`);
+  for (const name of await records.list()) {
+    try {
+      const record = await records.read(name);
+      if (record !== undefined) yield record;
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      terminal.fail(`cache: ${error.message}`, 'incomplete');
+    }
+  }
+}
+
+/** A date, in UTC unless it tells another zone, or how long ago. @returns milliseconds since 1970 @throws CacheError `usage` */
+function parseSince(text: string): number {
+  if (!/^\d{4}-\d\d-\d\d/.test(text)) return Date.now() - parseDuration(text, 'd');
+  const date = parseTime(text);
+  if (date !== undefined) return date;
+  throw new CacheError(
+    'usage',
+    `not a date: ${quoteBriefly(text)}; write 2026-11-20 or 2026-11-20T21:34, in UTC`,
+  );
+}
+
+/** @throws CacheError `usage` */
+function countOf({ lines }: LogOptions): number | undefined {
+  if (lines === undefined) return undefined;
+  if (/^[1-9]\d{0,8}$/.test(lines)) return Number(lines);
+  throw new CacheError('usage', `--lines: not a number of lines: ${quoteBriefly(lines)}`);
+}
+
+/** Written as they come, because a log may be of any length: columns have fixed widths, and what is longer shifts the rest. */
+function createRows(): (record: LogRecord) => string {
+  let heading = `${rowOf('WHEN', 'WHO', 'ACTION', 'WHAT')}\n`;
+  return (record) => {
+    const row = `${heading}${rowOf(formatDate(record.at), whoOf(record), record.action, whatOf(record))}`;
+    heading = '';
+    return row;
+  };
+}
+
+function rowOf(when: string, who: string, action: string, what: string): string {
+  const row = `${when.padEnd(17)}  ${who.padEnd(24)}  ${action.padEnd(6)}  ${what}`;
+  return asOneLine(row).trimEnd();
+}
+
+function whoOf({ who: { user, sudoUser, remote, host } }: LogRecord): string {
+  if (remote !== undefined) return `${user ?? 'anonymous'}@${remote.replace(/^::ffff:/, '')}`;
+  return `${sudoUser === undefined ? '' : `${sudoUser} as `}${user ?? ''}@${host}`;
+}
+
+function whatOf({ softwareUrl, key, sha512, size, source, target, reason }: LogRecord): string {
+  return [
+    softwareUrl ?? key ?? (sha512 === undefined ? '' : `blob ${sha512.slice(0, 16)}`),
+    size === undefined ? '' : formatSize(size),
+    source === undefined ? '' : `from ${source}`,
+    target === undefined ? '' : `to ${target}`,
+    reason === undefined ? '' : `(${reason})`,
+  ]
+    .filter((part) => part !== '')
+    .join('  ');
+}

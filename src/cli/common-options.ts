@@ -1,5 +1,0 @@
-/** Options that every command has. */
-export interface CommonOptions {
-  readonly config?: string;
-  readonly quiet?: boolean;
-}

@@ -1,0 +1,32 @@
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+
+// Options that several commands have.
+
+export const json = () => new Option('--json', 'print the result as JSON');
+
+export const dryRun = (description: string) => new Option('-n, --dry-run', description);
+
+export const os = (description: string) => new Option('--os <id-version>', description);
+
+export const multiarch = (description: string) => new Option('--multiarch <name>', description);
+
+/** @param verb what is done with it @param other what it replaces */
+export const server = (verb: string, other: string) =>
+  new Option(
+    '--server <base>',
+    `${verb} the cache at this URL, such as http://192.168.32.10:5050, instead of ${other}`,
+  );
+
+export const ca = () =>
+  new Option('--ca <file>', 'CA certificate of the server (or its self-signed certificate)');
+
+export const acceptOlder = () =>
+  new Option('--accept-older', 'accept a medium although a newer one of the same origin was imported');
+
+export const commonName = () => new Option('--common-name <name>', 'name in the certificate');
+
+/** The values of an option that may be repeated, in their order. */
+export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  if (value === '') throw new InvalidArgumentError('it is empty.');
+  return [...(previous ?? []), value];
+}
