@@ -13,15 +13,15 @@ export interface ArchiveFile {
 }
 
 /**
- * Names in the folder of a medium that can hold archives or come with them, compared without case because of FAT.
- * Other code reads `manifest.json`; here it only shows that the folder is a medium.
+ * Names that occur in a medium, compared without case because FAT ignores it. Other code reads `manifest.json`; here
+ * it only shows that the folder is not a folder of archives.
  */
 const OF_A_MEDIUM: ReadonlySet<string> = new Set([
   ...['store', 'software', 'packages', 'miscellaneous'],
   ...['config.ini', 'manifest.json', 'export-unfinished.json'],
 ]);
 
-/** A folder given for its archives that also has files of a medium, without a manifest. */
+/** A folder given for its archives that also has files of a medium; they are unsigned. */
 export class MixedFolder extends CacheError {
   readonly folder: string;
   readonly #found: readonly string[];
@@ -40,8 +40,8 @@ export class MixedFolder extends CacheError {
 }
 
 /**
- * Finds the archives to sign: the given files, and the archives directly in a given folder, by name. A medium is
- * rejected, because anyone who carried it may have added archives.
+ * Finds the archives to sign: the given files, and the archives directly in a given folder, by name. Rejects a folder
+ * with files of a medium, because anyone who carried it may have added archives.
  * @throws CacheError `usage` for a path that is missing or unreadable; `MixedFolder`
  */
 export async function findArchives(paths: readonly string[]): Promise<readonly ArchiveFile[]> {

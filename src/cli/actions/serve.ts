@@ -1,4 +1,5 @@
 import { CacheError } from '../../cache/errors.ts';
+import { DIRECTORY } from '../../cache/layout.ts';
 import type { Store } from '../../cache/store.ts';
 import { parseListen } from '../../config/listen-address.ts';
 import type { Site } from '../../operations/site.ts';
@@ -57,12 +58,10 @@ async function lacksStore(site: Site): Promise<boolean> {
   }
 }
 
-/** Only the first name is read: a list may take long. */
-async function hasEntries({ directory }: Store): Promise<boolean> {
-  const names = directory.list()[Symbol.asyncIterator]();
-  const { done } = await names.next();
-  await names.return?.();
-  return done !== true;
+/** Whether anything was ever entered: no key is listed, which may take long. */
+async function hasEntries({ upkeep }: Store): Promise<boolean> {
+  for await (const { name } of upkeep.list('')) if (name === DIRECTORY.slice(0, -1)) return true;
+  return false;
 }
 
 /** @param isNew whether the store was made at the start: perhaps the one that is meant is elsewhere */

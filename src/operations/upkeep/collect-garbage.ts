@@ -15,7 +15,7 @@ export const pauseToSettle = (): Promise<unknown> => sleep(SETTLE_MS);
 /** Events that are recorded together. */
 const BATCH = 64;
 
-/** Numbers and sizes of the removed objects, by kind. */
+/** Removed objects of each kind. */
 export interface Removed {
   readonly entries: readonly GarbageEntry[];
   readonly blobs: readonly GarbageBlob[];
@@ -109,7 +109,7 @@ interface TakenBlob {
   readonly object: HiddenObject;
 }
 
-/** Puts a blob back at once if it was rewritten since the search. */
+/** Hides a blob, but puts it back at once if it was rewritten since the search. */
 async function take(
   blob: GarbageBlob,
   { upkeep }: Store,
