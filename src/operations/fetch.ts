@@ -11,51 +11,51 @@ import type { Source, SourceEntry } from '../cache/source.ts';
 import { addInPlace, createStoreDestination } from './store-destination.ts';
 import { transferEntries, type TransferOptions } from './transfer.ts';
 
-/** An entry of a source, and whether it is to be fetched. */
+/** An entry of a source, and whether to fetch it. */
 export interface Offer {
   readonly entry: SourceEntry;
   /**
-   * `older`: another entry of its platform stands before it, which is the one that nodes take. `foreign`: for another
-   * platform than that which is asked for, or for none that could be told.
+   * `older`: nodes take an earlier entry of the same platform. `foreign`: for a platform that was not requested, or
+   * an unknown one.
    */
   readonly verdict: 'wanted' | 'older' | 'foreign' | 'refused';
-  /** Why it was refused. */
+  /** Reason of a refusal. */
   readonly reason?: string;
 }
 
-/** What a source has of a release, and what of it is to be fetched. */
+/** The entries that a source has of a release, and which of them to fetch. */
 export interface FetchPlan {
-  /** The URL or key as it was named. */
+  /** The URL or key as given. */
   readonly target: string;
   readonly key: Key;
   /** In the order in which nodes try them. */
   readonly offers: readonly Offer[];
-  /** Why none of them is wanted. */
+  /** Reason why no entry is wanted. */
   readonly refusal?: string;
-  /** Whether that is because the source didn't answer: what it has isn't known. */
+  /** Whether the source did not answer, so that its entries are unknown. */
   readonly isOutage?: boolean;
 }
 
-/** What became of a wanted entry. */
+/** Result for one wanted entry. */
 export interface FetchResult {
   readonly entry: SourceEntry;
-  /** `resigned`: it was there, but only now the site's own signature is, too. `to-…`: a dry run would do that. */
+  /** `resigned`: already present, and now also signed by the site. `to-…`: a dry run would do it. */
   readonly outcome: 'fetched' | 'resigned' | 'to-fetch' | 'to-resign' | 'unchanged' | 'refused';
-  /** Bytes of the blob, once it is there. */
+  /** Bytes of the blob, if present. */
   readonly size?: number;
-  /** Why it was refused. */
+  /** Reason of a refusal. */
   readonly reason?: string;
 }
 
 export interface PlanOptions {
   readonly trusted: TrustedCertificates;
-  /** What is to be fetched for; undefined: every platform that there is. */
+  /** The platform to fetch for; undefined: all platforms. */
   readonly machine: Platform | undefined;
 }
 
 /**
- * Looks at what a source has of a release. Of each platform that is asked for, the entry that a node takes is wanted: the
- * first that a trusted certificate verifies. What is wrong with the source becomes the plan's refusal.
+ * Plans the fetch of a release: for each requested platform, the first entry that a trusted certificate verifies. A
+ * fault of the source becomes the plan's refusal.
  */
 export async function planFetch(
   target: string,
@@ -88,7 +88,7 @@ export async function planFetch(
   return { target, key, offers, refusal: refusalOf(key, offers, source, machine) };
 }
 
-/** What is wrong with the source. @throws the error itself when it is something else that failed */
+/** The fault of the source. @throws the error itself if something else failed */
 function faultOfSource(error: unknown): CacheError {
   if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space') throw error;
   return error;
@@ -124,17 +124,17 @@ function refusalOf(
 
 export interface FetchOptions {
   readonly trusted: TrustedCertificates;
-  /** Signs what is fetched besides; left out: the signatures of the source are all there are. */
+  /** Adds the site's signature to fetched entries; default: only the source's signatures. */
   readonly signer?: Signer | undefined;
-  /** Finds out what would be fetched, and writes nothing. */
+  /** Plans the fetch and writes nothing. */
   readonly dryRun?: boolean;
-  /** Bytes of a blob that came since the last call, and of how many where that is known. */
+  /** Receives the bytes of a blob since the last call, and its size if known. */
   readonly onProgress?: NonNullable<TransferOptions['onProgress']>;
 }
 
 /**
- * Fetches what a plan says: the blob first, then the source's own pair, verbatim.
- * @returns a result for each wanted entry; a source that fails refuses the rest of them
+ * Fetches the entries of a plan: the blob first, then the source's own pair, verbatim.
+ * @returns a result for each wanted entry; if the source fails, the rest is refused
  * @throws CacheError `storage`, `no-space`: the store failed
  */
 export async function* fetchPlanned(
@@ -169,12 +169,12 @@ export async function* fetchPlanned(
     return { entry, outcome: !isSigned ? 'unchanged' : options.dryRun ? 'to-resign' : 'resigned', size };
   }
 
-  /** @returns whether it wasn't done before */
+  /** @returns whether the signature is new */
   async function resign(entry: SourceEntry, by: Signer, size: number): Promise<boolean> {
-    // The same text, under another signature: what the source says of it stays as it is.
+    // Signs the same text, so that the source's statements stay unchanged.
     const signed = by.sign(entry.pair[0]);
     if (options.dryRun) return !(await target.directory.digests(key)).includes(signed.digest);
-    // Takes the position of the entry it replaces: a millisecond later could be that of the entry before it.
+    // Takes the time of the entry it replaces: a millisecond later could collide with the next newer entry.
     const there = await target.directory.entries(key).catch(noneIfDamaged);
     const original = there.find(({ digest }) => digest === entry.digest);
     const placement = createPlacement(there, options.trusted);
@@ -188,7 +188,7 @@ export async function* fetchPlanned(
   }
 }
 
-/** Bytes that a plan is to fetch, as far as the source tells: of blobs that aren't there yet. */
+/** Bytes that a plan will fetch, as far as the source states sizes; blobs already present don't count. */
 export async function bytesToFetch({ offers }: FetchPlan, source: Source, { blobs }: Store): Promise<number> {
   let sum = 0;
   for (const { entry, verdict } of offers) {
@@ -196,7 +196,7 @@ export async function bytesToFetch({ offers }: FetchPlan, source: Source, { blob
     try {
       sum += (await source.blobSize(entry.sha512)) ?? 0;
     } catch (error) {
-      // What is wrong is told when it is fetched.
+      // The fetch itself reports the fault.
       faultOfSource(error);
     }
   }

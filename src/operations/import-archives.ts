@@ -16,28 +16,28 @@ import { addReleaseEntry, type SigningTarget } from './release-entry.ts';
 import { identifyRelease, type ReleaseIdentity, type StatedIdentity } from './release-identity.ts';
 
 export interface ImportOptions extends StatedIdentity {
-  /** Where the releases were built and must be unpacked; see `EntryOrigin`. */
+  /** The folder where the releases were built and must be unpacked; see `EntryOrigin`. */
   readonly softwareRoot?: string | undefined;
-  /** Where to; left out in a dry run, which writes nothing. */
+  /** The target; absent in a dry run, which writes nothing. */
   readonly target?: SigningTarget;
-  /** Reads archives that were imported before, too. */
+  /** Also rereads archives that were imported before. */
   readonly recheck?: boolean;
-  /** Bytes that were read since the last call. */
+  /** Receives the bytes read since the last call. */
   readonly onProgress?: (archive: ArchiveFile, bytes: number) => void;
   readonly now?: () => Date;
 }
 
-/** What became of one archive. */
+/** Result for one archive. */
 export type ImportResult = ImportedRelease | RefusedArchive;
 
 export interface ImportedRelease extends ReleaseIdentity {
   readonly file: string;
-  /** `unchanged`: the same entry was there. `checked`: a dry run found nothing wrong. */
+  /** `unchanged`: the same entry exists. `checked`: a dry run found no fault. */
   readonly outcome: 'imported' | 'unchanged' | 'checked';
   readonly sha512: Digest;
   /** Bytes of the archive. */
   readonly size: number;
-  /** What a person should know although nothing is wrong. */
+  /** Notes for the operator; the archive itself has no fault. */
   readonly warnings: readonly string[];
 }
 
@@ -48,10 +48,9 @@ export interface RefusedArchive {
 }
 
 /**
- * Brings archives into a store, each in one pass over its bytes; several are read at once, as there are cores to
- * decompress them. What is wrong with one archive doesn't stop the rest. Results come in the order of the archives,
- * and entries are added in that order: the last of a release is its newest.
- * @throws CacheError `storage`, `no-space`: the store itself failed, and what was not yielded was not imported
+ * Imports archives into a store, each in one pass and as many at once as there are cores; a fault of one doesn't stop
+ * the rest. Results and entries follow the order of the archives: the last one of a release is its newest.
+ * @throws CacheError `storage`, `no-space`: the store itself failed; archives without a result were not imported
  */
 export async function* importArchives(
   archives: readonly ArchiveFile[],
@@ -63,7 +62,7 @@ export async function* importArchives(
   const threads = createInspectionThreads();
   let reading = 0;
 
-  /** As soon as one was read, the next one is, but those that wait for their turn don't become many. */
+  /** Starts the next read as soon as one ends, but limits the number of waiting results. */
   const readAhead = (): void => {
     while (reading < cores && ahead.length < 2 * cores) {
       const archive = waiting.shift();
@@ -73,7 +72,7 @@ export async function* importArchives(
         reading -= 1;
         readAhead();
       });
-      // Its turn to be waited for comes later.
+      // The error is reported when its turn comes.
       checking.catch(() => undefined);
       ahead.push(checking);
     }
@@ -96,11 +95,11 @@ export async function* importArchives(
   }
 }
 
-/** An archive that was read and found good. Its bytes are written, but nothing is visible yet. */
+/** An archive that was read and found good; its bytes are written, but not yet visible. */
 interface CheckedArchive extends ReleaseIdentity {
   readonly fingerprint: readonly unknown[];
   readonly file: string;
-  /** Its path. */
+  /** Path of the archive. */
   readonly source: string;
   readonly warnings: readonly string[];
   readonly writer: BlobWriter;
@@ -134,7 +133,7 @@ async function checkArchive(
   }
 }
 
-/** Everything that decides on the outcome: when all of it is as before, the outcome is, too. */
+/** Everything that decides the outcome: the same fingerprint means the same outcome. */
 function fingerprintOf(archive: ArchiveFile, file: string, options: ImportOptions): readonly unknown[] {
   const { url, os, multiarch, software, softwareRoot, target } = options;
   const { name, base } = parseArchiveName(file);
@@ -146,7 +145,7 @@ function fingerprintOf(archive: ArchiveFile, file: string, options: ImportOption
   ];
 }
 
-/** What an earlier import of the same archive put into the store, if all of it is still there. */
+/** Result of an earlier import of the same archive, if the store still has all of it. */
 async function findImported(
   fingerprint: readonly unknown[],
   { size }: ArchiveFile,
@@ -160,13 +159,13 @@ async function findImported(
   const { entry, ...release } = record;
   const isThere =
     (await blobs.stat(release.sha512))?.size === size &&
-    // A damaged entry is none: the import that finds it adds it anew.
+    // A damaged entry doesn't count: the import adds it anew.
     (await isIntact(directory.entry(release.key, entry))) &&
     (await directory.keep(release.key, { digest: entry, sha512: release.sha512 }));
   return isThere ? { file, ...release, size, outcome: 'unchanged' } : undefined;
 }
 
-/** What concerns one archive only; a store that fails concerns all. @throws CacheError the latter, naming the archive */
+/** The refusal of one archive. @throws CacheError naming the archive if the store itself fails */
 function refusalOf(file: string, error: unknown): RefusedArchive {
   if (!(error instanceof CacheError)) throw error;
   if (error.code === 'storage' || error.code === 'no-space')
@@ -174,7 +173,7 @@ function refusalOf(file: string, error: unknown): RefusedArchive {
   return { file, outcome: 'refused', reason: error.message };
 }
 
-/** First the blob, then the entry that names it. */
+/** Writes the blob first, then the entry that names it. */
 async function finishImport(
   { writer, fingerprint, source, ...checked }: CheckedArchive,
   options: ImportOptions,
@@ -201,7 +200,10 @@ async function finishImport(
   }
 }
 
-/** One pass over all of the archive's bytes: hashed, written, decompressed and walked. What is signed was read whole. */
+/**
+ * Hashes, writes, decompresses and inspects the archive in one pass over all its bytes, so that only fully read bytes
+ * are signed.
+ */
 async function readOnce(
   archive: ArchiveFile,
   writer: Pick<BlobWriter, 'write'>,
@@ -221,7 +223,7 @@ async function readOnce(
   }
 }
 
-/** A person may know better than the vote of the programs, or have mistyped it. */
+/** The stated multiarch may be better than the programs' majority, or mistyped. */
 function contradictionOf(
   { multiarch: inside }: ReleaseGlimpse,
   { multiarch }: ImportOptions,

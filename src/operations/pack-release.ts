@@ -17,42 +17,42 @@ import { createNewArchive, type NewArchive } from './new-archive.ts';
 import { addReleaseEntry, type SigningTarget, type StoredRelease } from './release-entry.ts';
 import { identifyRelease, type ReleaseIdentity } from './release-identity.ts';
 
-/** The folder of a release that may be packed. */
+/** A release folder that can be packed. */
 export interface PackableFolder extends ReleaseFolder, TarMeasure {
-  /** As the person named it. */
+  /** The folder as given. */
   readonly folder: string;
 }
 
 export interface PackOptions {
-  /** The folder that archives are written to; `prepareFolder` makes it ready. */
+  /** The folder for archives; `prepareFolder` makes it ready. */
   readonly output: string;
-  /** Bytes that stay free there. */
+  /** Bytes to keep free there. */
   readonly minFreeSpace: number;
-  /** Packs what slapgrid would not hand on, too. */
+  /** Also packs releases that slapgrid would not upload. */
   readonly force: boolean;
-  /** The system it was built for; `multiarch` is that of this machine, where it is the one that it was built on. */
+  /** The system that it was built for; `multiarch` is set if this machine built it. */
   readonly builtOn: { readonly os: OsRelease; readonly multiarch?: string | undefined };
-  /** The machine it was built for, where a person tells it. */
+  /** The machine that it was built for, if stated. */
   readonly multiarch?: string | undefined;
-  /** Where it was built and must be unpacked, where that is not where it is now. */
+  /** The folder where it was built and must be unpacked, if it was moved since. */
   readonly softwareRoot?: string | undefined;
-  /** The store that it is imported into; left out when it is only packed. */
+  /** The store to import into; absent when only packing. */
   readonly target?: SigningTarget | undefined;
-  /** Bytes of tar that were made since the last call; `PackableFolder.size` in all. */
+  /** Receives the bytes of tar since the last call, out of `PackableFolder.size`. */
   readonly onProgress?: (folder: PackableFolder, bytes: number) => void;
   readonly now?: () => Date;
 }
 
-/** What became of one folder. */
+/** Result for one folder. */
 export type PackResult = PackedRelease | RefusedFolder;
 
 export interface PackedRelease extends StoredRelease {
   readonly folder: string;
-  /** The archive. */
+  /** Path of the archive. */
   readonly path: string;
-  /** `packed`: without an import. `unchanged`: the same entry was there, or without an import the same archive. */
+  /** `packed`: without an import. `unchanged`: the same entry exists, or without an import the same archive. */
   readonly outcome: 'imported' | 'packed' | 'unchanged';
-  /** What a person should know although nothing is wrong. */
+  /** Notes for the operator; the folder itself has no fault. */
   readonly warnings: readonly string[];
 }
 
@@ -62,14 +62,14 @@ export interface RefusedFolder {
   readonly reason: string;
 }
 
-/** What is known of a folder before anything is packed. */
+/** Findings about a folder before packing. */
 export type ExaminedFolder = PackableFolder | RefusedFolder;
 
 export function isPackable(folder: ExaminedFolder): folder is PackableFolder {
   return 'size' in folder;
 }
 
-/** Looks at a folder before anything is packed; how large it is, is known only after that. */
+/** Examines a folder before packing, because its size is needed first. */
 export async function examineFolder(
   folder: string,
   { url, force }: { readonly url?: string | undefined; readonly force: boolean },
@@ -84,9 +84,9 @@ export async function examineFolder(
 }
 
 /**
- * Packs folders of a software root, one after the other, and imports each in the same pass. What is wrong with one
- * doesn't stop the rest. Results come in the order of the folders; one that was refused already is its own result.
- * @throws CacheError `storage`, `no-space`: what is written to failed; what was not yielded was not packed
+ * Packs folders of a software root one after the other and imports each in the same pass; a fault of one doesn't stop
+ * the rest. Results follow the order of the folders, and an already refused folder is its own result.
+ * @throws CacheError `storage`, `no-space`: writing failed; folders without a result were not packed
  */
 export async function* packReleases(
   folders: readonly ExaminedFolder[],
@@ -123,7 +123,7 @@ async function packRelease(folder: PackableFolder, options: PackOptions): Promis
   }
 }
 
-/** The one pass: the tar is read, looked at, compressed, written to both places and hashed. */
+/** Reads, inspects, compresses, hashes and writes the tar to both targets in one pass. */
 async function writeBoth(
   folder: PackableFolder,
   writers: readonly Pick<BlobWriter, 'write'>[],
@@ -142,7 +142,7 @@ function identify(
   { builtOn, multiarch }: PackOptions,
 ): ReleaseIdentity {
   const name = nameOfRelease(softwareUrl);
-  // gcc of the machine that built it says what gcc of a node will say.
+  // gcc of the machine that built it reports the same multiarch as gcc of a node.
   const isBuiltHere =
     builtOn.multiarch !== undefined &&
     (contents.multiarch === undefined || isSameMachine(contents.multiarch, builtOn.multiarch));
@@ -156,7 +156,7 @@ function identify(
   );
 }
 
-/** Another release, of a fork or another server, may be called the same: the second name is this one's alone. */
+/** A fork's release may have the same name; the second name is unique to this release. */
 function namesOf({ softwareUrl, key, platform }: ReleaseIdentity): readonly string[] {
   const name = nameOfRelease(softwareUrl);
   return [name, `${name}-${key.slice(0, 8)}`].map((base) => formatArchiveName(base, platform));
@@ -216,7 +216,7 @@ function warningsOf(
   return warnings;
 }
 
-/** What concerns one folder only; a store or a disk that fails concerns all. */
+/** The refusal of one folder. @throws the error itself if the store or the disk fails */
 function refusalOf(folder: string, error: unknown): RefusedFolder {
   if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space') throw error;
   return { folder, outcome: 'refused', reason: error.message };

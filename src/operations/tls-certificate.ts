@@ -14,27 +14,27 @@ import type { Config } from '../config/config.ts';
 import { readIfThere, writeNew, replaceFile } from './files.ts';
 import { faultOfDates, parseChain } from './certificate-state.ts';
 
-/** What a TLS server needs, in PEM. */
+/** The PEM texts that a TLS server needs. */
 export interface TlsMaterial {
   readonly certificate: string;
   readonly privateKey: string;
-  /** Whose client certificates count; undefined: none is asked for. */
+  /** CA of client certificates; undefined: the server requests none. */
   readonly clientCa: string | undefined;
 }
 
-/** Where it is kept. */
+/** Paths of the TLS files. */
 export interface TlsFiles {
   readonly certificateFile: string;
   readonly keyFile: string;
   readonly clientCaFile: string | undefined;
 }
 
-/** Ten years: nobody renews a certificate in a server room without Internet. */
+/** Ten years, because certificates in an offline server room are rarely renewed. */
 const DAYS = 3653;
 
 /**
- * The files of the server's certificate; undefined where the server speaks plain HTTP only. Those of `tls = auto` are beside
- * the store: a store may be copied elsewhere, and a key must not go with it.
+ * Paths of the server's TLS files; undefined for plain HTTP. With `tls = auto` they stay outside the store, because a
+ * copied store must not carry the key.
  */
 export function tlsFilesOf({ server: { tls }, store, access }: Config): TlsFiles | undefined {
   const { clientCaFile } = access;
@@ -52,19 +52,19 @@ export function tlsFilesOf({ server: { tls }, store, access }: Config): TlsFiles
 }
 
 export interface EnsuredCertificate {
-  /** Whether it was made, for the first time or anew, or an earlier one is used again. */
+  /** `made`: newly made or renewed. `restored`: an earlier certificate is used again. */
   readonly outcome: 'unchanged' | 'made' | 'restored';
-  /** What was wrong with the one that was there. */
+  /** The fault of the previous certificate. */
   readonly fault?: string;
-  /** Names and addresses that a certificate made earlier doesn't hold. */
+  /** Names and addresses that the existing certificate lacks. */
   readonly missing: readonly string[];
 }
 
 type AutoFiles = Pick<TlsFiles, 'certificateFile' | 'keyFile'>;
 
 /**
- * Makes a self-signed certificate for this machine where there is none yet, or where the clock says that it isn't valid.
- * @param names beside the host's own names and addresses
+ * Makes a self-signed certificate for this machine if there is none, or if the clock is outside its dates.
+ * @param names in addition to the host's own names and addresses
  * @throws CacheError `config`, `storage`
  */
 export async function ensureTlsCertificate(
@@ -102,8 +102,8 @@ export async function ensureTlsCertificate(
 }
 
 /**
- * Puts another certificate for the same key in the place of one that isn't valid by the clock. The one of both that ends last is
- * kept: a clock that went wrong for a while must not cost the certificate that all nodes have.
+ * Replaces a certificate that is invalid by the clock with another one for the same key. Keeps the one that ends
+ * last: a clock that was wrong for a while must not cost the certificate that all nodes have.
  */
 async function renew(
   present: X509Certificate,
@@ -124,12 +124,12 @@ async function renew(
   return isGoodAgain ? 'restored' : 'made';
 }
 
-/** One that somebody else issued was put in the place of ours. */
+/** False for a certificate from another issuer that replaced the self-signed one. */
 function isOwn(x509: X509Certificate): boolean {
   return isSelfSigned(x509) && x509.publicKey.asymmetricKeyType === 'rsa';
 }
 
-/** "It doesn't contain any IP SANs" is the usual complaint about such certificates: all addresses go in. */
+/** Includes all addresses, because clients reject a certificate that "doesn't contain any IP SANs". */
 function namesOfThisMachine(more: readonly string[]): {
   dnsNames: readonly string[];
   ipAddresses: readonly string[];
@@ -145,7 +145,7 @@ function namesOfThisMachine(more: readonly string[]): {
 }
 
 /**
- * Reads the files and checks that a server can be made of them.
+ * Reads the files and checks that they work in a server.
  * @throws CacheError `config` naming the file
  */
 export async function readTlsMaterial({
@@ -170,7 +170,7 @@ export async function readTlsMaterial({
         `${certificateFile}: its chain is in the wrong order: the server's own certificate, which is number ${place + 1} there, must come first`,
       );
     }
-    // OpenSSL compares them only when they are of one kind: an RSA key and an EC certificate get through.
+    // OpenSSL compares only keys of the same kind: an RSA key with an EC certificate passes.
     if (place === -1) throw new Error('they do not match');
     createSecureContext({ cert: material.certificate, key: material.privateKey, ca: material.clientCa });
   } catch (error) {
@@ -186,8 +186,8 @@ export async function readTlsMaterial({
 }
 
 /**
- * A file of certificates in PEM that a client needs to trust a server.
- * @param from which option or key names it, for messages
+ * A PEM file of certificates that a client needs to trust a server.
+ * @param from the option or key that names the file, for messages
  * @throws CacheError `config`
  */
 export async function readCaFile(path: string, from: string): Promise<string> {
@@ -209,7 +209,7 @@ async function readPem(path: string): Promise<string> {
   return pem;
 }
 
-/** The first certificate of a file; the others are looked at, too. */
+/** The first certificate of a file; the others are parsed, too. */
 function parsePem(pem: string, path: string): X509Certificate {
   for (const block of certificateBlocks(pem)) readCertificate(block, path);
   return readCertificate(pem, path);

@@ -6,7 +6,7 @@ import type { Key } from '../cache/key.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import type { Source, SourceEntry } from '../cache/source.ts';
 
-/** Where releases are copied to: a store, or a running cache. */
+/** Target of a copy: a store, or a running cache. */
 export interface Destination {
   /** Begins to copy entries of a key. */
   open(key: Key, transfer: KeyTransfer): Promise<KeyDestination>;
@@ -14,7 +14,7 @@ export interface Destination {
 
 export interface KeyTransfer {
   readonly source: Source;
-  /** All entries that the source has of the key, newest first. */
+  /** All entries of the key in the source, newest first. */
   readonly listed: readonly SourceEntry[];
   readonly trusted: TransferOptions['trusted'];
   readonly onProgress: NonNullable<TransferOptions['onProgress']>;
@@ -24,47 +24,47 @@ export interface KeyTransfer {
 export interface KeyDestination {
   has(entry: SourceEntry): boolean;
   /**
-   * Whether nodes would wrongly prefer the entry to a newer one that is there.
+   * Whether nodes would wrongly prefer the entry to a newer one of the destination.
    * @param index in the list of the source
    */
   overtakes(entry: SourceEntry, index: number): boolean;
-  /** Whether its blob is there, and whole. */
+  /** Whether the destination has the whole blob. */
   hasBlob(entry: SourceEntry): Promise<boolean>;
-  /** @throws CacheError `blob-missing`, `digest-mismatch`, `incomplete`; then nothing is left of it */
+  /** @throws CacheError `blob-missing`, `digest-mismatch`, `incomplete`; then nothing of the blob remains */
   copyBlob(entry: SourceEntry): Promise<void>;
-  /** Adds an entry whose blob is there. @returns whether it is new */
+  /** Adds an entry whose blob is present. @returns whether it is new */
   add(entry: VerifiedEntry, index: number): Promise<boolean>;
-  /** Told of each entry that the key has from now on; of a dry run, too. */
+  /** Receives each entry that the key now has; in a dry run, too. */
   hasNow(entry: SourceEntry): void;
-  /** Records that the entry, or its blob, was copied. */
+  /** Records that the entry or its blob was copied. */
   record(entry: SourceEntry): Promise<void>;
 }
 
 export interface TransferOptions {
-  /** Whose signatures count. */
+  /** The trusted certificates. */
   readonly trusted: Pick<TrustedCertificates, 'verify' | 'signerOf'>;
-  /** Which of the entries are wanted; all of them by default. */
+  /** Selects the wanted entries; default: all. */
   readonly select?: (entry: SourceEntry) => boolean;
-  /** Finds out what would be copied, and writes nothing. No blob is read: a wrong one isn't noticed. */
+  /** Plans the copy and writes nothing. Blobs are not read, so damage goes unnoticed. */
   readonly dryRun?: boolean;
-  /** Bytes of an entry's blob that were copied since the last call, and of how many where that is known. */
+  /** Receives the bytes of an entry's blob since the last call, and its size if known. */
   readonly onProgress?: (entry: BlobName, bytes: number, size: number | undefined) => void;
 }
 
-/** What names the blob of an entry. */
+/** Names the blob of an entry. */
 export type BlobName = Pick<SourceEntry, 'sha512' | 'size'> & Partial<Pick<SourceEntry, 'softwareUrl'>>;
 
-/** What became of one entry of a source. */
+/** Result for one entry of a source. */
 export interface TransferResult {
   readonly key: Key;
   readonly entry: SourceEntry;
   /** `to-copy`: a dry run would copy it. `left-out`: it would overtake a newer entry of the destination. */
   readonly outcome: 'copied' | 'to-copy' | 'unchanged' | 'left-out' | 'refused';
-  /** Why it was refused. */
+  /** Reason of a refusal. */
   readonly reason?: string;
 }
 
-/** All that a source has of a key: see `transferEntries`. */
+/** Copies all entries of a key: see `transferEntries`. */
 export async function* transferKey(
   key: Key,
   source: Source,
@@ -75,11 +75,11 @@ export async function* transferKey(
 }
 
 /**
- * The one way for releases. Copies entries of a key, and the blobs that they name: verbatim, the oldest first, each only
- * after its signature was verified and its blob is there; then records it. What is there already isn't copied again. A
- * fault of one entry doesn't stop the others.
- * @param listed all entries that the source has of the key, newest first
- * @throws CacheError `storage`, `no-space`, `unavailable`: the destination or the source failed; what was yielded is done
+ * Copies entries of a key with their blobs, verbatim and oldest first; each signature is verified and each blob
+ * present before its entry is added. Skips entries already present, and continues after a fault of one entry.
+ * @param listed all entries of the key in the source, newest first
+ * @throws CacheError `storage`, `no-space`, `unavailable`: the destination or the source failed; yielded results are
+ * final
  */
 export async function* transferEntries(
   key: Key,
@@ -120,12 +120,12 @@ export async function* transferEntries(
   }
 }
 
-/** What a source says that has the entry but not the blob. */
+/** The error for a source that has the entry but not the blob. */
 export function missingBlob({ sha512 }: { readonly sha512: Digest }, { name }: Source): CacheError {
   return new CacheError('blob-missing', `${name} has no blob ${sha512}`);
 }
 
-/** Why one entry is refused. @throws the error itself when it concerns more: a source or a destination that fails */
+/** Reason why one entry is refused. @throws the error itself if the source or the destination fails */
 function reasonOf(error: unknown): string {
   if (!(error instanceof CacheError) || FAILURES.has(error.code)) throw error;
   return error.message;

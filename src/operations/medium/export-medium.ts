@@ -26,52 +26,52 @@ import { writeMissing } from './write-missing.ts';
 import { objectsOf } from './write-objects.ts';
 
 export interface ExportOptions {
-  /** The store that is exported; it keeps the numbers of the exports. */
+  /** The exporting store; it keeps the serial numbers of its exports. */
   readonly store: Store;
-  /** Left out in a dry run, which writes nothing. */
+  /** Absent in a dry run, which writes nothing. */
   readonly signer?: Signer | undefined;
-  /** Whose entries are exported. */
+  /** Certificates whose entries are exported. */
   readonly trusted: TrustedCertificates;
-  /** Whose manifest counts that is on the medium already. */
+  /** Certificates that may have signed the manifest already on the medium. */
   readonly mediumSigners: TrustedCertificates;
-  /** What to export; all that the store has when left out. */
+  /** Keys to export; default: all keys of the store. */
   readonly keys?: readonly Key[] | undefined;
-  /** What the other side has. */
+  /** What the receiving site already has. */
   readonly inventory?: Inventory | undefined;
-  /** Bytes: larger blobs are split into parts of this size; when left out only those that the file system can't take. */
+  /** Part size in bytes for larger blobs; default: split only blobs that the file system can't hold. */
   readonly split?: number | undefined;
-  /** Whether what was written is read back. */
+  /** Whether to read back the written files. */
   readonly verify: boolean;
-  /** Whether what earlier exports wrote is read again, too. */
+  /** Whether to also reread files of earlier exports. */
   readonly recheck: boolean;
-  /** Told what a person should know who waits. */
+  /** Receives notes for the operator. */
   readonly onNote?: (text: string) => void;
-  /** Told before the work begins how many bytes it is. */
+  /** Receives the total work in bytes before it begins. */
   readonly onTotal?: (bytes: number) => void;
-  /** Bytes that were written or read since the last call. */
+  /** Receives the bytes written or read since the last call. */
   readonly onProgress?: (label: string, bytes: number) => void;
 }
 
 export interface ExportResult {
   readonly entries: readonly ExportedEntry[];
-  /** Bytes that were written, or in a dry run about how many would be. */
+  /** Bytes written; in a dry run, an estimate. */
   readonly bytes: number;
-  /** How many files on the medium were found damaged, and written anew. */
+  /** Number of damaged files on the medium that were rewritten. */
   readonly mended: number;
-  /** undefined where nothing was written: in a dry run, or when there is nothing to carry. */
+  /** undefined if nothing was written: in a dry run, or with nothing to carry. */
   readonly seal: Seal | undefined;
 }
 
-/** By what the other side knows the medium. */
+/** Identifies the medium to the receiving site. */
 export interface Seal {
-  /** Counts the exports of this store. */
+  /** Serial number of the export, per store. */
   readonly serial: number;
   readonly signer: X509Certificate;
-  /** Where on the medium the signer's certificate is. */
+  /** Path of the signer's certificate on the medium. */
   readonly certificateFile: string;
 }
 
-/** What became of one entry. */
+/** Result for one entry. */
 export interface ExportedEntry {
   readonly key: Key;
   readonly softwareUrl: string | undefined;
@@ -80,24 +80,23 @@ export interface ExportedEntry {
   /** Bytes of the blob. */
   readonly size: number | undefined;
   /**
-   * `unchanged`: it was on the medium. `present`: the other side has it, going by its inventory. `planned`: a dry run would
+   * `unchanged`: already on the medium. `present`: in the receiving site's inventory. `planned`: a dry run would
    * export it.
    */
   readonly outcome: 'exported' | 'unchanged' | 'present' | 'planned' | 'refused';
-  /** Why it was refused. */
+  /** Reason of a refusal. */
   readonly reason?: string;
 }
 
-/** Bytes that stay free on a medium, for what its file system needs besides. */
+/** Bytes reserved on a medium for the file system's own needs. */
 const RESERVE = 8 * 1024 * 1024;
 
 /**
- * Writes releases to the medium mounted at `folder`, with a signed manifest of everything that is in its store then. What
- * is there and sound is kept. When it's broken off the next time goes on from there; until it's done, no import takes the
- * medium for more than it was before.
- * @throws CacheError `usage`: no such folder; `no-space`; `too-large`: more than the file system can take;
- * `invalid-medium`: what is on the medium is not what may be signed; `storage`: the store or the medium fails, or another
- * export writes to it
+ * Writes releases to the medium mounted at `folder` and signs a manifest of its whole store; sound files are kept. An
+ * interrupted export resumes, and imports see the earlier state until it is done.
+ * @throws CacheError `usage`: no such folder; `no-space`; `too-large`: more than the file system can hold;
+ * `invalid-medium`: the medium holds something that must not be signed; `storage`: the store or the medium fails, or
+ * another export writes to it
  */
 export async function exportMedium(folder: string, options: ExportOptions): Promise<ExportResult> {
   const { store, signer, onNote = () => undefined } = options;
@@ -106,7 +105,7 @@ export async function exportMedium(folder: string, options: ExportOptions): Prom
     onNote(`note: nothing is mounted at ${folder}: this writes to the disk that it is on`);
   const selected = await selectEntries({ ...store, ...options });
   noteForeign(selected, options.mediumSigners, onNote);
-  // A dry run disturbs nobody.
+  // A dry run takes no lock.
   if (signer === undefined || selected.length === 0) return exportSelected(selected, root, options);
   const free = await lockMedium(folder, onNote);
   try {
@@ -181,7 +180,7 @@ function noteListing(
     onNote('note: blobs that earlier exports wrote and verified are not read again (--recheck does)');
 }
 
-/** Of a build that only others have signed, the other side has to trust those, too. */
+/** The receiving site must also trust the signers of builds that this site has not signed. */
 function noteForeign(
   selected: readonly SelectedEntry[],
   mediumSigners: TrustedCertificates,
@@ -209,7 +208,7 @@ function announce(
   onTotal?.(toRead + bytes * (verify ? 2 : 1));
 }
 
-/** People know releases by their URL, not by the digests of which the names of objects are made. */
+/** Operators know releases by URL; object names contain only digests. */
 function labelled(
   selected: readonly SelectedEntry[],
   { onProgress = () => undefined }: ExportOptions,
@@ -231,7 +230,7 @@ async function inspect(folder: string, listing: MediumListing, options: ExportOp
   return inspection;
 }
 
-/** What a dry run tells, going by names and sizes. */
+/** Results of a dry run, judged by names and sizes. */
 function plannedResults(
   selected: readonly SelectedEntry[],
   { missingBlobs }: ExportPlan,
@@ -243,7 +242,7 @@ function plannedResults(
   return resultsOf(selected, (one) => (isThere(one) ? 'unchanged' : 'planned'));
 }
 
-/** @param outcomeOf what becomes of an entry that is carried and has no fault */
+/** @param outcomeOf outcome of a carried entry without a fault */
 function resultsOf(
   selected: readonly SelectedEntry[],
   outcomeOf: (one: SelectedEntry) => ExportedEntry['outcome'],

@@ -14,42 +14,40 @@ import { digestObject } from './object-digest.ts';
 import { isMedium, type Medium, type MediumEntry } from './open-medium.ts';
 
 export interface MediumImportOptions {
-  /** Whose entries count. */
+  /** Certificates whose entries are imported. */
   readonly trusted: TrustedCertificates;
-  /** Where to; left out in a dry run, which reads every byte and writes nothing. */
+  /** The target store; absent in a dry run, which reads every byte and writes nothing. */
   readonly target?: Store;
-  /** What is there already; of a dry run, too. */
+  /** The store to compare with; in a dry run, too. */
   readonly present?: Store;
-  /** Told before anything is read how many bytes will be. */
+  /** Receives the total bytes to read before it begins. */
   readonly onTotal?: (bytes: number) => void;
-  /** Bytes of a blob that were read since the last call. */
+  /** Receives the bytes of a blob read since the last call. */
   readonly onProgress?: (digest: Digest, bytes: number) => void;
 }
 
-/** What became of one entry of a medium. */
+/** Result for one entry of a medium. */
 export interface MediumImportResult {
   readonly key: Key;
   readonly softwareUrl: string | undefined;
   readonly platform: Platform | undefined;
   readonly sha512: Digest;
-  /** Bytes of the blob; undefined when it isn't on the medium. */
+  /** Bytes of the blob; undefined if the medium lacks it. */
   readonly size: number | undefined;
   /**
-   * `checked`: a dry run found nothing wrong. `skipped`: nobody here trusts who signed it, but the medium has the same build
-   * under a signature that counts, too; so it is with what was fetched and signed anew.
+   * `checked`: a dry run found no fault. `skipped`: its signer is untrusted, but the medium has the same build under
+   * a trusted signature, as with entries that were fetched and signed anew.
    */
   readonly outcome: 'imported' | 'unchanged' | 'checked' | 'skipped' | 'refused';
-  /** Why it was refused. */
+  /** Reason of a refusal. */
   readonly reason?: string;
 }
 
 /**
- * Brings what is on a medium into a store. The blobs come first, each hashed while it is copied; no entry is added before
- * all that is wanted of the medium was found good. When it's broken off, the next time only copies what is missing.
- * The medium is never written to.
+ * Imports a medium into a store without writing to the medium: hashes each blob while copying it, and adds entries
+ * only after all wanted files were found good. An interrupted import resumes with the missing files.
  * @returns a result for each entry of the medium
- * @throws CacheError `invalid-medium` with the list of what is
- * damaged: then no entry was added; `storage`, `no-space`
+ * @throws CacheError `invalid-medium` with the list of damaged files: then no entry was added; `storage`, `no-space`
  */
 export async function importMedium(
   medium: Medium,
@@ -80,7 +78,9 @@ export async function importMedium(
   });
 }
 
-/** All blobs are there by now; one that `gc` removed meanwhile, because no entry named it yet, is copied again. */
+/**
+ * All blobs are present by now; a blob that `gc` removed meanwhile, because no entry named it yet, is copied again.
+ */
 async function addEntries(
   medium: Medium,
   judged: readonly JudgedEntry[],
@@ -103,7 +103,7 @@ async function addEntries(
 /** An entry, and whether it can be imported. */
 interface JudgedEntry extends MediumEntry {
   readonly reason?: string;
-  /** Whether the same build can be imported by another entry. */
+  /** Whether another entry brings the same build. */
   readonly hasTwin?: boolean;
 }
 
@@ -180,7 +180,7 @@ async function copyBlobs(
   if (damages.length > 0) throw await refusalOf(medium.folder, damages);
 }
 
-/** What a blob on the medium can do wrong; any other fault is one of the store. */
+/** Errors that a blob on the medium can cause; all others come from the store. */
 const OF_THE_MEDIUM: ReadonlySet<string> = new Set([
   'invalid-medium',
   'digest-mismatch',
@@ -188,7 +188,7 @@ const OF_THE_MEDIUM: ReadonlySet<string> = new Set([
   'blob-missing',
 ]);
 
-/** A medium that is pulled out is not a damaged one. */
+/** A removed medium must not count as a damaged one. */
 async function checkIsThere({ folder }: Medium): Promise<void> {
   if (await isMedium(folder)) return;
   throw new CacheError(
@@ -197,10 +197,10 @@ async function checkIsThere({ folder }: Medium): Promise<void> {
   );
 }
 
-/** Which files of a blob are not as the manifest says. */
+/** The files of a blob that differ from the manifest. */
 async function damagesOf(medium: Medium, sha512: Digest, cause: CacheError): Promise<readonly MediumFault[]> {
   const found = await damagedFiles(medium, medium.blobs.get(sha512)?.objects ?? []);
-  // Bytes that are read again can be other ones on a failing disk.
+  // A failing disk can return other bytes on the second read.
   return found.length > 0 ? found : [{ path: `blob ${sha512}`, what: cause.message }];
 }
 

@@ -25,7 +25,7 @@ import {
 } from './signed-document.ts';
 
 export const MANIFEST_FILE = 'manifest.json';
-/** The folder of a medium that the manifest is about. */
+/** The folder of a medium that the manifest covers. */
 export const STORE_FOLDER = 'store';
 
 const TYPE = 'shacache-medium';
@@ -36,30 +36,30 @@ const size = z.int().nonnegative();
 const path = z.string().startsWith(`${STORE_FOLDER}/`);
 
 const manifest = z.object({
-  /** Random hex digits: which store exported. */
+  /** Random hex digits that identify the exporting store. */
   origin: z.string().regex(/^[0-9a-f]{32}$/),
-  /** Counts the exports of the origin. */
+  /** Serial number of the export, per origin. */
   serial: z.int().positive(),
   created: z.iso.datetime(),
   by: signedBy,
-  /** For people: what is on the medium. The entries themselves are what counts. */
+  /** For people only; programs read the entries themselves. */
   releases: z.array(
     z.object({
       key: z.string(),
       url: z.string().optional(),
       platform: z.string().optional(),
       sha512: digest,
-      /** Bytes of the blob; left out where only the entry is on the medium. */
+      /** Bytes of the blob; absent if the medium carries only the entry. */
       size: size.optional(),
     }),
   ),
   /** Every file of the medium's store, by its path on the medium. */
   files: z.array(z.object({ path, size, sha512: digest })),
-  /** Blobs that are kept in parts, which stand in their order. */
+  /** Blobs that are split, with their parts in order. */
   split: z.array(z.object({ sha512: digest, size, parts: z.array(path).min(1) })),
 });
 
-/** What the manifest of a medium says. */
+/** The content of a medium's manifest. */
 export type Manifest = Readonly<z.infer<typeof manifest>>;
 
 /** A file of a medium's store. */
@@ -74,15 +74,15 @@ export function nameInStore(path: string): string {
   return path.slice(STORE_FOLDER.length + 1);
 }
 
-/** What the manifest says of each object of the store. */
+/** The files of a manifest, by object name. */
 export function filesOf({ files }: Manifest): ReadonlyMap<string, MediumFile> {
   return new Map(files.map(({ path, size, sha512 }) => [nameInStore(path), { size, sha512 }]));
 }
 
-/** @throws CacheError `too-large`: more files than the manifest of a medium can hold */
+/** @throws CacheError `too-large`: more files than a manifest can hold */
 export function formatManifest(content: Manifest): string {
   const text = JSON.stringify({ type: TYPE, format: FORMAT, ...content });
-  // As it will stand in the file: a text in a text.
+  // Measures the text as the file holds it: as a JSON string.
   if (Buffer.byteLength(JSON.stringify(text)) < DOCUMENT_SIZE_LIMIT - 64 * 1024) return text;
   throw new CacheError(
     'too-large',
@@ -90,7 +90,7 @@ export function formatManifest(content: Manifest): string {
   );
 }
 
-/** A manifest as it stands on a medium. */
+/** A signed manifest as read from a medium. */
 export interface SignedManifest {
   readonly manifest: Manifest;
   /** The trusted certificate that verifies it. */
@@ -98,10 +98,10 @@ export interface SignedManifest {
 }
 
 /**
- * The manifest of the medium in `folder`, verified.
- * @returns undefined where the medium has none
- * @throws CacheError `untrusted`: no trusted certificate verifies it; `invalid-medium`: it is no manifest;
- * `storage`: it can't be read
+ * Reads and verifies the manifest of the medium in `folder`.
+ * @returns undefined if the medium has none
+ * @throws CacheError `untrusted`: no trusted certificate verifies it; `invalid-medium`: it is no manifest; `storage`:
+ * it can't be read
  */
 export async function readManifest(
   folder: string,
@@ -165,7 +165,7 @@ function describeIssue({ issues: [issue] }: z.ZodError): string {
   return issue === undefined ? 'it is wrong' : `"${issue.path.join('.')}" ${issue.message}`;
 }
 
-/** What contradicts itself. A signer who is trusted can err, and nothing here may be taken for something else. */
+/** A contradiction inside the manifest: even a trusted signer can err, and no file may pass for another. */
 function faultOf({ files, split }: Manifest): string | undefined {
   const byPath = new Map<string, MediumFile>();
   for (const file of files) {
@@ -195,7 +195,7 @@ function faultOf({ files, split }: Manifest): string | undefined {
   return stray === undefined ? undefined : `${stray.path} is part of no blob`;
 }
 
-/** Whether an object of a store is of the kinds that a medium carries. */
+/** Whether a medium carries objects with such a name. */
 export function isCarriedName(name: string, sha512?: Digest): boolean {
   if (name === STORE_FILE) return true;
   if (name.startsWith(BLOBS)) {

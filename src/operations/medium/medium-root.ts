@@ -13,26 +13,26 @@ import { MANIFEST_FILE, STORE_FOLDER } from './manifest.ts';
 /** The folder of a medium that holds certificates. */
 const CERTIFICATES = 'miscellaneous';
 
-/** The folder of a medium, as it was when an export began. */
+/** The folder of a medium, pinned to the file system that it was on when the export began. */
 export interface MediumRoot {
   readonly folder: string;
-  /** Whether a file system is mounted just there. */
+  /** Whether a file system is mounted at exactly this folder. */
   readonly isMountPoint: boolean;
-  /** @throws CacheError `storage`: another file system is there now, or none */
+  /** @throws CacheError `storage`: another file system is mounted there now, or none */
   checkIsSame(): Promise<void>;
   /**
-   * Makes a folder of the medium unless it's there, as `name` below its own.
-   * @throws CacheError `storage` as `checkIsSame`; then nothing is left of it on the disk beneath
+   * Makes a folder of the medium if it is missing; `name` is relative to the medium.
+   * @throws CacheError `storage` as `checkIsSame`; then nothing remains on the disk beneath
    */
   makeFolder(name: string): Promise<void>;
   /**
-   * Writes a small file of the medium in the place of the one that is there: a crash leaves the old one or the new one.
+   * Replaces a small file of the medium; a crash leaves the old one or the new one.
    * @throws CacheError `storage` as `makeFolder`; `no-space`
    */
   replaceFile(name: string, text: string): Promise<void>;
 }
 
-/** @throws CacheError `usage`: it isn't there: nobody wants a disk that isn't mounted to be written to the one beneath */
+/** @throws CacheError `usage`: the folder doesn't exist; making it would fill the disk beneath an unmounted medium */
 export async function openMediumRoot(folder: string): Promise<MediumRoot> {
   const { dev, ino } = await statFolder(folder);
   const parent = await stat(dirname(await realpath(folder)));
@@ -65,7 +65,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
         await adoptFolder(path, await ownershipOf(folder));
         return;
       }
-      // Made on the disk beneath; or it went with the medium.
+      // The folder is on the disk beneath, or went with the medium.
       if (made !== undefined) await rmdir(path).catch(() => undefined);
       throw gone();
     },
@@ -75,7 +75,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
       try {
         const file = await openNew(temporary);
         try {
-          // Only after it was made it's certain where; an overlay tells another device for files than for folders.
+          // Only the new folder shows its device; an overlay reports different devices for files and folders.
           if (!(await isSame())) {
             await unlink(temporary).catch(() => undefined);
             throw gone();
@@ -96,7 +96,9 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
   };
 }
 
-/** What an export that was broken off left goes. A link is never followed: it would lead to a file of this machine. */
+/**
+ * Replaces the leftover of an interrupted export. Never follows a link, which would lead to a file of this machine.
+ */
 async function openNew(path: string): Promise<FileHandle> {
   await unlink(path).catch((error: unknown) => {
     if (systemCode(error) !== 'ENOENT') throw error;
@@ -104,7 +106,7 @@ async function openNew(path: string): Promise<FileHandle> {
   return open(path, 'wx', 0o644);
 }
 
-/** Not a link to one, for the same reason. */
+/** Rejects a link to a folder, too: it would lead to this machine. */
 async function checkIsFolder(path: string): Promise<void> {
   const stats = await lstat(path).catch((error: unknown) => {
     throw writeError(path, error);
@@ -130,7 +132,7 @@ async function statFolder(folder: string): Promise<{ readonly dev: number; reado
 }
 
 /**
- * Makes the folders of a medium, puts the certificate that signs into it, and marks that an export writes to it.
+ * Makes the folders of a medium, places the signer's certificate, and marks the export as unfinished.
  * @returns the path of the certificate
  * @throws CacheError `storage`, `no-space`
  */
@@ -141,7 +143,7 @@ export async function beginExport(root: MediumRoot, certificate: string): Promis
   return certificateFile;
 }
 
-/** Never over the certificate of somebody else, which the nodes of a site may be set up with. */
+/** Never overwrites another signer's certificate, which nodes of a site may be set up with. */
 async function placeCertificate(root: MediumRoot, certificate: string): Promise<string> {
   const { fingerprint256 } = new X509Certificate(certificate);
   const short = fingerprint256.replaceAll(':', '').slice(0, 16).toLowerCase();
@@ -160,16 +162,16 @@ function fingerprintOf(pem: string): string | undefined {
     return new X509Certificate(pem).fingerprint256;
   } catch (error) {
     throwProgrammingError(error);
-    return undefined; // Damaged: another certificate in any case.
+    return undefined; // A damaged certificate counts as a different one.
   }
 }
 
-/** Puts a manifest in the place of the one before. @throws CacheError `storage`, `no-space` */
+/** Replaces the manifest. @throws CacheError `storage`, `no-space` */
 export async function writeManifest(root: MediumRoot, [text, signature]: SignedDocument): Promise<void> {
   await root.replaceFile(MANIFEST_FILE, `${JSON.stringify([text, signature])}\n`);
 }
 
-/** Takes away the mark that an export writes to the medium. @throws CacheError `storage` */
+/** Removes the mark of an unfinished export. @throws CacheError `storage` */
 export async function endExport(folder: string): Promise<void> {
   const mark = join(folder, UNFINISHED_FILE);
   try {

@@ -29,19 +29,19 @@ import { listStoreFiles } from './store-files.ts';
 import { describeCertificate } from './signed-document.ts';
 import { highestArrived, rememberArrival } from './arrivals.ts';
 
-/** A medium whose files are those of its manifest, and whose entries were read and are as they were exported. */
+/** A medium whose files match its manifest, and whose entries were read and compared with it. */
 export interface Medium {
   readonly folder: string;
   readonly manifest: Manifest;
   /** The trusted certificate that verifies the manifest. */
   readonly signer: X509Certificate;
   readonly storage: ObjectStorage;
-  /** What each object of its store has to be. */
+  /** The expected size and digest of each object in its store. */
   readonly files: ReadonlyMap<string, MediumFile>;
-  /** The signature of none was looked at. */
+  /** The entries; their signatures are not verified yet. */
   readonly entries: readonly MediumEntry[];
   readonly blobs: ReadonlyMap<Digest, MediumBlob>;
-  /** What is on it, to be copied. The bytes of blobs aren't compared with anything yet: who copies them hashes them. */
+  /** The medium as a source; a copy must hash the blobs, because their bytes are unverified. */
   readonly source: Source;
 }
 
@@ -50,21 +50,21 @@ export interface MediumEntry {
   readonly entry: StoredEntry;
 }
 
-/** Where a blob is on a medium: one object of its store, or its parts in order. */
+/** A blob on a medium: one object of its store, or its parts in order. */
 export interface MediumBlob {
   /** Bytes. */
   readonly size: number;
   readonly objects: readonly string[];
 }
 
-/** Whether a folder is a medium that `cache export` wrote, or began to. */
+/** Whether `cache export` wrote, or began to write, a medium in a folder. */
 export async function isMedium(folder: string): Promise<boolean> {
   for (const name of [MANIFEST_FILE, UNFINISHED_FILE]) {
     try {
       await access(join(folder, name));
       return true;
     } catch (error) {
-      // What can't be looked at is told when it's read.
+      // The later read reports why it is inaccessible.
       const code = systemCode(error);
       if (code !== 'ENOENT' && code !== 'ENOTDIR') return true;
     }
@@ -72,21 +72,21 @@ export async function isMedium(folder: string): Promise<boolean> {
   return false;
 }
 
-/** A store that a medium is to be copied into. */
+/** A store to import a medium into. */
 export interface MediumTarget {
-  /** Opens it, once; only called for a medium that is as it was exported. */
+  /** Opens the store, once, and only for a medium that matches its manifest. */
   readonly store: () => Promise<Store>;
-  /** Takes a medium although a newer one of the same origin came before. */
+  /** Accepts a medium although a newer one of the same origin was imported. */
   readonly acceptOlder: boolean;
 }
 
 /**
- * Verifies a medium as far as that goes without reading the blobs: the manifest's signature, the names and sizes of all
- * files, the bytes of all entries. Writes nothing.
- * @param signers whose manifests count
- * @param into undefined where nothing is copied that could replace something newer
- * @throws CacheError `untrusted`: nobody known signed the manifest, or a newer medium of this origin came before;
- * `invalid-medium` with the list of what is wrong; `storage`
+ * Verifies a medium without reading its blobs: the manifest's signature, the names and sizes of all files, the bytes
+ * of all entries. Writes nothing.
+ * @param signers certificates that may sign manifests
+ * @param into undefined if nothing is copied that could replace newer entries
+ * @throws CacheError `untrusted`: the manifest's signer is untrusted, or a newer medium of this origin was imported;
+ * `invalid-medium` with the list of faults; `storage`
  */
 export async function openMedium(
   folder: string,
@@ -111,14 +111,14 @@ export async function openMedium(
   const { storage } = store;
   const { entries, damages } = await readEntries(manifest, storage);
   if (damages.length > 0) throw await refusalOf(folder, damages);
-  // The store may be made by opening it: only for a medium that is good.
+  // Opening can create the store, so only a good medium gets here.
   if (into !== undefined && !into.acceptOlder) await checkIsNewest(folder, signed, await into.store());
   const blobs = blobsOf(manifest);
   const source = { ...sourceOf(folder, storage, entries, blobs), arriveIn: rememberingIn(signed) };
   return { folder, ...signed, storage, files: filesOf(manifest), entries, blobs, source };
 }
 
-/** @throws CacheError `untrusted`: a newer one of the same origin was imported into this store */
+/** @throws CacheError `untrusted`: a newer medium of the same origin was imported into this store */
 async function checkIsNewest(folder: string, signed: SignedManifest, { storage }: Store): Promise<void> {
   const { serial, created } = signed.manifest;
   const highest = await highestArrived(storage, signed);
@@ -129,7 +129,7 @@ async function checkIsNewest(folder: string, signed: SignedManifest, { storage }
   );
 }
 
-/** Once for a store: it is called for each entry. */
+/** Records the arrival once per store, although it is called for each entry. */
 function rememberingIn(signed: SignedManifest): (storage: ObjectStorage) => Promise<void> {
   let last: ObjectStorage | undefined;
   return async (storage) => {
@@ -139,7 +139,7 @@ function rememberingIn(signed: SignedManifest): (storage: ObjectStorage) => Prom
   };
 }
 
-/** What is missing, too much or of another size. */
+/** Missing files, extra files and files with another size. */
 async function differencesOf(folder: string, { files }: Manifest): Promise<readonly MediumFault[]> {
   const { sizes, strays } = await listStoreFiles(folder);
   const extra = new Set(sizes.keys());
