@@ -19,8 +19,8 @@ export function createDurableNames(): DurableNames {
 }
 
 /**
- * Makes the file or folder at `path` survive a loss of power: syncs its bytes and its name, and the names of all
- * folders above it on the same disk, because their makers may have failed to. Skips names that are known to be durable.
+ * Syncs the bytes and the name of the file or folder at `path`, and the names of all folders above it on the same disk,
+ * which their makers may not have synced. Skips names that are known to be durable.
  * @param isSynced whether the bytes are certainly on the disk
  * @throws the system's error; ENOENT if nothing is at `path`
  */
@@ -41,7 +41,7 @@ export async function makeDurable(
     try {
       await syncFolder(parent);
     } catch (error) {
-      // This process made no folder that its user can't read.
+      // This process can't have made a folder that it may not read.
       if (child === path || systemCode(error) !== 'EACCES') throw error;
     }
     // The identity before the sync: a later file at this path isn't durable yet.

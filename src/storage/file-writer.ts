@@ -134,7 +134,7 @@ async function giveToOwner(
     if (fault !== undefined) onFault?.(fault);
   } catch (error) {
     await file.close();
-    await unlink(path).catch(() => undefined); // The file is empty, and the next process that opens the store removes it.
+    await unlink(path).catch(() => undefined); // Empty: the next process to write to the store removes it.
     throw storageError(error, `can't write ${path}`);
   }
 }

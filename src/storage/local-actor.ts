@@ -1,7 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import type { LocalActor } from '../cache/store-log.ts';
 
-/** The user who runs this program; no proof, because a user who can write to the store can also claim another name. */
+/** The user who runs this program. This is no proof: a user who may write to the store can forge its log. */
 export function localActor(): LocalActor {
   const { SUDO_USER } = process.env;
   return { user: userName(), ...(SUDO_USER ? { sudoUser: SUDO_USER } : {}), host: hostname() };

@@ -18,8 +18,7 @@ const BEAT_MS = 3000;
  * prepared pair takes the lock; removing the owner's folder frees it.
  * @param patience milliseconds without a sign of life after which an unseen owner counts as gone
  * @param onWait called when an unseen owner needs to be watched for a sign of life
- * @returns a function that frees the lock and never fails, to be called once, always; undefined if another process has
- * it
+ * @returns a function that frees the lock, never fails and must be called once; undefined if the lock is taken
  * @throws the system's error if the lock can't be made
  */
 export async function takeLongLock(
@@ -122,7 +121,7 @@ async function takeAtOnce(prepared: string, lock: string, attempts = 3): Promise
     if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
     if (code === 'EPERM') {
       // fusefat reports EPERM for any folder in the way, even if it has gone meanwhile. It also empties a folder that
-      // it renames: two processes can hold the lock there, but none waits for ever.
+      // it renames: two processes can hold the lock there, but no process waits for ever.
       if ((await stat(lock).catch(() => undefined))?.isDirectory()) return false;
       if (attempts > 1) return takeAtOnce(prepared, lock, attempts - 1);
     }
