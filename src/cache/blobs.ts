@@ -8,38 +8,38 @@ import type { ObjectStat, ObjectStorage, OpenObject } from './object-storage.ts'
 export interface Blobs {
   stat(digest: Digest): Promise<ObjectStat | undefined>;
   open(digest: Digest): Promise<OpenObject | undefined>;
-  /** @throws CacheError `no-space` when `size` is known and doesn't fit */
+  /** @throws CacheError `no-space` if `size` is known and doesn't fit */
   create(announced?: {
     readonly digest?: Digest | undefined;
     readonly size?: number | undefined;
-    /** The client on whose behalf it is written: see `ObjectStorage.create`. */
+    /** The client that uploads the blob: see `ObjectStorage.create`. */
     readonly holder?: string | undefined;
   }): Promise<BlobWriter>;
-  /** All blobs, in no order. Objects in their place that are none are left out. */
+  /** All blobs, in no order; skips other objects in their folder. */
   list(): AsyncIterable<Digest>;
   remove(digest: Digest): Promise<boolean>;
 }
 
 export interface BlobWriter {
   /**
-   * Hashes and writes. Resolves when the chunks may be reused. Many small ones are best written at once.
-   * @throws CacheError `incomplete`: more than was announced
+   * Hashes and writes chunks; many small chunks are best written at once. Resolves when the chunks may be reused.
+   * @throws CacheError `incomplete`: more bytes than announced
    */
   write(chunks: readonly Uint8Array[]): Promise<void>;
   /**
-   * Makes the blob visible, if the bytes are those that were announced. A blob of that name is replaced: the new
-   * bytes are known to be right, the old ones may have gone bad on the disk.
-   * @throws CacheError `digest-mismatch`, `incomplete`; then nothing is left of it
+   * Makes the blob visible if its bytes match the announcement. Replaces an existing blob, whose bytes may have gone
+   * bad on the disk.
+   * @throws CacheError `digest-mismatch`, `incomplete`; then nothing is left of the blob
    */
   commit(): Promise<{ readonly digest: Digest; readonly size: number }>;
-  /** Forgets what was written; does nothing after `commit`. */
+  /** Discards the written bytes; does nothing after `commit`. */
   abort(): Promise<void>;
 }
 
-/** From this size on, a thread that hashes is worth the handing over. */
+/** Bytes from which hashing in a thread is worth its overhead. */
 const LARGE = 4 * 1024 * 1024;
 
-/** @param threads hash large blobs; without them everything is hashed where it is written */
+/** @param threads hash large blobs; without them the calling thread hashes all blobs */
 export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blobs {
   const openHasher = (size: number | undefined): StreamHasher =>
     (size !== undefined && size >= LARGE ? threads?.open() : undefined) ?? hashHere();
@@ -58,12 +58,12 @@ export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blob
       return {
         async write(chunks) {
           for (const chunk of chunks) size += chunk.byteLength;
-          // Whoever goes on for ever must not fill the disk.
+          // An endless upload must not fill the disk.
           if (announcedSize !== undefined && size > announcedSize) {
             const what = `more than the ${announcedSize} bytes that were announced came`;
             throw new CacheError('incomplete', what);
           }
-          // Hashed while the disk works: both read the same chunks.
+          // Hashes while the disk works: both only read the chunks.
           const [written, hashed] = await Promise.allSettled([writer.write(chunks), hasher.update(chunks)]);
           if (written.status === 'rejected') throw written.reason;
           if (hashed.status === 'rejected') throw hashed.reason;

@@ -39,14 +39,14 @@ export function createHasher(): Hasher {
   };
 }
 
-/** Text from outside as it may stand in a message: quoted, control characters escaped, not longer than a line. */
+/** Quotes text from outside for a message: control characters escaped, no longer than a line. */
 export function quoteBriefly(text: string): string {
   const quoted = JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
-  // Terminals act on these, and JSON lets them through.
+  // JSON leaves these controls unescaped, and terminals act on them.
   return quoted.replace(/[\u007f-\u009f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
 }
 
-/** The first 52 bits of a digest: enough to tell a million digests apart in a set that takes a tenth of the memory. */
+/** The first 52 bits of a digest: enough to distinguish a million digests, in a tenth of the memory. */
 export function prefixOf(digest: Digest): number {
   return parseInt(digest.slice(0, 13), 16);
 }

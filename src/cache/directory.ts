@@ -14,44 +14,44 @@ import { blobName, DIRECTORY, entriesPrefix, parseEntryName } from './layout.ts'
 import type { ObjectStorage } from './object-storage.ts';
 import { DamagedObject, readSmallObject, writeSmallObject } from './small-object.ts';
 
-/** ShaDir: which entries a key has. */
+/** ShaDir: the entries of each key. */
 export interface Directory {
-  /** All entries of the key, newest first; empty when there is none. */
+  /** All entries of the key, newest first; empty if it has none. */
   entries(key: Key): Promise<readonly StoredEntry[]>;
   /** The digests of the key's entries, in no order, without reading them. */
   digests(key: Key): Promise<readonly Digest[]>;
-  /** One entry, read and checked; undefined when it isn't there. @throws CacheError `storage` when it is damaged */
+  /** An entry, read and checked; undefined if it is missing. @throws CacheError `damaged`, `storage` */
   entry(key: Key, digest: Digest): Promise<StoredEntry | undefined>;
   /**
-   * Adds an entry to those of the key. The same pair again changes nothing. When it resolves, the entry survives a loss of
-   * power, and so does the blob that it names, if it is here: whether they are new or were found.
-   * @param received when another store received it, for an entry that is copied: it keeps its place among the others,
-   * but comes from no later than now: nobody knows who wrote a time. Without, it becomes the newest.
-   * @returns whether it is new
+   * Adds an entry to the key; does nothing if the same pair exists. When it resolves, the entry and its blob, if it is
+   * here, survive a loss of power, new or not.
+   * @param received when another store received the copied entry: sets its position, but never in the future, because
+   * the time is unverified. By default the entry becomes the newest.
+   * @returns whether the entry is new
    * @throws CacheError `key-mismatch`
    */
   add(key: Key, entry: VerifiedEntry, received?: Date): Promise<boolean>;
   /**
-   * For who found an entry that needn't be added: makes sure that it and its blob survive a loss of power, as `add` does.
+   * Makes an existing entry and its blob survive a loss of power, as `add` does.
    * @returns whether the entry is there
    */
   keep(key: Key, entry: Pick<UnverifiedEntry, 'digest' | 'sha512'>): Promise<boolean>;
-  /** Names of all entries, in no order but those of a key together, without reading them. */
+  /** Names of all entries, without reading them; grouped by key, otherwise in no order. */
   list(): AsyncIterable<{ readonly key: Key; readonly digest: Digest }>;
-  /** All keys that have an entry, each once, in no order, without reading any. */
+  /** All keys with an entry, each once, in no order, without reading entries. */
   keys(): AsyncIterable<Key>;
   remove(key: Key, digest: Digest): Promise<boolean>;
 }
 
-/** An entry as read from a store. A store may come from elsewhere: nobody has verified it since. */
+/** An entry read from a store; unverified, because a store may come from elsewhere. */
 export interface StoredEntry extends UnverifiedEntry {
   /** When this store received it. */
   readonly received: Date;
 }
 
 /**
- * The object of an entry: the pair, and when it came. Two stores merge by copying these. The name covers the pair; so
- * that no flipped bit goes unseen, `check` covers the time, and there is nothing else. Old stores have no `check`.
+ * The object of an entry: the pair and the time of receipt. The name covers the pair and `check` the time, so that
+ * every flipped bit shows; old stores have no `check`.
  */
 const storedEntry = z.strictObject({
   received: z.iso.datetime(),
@@ -59,11 +59,11 @@ const storedEntry = z.strictObject({
   check: z.string().optional(),
 });
 
-/** The last millisecond that is written with a year of four digits, which is all that `storedEntry` reads. */
+/** The last millisecond with a year of four digits, the longest that `storedEntry` reads. */
 const LAST_DATE = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 export interface DirectoryOptions {
-  /** Told of every entry that can't be read; the others of its key are still served. */
+  /** Called for every unreadable entry; the other entries of its key are still served. */
   readonly onDamage?: (key: Key, digest: Digest, error: CacheError) => void;
   readonly now?: () => number;
 }
@@ -100,19 +100,19 @@ export function createDirectory(
         damaged.push(error);
       }
     }
-    // "There is none" would make a node compile for hours: with nothing but damage, the damage is the answer.
+    // An empty list would make a node compile for hours, so it throws if every entry is damaged.
     if (found.length === 0 && damaged[0] !== undefined) throw damaged[0];
     return found.sort(newestFirst);
   };
 
   const keep: Directory['keep'] = async (key, { digest, sha512 }) => {
-    // Whoever uploads or copies an entry may only have looked whether its blob is here.
+    // The caller may only have checked that the blob exists.
     await storage.ensureDurable(blobName(sha512));
     return storage.ensureDurable(entriesPrefix(key) + digest);
   };
 
   const nextReceived = async (key: Key): Promise<Date> => {
-    // Machines without network often have a wrong clock; the entry that came last is the newest all the same.
+    // The last entry is the newest, even if the clock is wrong, as it often is without a network.
     const [newest] = await entries(key).catch(noneIfDamaged);
     const next = Math.max(now(), newest === undefined ? 0 : newest.received.getTime() + 1);
     return new Date(Math.min(next, LAST_DATE));
@@ -153,13 +153,13 @@ export function createDirectory(
   };
 }
 
-/** For whoever goes on without the entries of a key when all of them are damaged; `onDamage` was told of each. */
+/** Replaces the error by an empty list if all entries of a key are damaged; `onDamage` has reported each entry. */
 export function noneIfDamaged(error: unknown): readonly StoredEntry[] {
   if (isDamage(error)) return [];
   throw error;
 }
 
-/** Whether an entry that is being read (`Directory.entry`) is there and as it was written. */
+/** Whether the entry that `Directory.entry` reads is present and undamaged. */
 export async function isIntact(read: Promise<StoredEntry | undefined>): Promise<boolean> {
   try {
     return (await read) !== undefined;
@@ -170,9 +170,9 @@ export async function isIntact(read: Promise<StoredEntry | undefined>): Promise<
 }
 
 /**
- * The text of an entry's object.
+ * Parses the text of an entry's object.
  * @param name of the object, for messages
- * @throws CacheError `storage`: it is damaged
+ * @throws DamagedObject
  */
 export function parseStoredEntry(text: string, key: Key, digest: Digest, name: string): StoredEntry {
   try {
@@ -194,12 +194,12 @@ export function parseStoredEntry(text: string, key: Key, digest: Digest, name: s
   }
 }
 
-/** Against the disk, not against people: a name and a signature are what those would have to forge. */
+/** Detects faults of the disk, not forgery. */
 function checkOf(received: string, digest: Digest): string {
   return digestOf(`${received} ${digest}`).slice(0, 16);
 }
 
-/** The order of a key's entries. Several can have got one place: before what is newer; then the one made last is first. */
+/** Orders a key's entries; of entries with the same time, the entry signed last comes first. */
 export function newestFirst(a: StoredEntry, b: StoredEntry): number {
   return (
     b.received.getTime() - a.received.getTime() ||

@@ -1,9 +1,8 @@
-/** Milliseconds that signals, timers and the rest of a server may have to wait for a loop. */
+/** Milliseconds that a loop may delay signals, timers and requests. */
 const LONGEST_TURN = 20;
 
 /**
- * For loops over what others wrote, of any length: to be awaited in each step. Awaiting what is there already lets nothing
- * else run.
+ * For loops over input of any length, to be awaited in each step: a resolved promise lets no timer or request run.
  */
 export function createGivingWay(): () => Promise<void> {
   let since = performance.now();

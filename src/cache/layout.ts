@@ -2,33 +2,33 @@ import { isDigest, parseDigest, type Digest } from './digest.ts';
 import { folderNameOf, parseKey, type Key } from './key.ts';
 import { throwProgrammingError } from './errors.ts';
 
-/** Where a blob is kept. */
+/** The name of a blob's object. */
 export function blobName(digest: Digest): string {
   return `${BLOBS}${digest}`;
 }
 
-/** Where all entries of a key are kept; ends in `/`. */
+/** The prefix of the names of a key's entries; ends in `/`. */
 export function entriesPrefix(key: Key): string {
   return `${DIRECTORY}${folderNameOf(key)}/`;
 }
 
-/** Where it is kept that an archive was imported. @param fingerprint of the archive and of what was said about it */
+/** The name of the record of an imported archive. @param fingerprint of the archive and of the import's metadata */
 export function importRecordName(fingerprint: Digest): string {
   return `${IMPORTS}${fingerprint}`;
 }
 
 /**
- * Where a record of the log is kept. Names in order are records in order of time.
- * @param count of the records that the process has written before: of two in one millisecond, the first comes first
- * @param digest of the record: a flipped bit shows
+ * The name of a log record; sorted names are in order of time.
+ * @param count of the records that this process wrote before, which orders records of the same millisecond
+ * @param digest of the record, so that a flipped bit shows
  */
 export function recordName(at: Date, count: number, digest: Digest): string {
-  // FAT takes no colons.
+  // FAT allows no colons.
   const time = at.toISOString().replaceAll(/[-:]/g, '');
   return `${LOG}${time}-${String(count).padStart(6, '0')}-${digest.slice(0, 16)}`;
 }
 
-/** @returns undefined for a name that is no record's; `at` in milliseconds since 1970, `digest` as 16 hex digits */
+/** @returns undefined for any other name; `at` in milliseconds since 1970, `digest` as 16 hex digits */
 export function parseRecordName(name: string): { at: number; digest: string } | undefined {
   const [, year, month, day, hour, minute, second, digest] =
     /^log\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d{3})Z-\d{6,12}-([0-9a-f]{16})$/.exec(name) ?? [];
@@ -38,12 +38,12 @@ export function parseRecordName(name: string): { at: number; digest: string } | 
   return digest === undefined || Number.isNaN(at) ? undefined : { at, digest };
 }
 
-/** Where a part of a blob is kept on a medium whose file system can't take it whole. @param index counted from 1 */
+/** The name of a part of a blob, on a medium whose file system can't take the blob whole. @param index counted from 1 */
 export function partName(digest: Digest, index: number): string {
   return `${PARTS}${digest}.${String(index).padStart(4, '0')}`;
 }
 
-/** Where it is kept which trips of a medium arrived here. @param origin tells the exporting store and its signer */
+/** The prefix of the records of arrived trips of a medium. @param origin identifies the exporting store and its signer */
 export function tripsPrefix(origin: Digest): string {
   return `${TRIPS}${origin}/`;
 }
@@ -51,45 +51,45 @@ export function tripsPrefix(origin: Digest): string {
 export const IMPORTS = 'imports/';
 /** Only on media. */
 export const PARTS = 'parts/';
-/** What was exported from here. */
+/** The origin of this store and the numbers of its exports. */
 export const EXPORTS = 'exports/';
-/** What arrived by media here. */
+/** Records of media that arrived here. */
 export const TRIPS = 'trips/';
-/** What was bad. Nothing reads it; a person looks into it and removes it. */
+/** Bad objects. No command reads them; a person examines and removes them. */
 export const QUARANTINE = 'quarantine/';
 export const BLOBS = 'bcache/';
 export const DIRECTORY = 'bdir/';
-/** Tells the version of this layout. */
+/** Holds the version of this layout. */
 export const STORE_FILE = 'store.json';
 export const STORE_FORMAT = 1;
-/** Who did what to the store (store-log.ts). */
+/** Records of the log (store-log.ts). */
 export const LOG = 'log/';
-/** The same, as earlier versions wrote it: one file, which is only read now. */
+/** The log of earlier versions, in one file; only read now. */
 export const CUSTODY_FILE = 'custody.log';
-/** How and when the server last checked the store by itself. */
+/** Time and result of the server's last check of the store. */
 export const SCRUB_FILE = 'scrub.json';
 
-/** @returns undefined for a name that is no blob's */
+/** @returns undefined for any other name */
 export function digestOfBlobName(name: string): Digest | undefined {
   return attempt(() => parseDigest(name.slice(BLOBS.length)));
 }
 
-/** @returns undefined for a name that is no entry's */
+/** @returns undefined for any other name */
 export function parseEntryName(name: string): { key: Key; digest: Digest } | undefined {
   const [folder, digest, ...rest] = name.slice(DIRECTORY.length).split('/');
   if (folder === undefined || digest === undefined || rest.length > 0) return undefined;
-  // Another spelling of a key's folder is a stray, too: the key's entries are sought in the one place.
+  // Another spelling of a key's folder is also a stray: lookups read only one spelling.
   const key = parseKeyFolder(folder);
   return key !== undefined && isDigest(digest) ? { key, digest } : undefined;
 }
 
-/** The key of a folder of entries; undefined for a name that is no key's, or another spelling of one. */
+/** The key of a folder of entries; undefined for any other name, also for another spelling of a key. */
 export function parseKeyFolder(folder: string): Key | undefined {
   const key = attempt(() => parseKey(decodeURIComponent(folder)));
   return key !== undefined && folderNameOf(key) === folder ? key : undefined;
 }
 
-/** @returns undefined for a name that is no part's */
+/** @returns undefined for any other name */
 export function parsePartName(name: string): { digest: Digest; index: number } | undefined {
   const [, text = '', number = ''] = /^([^.]*)\.(\d{4,9})$/.exec(name.slice(PARTS.length)) ?? [];
   const digest = attempt(() => parseDigest(text));
@@ -104,6 +104,6 @@ function attempt<T>(parse: () => T): T | undefined {
     return parse();
   } catch (error) {
     throwProgrammingError(error);
-    return undefined; // A stray file: whoever lists names it, nobody serves it.
+    return undefined; // A stray file: listings name it, and no lookup serves it.
   }
 }

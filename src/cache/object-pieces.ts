@@ -1,9 +1,9 @@
 import type { OpenObject } from './object-storage.ts';
 
-/** Large, because a USB disk answers each request after a pause. */
+/** Bytes; large, because a USB disk pauses before each answer. */
 const PIECE_SIZE = 1024 * 1024;
 
-/** The bytes of an open object, in order. A piece is valid until the next is asked for. */
+/** The bytes of an open object, in order. A piece is valid until the next piece is requested. */
 export async function* readPieces(object: OpenObject): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.allocUnsafeSlow(PIECE_SIZE);
   for (let position = 0; ;) {

@@ -1,32 +1,33 @@
 /**
- * The one low port: where bytes are kept. The blobs and the directory are written once, over this.
+ * The low port that keeps bytes; blobs and directory are built on it.
  *
- * Every implementation promises: **an object is there whole or not at all**. A crash at any moment, or a second
- * writer, never shows a part of an object, and a write that was answered survives a loss of power.
+ * Every implementation promises: **an object is there whole or not at all**, after a crash and with several writers. A
+ * committed object survives a loss of power.
  *
- * Names are relative paths of `[A-Za-z0-9._%=+-]` segments joined by `/` (layout.ts makes them).
- * Faults are `CacheError` `storage`; only "there is no such object" is `undefined`. No room is `no-space`.
+ * Names are relative paths of `[A-Za-z0-9._%=+-]` segments joined by `/` (layout.ts makes them). Faults are
+ * `CacheError` `storage`, `damaged` or `no-space`; only a missing object is `undefined`.
  */
 export interface ObjectStorage {
   /** The object's size and age without opening it. */
   stat(name: string): Promise<ObjectStat | undefined>;
-  /** Opens for reading. What was opened stays readable when the object is removed or replaced meanwhile. */
+  /** Opens for reading. An open object stays readable after it is removed or replaced. */
   open(name: string): Promise<OpenObject | undefined>;
   /**
-   * Begins an object; it has a name only once it's whole.
-   * @param size in bytes where it is known: checked against the free room before anything is written
-   * @param holder the client on whose behalf it is written: none gets room for what hasn't come, or keeps it from others
+   * Begins an object, which gets its name when it is whole.
+   * @param size in bytes, if known; checked against the free room before writing
+   * @param holder the client that uploads it: no client gets room for bytes that it hasn't sent, or keeps room from
+   * others
    */
   create(size?: number, holder?: string): Promise<ObjectWriter>;
-  /** The names of all objects that begin with `prefix`, which ends in `/`; in no order, but those of a folder together. */
+  /** The names of all objects that begin with `prefix`, which ends in `/`; grouped by folder, otherwise in no order. */
   list(prefix: string): AsyncIterable<string>;
   /**
-   * Makes sure that an object that was found survives a loss of power: another writer may have given it its name a moment
-   * ago, or have failed just after that. Cheap where this process knows it already.
+   * Makes an existing object survive a loss of power, because its writer may not have synced the name. Cheap if this
+   * process knows the object to be durable.
    * @returns whether the object is there
    */
   ensureDurable(name: string): Promise<boolean>;
-  /** When it resolves, the object is gone for good. @returns whether it was there */
+  /** Removes an object, which can't come back after a loss of power. @returns whether it was there */
   remove(name: string): Promise<boolean>;
 }
 
@@ -39,7 +40,7 @@ export interface ObjectStat {
 
 export interface OpenObject extends ObjectStat {
   /**
-   * Fills `into` from `position` on as far as the object goes.
+   * Reads bytes from `position` into `into`.
    * @returns the number of bytes read; 0 at the end
    */
   read(into: Uint8Array, position: number): Promise<number>;
@@ -48,10 +49,10 @@ export interface OpenObject extends ObjectStat {
 }
 
 export interface ObjectWriter {
-  /** Resolves when the chunks may be reused. Many small ones are best written at once. */
+  /** Resolves when the chunks may be reused; many small chunks are best written at once. */
   write(chunks: readonly Uint8Array[]): Promise<void>;
-  /** Makes the object durable and visible under `name`, in place of one that is there. */
+  /** Makes the object durable and visible under `name`; replaces an existing object. */
   commit(name: string): Promise<void>;
-  /** Forgets what was written. May be called at any time, also after `commit`: then it does nothing. */
+  /** Discards the written bytes; does nothing after `commit`. */
   abort(): Promise<void>;
 }

@@ -2,9 +2,9 @@ import { CacheError } from './errors.ts';
 import type { ObjectStorage } from './object-storage.ts';
 
 /**
- * The text of an object that is known to be small; undefined when it isn't there.
+ * Reads the text of a small object; undefined if it is missing.
  * @param limit largest size in bytes
- * @throws DamagedObject: it is larger, or cut off; CacheError `storage`
+ * @throws DamagedObject: it is too large or cut off; CacheError `storage`
  */
 export async function readSmallObject(
   storage: ObjectStorage,
@@ -40,9 +40,9 @@ export async function writeSmallObject(storage: ObjectStorage, name: string, tex
   }
 }
 
-/** An object of the store that holds something else than what was written. */
+/** An object of the store whose bytes differ from the written bytes. */
 export class DamagedObject extends CacheError {
-  /** What is wrong with it. */
+  /** The fault, for messages. */
   readonly what: string;
 
   constructor(name: string, what: string, cause?: unknown) {

@@ -1,10 +1,10 @@
 import { quoteBriefly } from './digest.ts';
 import { CacheError } from './errors.ts';
 
-/** Where SlapOS builds software releases, and nodes unpack them, unless they are configured otherwise. */
+/** The default folder where SlapOS builds software releases and nodes unpack them. */
 export const SOFTWARE_ROOT = '/opt/slapgrid';
 
-/** A software root as a person writes it: it is signed, and nodes have no folder that it could be relative to. @throws CacheError `usage` */
+/** Parses a software root, which must be absolute because nodes use it, too. @throws CacheError `usage` */
 export function parseSoftwareRoot(text: string): string {
   if (text.startsWith('/')) return text;
   throw new CacheError(

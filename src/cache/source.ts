@@ -5,34 +5,34 @@ import { readPieces } from './object-pieces.ts';
 import type { ObjectStorage } from './object-storage.ts';
 import type { Store } from './store.ts';
 
-/** An entry as a source has it. A store tells when it received it, another cache doesn't. */
+/** An entry from a source; only a store knows when it received the entry. */
 export type SourceEntry = UnverifiedEntry & { readonly received?: Date };
 
-/** Whatever has entries: a store, or another cache over HTTP. */
+/** Gives entries: a store, or another cache over HTTP. */
 export interface EntrySource {
-  /** The entries of a key, newest first; empty when it has none. */
+  /** The entries of a key, newest first; empty if it has none. */
   entries(key: Key): Promise<readonly SourceEntry[]>;
-  /** Bytes of a blob, undefined when it isn't there. */
+  /** Size of a blob in bytes; undefined if it is missing. */
   blobSize(digest: Digest): Promise<number | undefined>;
 }
 
-/** Whatever releases can be copied from: a store, a medium, another cache over HTTP. Nobody has verified what it gives. */
+/** Gives releases to copy, unverified: a store, a medium, another cache over HTTP. */
 export interface Source extends EntrySource {
   /** Its folder or URL, for messages. */
   readonly name: string;
-  /** All keys that it has entries of, each once, in no order. @throws CacheError `not-found` when it doesn't tell */
+  /** All keys that have entries, each once, in no order. @throws CacheError `not-found` if the source has no list */
   keys(): AsyncIterable<Key>;
-  /** The bytes of a blob, undefined when it isn't there. A piece is valid until the next is asked for. */
+  /** The bytes of a blob; undefined if it is missing. A piece is valid until the next piece is requested. */
   openBlob(digest: Digest): Promise<SourceBlob | undefined>;
   /**
-   * Called before an entry of the source is added to a store, or after a blob was: a medium is remembered there, so that no
-   * older one passes for the newest afterwards.
+   * Called before an entry of the source is added to a store, and after a blob is added. A medium is recorded there, so
+   * that no older medium passes for the newest afterwards.
    */
   arriveIn?(storage: ObjectStorage): Promise<void>;
 }
 
 export interface SourceBlob {
-  /** Bytes; undefined when the source doesn't tell. */
+  /** Bytes; undefined if the source doesn't know. */
   readonly size: number | undefined;
   /** To be iterated once at most. */
   readonly pieces: AsyncIterable<Uint8Array>;
@@ -42,13 +42,12 @@ export interface SourceBlob {
 
 /** A running cache that takes uploads. */
 export interface UploadTarget extends Source {
-  /** @param open is asked for the bytes, once for each try */
+  /** @param open returns the bytes, once for each attempt */
   putBlob(digest: Digest, open: () => Promise<SourceBlob>): Promise<void>;
   /** Adds an entry, as the newest of its key. */
   putEntry(key: Key, pair: EntryPair): Promise<void>;
 }
 
-/** A store as a source. */
 export function sourceOfStore({ name, blobs, directory }: Store): Source {
   return {
     name,

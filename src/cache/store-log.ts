@@ -8,7 +8,7 @@ import { readPieces } from './object-pieces.ts';
 import type { ObjectStorage } from './object-storage.ts';
 import { DamagedObject, readSmallObject, writeSmallObject } from './small-object.ts';
 
-/** What can be done to a store. */
+/** The recorded actions on a store. */
 export type LogAction =
   /** From an archive or a medium. */
   | 'import'
@@ -22,68 +22,68 @@ export type LogAction =
   | 'upload'
   /** To a medium. */
   | 'export'
-  /** Because a person named it. */
+  /** On a person's request. */
   | 'remove'
   /** As garbage. */
   | 'gc'
   /** Moved to quarantine, because it is bad. */
   | 'repair'
-  /** A good copy in place of a bad or missing one. */
+  /** A good copy replaced a bad or missing object. */
   | 'heal';
 
-/** One thing that was done. What is told of it beside the action depends on the action. */
+/** A recorded event; its members depend on the action. */
 export interface LogEvent {
   readonly action: LogAction;
   readonly key?: Key | undefined;
-  /** The entry that came or went; left out where it's a blob alone. */
+  /** The added or removed entry; absent for a blob alone. */
   readonly entry?: Digest | undefined;
-  /** The blob: the one that came or went, or that the entry names. */
+  /** The added or removed blob, or the blob that the entry names. */
   readonly sha512?: Digest | undefined;
   readonly softwareUrl?: string | undefined;
   /** Size of the blob in bytes. */
   readonly size?: number | undefined;
-  /** Where it came from: a file, a medium, another store, a URL. */
+  /** The origin: a file, a medium, another store, a URL. */
   readonly source?: string | undefined;
-  /** Where it went: a medium, the quarantine. */
+  /** The destination: a medium, the quarantine. */
   readonly target?: string | undefined;
-  /** Why, where it is not plain: what was wrong with what was repaired, what superseded what was removed. */
+  /** The reason, such as the fault of a repaired object, or the entry that superseded a removed entry. */
   readonly reason?: string | undefined;
 }
 
-/** Who does something at this machine, as far as the machine can tell. */
+/** A user of this machine, as far as the machine knows. */
 export interface LocalActor {
   /** The user that the process runs as. */
   readonly user: string;
-  /** Whom `sudo` says it works for. */
+  /** The user who called `sudo`. */
   readonly sudoUser?: string | undefined;
   readonly host: string;
 }
 
-/** Who does something through the server. */
+/** A client of the server. */
 export interface RemoteActor {
-  /** undefined: nobody proved who they are. */
+  /** undefined without a proven identity. */
   readonly user: string | undefined;
   /** Address of the client. */
   readonly remote: string;
 }
 
-/** What was done to a store, by whom and when: an object for each record, which nobody changes. */
+/** The log of a store: who did what and when, in one immutable object per record. */
 export interface StoreLog {
   /**
-   * Records one event; to be called after the change, which then stands. Resolves when the record is on the disk.
-   * @param client for whom the server did it; without, who runs this program
+   * Records an event after its change; a failure doesn't undo the change. Resolves when the record is on the disk.
+   * @param client of the server that made the change; by default the user who runs this program
    * @throws CacheError `storage`, `no-space`: the event isn't recorded
    */
   record(event: LogEvent, client?: RemoteActor): Promise<void>;
-  /** The names of all records, the oldest first. @throws CacheError `storage` */
+  /** The names of all records, oldest first. @throws CacheError `storage` */
   list(): Promise<readonly string[]>;
-  /** A record; undefined when it isn't there. @throws DamagedObject when it is not what was written; CacheError `storage` */
+  /** A record; undefined if it is missing. @throws DamagedObject; CacheError `storage` */
   read(name: string): Promise<LogRecord | undefined>;
-  /** The lines of the `custody.log` that earlier versions wrote, the oldest first; undefined for a line that is no record. */
+  /** The records in the `custody.log` of earlier versions, oldest first; undefined for an invalid line. */
   oldRecords(): AsyncIterable<LogRecord | undefined>;
 }
 
-/** What a record holds. Other versions may know other actions and members. */
+/** A record; other versions may know other actions and members. */
 const logRecord = z.looseObject({
   /** ISO 8601, UTC. */
   at: z.iso.datetime(),
@@ -106,16 +106,16 @@ const logRecord = z.looseObject({
 
 export type LogRecord = z.infer<typeof logRecord>;
 
-/** Longer texts from outside are cut: the key still tells which URL it was. In UTF-16 units; each takes six bytes at most. */
+/** UTF-16 units, each six bytes at most. Longer texts from outside are cut; the key still identifies the URL. */
 const TEXT_LIMIT = 2000;
 /** Largest record, and longest line of an old log, in bytes. */
 const RECORD_LIMIT = 128 * 1024;
 
 export interface StoreLogOptions {
-  /** Who runs this program. */
+  /** The user who runs this program. */
   readonly who: LocalActor;
   readonly now?: () => Date;
-  /** Told of each event that can't be recorded; then `record` does not reject. */
+  /** Called for each event that can't be recorded; then `record` does not reject. */
   readonly onUnrecorded?: ((event: LogEvent, error: CacheError) => void) | undefined;
 }
 
@@ -124,7 +124,7 @@ export function createStoreLog(
   storage: ObjectStorage,
   { who, now = () => new Date(), onUnrecorded }: StoreLogOptions,
 ): StoreLog {
-  // Two processes that begin at one number could take one name.
+  // A random start, so that two processes don't take the same name.
   let count = randomInt(500_000);
   return {
     async record(event, client) {
@@ -152,7 +152,7 @@ export function createStoreLog(
   };
 }
 
-/** A clock that jumps decides nothing here: machines without network have wrong ones. */
+/** No decision depends on the time: machines without a network often have a wrong clock. */
 function formatRecord(
   at: Date,
   who: LocalActor | (RemoteActor & Pick<LocalActor, 'host'>),
@@ -167,7 +167,7 @@ export function formatOneLine(record: object): string {
   const text = JSON.stringify(record, (_name, value: unknown) =>
     typeof value === 'string' && value.length > TEXT_LIMIT ? `${value.slice(0, TEXT_LIMIT - 1)}…` : value,
   );
-  // JSON lets these through; terminals act on some, and some programs take others for the end of a line.
+  // JSON leaves these unescaped; terminals act on some of them, and some programs end lines at others.
   return text.replace(
     /[\u007f-\u009f\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
@@ -192,7 +192,7 @@ function parseRecord(text: string): LogRecord | undefined {
   return logRecord.safeParse(value).data;
 }
 
-/** The lines of a text object without their newlines; none where it isn't there. @throws CacheError `storage` */
+/** The lines of a text object without their newlines; none if it is missing. @throws CacheError `storage` */
 async function* linesOf(storage: ObjectStorage, name: string): AsyncGenerator<string> {
   const object = await storage.open(name);
   if (object === undefined) return;

@@ -1,37 +1,38 @@
 /**
- * What looking after a store needs beside its objects: what stands in its folders as it is, right or wrong, and ways to
- * put something aside. Paths are relative to the store, joined by `/`; unlike names of objects they may hold anything.
- * Faults are `CacheError` `storage`, with the system's error as its cause where there was one.
+ * Access for upkeep to all files of a store, including strays, and ways to hide or quarantine them. Paths are relative
+ * to the store, joined by `/`, and may hold any characters; faults are `CacheError` `storage`, with the system's error
+ * as their cause, if any.
  */
 export interface StoreUpkeep {
-  /** What stands in a folder, in no order; nothing when there is no such folder. `''` is the store's own. */
+  /** The items of a folder, in no order; none if the folder is missing. `''` is the store's own folder. */
   list(folder: string): AsyncIterable<FolderItem>;
-  /** Why the owner of the store can't use what stands at `path`; undefined when he can, and where nothing stands. */
+  /** Why the store's owner can't use the file or folder at `path`; undefined without a fault, or if it is missing. */
   ownerFault(path: string): Promise<string | undefined>;
-  /** Paths of what writers left that were killed. */
+  /** Paths of leftovers of killed writers. */
   leftovers(): AsyncIterable<string>;
   removeLeftover(path: string): Promise<void>;
   readonly quarantine: Quarantine;
   /**
-   * Takes an object out of sight, to be put back or removed; undefined when it isn't there. What a crash leaves of it is
-   * a leftover, which goes back.
+   * Hides an object, to be put back or removed; undefined if it is missing. A crash leaves a hidden object as a
+   * leftover, which is put back.
    */
   hide(name: string): Promise<HiddenObject | undefined>;
 }
 
 export interface FolderItem {
   readonly name: string;
-  /** `other`: a symbolic link, a pipe, a device. A link to one of the store's own folders counts as that folder. */
+  /** `other`: a symbolic link, a pipe, a device. A link in place of a folder of the store counts as a folder. */
   readonly type: 'file' | 'folder' | 'other';
 }
 
-/** Where what is bad goes: it is kept under its path, in a folder that tells when, and nothing in there is ever replaced. */
+/** Keeps bad files under their path, in a folder named after the time; never replaces a file there. */
 export interface Quarantine {
-  /** Moves whatever stands at `path`. @returns its new path, undefined when nothing stands there any more */
+  /** Moves the file or folder at `path`. @returns its new path; undefined if it is missing */
   move(path: string): Promise<string | undefined>;
   /**
-   * Makes sure that whatever stands at `path` outlives that something else is moved there. It stays where it is
-   * meanwhile, unless it can neither be linked nor copied. @returns as `move` does
+   * Preserves the file at `path` before another file replaces it. The file stays in place, unless it can neither be
+   * linked nor copied.
+   * @returns as `move` does
    */
   keep(path: string): Promise<string | undefined>;
 }
@@ -41,8 +42,8 @@ export interface HiddenObject {
   readonly size: number;
   /** Milliseconds since 1970. */
   readonly modified: number;
-  /** Back under its name, unless another object has come there. */
+  /** Gives the object its name back, unless another object has it. */
   putBack(): Promise<void>;
-  /** @returns false where another process has taken it for left, and put it back */
+  /** @returns false if another process took it for a leftover and put it back */
   remove(): Promise<boolean>;
 }

@@ -6,7 +6,7 @@ import type { ObjectStorage } from './object-storage.ts';
 import { createStoreLog, type StoreLog, type StoreLogOptions } from './store-log.ts';
 import type { StoreUpkeep } from './store-upkeep.ts';
 
-/** Where blobs and entries are kept. Only `storage/` knows what is behind it: a folder, a bucket. */
+/** Keeps blobs and entries. Only `storage/` knows the kind of its location. */
 export interface Store {
   /** Its location, for messages. */
   readonly name: string;
@@ -15,9 +15,9 @@ export interface Store {
   readonly directory: Directory;
   readonly upkeep: StoreUpkeep;
   readonly log: StoreLog;
-  /** Why its mark `store.json` is damaged. Only a store that was opened for upkeep can have such a fault. */
+  /** The damage of its mark `store.json`. Only a store opened for upkeep can have a damaged mark. */
   readonly markFault: CacheError | undefined;
-  /** @throws CacheError `no-space`: there is no room for so many bytes beside the reserve */
+  /** @throws CacheError `no-space`: so many bytes don't fit beside the reserve */
   checkRoom(bytes: number): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ export function createStore(location: StoreLocation, { threads, onDamage, ...log
   };
 }
 
-/** The same store, whose objects go through another storage. */
+/** The same store over another object storage. */
 export function withStorage(store: Store, storage: ObjectStorage): Store {
   return { ...store, storage, blobs: createBlobs(storage), directory: createDirectory(storage) };
 }

@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
 
 /**
- * Starts a thread with a module of this program, `NAME.ts` beside the module `from`. In dist/ it is beside it, too: scripts/build.ts
- * names those modules. Tests run from the source, which a thread reads by tsx only.
+ * Starts a thread with the module `NAME.ts` next to the module `from`; in dist/ scripts/build.ts puts it there, too.
+ * Tests run from the source, which a thread can read only through tsx.
  * @param from `import.meta.url`
- * @throws the system's error when it gives no thread
+ * @throws the system's error if it can't start a thread
  */
 export function startWorker(name: string, from: string): Worker {
   if (!from.endsWith('.ts')) return new Worker(new URL(`${name}.js`, from), { execArgv: [] });

@@ -4,8 +4,8 @@ import type { AccessControl } from '../http/access-control.ts';
 import { readKnownAuthorities } from '../operations/known-authorities.ts';
 
 /**
- * `[access]`, ready to be asked.
- * @param report is told what is wrong with files and groups while the server runs
+ * Access control from the section `[access]`.
+ * @param report receives problems with files and groups while the server runs
  * @throws CacheError `config`
  */
 export async function createAccess(
@@ -16,7 +16,7 @@ export async function createAccess(
   if (htpasswdFile === undefined && ldap === undefined && clientCaFile === undefined) {
     return { anonymous: access.anonymous === 'none' ? undefined : access.anonymous };
   }
-  // Most sites have no users: they don't wait for the libraries that know passwords and LDAP.
+  // Most sites have no users and needn't load the libraries for passwords and LDAP.
   const { createAuthenticator } = await import('../access/authenticator.ts');
   const knownAuthorities = ldap === undefined ? [] : await readKnownAuthorities(process.env);
   const authenticator = await createAuthenticator(

@@ -2,7 +2,7 @@ import { networkInterfaces } from 'node:os';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { formatHost } from '../http/listener.ts';
 
-/** The URLs by which other machines reach an address that is listened on; best first. */
+/** The URLs by which other machines reach a listening address, best first. */
 export function urlsOf({ scheme, host, port }: ListenAddress): readonly string[] {
   const hosts =
     host === '::'
@@ -14,8 +14,8 @@ export function urlsOf({ scheme, host, port }: ListenAddress): readonly string[]
 }
 
 /**
- * The machine's addresses as others see them: IPv4 as in the guide, then IPv6. Link-local ones need an interface's
- * name, which no URL can carry. A machine without network has only its own.
+ * The addresses by which other machines reach this machine: IPv4, then IPv6; loopback without a network. Skips
+ * link-local addresses, because no URL can name the interface that they need.
  */
 function reachableHosts(): readonly string[] {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
@@ -27,7 +27,7 @@ function reachableHosts(): readonly string[] {
   return hosts.length > 0 ? hosts : ['127.0.0.1'];
 }
 
-/** Of several URLs the one to tell to nodes: the first that is not this machine's alone. */
+/** The first URL that other machines can reach, or else the first. */
 export function bestUrl(urls: readonly string[]): string | undefined {
   return urls.find((url) => !/^https?:\/\/(127\.|\[::1\]|localhost)/.test(url)) ?? urls[0];
 }

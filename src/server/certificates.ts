@@ -11,15 +11,16 @@ import {
 } from '../operations/tls-certificate.ts';
 import type { Messages } from '../operations/site.ts';
 
-/** How often the files are looked at, in milliseconds. */
+/** Milliseconds between checks of the files. */
 const WATCH_INTERVAL_MS = 1000;
 const DAY_MS = 86_400_000;
 
-/** Who is told of certificates. */
+/** Receives messages about certificates. */
 export type CertificateMessages = Pick<Messages, 'tell' | 'warn'>;
 
 /**
- * What the listeners need; `tls = auto` makes its certificate on first use, and anew when it isn't valid any more.
+ * Certificate and key for the listeners; `tls = auto` makes a certificate on first use and when the old certificate is
+ * no longer valid.
  * @throws CacheError `config`, `storage`
  */
 export async function prepareTls(
@@ -59,7 +60,7 @@ async function ensureCertificate(
       );
     }
   } catch (error) {
-    // On a disk that is read-only the old one is used; where there is none, that is told next.
+    // On a read-only disk the old certificate stays in use; if it is missing, the next step reports that.
     if (!(error instanceof CacheError) || (error.code !== 'storage' && error.code !== 'no-space'))
       throw error;
     messages.warn(error.message);
@@ -73,13 +74,13 @@ export interface TlsWatch {
 export interface TlsEvents {
   readonly onRenewed: (material: TlsMaterial) => void;
   readonly onFault: (message: string) => void;
-  /** A day is over: certificates end, and clocks are set. */
+  /** Called daily: certificates expire, and clocks are corrected. */
   readonly onDay: () => void;
 }
 
 /**
- * Tells of new certificates: when a file changes, and on SIGHUP. One that can't be used is reported, and the old one
- * stays: a certificate and its key are never replaced at the same moment.
+ * Reads new certificates when a file changes and on SIGHUP. Reports an unusable certificate and keeps the old
+ * certificate, because a certificate and its key are never replaced at the same moment.
  */
 export function watchTls(files: TlsFiles, { onRenewed, onFault, onDay }: TlsEvents): TlsWatch {
   const paths = [files.certificateFile, files.keyFile, files.clientCaFile].filter(

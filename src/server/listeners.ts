@@ -4,14 +4,14 @@ import type { ConnectionLimit } from '../http/open-connections.ts';
 import type { TlsMaterial } from '../operations/tls-certificate.ts';
 import type { ServerLog } from './server-log.ts';
 
-/** Running downloads may take this long to finish when the server is told to stop. */
+/** Milliseconds that running downloads have to finish when the server stops. */
 const STOP_LIMIT_MS = 30_000;
 
 export interface OpenListener extends Listener {
   readonly address: ListenAddress;
 }
 
-/** @throws CacheError `usage`, `config`: an address can't be listened on; then none is */
+/** @throws CacheError `usage`, `config`: it can't listen on an address; then it listens on none */
 export async function listenOnAll(
   app: Parameters<typeof createListener>[0],
   addresses: readonly ListenAddress[],
@@ -31,7 +31,7 @@ export async function listenOnAll(
   return listeners;
 }
 
-/** Lets running requests end. A second signal ends the process at once, with 1. */
+/** Lets running requests end. A second signal ends the process at once with exit code 1. */
 export async function closeAll(listeners: readonly Listener[], log: ServerLog): Promise<void> {
   const endNow = (): void => {
     log.flush();

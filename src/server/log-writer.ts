@@ -2,28 +2,28 @@ import { write, writeSync } from 'node:fs';
 import { withoutControls } from '../cache/controls.ts';
 import { systemCode } from '../cache/errors.ts';
 
-/** Lines on their way to a file descriptor, many of them written at once. */
+/** Writes lines to a file descriptor, many at once. */
 export interface LogWriter {
   /** @param line ends in a newline */
   write(line: string): void;
-  /** Writes the lines that wait, and returns when they are written. */
+  /** Writes the waiting lines before it returns. */
   flush(): void;
 }
 
-/** Milliseconds that a line waits at most: writing each alone costs more than answering a small request. */
+/** Milliseconds that a line waits at most: a write for each line costs more than a small request. */
 const LIMIT_MS = 500;
-/** Characters written at once: with less, the thread that writes takes a good part of the machine from the one that answers. */
+/** Characters per write: smaller writes take much CPU time from the thread that answers requests. */
 const PIECE_SIZE = 64 * 1024;
-/** Characters that wait while the reader of a pipe doesn't read. */
+/** Characters that wait at most while no process reads the pipe. */
 const WAITING_LIMIT = 16 * 1024 * 1024;
-/** Until a full pipe is tried again. */
+/** Milliseconds until a full pipe is tried again. */
 const PAUSE_MS = 20;
-/** How often a full pipe is tried, without any progress, when the process ends. */
+/** Attempts at a full pipe, without progress, when the process ends. */
 const LAST_TRIES = 25;
 
 /**
- * Lines that can't be written are lost and counted: a full disk for the log must not stop the server. pino's own destination
- * tries for ever then, and with each line it measures all lines that wait: a third of the cost of a small request.
+ * Drops and counts lines that can't be written: a full disk must not stop the server. pino's own destination would
+ * retry for ever and measure all waiting lines with each new line, a third of the cost of a small request.
  * @param onLost writes a line that reports how many lines were lost
  */
 export function createLogWriter(descriptor: number, onLost: (count: number) => void): LogWriter {
@@ -32,11 +32,11 @@ export function createLogWriter(descriptor: number, onLost: (count: number) => v
   let lost = 0;
   /** Lost lines that a waiting line reports. */
   let reported = 0;
-  /** The lines that are being written, and their bytes that are not written yet. */
+  /** The lines being written, and their unwritten bytes. */
   let current: { readonly lines: number; rest: Buffer; isInFlight: boolean } | undefined;
 
   const add = (text: string): void => {
-    // JSON escapes neither DEL nor what follows it, and `tail -f` ends on a terminal.
+    // JSON escapes neither DEL nor C1 controls, and `tail -f` shows them to a terminal.
     const line = withoutControls(text);
     if (size + line.length > WAITING_LIMIT) {
       lost++;
@@ -46,7 +46,7 @@ export function createLogWriter(descriptor: number, onLost: (count: number) => v
     size += line.length;
   };
   const take = (): { readonly lines: number; readonly bytes: Buffer } => {
-    // When the line that reports lost ones is lost, they still count.
+    // Lost lines still count if the line that reports them is lost.
     const lines = waiting.length + Math.max(reported - 1, 0);
     const taken = { lines, bytes: Buffer.from(waiting.join('')) };
     waiting = [];
@@ -64,7 +64,7 @@ export function createLogWriter(descriptor: number, onLost: (count: number) => v
     const { lines, bytes } = take();
     current = { lines, rest: bytes, isInFlight: false };
     writeOn(current);
-    // There is room for one more line now.
+    // The report has room now.
     report();
   };
   const writeOn = (batch: NonNullable<typeof current>): void => {
@@ -85,7 +85,7 @@ export function createLogWriter(descriptor: number, onLost: (count: number) => v
     });
   };
   const flush = (): void => {
-    // A thread that is writing goes on.
+    // A write in flight goes on by itself.
     if (current?.isInFlight === false) {
       writeToEnd(descriptor, current.rest);
       current = undefined;
@@ -95,7 +95,7 @@ export function createLogWriter(descriptor: number, onLost: (count: number) => v
     if (size > 0) writeToEnd(descriptor, take().bytes);
   };
   setInterval(handOver, LIMIT_MS).unref();
-  // The last lines before a crash are the most wanted.
+  // The last lines before a crash matter most.
   process.once('exit', flush);
 
   return {
@@ -107,7 +107,7 @@ export function createLogWriter(descriptor: number, onLost: (count: number) => v
   };
 }
 
-/** Nobody is left to tell of bytes that can't be written. */
+/** Drops bytes that can't be written: the log is the only place to report that. */
 function writeToEnd(descriptor: number, bytes: Buffer): void {
   for (let tries = 0, position = 0; position < bytes.length && tries < LAST_TRIES; tries++) {
     try {

@@ -2,7 +2,7 @@ import type { Site } from '../operations/site.ts';
 import { createScrub, type Scrub } from '../operations/upkeep/scrub.ts';
 import type { ServerLog } from './server-log.ts';
 
-/** Checks the store as often as the configuration says; undefined when it says nothing. */
+/** Checks the store at the configured interval; undefined without an interval. */
 export async function createStoreScrub(site: Site, log: ServerLog): Promise<Scrub | undefined> {
   const { location, config } = site;
   const { scrubInterval } = config.store;

@@ -13,11 +13,10 @@ import { createStoreScrub } from './scrub.ts';
 import { createServerLog, type ServerLog } from './server-log.ts';
 
 export interface ServeOptions {
-  /** Where to listen. */
   readonly addresses: readonly ListenAddress[];
   /** Version of this program. */
   readonly version: string;
-  /** Done beside serving, once the server listens; the server is ready when it resolves. */
+  /** Runs while the server already answers; the server is ready when it resolves. */
   readonly prepare: (site: Site) => Promise<void>;
   /** Called when the server is ready. */
   readonly onReady: (listeners: readonly OpenListener[]) => Promise<void>;
@@ -26,14 +25,14 @@ export interface ServeOptions {
 /** How serving ended. */
 export interface ServeEnd {
   readonly signal: 'SIGTERM' | 'SIGINT';
-  /** Whether `prepare` had not ended. */
+  /** Whether `prepare` was still running. */
   readonly isPreparing: boolean;
 }
 
 /**
- * Serves the store of a site until a signal says to stop.
- * @param site whose messages go to the person who starts the server
- * @throws CacheError `config`, `storage`, `usage`; what `prepare` throws
+ * Serves the store of a site until SIGTERM or SIGINT.
+ * @param site sends its messages to the person who starts the server
+ * @throws CacheError `config`, `storage`, `usage`; any error of `prepare`
  */
 export async function serve(
   site: Site,
@@ -56,7 +55,7 @@ export async function serve(
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
   });
   const stopped = untilStopped();
-  // Before what may take long: a port in use should not be found out after it.
+  // Listens before the long preparation, so that a port in use is reported at once.
   const listeners = await listenOnAll(app, addresses, shown.tls, {
     most: config.server.maxConnections,
     onRefused: (count) => {
@@ -102,7 +101,7 @@ function messagesTo(log: ServerLog): Site['messages'] {
   };
 }
 
-/** A store on a disk that is mounted read-only can still be served. */
+/** A store on a read-only disk can still be served. */
 async function openServedStore(site: Site, messages: Site['messages']): Promise<Store> {
   try {
     return await site.store('write');
@@ -115,7 +114,7 @@ async function openServedStore(site: Site, messages: Site['messages']): Promise<
   }
 }
 
-/** Also takes SIGHUP where there is nothing to renew: it must never end the server. */
+/** Handles SIGHUP even without certificates, because SIGHUP must never end the server. */
 function watchCertificates(
   { config }: Site,
   listeners: readonly OpenListener[],
@@ -140,7 +139,7 @@ function watchCertificates(
       warnOfFault(files.certificateFile, material.certificate, messages);
     },
     onFault,
-    // The watch sees a certificate that is made anew.
+    // The watch notices a renewed certificate.
     onDay: () =>
       void prepareTls(config, messages).catch((error: unknown) => {
         onFault(error instanceof Error ? error.message : String(error));

@@ -4,13 +4,13 @@ import type { Finding } from '../operations/upkeep/finding.ts';
 import { asOneLine } from '../cache/controls.ts';
 import { createLogWriter } from './log-writer.ts';
 
-/** The log of a server: JSON lines on stderr, or words where stderr is a terminal. */
+/** The log of a server: JSON lines on stderr, or plain text if stderr is a terminal. */
 export interface ServerLog extends RequestLog {
   info(message: string): void;
   warn(message: string): void;
-  /** Something that is wrong with the store. */
+  /** Logs a finding in the store. */
   finding(finding: Finding): void;
-  /** Writes the lines that wait; to be called before the process ends. */
+  /** Writes the waiting lines; to be called before the process ends. */
   flush(): void;
 }
 
@@ -47,11 +47,11 @@ function logWith(log: pino.Logger, flush: () => void): ServerLog {
   };
 }
 
-/** What there may be in a line. */
+/** Possible members of a line. */
 type LogLine = { msg: string; err?: { message: string } } & Partial<RequestLine> &
   Partial<Pick<Finding, 'kind' | 'problem'>>;
 
-/** Each line in words, for the person at the terminal. */
+/** Writes each line as plain text for the person at the terminal. */
 function wordsTo(stream: NodeJS.WritableStream): DestinationStream {
   return {
     write: (json) => {

@@ -5,13 +5,13 @@ import { LRUCache } from 'lru-cache';
 import { systemCode } from '../cache/errors.ts';
 import { syncFolder } from './sync-folder.ts';
 
-/** Which files and folders this process knows to be on the disk: their path, and what stood there then. */
+/** Files and folders that this process knows to be on the disk: path and identity. */
 export interface DurableNames {
   get(path: string): string | undefined;
   set(path: string, identity: string): unknown;
 }
 
-/** 200 bytes each. */
+/** Each name takes 200 bytes. */
 const LIMIT = 20_000;
 
 export function createDurableNames(): DurableNames {
@@ -19,11 +19,10 @@ export function createDurableNames(): DurableNames {
 }
 
 /**
- * Makes sure that the file or folder at `path` survives a loss of power: its bytes, its name, and the names of all folders
- * that it is in, as far as they are on the same disk. Whoever made a folder may have failed to sync the one above it. What
- * is known takes a look, and no sync.
- * @param isSynced whether the bytes are on the disk for certain
- * @throws what the system says; ENOENT where nothing is there
+ * Syncs the bytes and the name of the file or folder at `path`, and the names of all folders above it on the same disk,
+ * which their makers may not have synced. Skips names that are known to be durable.
+ * @param isSynced whether the bytes are certainly on the disk
+ * @throws the system's error; ENOENT if nothing is at `path`
  */
 export async function makeDurable(
   path: string,
@@ -35,17 +34,17 @@ export async function makeDurable(
   if (here.isFile() && !isSynced) await syncFile(path);
   for (let child = path; ;) {
     const parent = dirname(child);
-    // A link in the place of a folder leads to where the names really are.
+    // `stat` follows a link to the folder that really holds the names.
     const above = await stat(parent, { bigint: true });
-    // Of a mounted disk, the name is on another one. An overlay tells another device for files than for folders.
+    // The name of a mount point is on another disk. An overlay reports different devices for files and folders.
     if (parent === child || (child !== path && above.dev !== here.dev)) return;
     try {
       await syncFolder(parent);
     } catch (error) {
-      // A folder far above that is closed to this user is none that was made here.
+      // This process can't have made a folder that it may not read.
       if (child === path || systemCode(error) !== 'EACCES') throw error;
     }
-    // What was seen before the sync: what has come in its place since is another one.
+    // The identity before the sync: a later file at this path isn't durable yet.
     known.set(child, identityOf(here));
     if (known.get(parent) === identityOf(above)) return;
     child = parent;
@@ -53,12 +52,12 @@ export async function makeDurable(
   }
 }
 
-/** Numbers of files are used again, by file systems that tell no time of birth soon. A file's time of change tells its renaming. */
+/** File systems reuse inode numbers, so the birth time counts, too. The ctime of a file changes when it is renamed. */
 function identityOf(stats: BigIntStats): string {
   return [stats.dev, stats.ino, stats.birthtimeNs, stats.isDirectory() ? '' : stats.ctimeNs].join();
 }
 
-/** Reading is enough: what isn't written yet goes to the disk, whoever wrote it. */
+/** A read-only handle is enough: fsync writes all pending bytes of the file, whichever process wrote them. */
 async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r');
   try {

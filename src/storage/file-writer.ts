@@ -12,21 +12,21 @@ import { ownerTag } from './temporary-name.ts';
 import type { Room, RoomShare } from './upload-room.ts';
 
 export interface FileWriterOptions {
-  /** Bytes, where it is known. */
+  /** Bytes, if known. */
   readonly size: number | undefined;
-  /** The client on whose behalf it is written. */
+  /** The client that uploads the object. */
   readonly holder: string | undefined;
   /** Shared by the writers of a store. */
   readonly room: Room;
-  /** The path of an object's name. */
+  /** The path for an object's name. */
   readonly pathOf: (name: string) => string;
-  /** Shared by all that happens to a store. */
+  /** Shared by all operations on a store. */
   readonly durable: DurableNames;
-  /** Told why the owner of the store can't read what is written. */
+  /** Called with the reason why the store's owner can't read the written file. */
   readonly onOwnerFault?: ((fault: string) => void) | undefined;
 }
 
-/** An object being written in the store's folder for temporary files. @throws CacheError `no-space`, `storage` */
+/** Begins an object in the store's folder of temporary files. @throws CacheError `no-space`, `storage` */
 export async function createFileWriter(
   root: string,
   { size, holder, room, pathOf, durable, onOwnerFault }: FileWriterOptions,
@@ -93,7 +93,7 @@ export async function createFileWriter(
   };
 }
 
-/** What is left of the chunks after their first `count` bytes; none that is empty. */
+/** The chunks without their first `count` bytes; skips empty chunks. */
 function withoutFirst(chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] {
   const left: Uint8Array[] = [];
   let skipped = 0;
@@ -105,12 +105,12 @@ function withoutFirst(chunks: readonly Uint8Array[], count: number): readonly Ui
   return left;
 }
 
-/** Renames, and makes the folders that are missing for it. */
+/** Makes missing folders, then renames. */
 async function moveInto(root: string, path: string, target: string): Promise<void> {
   const folder = dirname(target);
-  // Somebody who removes the last object of a folder removes the folder too: in the middle of these, now and then.
+  // A process that removes the last object of a folder also removes the folder, sometimes between these two steps.
   for (let attempt = 0; ; attempt++) {
-    // In an empty mount point everything seems to be missing.
+    // In an empty mount point every folder seems to be missing.
     if (folder !== root) await checkIsStillThere(root, relative(root, target));
     try {
       await makeFoldersBelow(root, folder);
@@ -134,7 +134,7 @@ async function giveToOwner(
     if (fault !== undefined) onFault?.(fault);
   } catch (error) {
     await file.close();
-    await unlink(path).catch(() => undefined); // Nothing is in it; whoever opens the store next removes it.
+    await unlink(path).catch(() => undefined); // Empty: the next process to write to the store removes it.
     throw storageError(error, `can't write ${path}`);
   }
 }

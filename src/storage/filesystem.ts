@@ -11,17 +11,16 @@ import { syncFolder } from './sync-folder.ts';
 import { createRoom } from './upload-room.ts';
 
 export interface FilesystemOptions {
-  /** Bytes that writing leaves free on the disk. */
+  /** Bytes that writers leave free on the disk. */
   readonly minFreeSpace?: number | undefined;
-  /** Told, once, why the owner of the store, such as a server, can't read what is written. */
+  /** Called with the reason why the store's owner, such as a server, can't read a written file. */
   readonly onOwnerFault?: ((fault: string) => void) | undefined;
 }
 
 /**
- * Objects as files below `root`.
+ * Keeps objects as files below `root`, read-only, because nothing in a store is ever modified.
  *
- * A file is written under `tmp/`, fsynced and renamed, then the folder that names it is fsynced: only after that the
- * writer is told. Files are read-only, because nothing in a store is ever modified.
+ * A file is written under `tmp/`, fsynced and renamed; `commit` resolves after its folder is fsynced.
  */
 export function createFilesystemStorage(
   root: string,
@@ -50,7 +49,7 @@ export function createFilesystemStorage(
       const path = pathOf(name);
       let file: FileHandle;
       try {
-        // Without O_NONBLOCK, opening a pipe that somebody left in a blob's place would wait for ever.
+        // Without O_NONBLOCK, opening a pipe in place of a blob would wait for ever.
         file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       } catch (error) {
         throwUnlessAbsent(error, `can't open ${path}`, readError);
@@ -86,7 +85,7 @@ export function createFilesystemStorage(
       if (folder.includes('/')) {
         const names = await namesInSmallFolder(pathOf(folder));
         for (const name of names) yield prefix + name;
-        // Where a name was found there is a store. Lookups depend on it: looking twice takes twice as long.
+        // A name proves that the store is there; a second check would double the time of a lookup.
         if (names.length > 0) return;
       } else yield* namesInLargeFolder(pathOf(folder), prefix);
       await checkMiss(prefix);
@@ -113,7 +112,7 @@ export function createFilesystemStorage(
         await checkMiss(name);
         return false;
       }
-      // A key's folder goes with its last entry.
+      // Removing the last entry of a key also removes its folder.
       await syncWithout(dirname(path), await removeIfEmpty(dirname(path)));
       return true;
     },
@@ -133,17 +132,17 @@ async function removeIfEmpty(folder: string): Promise<boolean> {
   }
 }
 
-/** What was removed, and recorded as that, must not come back with the next loss of power. */
+/** A removed object, recorded as removed, must not come back after a loss of power. */
 async function syncWithout(folder: string, isGone: boolean): Promise<void> {
   try {
     await syncFolder(isGone ? dirname(folder) : folder);
   } catch (error) {
-    // Somebody else has removed the folder meanwhile.
+    // Another process has removed the folder meanwhile.
     throwUnlessAbsent(error, `can't sync ${folder}`);
   }
 }
 
-/** The folder of a key: a handful of entries, looked at in one system call; none where there is no folder. */
+/** The folder of a key holds a few entries, listed in one system call; empty if the folder is missing. */
 async function namesInSmallFolder(path: string): Promise<readonly string[]> {
   try {
     return await readdir(path);
@@ -153,7 +152,7 @@ async function namesInSmallFolder(path: string): Promise<readonly string[]> {
   }
 }
 
-/** The folder of all blobs or all keys: perhaps a million names, never held at once. */
+/** The folder of all blobs or keys may hold a million names, too many to keep in memory. */
 async function* namesInLargeFolder(path: string, prefix: string): AsyncGenerator<string> {
   try {
     for await (const item of await opendir(path, { bufferSize: 512 })) {

@@ -4,9 +4,8 @@ import { systemCode } from '../cache/errors.ts';
 import { adoptFolder, ownershipOf } from './ownership.ts';
 
 /**
- * Makes a folder and those that it is in, but never the root: where a disk has just gone, the folder that it was mounted
- * at would get something that passes for a store.
- * @returns those that were missing
+ * Makes a folder and its parents, but never the root: the empty mount point of a missing disk must not become a store.
+ * @returns the folders that were missing
  */
 export async function makeFoldersBelow(root: string, folder: string): Promise<readonly string[]> {
   const made: string[] = [];

@@ -3,19 +3,19 @@ import { dirname } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { storageError } from './storage-error.ts';
 
-/** While bytes are written, the room is looked at anew after each of these many. */
+/** Bytes after which a writer checks the free room again. */
 export const ROOM_CHECK_INTERVAL = 64 * 1024 * 1024;
 
 export interface RoomOptions {
-  /** Bytes besides that others of this process are writing, and are not on the disk yet. */
+  /** Bytes that other writers of this process have reserved and not written yet. */
   readonly reserved?: number;
-  /** Why the reserve stays free, for a person. */
+  /** Why the reserve stays free, for the message. */
   readonly reason?: string;
 }
 
 /**
- * @param size bytes to be written
- * @param reserve bytes that must stay free besides
+ * @param size bytes to write
+ * @param reserve bytes that must stay free afterwards
  * @throws CacheError `no-space`
  */
 export async function checkRoom(
@@ -38,14 +38,14 @@ export async function checkRoom(
   );
 }
 
-/** Always of one unit, because they are compared; rounded so that what isn't enough never looks as if it were. */
+/** Readers compare these figures: they share a unit, and rounding never makes too little room look like enough. */
 function mebibytes(bytes: number, round: (value: number) => number): string {
   return `${(round((bytes / 1024 ** 2) * 10) / 10).toFixed(1)} MiB`;
 }
 
 /**
- * Bytes that this user may still write to the file system of `path`, or of its nearest folder that exists. One that tells
- * no size (a tmpfs without limit, some of FUSE) has room until a write fails.
+ * Bytes that this user may still write to the file system of `path` or of its nearest existing parent. A file system
+ * that reports no size (tmpfs without limit, some FUSE) counts as infinite.
  */
 export async function freeSpace(path: string): Promise<number> {
   try {

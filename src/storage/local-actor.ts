@@ -1,7 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import type { LocalActor } from '../cache/store-log.ts';
 
-/** Who runs this program. Whoever may write to the store could have told something else. */
+/** The user who runs this program. This is no proof: a user who may write to the store can forge its log. */
 export function localActor(): LocalActor {
   const { SUDO_USER } = process.env;
   return { user: userName(), ...(SUDO_USER ? { sudoUser: SUDO_USER } : {}), host: hostname() };
@@ -11,6 +11,6 @@ function userName(): string {
   try {
     return userInfo().username;
   } catch {
-    return `uid ${process.getuid?.() ?? ''}`; // A container often has no name for it.
+    return `uid ${process.getuid?.() ?? ''}`; // A container often has no name for its user.
   }
 }

@@ -8,21 +8,18 @@ import { ownerStateOf, ownerTag, tellsOwner } from './temporary-name.ts';
 import { adoptFolder, ownershipOf } from './ownership.ts';
 
 const PAUSE_MS = 20;
-/** How often who holds a lock for long shows that he goes on, in milliseconds. */
+/** Milliseconds between signs of life from the owner of a lock. */
 const BEAT_MS = 3000;
 
 /**
- * Takes a lock that many processes share, also on file systems that know neither links nor flock. Nobody waits for it.
+ * Takes a lock between processes, even on file systems without links and flock; never waits for a live owner.
  *
- * It is a folder with one folder in it, whose name tells the owner (temporary-name.ts) and is never used twice. To take
- * the lock, such a pair that was made ready beside its place is renamed to the lock's name: that fails where a folder with
- * something in it has that name, and is otherwise done in one step, owner and all. To free it, or to take it from an owner
- * who is gone, that owner's folder is removed, which can't hit anybody else. The owner shows now and then that he goes
- * on: one who can't be seen from here counts as gone when he didn't for `patience`.
- * @param patience milliseconds
- * @param onWait told when that has to be waited for
- * @returns what frees it, to be called once, always, which never fails; undefined where somebody else has it
- * @throws what the system says, when it can't be made
+ * The lock is a folder that holds one folder, named after its owner (temporary-name.ts) and never reused. A rename of a
+ * prepared pair takes the lock; removing the owner's folder frees it.
+ * @param patience milliseconds without a sign of life after which an unseen owner counts as gone
+ * @param onWait called when an unseen owner needs to be watched for a sign of life
+ * @returns a function that frees the lock, never fails and must be called once; undefined if the lock is taken
+ * @throws the system's error if the lock can't be made
  */
 export async function takeLongLock(
   folder: string,
@@ -46,26 +43,26 @@ export async function takeLongLock(
   }
   const beat = setInterval(() => {
     const now = new Date();
-    utimes(join(lock, mine), now, now).catch(() => undefined); // Perhaps the disk is gone; who writes finds out.
+    utimes(join(lock, mine), now, now).catch(() => undefined); // The disk may be gone; the next write reports that.
   }, BEAT_MS).unref();
   return async () => {
     clearInterval(beat);
-    // What stays is taken from an owner who is gone.
+    // Other processes take over a lock whose owner is gone.
     await removeOwner(lock, mine).catch(() => undefined);
   };
 }
 
-/** What others had made ready that were killed before they took the lock. */
+/** Removes folders that processes prepared before they were killed. */
 async function removeLitter(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!tellsOwner(name) || ownerStateOf(name) !== 'gone') continue;
-    // Empty folders in an empty one: anything else isn't from here.
+    // `rmdir` removes only empty folders: a folder with content is no prepared lock.
     await rmdir(join(folder, name, name)).catch(() => undefined);
     await rmdir(join(folder, name)).catch(() => undefined);
   }
 }
 
-/** Takes the lock, unless somebody has it. @returns whether somebody has */
+/** Takes the lock if it is free. @returns whether another process has it */
 async function isTakenByOther(
   prepared: string,
   lock: string,
@@ -95,13 +92,13 @@ async function isTakenByOther(
   return false;
 }
 
-/** Differs when another one has the lock, or the same one has gone on. */
+/** Changes when the owner changes or gives a sign of life. */
 async function signOfLife(lock: string, owner: string): Promise<string> {
   const stats = await stat(join(lock, owner)).catch(() => undefined);
   return `${owner} ${stats?.mtimeMs ?? 'gone'}`;
 }
 
-/** Whoever waits for the lock has to remove both folders when their owner is gone. @param root whose owner they get */
+/** A process that waits for the lock must be able to remove both folders. @param root gives them its owner */
 async function prepareLock(prepared: string, owner: string, root: string): Promise<void> {
   const like = await ownershipOf(root);
   await mkdir(join(prepared, owner));
@@ -109,12 +106,12 @@ async function prepareLock(prepared: string, owner: string, root: string): Promi
   await adoptFolder(prepared, like);
 }
 
-/** The name of an owner's folder, never used twice. */
+/** The name of an owner's folder, never reused. */
 function newOwner(): string {
   return `${ownerTag()}.${randomBytes(9).toString('hex')}`;
 }
 
-/** @returns whether the lock is taken now */
+/** A rename takes the lock in one step, owner included; it fails on a folder with content. @returns whether it did */
 async function takeAtOnce(prepared: string, lock: string, attempts = 3): Promise<boolean> {
   try {
     await rename(prepared, lock);
@@ -123,8 +120,8 @@ async function takeAtOnce(prepared: string, lock: string, attempts = 3): Promise
     const code = systemCode(error);
     if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
     if (code === 'EPERM') {
-      // fusefat says so of any folder that is in the place, which may have gone meanwhile. It also loses what is in a
-      // folder that it renames: two can have the lock there, but nobody waits for ever.
+      // fusefat reports EPERM for any folder in the way, even if it has gone meanwhile. It also empties a folder that
+      // it renames: two processes can hold the lock there, but no process waits for ever.
       if ((await stat(lock).catch(() => undefined))?.isDirectory()) return false;
       if (attempts > 1) return takeAtOnce(prepared, lock, attempts - 1);
     }
@@ -133,11 +130,11 @@ async function takeAtOnce(prepared: string, lock: string, attempts = 3): Promise
   }
 }
 
-/** undefined when it was freed meanwhile */
+/** @returns undefined if the lock was freed meanwhile */
 async function ownerOf(lock: string): Promise<string | undefined> {
   try {
     const [owner] = await readdir(lock);
-    // Some file systems don't rename over a folder, not even over an empty one.
+    // Some file systems don't rename over a folder, even an empty folder.
     if (owner === undefined) await removeIfEmpty(lock);
     return owner;
   } catch (error) {
@@ -151,7 +148,7 @@ async function removeOwner(lock: string, owner: string): Promise<void> {
   await removeIfEmpty(lock);
 }
 
-/** Others may be faster, to remove it or to put something in. */
+/** Another process may remove or fill the folder first. */
 async function removeIfEmpty(folder: string): Promise<void> {
   try {
     await rmdir(folder);

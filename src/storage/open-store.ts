@@ -24,18 +24,18 @@ import { createStoreUpkeep } from './store-upkeep.ts';
 
 export interface OpenStoreOptions extends FilesystemOptions, Partial<Omit<StoreOptions, 'threads'>> {
   /**
-   * `write` also removes what killed writers left. `upkeep` changes nothing by opening, and a damaged mark becomes
-   * `Store.markFault`.
+   * `write` also removes leftovers of killed writers. `upkeep` changes nothing when it opens the store, and reports a
+   * damaged mark as `Store.markFault`.
    */
   readonly mode: 'read' | 'write' | 'upkeep';
-  /** Where there is no store: `write` makes one, `read` takes it for empty. Without, it is refused. */
+  /** If the store is missing, `write` makes it and `read` opens an empty store; by default both fail. */
   readonly make?: boolean;
 }
 
 /**
- * Opens the store at a location; nothing else knows what a location is.
+ * Opens the store at a location; no other module knows what a location is.
  * @param location path of its folder
- * @throws NoStore; CacheError `storage`; `damaged`: its mark is
+ * @throws NoStore; CacheError `storage`; `damaged`: its mark is damaged
  */
 export async function openStore(
   location: string,
@@ -52,7 +52,7 @@ export async function openStore(
     else storage = emptyStorage(error);
     return undefined;
   });
-  // A store that was put together by copying has no mark yet.
+  // A store assembled by copying has no mark yet.
   if (mode === 'write') await makeStore(location, { inFolder: true });
   if (mode === 'write') await removeLeftovers(location);
   const upkeep = createStoreUpkeep(location);
@@ -63,7 +63,7 @@ export async function openStore(
   );
 }
 
-/** @throws NoStore; CacheError `storage`: its format is of the future; `damaged`: its mark is */
+/** @throws NoStore; CacheError `storage`: its format is newer; `damaged`: its mark is damaged */
 async function checkStore(root: string): Promise<undefined> {
   const format = await readFormat(root);
   if (format !== undefined) checkFormat(root, format);
@@ -71,7 +71,7 @@ async function checkStore(root: string): Promise<undefined> {
   return undefined;
 }
 
-/** A store is one without `store.json`, too; and its maker may have written it since. */
+/** A store may lack `store.json`, or its maker may have written the file meanwhile. */
 async function checkUnmarked(root: string): Promise<void> {
   try {
     await checkIsStore(root);
@@ -92,9 +92,9 @@ function checkFormat(root: string, format: unknown): void {
 }
 
 /**
- * Makes an empty store in a folder; a store that is there stays as it is.
- * @param inFolder whether the folder must be there, as that of a mounted medium
- * @returns whether it was made
+ * Makes an empty store in a folder; leaves an existing store as it is.
+ * @param inFolder whether the folder must exist, such as a mounted medium
+ * @returns whether it made the store
  * @throws CacheError `storage`, `no-space`
  */
 export async function makeStore(root: string, { inFolder = false } = {}): Promise<boolean> {
@@ -105,7 +105,7 @@ export async function makeStore(root: string, { inFolder = false } = {}): Promis
       return false;
     }
     await makeFoldersBelow(root, join(root, TEMPORARY));
-    // A full disk can be served, too: the reserve doesn't count for the mark.
+    // A full disk can be served, so the mark may use the reserve.
     const storage = createFilesystemStorage(root);
     await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
     return true;
@@ -114,7 +114,7 @@ export async function makeStore(root: string, { inFolder = false } = {}): Promis
   }
 }
 
-/** The objects of a store that is not made: there are none. */
+/** The objects of a missing store. */
 function emptyStorage(why: NoStore): ObjectStorage {
   return {
     stat: () => Promise.resolve(undefined),

@@ -5,14 +5,14 @@ import { ownerTag } from './temporary-name.ts';
 const OPEN_FILES = '/proc/self/fd';
 
 /**
- * Removes, at once, the temporary files that this process is writing, wherever they are: for when it is about to end.
- * Without it they take up room until somebody writes there again. What has its name already stays; without /proc, all does.
+ * Removes the temporary files that this process is writing anywhere, just before it ends; otherwise they take up room
+ * until the next writer comes. Committed objects stay; without /proc, temporary files stay, too.
  */
 export function removeOpenTemporaries(): void {
   for (const number of attempt(() => readdirSync(OPEN_FILES)) ?? []) {
     attempt(() => {
       const path = readlinkSync(join(OPEN_FILES, number));
-      // Archives that are being written are hidden besides.
+      // The temporary name of an archive has a leading dot, too.
       if (basename(path).replace(/^\./, '').startsWith(`${ownerTag()}.`)) unlinkSync(path);
     });
   }
@@ -22,6 +22,6 @@ function attempt<T>(act: () => T): T | undefined {
   try {
     return act();
   } catch {
-    return undefined; // Gone by now, or not ours to remove: as if it were killed.
+    return undefined; // The file is gone, or stays as after a kill.
   }
 }

@@ -4,8 +4,8 @@ import { dirname, join, relative, sep } from 'node:path';
 import { systemCode } from '../cache/errors.ts';
 
 /**
- * What root, or another member of a group, writes into a store is read by the server, which runs as the store's owner: so
- * new files and folders take owner, group and mode from the folder of the store, whatever the umask.
+ * New files and folders take owner, group and mode from the store's folder, whatever the umask: the server runs as the
+ * store's owner and must read the files that root or a group member writes.
  */
 export type Ownership = Pick<Stats, 'uid' | 'gid' | 'mode'>;
 
@@ -14,9 +14,9 @@ export function ownershipOf(folder: string): Promise<Ownership> {
 }
 
 /**
- * Gives a new file away, as far as this process may.
- * @param mode of which group and others get no more than in the folder; without, it stays as it is
- * @returns why the owner of the folder can't read it then; undefined when he can
+ * Gives a new file the owner and group of `like`, as far as this process may.
+ * @param mode for the file, limited to the permissions of `like` for group and others; unchanged by default
+ * @returns why the owner of `like` can't read the file; undefined without a fault
  */
 export async function adoptFile(
   file: FileHandle,
@@ -26,9 +26,9 @@ export async function adoptFile(
   return adopt(file, await file.stat(), like, mode === undefined ? mode : mode & (like.mode | 0o600));
 }
 
-/** The same for a folder that was just made. @param withMode whether it gets the mode, too */
+/** The same for a new folder. @param withMode whether it also gets the mode */
 export async function adoptFolder(path: string, like: Ownership, withMode = true): Promise<void> {
-  // Who owns the folder around it may have put a link to something else there meanwhile, or another folder.
+  // The owner of the parent folder may have replaced the new folder with a link or another folder.
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
   const folder = await open(path, flags).catch((error: unknown) => {
     const code = systemCode(error);
@@ -45,7 +45,7 @@ export async function adoptFolder(path: string, like: Ownership, withMode = true
   }
 }
 
-/** Milliseconds; the clocks of a file server and of this machine differ. */
+/** Milliseconds; the clock of a file server may differ from the clock of this machine. */
 const JUST_NOW = 10 * 60_000;
 
 function isJustMade({ uid, birthtimeMs, ctimeMs }: Stats): boolean {
@@ -62,13 +62,13 @@ async function adopt(
   if (uid === like.uid && gid === like.gid && (before.mode & 0o7777) === mode)
     return ownerFault(before, like);
   if (uid !== like.uid) await ifAllowed(() => made.chown(like.uid, like.gid));
-  // Who may not give it away may be in the group all the same.
+  // A user who may not change the owner may still change the group.
   if ((await made.stat()).gid !== like.gid) await ifAllowed(() => made.chown(uid, like.gid));
   if ((before.mode & 0o7777) !== mode) await ifAllowed(() => made.chmod(mode));
   return ownerFault(await made.stat(), like);
 }
 
-/** FAT knows no owners, and who isn't root may give nothing away. */
+/** FAT has no owners, and only root may change an owner. */
 async function ifAllowed(change: () => Promise<void>): Promise<void> {
   try {
     await change();
@@ -79,7 +79,7 @@ async function ifAllowed(change: () => Promise<void>): Promise<void> {
 }
 
 /**
- * Why the owner of a store can't read a file in it, or write to a folder, going by owner, group and mode; undefined when he can.
+ * Why the owner of a store can't read a file or write to a folder, by owner, group and mode; undefined without a fault.
  */
 export function ownerFault({ uid, gid, mode }: Ownership, owner: Ownership): string | undefined {
   if (owner.uid === 0) return undefined;
@@ -91,7 +91,7 @@ export function ownerFault({ uid, gid, mode }: Ownership, owner: Ownership): str
   return `it belongs to user ${uid}, group ${gid}, mode ${octal}: user ${owner.uid}, whom the store belongs to, can't ${isFolder ? 'write' : 'read'} it`;
 }
 
-/** Makes a folder and those above it. What root makes in the folder of somebody else is theirs. @returns as mkdir does */
+/** Makes a folder and its parents; root gives them to the owner of the folder above. @returns the outermost new folder */
 export async function makeFolders(path: string): Promise<string | undefined> {
   const outermost = await makeMissing(path);
   if (outermost === undefined || process.geteuid?.() !== 0) return outermost;
@@ -108,8 +108,8 @@ export async function makeFolders(path: string): Promise<string | undefined> {
 }
 
 /**
- * Makes a folder and those that it is in. Node's own `recursive` tells the lack of inodes as ENOENT.
- * @returns the outermost that was missing; undefined when it is there
+ * Makes a folder and its parents. Node's `recursive` option reports a lack of inodes as ENOENT.
+ * @returns the outermost new folder; undefined if the folder exists
  */
 async function makeMissing(path: string): Promise<string | undefined> {
   try {
@@ -127,7 +127,7 @@ async function makeOne(path: string): Promise<string | undefined> {
     await mkdir(path);
     return path;
   } catch (error) {
-    // Not by its code: some say EROFS or EACCES of a folder that is there.
+    // The error code doesn't show it: some file systems report EROFS or EACCES for an existing folder.
     if ((await stat(path).catch(() => undefined))?.isDirectory()) return undefined;
     throw error;
   }

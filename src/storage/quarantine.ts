@@ -13,8 +13,8 @@ import { storageError } from './storage-error.ts';
 import { checkIsStillThere } from './store-folder.ts';
 
 /**
- * `quarantine/<time>/<path>` of the store at `root`, on its file system: so even what can't be read can be moved there.
- * Each process that puts something there has a folder of its own, made when it is needed.
+ * The quarantine of the store at `root`, in `quarantine/<time>/<path>` on its file system, so that even unreadable
+ * files can be moved. Each process makes a folder of its own when it needs it.
  */
 export function createQuarantine(root: string, now: () => Date = () => new Date()): Quarantine {
   let folder: Promise<string> | undefined;
@@ -53,7 +53,7 @@ export function createQuarantine(root: string, now: () => Date = () => new Date(
   };
 }
 
-/** @returns its path in the store; names are such as FAT takes, too */
+/** @returns its path in the store, which FAT also allows */
 async function makeFolder(root: string, time: Date): Promise<string> {
   const base = `${QUARANTINE}${time.toISOString().replace(/[-:]|\.\d+/g, '')}`;
   await makeFoldersBelow(root, join(root, QUARANTINE));
@@ -69,7 +69,7 @@ async function makeFolder(root: string, time: Date): Promise<string> {
   }
 }
 
-/** What came back under a path after it was moved once, and is bad again. */
+/** Numbers the path of a file that came back after quarantine and is bad again. */
 async function freePath(root: string, path: string): Promise<string> {
   for (let number = 1; ; number++) {
     const candidate = number === 1 ? path : `${path}-${number}`;
@@ -77,7 +77,7 @@ async function freePath(root: string, path: string): Promise<string> {
   }
 }
 
-/** FAT knows no links. */
+/** FAT has no links. */
 async function tryLink(from: string, to: string): Promise<boolean> {
   return link(from, to).then(
     () => true,
@@ -85,11 +85,11 @@ async function tryLink(from: string, to: string): Promise<boolean> {
   );
 }
 
-/** What the disk can't read any more can't be copied; nor what there is no room for. */
+/** @returns false if the file is unreadable or its copy doesn't fit */
 async function tryCopy(from: string, to: string, { atime, mtime }: Stats): Promise<boolean> {
   const copying = `${to}.part`;
   try {
-    // By hand: some drivers of FAT know none of the system calls that copy at once, nor those that set permissions.
+    // Some FAT drivers lack the system calls of `copyFile`, which copy at once and set permissions.
     const file = await openRegularFile(from);
     await pipeline(file.createReadStream(), createWriteStream(copying, { flags: 'wx', flush: true }));
     await utimes(copying, atime, mtime).catch(() => undefined);

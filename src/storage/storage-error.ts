@@ -3,13 +3,13 @@ import { dirname } from 'node:path';
 import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
 
 interface Meaning {
-  /** As a person can act on it. */
+  /** For a person to act on. */
   readonly reason: string;
-  /** `full`: nothing more can be written. `loss`: bytes, or what leads to them, are lost. */
+  /** `full`: the disk takes no more bytes. `loss`: bytes, or the metadata that lead to them, are lost. */
   readonly kind?: 'full' | 'loss';
 }
 
-/** What each code of a failed system call means; the codes that are not here speak for themselves. */
+/** The meaning of each code of a failed system call; other codes are shown as they are. */
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   ENOSPC: { kind: 'full', reason: 'no room is left on the disk (ENOSPC); free some and try again' },
   EDQUOT: {
@@ -45,8 +45,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 };
 
 /**
- * A failed system call as a person can act on it. What is a CacheError already stays what it is.
- * @throws the error itself when it is a programming error
+ * Turns a failed system call into an error that a person can act on; returns a CacheError unchanged.
+ * @throws the error itself if it is a programming error
  */
 export function storageError(error: unknown, doing: string): CacheError {
   if (error instanceof CacheError) return error;
@@ -55,7 +55,7 @@ export function storageError(error: unknown, doing: string): CacheError {
   });
 }
 
-/** The same for a system call that reads an object: what the disk has lost is damage of this object. */
+/** The same for reading an object: bytes that the disk has lost are damage of this object. */
 export function readError(error: unknown, doing: string): CacheError {
   const failure = storageError(error, doing);
   if (kindOf(error) !== 'loss') return failure;
@@ -64,7 +64,7 @@ export function readError(error: unknown, doing: string): CacheError {
 
 /**
  * Why a system call failed, with its code.
- * @throws the error itself when it is a programming error
+ * @throws the error itself if it is a programming error
  */
 function reasonOf(error: unknown): string {
   throwProgrammingError(error);
@@ -73,12 +73,12 @@ function reasonOf(error: unknown): string {
   return (code === 'ENOSPC' ? withoutInodes(error) : undefined) ?? MEANINGS[code]?.reason ?? code;
 }
 
-/** Whether nothing more can be written. */
+/** Whether the disk or the user's quota is full. */
 export function isFull(error: unknown): boolean {
   return kindOf(error) === 'full';
 }
 
-/** "There is no such object" is a miss; any other fault of the disk is an error. */
+/** A missing object is a miss; any other fault of the disk is an error. */
 export function throwUnlessAbsent(error: unknown, doing: string, toError = storageError): void {
   if (systemCode(error) !== 'ENOENT') throw toError(error, doing);
 }
@@ -87,7 +87,7 @@ function kindOf(error: unknown): Meaning['kind'] {
   return MEANINGS[systemCode(error) ?? '']?.kind;
 }
 
-/** A file system that has room and takes no more files says ENOSPC, too. */
+/** A file system with room but no free inode also reports ENOSPC. */
 function withoutInodes(error: unknown): string | undefined {
   if (!(error instanceof Error && 'path' in error && typeof error.path === 'string')) return undefined;
   let folder = dirname(error.path);

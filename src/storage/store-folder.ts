@@ -20,10 +20,10 @@ import { readError, storageError, throwUnlessAbsent } from './storage-error.ts';
 import { nameOfTaken, putBack } from './taken-object.ts';
 import { isLeftover, tellsOwner } from './temporary-name.ts';
 
-/** Objects being written; on the store's own file system, because they get their name by a rename. */
+/** The folder of objects being written, on the store's file system, because a rename gives them their name. */
 export const TEMPORARY = 'tmp';
 
-/** @returns the format that store.json tells, undefined where there is none */
+/** @returns the format in store.json; undefined if the file is missing */
 export async function readFormat(root: string): Promise<unknown> {
   const path = join(root, STORE_FILE);
   let text: string;
@@ -43,7 +43,7 @@ export async function readFormat(root: string): Promise<unknown> {
   throw new DamagedMark(path, 'it tells no format');
 }
 
-/** A `store.json` that holds something else than what was written. */
+/** The mark `store.json` is invalid. */
 export class DamagedMark extends CacheError {
   constructor(path: string, what: string, cause?: unknown) {
     super('damaged', `${path} is damaged: ${what}; restore it as {"format": ${STORE_FORMAT}}`, { cause });
@@ -51,7 +51,7 @@ export class DamagedMark extends CacheError {
 }
 
 /**
- * Whether a folder has the mark of a store. One that has none becomes a store only where nothing else is in it.
+ * Whether a folder has the mark of a store. Refuses an unmarked folder with other files, which must not become a store.
  * @throws CacheError `storage`
  */
 export async function isMarked(root: string): Promise<boolean> {
@@ -71,7 +71,7 @@ export async function isMarked(root: string): Promise<boolean> {
   );
 }
 
-/** What no store has. */
+/** The first names that no store has. */
 function othersIn(names: readonly string[]): string {
   return names
     .filter((name) => !OWN_NAMES.has(name))
@@ -81,7 +81,7 @@ function othersIn(names: readonly string[]): string {
 
 const STORE_FOLDERS = [BLOBS, DIRECTORY].map((prefix) => prefix.slice(0, -1));
 
-/** What a folder may hold that becomes a store; a new ext4 file system has a lost+found. */
+/** Names that a folder may hold to become a store; a new ext4 file system has a lost+found. */
 export const OWN_NAMES: ReadonlySet<string> = new Set([
   ...STORE_FOLDERS,
   ...[IMPORTS, PARTS, EXPORTS, TRIPS, LOG].map((prefix) => prefix.slice(0, -1)),
@@ -99,7 +99,7 @@ export class NoStore extends CacheError {
   }
 }
 
-/** A store that was put together by copying `bcache` and `bdir` is one, too. @throws NoStore */
+/** Accepts a store assembled by copying `bcache` and `bdir`. @throws NoStore */
 export async function checkIsStore(root: string): Promise<void> {
   let names: string[];
   try {
@@ -118,9 +118,9 @@ export async function checkIsStore(root: string): Promise<void> {
 }
 
 /**
- * A disk that was unplugged leaves an empty mount point, where everything seems to be missing. A miss counts only in
- * a store that is there; and where a link joins another disk to it, only when that is there, too.
- * @param name what was missed
+ * Confirms a miss, which counts only if the store is there, and so is any disk that a link joins to it. An unplugged
+ * disk leaves an empty mount point, where every object seems to be missing.
+ * @param name of the missed object
  */
 export async function checkIsStillThere(root: string, name = ''): Promise<void> {
   await checkMark(root);
@@ -151,12 +151,12 @@ async function checkFolder(path: string): Promise<void> {
   }
 }
 
-/** Removes what killed writers left. Cheap: only files being written stand there. */
+/** Removes leftovers of killed writers. Cheap: the folder holds only files being written. */
 export async function removeLeftovers(root: string): Promise<void> {
   for await (const name of leftoversIn(root)) await removeLeftover(root, name);
 }
 
-/** What was an object before, and was taken out of sight by somebody who was killed, is one again. */
+/** Puts back an object that a killed process had hidden; removes any other leftover. */
 export async function removeLeftover(root: string, fileName: string): Promise<void> {
   const path = join(root, TEMPORARY, fileName);
   const name = nameOfTaken(fileName);
@@ -169,8 +169,7 @@ export async function removeLeftover(root: string, fileName: string): Promise<vo
 }
 
 /**
- * What killed writers left. Where a link stands in the place of their folder, it may lead to anybody's: there only what
- * is named as such counts.
+ * Leftovers of killed writers. A link may lead to a foreign folder, where only names of temporary files count.
  */
 export async function* leftoversIn(root: string): AsyncGenerator<string> {
   const folder = join(root, TEMPORARY);
@@ -182,7 +181,7 @@ export async function* leftoversIn(root: string): AsyncGenerator<string> {
         throwUnlessAbsent(error, `can't look at ${join(folder, name)}`);
         return undefined;
       });
-      // What was taken out of sight keeps its time; when that was, tells the time of the change.
+      // A hidden object keeps its mtime; its ctime is the time when it was hidden.
       const since = nameOfTaken(name) === undefined ? stats?.mtimeMs : stats?.ctimeMs;
       if (since !== undefined && isLeftover(name, since)) yield name;
     }

@@ -8,7 +8,7 @@ import { readError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, leftoversIn, removeLeftover, TEMPORARY } from './store-folder.ts';
 import { putBack, removeTaken, takenName } from './taken-object.ts';
 
-/** Looks after the store whose folder is `root`. */
+/** Upkeep of the store in the folder `root`. */
 export function createStoreUpkeep(root: string): StoreUpkeep {
   const pathOf = (path: string): string => join(root, path);
 
@@ -47,7 +47,7 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
   };
 }
 
-/** A store can be read that was joined from several disks, by links in the place of its folders. @param parent of such folders */
+/** Links may join the folders of a store from several disks. @param parent the store's folder, for an item directly in it */
 async function typeOf(item: Dirent, parent: string | undefined): Promise<FolderItem['type']> {
   if (item.isFile()) return 'file';
   if (item.isDirectory()) return 'folder';

@@ -8,21 +8,21 @@ import { storageError } from './storage-error.ts';
 import { ownerTag } from './temporary-name.ts';
 
 /**
- * The name, in the folder of temporary files, of an object that is taken out of sight. It tells the object's own name: when
- * who took it was killed before it was decided, the object goes back.
+ * The temporary name of a hidden object. It contains the object's own name, so that the object can be put back if this
+ * process is killed.
  */
 export function takenName(name: string): string {
   return `${ownerTag()}.${randomBytes(9).toString('hex')}.taken.${encodeURIComponent(name)}`;
 }
 
-/** The name of the object that a temporary file was; undefined for one that never was one. */
+/** The own name of a hidden object; undefined for any other temporary file. */
 export function nameOfTaken(fileName: string): string | undefined {
   const [, encoded = ''] = /\.taken\.([\w%]+)$/.exec(fileName) ?? [];
   const name = encoded.replaceAll('%2F', '/');
   return /^\w+(\/\w+)+$/.test(name) ? name : undefined;
 }
 
-/** Gives an object its name back, unless another one has it by now, or it was given back already. */
+/** Gives a hidden object its name back; removes it if another object has that name. */
 export async function putBack(root: string, taken: string, name: string): Promise<void> {
   const path = join(root, name);
   try {
@@ -38,7 +38,7 @@ export async function putBack(root: string, taken: string, name: string): Promis
   }
 }
 
-/** Removes an object that was taken out. @returns false where somebody has put it back meanwhile */
+/** Removes a hidden object. @returns false if another process has put it back */
 export async function removeTaken(taken: string): Promise<boolean> {
   try {
     await unlink(taken);

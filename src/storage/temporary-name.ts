@@ -3,20 +3,20 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 /**
- * Temporary files carry in their name who writes them, so that whoever opens the store later can tell a file that a
- * killed process left behind from one that another process is writing just now. There are no locks to go stale.
+ * The name of a temporary file identifies its writer, so that other processes can distinguish leftovers of killed
+ * writers from files being written. There are no locks to go stale.
  */
 
-/** A writer that can't be looked at from here (another host, another container) is given up after this time. */
+/** A writer on another host or in another container counts as gone after this time. */
 const UNSEEN_LIMIT_MS = 24 * 3600 * 1000;
 
 interface Owner {
   readonly host: string;
   readonly boot: string;
-  /** The pid namespace: the same number is another process in another container. */
+  /** The pid namespace: containers use the same pid for different processes. */
   readonly namespace: string;
   readonly pid: number;
-  /** Start time of the process, because numbers are used again. */
+  /** Start time of the process, because pids are reused. */
   readonly start: string;
 }
 
@@ -35,12 +35,12 @@ export function isLeftover(fileName: string, modified: number, now: number = Dat
   return state === 'unseen' ? now - modified > UNSEEN_LIMIT_MS : state === 'gone';
 }
 
-/** Whether a file's name is that of a temporary one: anybody else's files are named otherwise. */
+/** Whether a file has the name of a temporary file; foreign files have other names. */
 export function tellsOwner(fileName: string): boolean {
   return parseOwner(fileName) !== undefined;
 }
 
-/** What can be told from here of the process that a file's name tells: `unseen` is on another host or in another container. */
+/** The state of the process that a file's name identifies; `unseen`: on another host or in another container. */
 export function ownerStateOf(fileName: string): 'alive' | 'gone' | 'unseen' {
   const owner = parseOwner(fileName);
   const me = thisProcess();
@@ -66,11 +66,11 @@ function thisProcess(): Owner {
   };
 }
 
-/** Field 22 of /proc/PID/stat (proc(5)), counted after the command's name, which may hold anything. */
+/** Field 22 of /proc/PID/stat (proc(5)), counted after the command's name, which may contain spaces and parentheses. */
 function startOf(pid: number): string | undefined {
   const text = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
   if (text !== undefined) return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
-  // Without /proc only whether the number is taken can be told.
+  // Without /proc only the existence of the pid can be checked.
   return attempt(() => process.kill(pid, 0)) === undefined ? undefined : '0';
 }
 
@@ -82,6 +82,6 @@ function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {
-    return undefined; // Not Linux, or /proc is hidden: the caller has another way.
+    return undefined; // Not Linux, or /proc is hidden: callers have a fallback.
   }
 }

@@ -1,16 +1,16 @@
 import { CacheError } from '../cache/errors.ts';
 import { checkRoom, freeSpace, ROOM_CHECK_INTERVAL } from './free-space.ts';
 
-/** Bytes that are reserved first, and at most, for who may not send what he announced. */
+/** Bytes of the first and the largest reservation for a client, which may send less than announced. */
 const FIRST_STEP = 64 * 1024;
 const LARGEST_STEP = 8 * 1024 * 1024;
 
-/** The free room of a disk, as the writers of one process share it. */
+/** The free room of a disk, shared by the writers of one process. */
 export interface Room {
   /**
-   * Room for an object.
-   * @param size in bytes, where it is known
-   * @param holder on whose behalf it is written, where that is a client: he gets it in steps, as bytes come
+   * Reserves room for an object.
+   * @param size in bytes, if known
+   * @param holder the client that uploads it; a client gets room in steps, as bytes arrive
    * @throws CacheError `no-space`
    */
   open(size: number | undefined, holder: string | undefined): Promise<RoomShare>;
@@ -19,21 +19,20 @@ export interface Room {
 export interface RoomShare {
   /** To be called before bytes are written. @throws CacheError `no-space` */
   readonly reserve: (bytes: number) => Promise<void>;
-  /** To be called when they are: from now on the disk counts them. */
+  /** To be called after bytes are written: from now on the disk counts them. */
   readonly wrote: (bytes: number) => void;
-  /** Gives back what isn't written; the object has its name now, or is gone. */
+  /** Gives back unwritten bytes when the upload ends. */
   readonly close: () => void;
 }
 
 /**
- * What is reserved and isn't written yet is counted as used. Nobody reserves ahead more than he has sent. When there is no
- * room, and a client holds more than half of what unfinished uploads and new ones share, his are refused from the next
- * byte on, until none of them is left: so one alone may use all of it, and never for long against others.
+ * Counts reserved bytes as used; a client reserves no more ahead than it has sent. When room runs out, a client that
+ * holds more than half of the uploads' room is refused until its uploads have ended: alone it may use all room.
  * @param minFreeSpace bytes that stay free
  */
 export function createRoom(root: string, minFreeSpace: number): Room {
   let reserved = 0;
-  /** One after the other: what turns out to have no room must not count meanwhile for others. */
+  /** Reservations run in turn: a reservation that fails must not count against others meanwhile. */
   let settled: Promise<unknown> = Promise.resolve();
   /** Bytes of each client's unfinished uploads, written or reserved. */
   const held = new Map<string, number>();
@@ -75,7 +74,7 @@ export function createRoom(root: string, minFreeSpace: number): Room {
       return size;
     });
 
-  /** As much as there is of `most`, but `least`. */
+  /** Reserves up to `most` bytes, but at least `least`. */
   const reserveSome = async (least: number, most: number, holder: string | undefined): Promise<number> => {
     for (let size = most; ; size = Math.max(least, Math.floor(size / 2))) {
       try {
@@ -108,7 +107,7 @@ export function createRoom(root: string, minFreeSpace: number): Room {
             const left = (size ?? Infinity) - position;
             const step = Math.min(Math.max(position, FIRST_STEP), LARGEST_STEP, left);
             ahead = await reserveSome(bytes, Math.max(bytes, step), holder);
-            // It was given up while it waited.
+            // The upload was aborted while it waited.
             if (isClosed) giveBack();
           } else if (!isInSteps && position >= nextCheck) {
             nextCheck = position + ROOM_CHECK_INTERVAL;
