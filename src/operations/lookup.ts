@@ -14,13 +14,16 @@ export interface LookupRow {
   /** Whether a trusted certificate verifies it. */
   readonly verified: boolean;
   readonly sha512: Digest;
-  /** Bytes of the blob; undefined when it is not there. */
+  /** Bytes of the blob; undefined if it is missing. */
   readonly size: number | undefined;
-  /** When the store received the entry, or when it was made; undefined when neither is told. */
+  /** Received time of the entry, or else its creation date; undefined if both are unknown. */
   readonly date: string | undefined;
 }
 
-/** A key as it is, or the key of a URL. @throws CacheError `usage`: an empty text, such as an empty variable of a script */
+/**
+ * The given key, or the key of a URL. @throws CacheError `usage`: an empty text, such as an empty variable of a
+ * script
+ */
 export function keyOf(urlOrKey: string): Key {
   if (urlOrKey.trim() === '') throw new CacheError('usage', 'an empty name; write a software URL or a key');
   return isKey(urlOrKey) ? urlOrKey : keyOfSoftwareUrl(urlOrKey);
@@ -46,7 +49,10 @@ export async function lookUp(
   );
 }
 
-/** The software URLs of a store, and more: for suggestions, because a URL that is not strictly identical is the commonest mistake. */
+/**
+ * The software URLs of a store, and `more`, for suggestions: a URL that is not strictly identical is the commonest
+ * mistake.
+ */
 export async function readKnownUrls(
   directory: Directory,
   more: Iterable<string>,
@@ -56,7 +62,7 @@ export async function readKnownUrls(
   return known;
 }
 
-/** The software URL of every release in the store. Reads one entry a key. */
+/** The software URL of every release in the store. Reads one entry per key. */
 async function* softwareUrls(directory: Directory): AsyncGenerator<string> {
   const seen = new Set<Key>();
   for await (const { key, digest } of directory.list()) {
@@ -72,7 +78,7 @@ async function* softwareUrls(directory: Directory): AsyncGenerator<string> {
   }
 }
 
-/** Branches that the shipped slapos.cfg keeps nodes from asking a cache for, and local paths (protocol.md). */
+/** Branches and local paths that the shipped slapos.cfg excludes from cache lookups (protocol.md). */
 const SHIPPED_BLACKLIST = [
   'https://lab.nexedi.com/nexedi/slapos/raw/master',
   'https://lab.nexedi.com/nexedi/slapos/raw/1.0/',
@@ -80,7 +86,7 @@ const SHIPPED_BLACKLIST = [
   '/',
 ];
 
-/** @returns the line of slapos.cfg's shipped `download-from-binary-cache-url-blacklist` that matches */
+/** @returns the matching line of slapos.cfg's shipped `download-from-binary-cache-url-blacklist` */
 export function blacklistedBy(url: string): string | undefined {
   return SHIPPED_BLACKLIST.find((prefix) => url.startsWith(prefix));
 }
