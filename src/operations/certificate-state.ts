@@ -3,18 +3,18 @@ import { readCertificate } from '../cache/certificate.ts';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 
-/** Whether a server's certificate, with the chain behind it, serves its purpose. */
+/** Whether a server's certificate and its chain are fit for use. */
 export interface CertificateState {
-  /** When the first of the chain ends; ISO 8601. */
+  /** Earliest end in the chain; ISO 8601. */
   readonly expires: string;
-  /** What a person has to mend, without the file's name. */
+  /** The fault for the operator, without the file's name. */
   readonly fault?: string;
 }
 
-/** Time enough to get another one by post. */
+/** Long enough to get a new certificate by post. */
 const SOON_MS = 14 * 86_400_000;
 
-/** @param chain the server's own certificate first; one at least */
+/** @param chain the server's own certificate first; at least one */
 export function certificateState(chain: readonly X509Certificate[], now: Date): CertificateState {
   const ends = chain.reduce((first, { validTo }) => Math.min(first, Date.parse(validTo)), Infinity);
   const outOfDate = faultOfDates(chain, now);
@@ -25,11 +25,11 @@ export function certificateState(chain: readonly X509Certificate[], now: Date): 
   return { expires: new Date(ends).toISOString(), ...(fault !== undefined && { fault }) };
 }
 
-/** A certificate with whatever else a file has around it, such as openssl's description. */
+/** A certificate without surrounding text, such as openssl's description. */
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*(?:-----END CERTIFICATE-----)?/g;
 
 /**
- * All certificates of a file, in its order.
+ * All certificates of a file, in order.
  * @param path for messages
  * @throws CacheError `config`: there is none, or one can't be read
  */
@@ -50,7 +50,7 @@ export function parseChain(pem: string, path: string): readonly X509Certificate[
   });
 }
 
-/** What is wrong with the dates of one of them, undefined where nothing is. */
+/** A certificate outside its dates; undefined if all are valid. */
 export function faultOfDates(chain: readonly X509Certificate[], now: Date): string | undefined {
   for (const [index, { validFrom, validTo, subject }] of chain.entries()) {
     const [from, to] = [new Date(validFrom), new Date(validTo)];
@@ -62,7 +62,7 @@ export function faultOfDates(chain: readonly X509Certificate[], now: Date): stri
   return undefined;
 }
 
-/** Each is to be followed by the one that issued it (RFC 5246, 7.4.2); the root may be left out. */
+/** Each certificate must be followed by its issuer's (RFC 5246, 7.4.2); the root is optional. */
 function faultOfOrder(chain: readonly X509Certificate[]): string | undefined {
   const isIssued = (one: X509Certificate, by: X509Certificate): boolean => one !== by && one.checkIssued(by);
   for (const [index, certificate] of chain.slice(0, -1).entries()) {
@@ -86,12 +86,12 @@ function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** On one line: a name that has several parts has one a line. */
+/** Joins the lines of a name that has several parts. */
 function quoteName(name: string): string {
   return quoteBriefly(name.replaceAll('\n', ', '));
 }
 
-/** Warns of a certificate that is used all the same: plain HTTP goes on, and nodes whose clock is right. */
+/** Warns and continues, because plain HTTP and nodes with a correct clock still work. */
 export function warnOfFault(path: string, certificate: string, messages: { warn(text: string): void }): void {
   const { fault } = certificateState(parseChain(certificate, path), new Date());
   if (fault !== undefined) messages.warn(`cache: ${path}: ${fault}`);

@@ -3,8 +3,8 @@ import { CacheError, systemCode } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
 
 /*
- * Paths that somebody wrote down, looked at before anything is done: a slip there is told as one, with the place where it
- * stands, rather than as a failing disk. What else is wrong with them is told by whoever opens them.
+ * Checks configured paths before any work, so that a mistyped path is reported with its place in the configuration,
+ * not as a failing disk. Other faults are reported on use.
  */
 
 /** @throws CacheError `config`: the store's folder is a file */
@@ -12,7 +12,7 @@ export async function checkStorePath({ file, store }: Config): Promise<void> {
   if ((await kindOf(store.path)) === 'file') throw wrong(file, '[store] path', `${store.path} is no folder`);
 }
 
-/** @throws CacheError `config`: a file of `[access]` or for TLS that isn't there */
+/** @throws CacheError `config`: a missing file of `[access]` or for TLS */
 export async function checkNamedFiles({ file, access, server: { tls } }: Config): Promise<void> {
   const files = {
     '[server] tls-certificate': tls.mode === 'on' ? tls.certificateFile : undefined,
@@ -34,8 +34,8 @@ function wrong(file: string | undefined, key: string, what: string): CacheError 
 }
 
 /**
- * @param argument that it was given as, for messages
- * @throws CacheError `usage`: a file, where a folder is meant
+ * @param argument the command-line argument, for messages
+ * @throws CacheError `usage`: a file, where a folder is expected
  */
 export async function checkIsNoFile(argument: string, path: string): Promise<void> {
   if ((await kindOf(path)) === 'file')
@@ -45,7 +45,7 @@ export async function checkIsNoFile(argument: string, path: string): Promise<voi
     );
 }
 
-/** `file` also for what would be inside of one. */
+/** Returns `file` also for a path inside a file. */
 async function kindOf(path: string): Promise<'folder' | 'file' | 'nothing' | 'unknown'> {
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';

@@ -8,20 +8,20 @@ export interface ArchiveFile {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
-  /** When it was last written, milliseconds since 1970. */
+  /** Modification time, milliseconds since 1970. */
   readonly modified: number;
 }
 
 /**
- * What stands in the folder of a medium, as far as it has to do with archives. Compared without case: FAT tells none.
- * `manifest.json` is read by its own code; here it only shows that the folder is no folder of archives.
+ * Names that occur in a medium, compared without case because FAT ignores it. Other code reads `manifest.json`; here
+ * it only shows that the folder is not a folder of archives.
  */
 const OF_A_MEDIUM: ReadonlySet<string> = new Set([
   ...['store', 'software', 'packages', 'miscellaneous'],
   ...['config.ini', 'manifest.json', 'export-unfinished.json'],
 ]);
 
-/** A folder that was named for its archives, and has things of a medium in it. Nobody has signed for what is there. */
+/** A folder given for its archives that also has files of a medium; they are unsigned. */
 export class MixedFolder extends CacheError {
   readonly folder: string;
   readonly #found: readonly string[];
@@ -33,17 +33,16 @@ export class MixedFolder extends CacheError {
     this.#found = found;
   }
 
-  /** @param advice what to do, a line each */
+  /** @param advice remedies, one line each */
   withAdvice(advice: readonly string[]): CacheError {
     return new MixedFolder(this.folder, this.#found, advice);
   }
 }
 
 /**
- * The archives that a person means by `paths`, which are signed here: files as they are named, and the archives of a
- * folder (not of its subfolders) that has nothing of a medium in it. Whoever had a medium in hand may have put archives
- * on it, and the command that verifies a medium must not sign those. In the order of their names.
- * @throws CacheError `usage` for a path that isn't there or can't be read; `MixedFolder`
+ * Finds the archives to sign: the given files, and the archives directly in a given folder, by name. Rejects a folder
+ * with files of a medium, because anyone who carried it may have added archives.
+ * @throws CacheError `usage` for a path that is missing or unreadable; `MixedFolder`
  */
 export async function findArchives(paths: readonly string[]): Promise<readonly ArchiveFile[]> {
   const found = new Map<string, ArchiveFile>();
@@ -78,10 +77,10 @@ async function archivesInFolder(folder: string): Promise<readonly ArchiveFile[]>
   const ofMedium = names.filter((name) => OF_A_MEDIUM.has(name.toLowerCase()));
   if (ofMedium.length > 0) throw new MixedFolder(resolve(folder), ofMedium);
   for (const name of names) {
-    // macOS leaves a "._NAME" beside each file that it copies to a FAT disk.
+    // macOS leaves a "._NAME" next to each file that it copies to a FAT disk.
     if (!isArchiveName(name) || name.startsWith('.')) continue;
     const path = join(folder, name);
-    // One that can't be looked at, such as a link to nowhere, doesn't stop the rest: reading it tells its own error.
+    // An inaccessible file, such as a broken link, doesn't stop the rest: reading it reports its own error.
     const stats = await stat(path).catch(() => undefined);
     if (stats?.isFile() ?? true)
       archives.push({ path, size: stats?.size ?? 0, modified: stats?.mtimeMs ?? 0 });
@@ -89,7 +88,7 @@ async function archivesInFolder(folder: string): Promise<readonly ArchiveFile[]>
   return archives;
 }
 
-/** The name of the file alone, as messages and entries have it. */
+/** The file name without folders, for messages and entries. */
 export function fileNameOf({ path }: ArchiveFile): string {
   return basename(path);
 }

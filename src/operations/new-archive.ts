@@ -7,23 +7,26 @@ import { adoptFile, adoptFolder, ownershipOf } from '../storage/ownership.ts';
 import { storageError, throwUnlessAbsent } from '../storage/storage-error.ts';
 import { isLeftover, ownerTag } from '../storage/temporary-name.ts';
 
-/** An archive that is being written into a folder; it has a name only once it is whole. */
+/** An archive that is being written into a folder; it gets its name when it is complete. */
 export interface NewArchive {
   /** Resolves when the chunks may be reused. @throws CacheError `no-space`, `storage` */
   write(chunks: readonly Uint8Array[]): Promise<void>;
-  /** Makes it durable and gives it its name, in place of a file that has it. @throws CacheError `no-space`, `storage` */
+  /**
+   * Syncs the archive and gives it its name, replacing any file of that name. @throws CacheError `no-space`,
+   * `storage`
+   */
   keep(name: string): Promise<void>;
-  /** Forgets what was written; does nothing after `keep`. */
+  /** Discards the written bytes; does nothing after `keep`. */
   abort(): Promise<void>;
 }
 
-/** `.OWNER.WORD.part`: hidden, and no archive by its name; it tells who writes it. */
+/** `.OWNER.WORD.part`: hidden, not named like an archive, and names its writer. */
 const TEMPORARY = /^\.(\w+-\w+-\w+-\d+-\d+\.\w+\.part)$/;
 
 /**
- * Makes the folder that archives are written to if it isn't there, but not those above: a medium that isn't mounted
- * would be written to the disk below. What killed writers left in it goes.
- * @throws CacheError `usage` when it can't be made, `storage` when it can't be looked at
+ * Makes the folder for archives, but not its parents: an unmounted medium would be written to the disk beneath.
+ * Removes leftovers of killed writers.
+ * @throws CacheError `usage` if it can't be made, `storage` if it can't be read
  */
 export async function prepareFolder(folder: string): Promise<void> {
   try {
@@ -52,8 +55,8 @@ export async function prepareFolder(folder: string): Promise<void> {
 }
 
 /**
- * @param word what tells it from others that this process writes, of letters and digits
- * @param minFreeSpace bytes that stay free
+ * @param word letters and digits that distinguish it from the process's other archives
+ * @param minFreeSpace bytes to keep free
  * @throws CacheError `no-space`, `storage`
  */
 export async function createNewArchive(
@@ -94,7 +97,7 @@ export async function createNewArchive(
     async abort() {
       if (state !== 'open') return;
       state = 'aborted';
-      // Closing it once more does nothing.
+      // A second close does nothing.
       await file.close();
       await unlink(path).catch((error: unknown) => {
         throwUnlessAbsent(error, `can't remove ${path}`);

@@ -3,27 +3,27 @@ import { madeAt, type UnverifiedEntry } from '../cache/entry.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import { groupOf } from './interchange-group.ts';
 
-/** The place of each entry that is copied to a store, among those of its key. */
+/** Positions of copied entries among those of their key in a store. */
 export interface Placement {
   /**
-   * When an entry is to count as received: at the given time, but after each entry that the same signer made earlier for the
-   * same nodes, and before each one made later. The source's holder may have changed its times, but not the signed
-   * `creation_date`. Entries with the same time: the one signed last comes first.
+   * Received time for an entry: the given time, but after all entries that the same signer made earlier for the same
+   * nodes, and before all made later; with the same time, the one signed last comes first. The holder of the source
+   * can change its times, but not the signed `creation_date`.
    * @param told undefined: as the newest of all
    */
   receivedTimeFor(entry: UnverifiedEntry, told: Date | undefined): Date | undefined;
-  /** To be told of each entry that was added to the key meanwhile. */
+  /** Receives each entry added to the key meanwhile. */
   add(entry: StoredEntry): void;
 }
 
-/** An entry whose signer and time of making are known. */
+/** An entry with a known signer and creation time. */
 interface Made {
   readonly at: number;
   /** Milliseconds since 1970. */
   readonly received: number;
 }
 
-/** @param there what the store has of the key */
+/** @param there the store's entries of the key */
 export function createPlacement(
   there: readonly StoredEntry[],
   trusted: Pick<TrustedCertificates, 'signerOf'>,
@@ -50,7 +50,7 @@ export function createPlacement(
         if (other.at > at) latest = Math.min(latest, other.received);
         else if (other.at < at) earliest = Math.max(earliest, other.received);
       }
-      // A millisecond before the later one, unless there is no room between the two.
+      // One millisecond before the later one, if the gap allows it.
       const last = Math.max(latest - 1, Math.min(earliest, latest));
       const place = Math.min(Math.max(told?.getTime() ?? Infinity, earliest), last);
       return place === Infinity ? undefined : new Date(place);

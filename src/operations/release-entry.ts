@@ -8,20 +8,20 @@ import type { ReleaseIdentity } from './release-identity.ts';
 import { SOFTWARE_ROOT } from '../cache/software-root.ts';
 import { softwareRootOf } from './interchange-group.ts';
 
-/** A release whose archive is in the store already. */
+/** A release whose archive is already in the store. */
 export interface StoredRelease extends ReleaseIdentity {
-  /** Name of the archive's file. */
+  /** File name of the archive. */
   readonly file: string;
   readonly sha512: Digest;
   /** Bytes. */
   readonly size: number;
 }
 
-/** A store, and who signs the entries that are added to it. */
+/** A store, and the signer of its new entries. */
 export interface SigningTarget {
   readonly store: Store;
   readonly signer: Signer;
-  /** An entry that one of these verifies already needs no second one. */
+  /** An entry that one of these verifies needs no second signature. */
   readonly trusted: TrustedCertificates;
 }
 
@@ -33,19 +33,19 @@ export async function openSigningTarget(site: Site): Promise<SigningTarget> {
 
 export interface EntryOrigin {
   readonly action: LogAction;
-  /** Path of what the release came from. */
+  /** Path of the release's origin. */
   readonly source: string;
   /**
-   * Where the release was built and must be unpacked. Where nobody says, an entry for any folder will do, and a new one is
-   * for the usual folder.
+   * The folder where the release was built and must be unpacked. If it isn't stated, an entry for any folder will do,
+   * and a new entry is for the usual folder.
    */
   readonly softwareRoot?: string | undefined;
   readonly now?: (() => Date) | undefined;
 }
 
 /**
- * Signs an entry for a release and adds it, unless there is one that says the same.
- * @returns the release's entry, and whether there was none yet
+ * Signs and adds an entry for a release, unless an equivalent one exists.
+ * @returns the release's entry, and whether it is new
  * @throws CacheError `storage`, `no-space`
  */
 export async function addReleaseEntry(

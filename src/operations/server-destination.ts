@@ -4,15 +4,15 @@ import type { SourceBlob, SourceEntry, UploadTarget } from '../cache/source.ts';
 import { groupOf } from './interchange-group.ts';
 import { missingBlob, type Destination, type KeyTransfer } from './transfer.ts';
 
-/** The target has failed: that says nothing of the source. */
+/** The target failed, which says nothing about the source. */
 export class TargetFault extends CacheError {}
 
-/** The target can't be reached: that concerns every key. */
+/** The target is unreachable, which concerns every key. */
 export class TargetAbsent extends TargetFault {}
 
 /**
- * A running cache as a destination. It makes every entry the newest of its key: so an entry is left out that stands behind
- * another one of its platform and signer that is there already.
+ * A running cache as a destination. Each upload becomes the newest entry of its key, so an entry is left out if a
+ * later one of its platform and signer is already there.
  */
 export function createServerDestination(server: UploadTarget): Destination {
   const target = withTargetFaults(server);
@@ -38,7 +38,7 @@ export function createServerDestination(server: UploadTarget): Destination {
         hasNow: (entry) => {
           newer.add(entry);
         },
-        // The server keeps a log of its own.
+        // The server keeps its own log.
         record: () => Promise.resolve(),
       };
 
@@ -60,9 +60,9 @@ export function createServerDestination(server: UploadTarget): Destination {
 
 /** The entries of a server that an upload would wrongly overtake. */
 interface Successors {
-  /** Whether nodes that would take the entry have a newer one: by the order of the source, or by the day it was made. */
+  /** Whether nodes that would take the entry have a newer one, by the source's order or by creation date. */
   has(entry: SourceEntry, index: number): boolean;
-  /** To be told of each entry that is uploaded. */
+  /** Receives each uploaded entry. */
   add(entry: SourceEntry): void;
 }
 
@@ -76,7 +76,7 @@ function createSuccessors({ listed, trusted }: KeyTransfer, there: readonly Sour
   };
   for (const entry of there) add(entry);
   const present = new Set(there.map(({ digest }) => digest));
-  /** The first place in the source of what is there already, by group. */
+  /** The first index in the source of the entries already there, by group. */
   const first = new Map<string | undefined, number>();
   for (const [index, entry] of listed.entries()) {
     if (!present.has(entry.digest)) continue;
@@ -95,7 +95,7 @@ function createSuccessors({ listed, trusted }: KeyTransfer, there: readonly Sour
   };
 }
 
-/** The target, which is unavailable with a `TargetFault`. What it refuses is a matter of the entry. */
+/** The target, with a `TargetFault` if it is unavailable. A refusal by the target concerns only the entry. */
 function withTargetFaults(target: UploadTarget): UploadTarget {
   const guarded = async <T>(ask: () => Promise<T>, isOfSource = () => false): Promise<T> => {
     try {
@@ -112,7 +112,7 @@ function withTargetFaults(target: UploadTarget): UploadTarget {
     blobSize: (digest) => guarded(() => target.blobSize(digest)),
     putEntry: (key, pair) => guarded(() => target.putEntry(key, pair)),
     putBlob(digest, open) {
-      // While a blob is sent either side may fail.
+      // Either side may fail while a blob is sent.
       let isOfSource = false;
       const reading = async function* (pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
         try {
@@ -136,7 +136,7 @@ function withTargetFaults(target: UploadTarget): UploadTarget {
   };
 }
 
-/** Whether the system, rather than the other side, said what is wrong. */
+/** Whether the error comes from the system, not from the other side. */
 function isOfConnection({ code, cause }: CacheError): boolean {
   if (code !== 'unavailable') return false;
   return cause instanceof CacheError ? isOfConnection(cause) : systemCode(cause) !== undefined;

@@ -3,7 +3,7 @@ import { CacheError } from '../cache/errors.ts';
 import { createSigner, type Signer } from '../cache/signature.ts';
 import { readIfThere, writeNew } from './files.ts';
 
-/** Ten years, as the guide has it. */
+/** Ten years, as in the guide. */
 const KEY_DAYS = 3653;
 /** The common name in the guide. */
 const DEFAULT_COMMON_NAME = 'ShaCache Signing Cert';
@@ -14,9 +14,9 @@ export interface KeyFiles {
 }
 
 /**
- * Makes a signing key and its certificate; a pair that is there and fits together is kept.
+ * Makes a signing key and its certificate; keeps an existing, matching pair.
  * @returns whether it was made
- * @throws CacheError `config` when only one of the files is there, or they don't fit
+ * @throws CacheError `config` if only one of the files exists, or they don't match
  */
 export async function ensureSigningKey(
   files: KeyFiles,
@@ -26,15 +26,15 @@ export async function ensureSigningKey(
     throw new CacheError('usage', 'the common name is empty; write a name, or leave the option out');
   if ((await readSigner(files)) !== undefined) return false;
   const { privateKey, certificate } = await createKeyPair({ commonName, days: KEY_DAYS });
-  // Who owns the folder may be the server, which is to hold no key.
+  // The folder's owner may be the server, which must not hold a key.
   await writeNew(files.privateKeyFile, privateKey, 0o600, { isForFolder: false });
   await writeNew(files.certificateFile, certificate, 0o644);
   return true;
 }
 
 /**
- * The signer of the two files; undefined when neither is there.
- * @throws CacheError `config` when only one of the files is there, or they don't fit
+ * The signer of the two files; undefined if neither exists.
+ * @throws CacheError `config` if only one of the files exists, or they don't match
  */
 export async function readSigner({ privateKeyFile, certificateFile }: KeyFiles): Promise<Signer | undefined> {
   const [privateKey, certificate] = await Promise.all([

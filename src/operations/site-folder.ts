@@ -6,7 +6,7 @@ import { makeFolders } from '../storage/ownership.ts';
 import { readIfThere, writeError, writeNew } from './files.ts';
 import { ensureSigningKey, readSigner } from './signing-key.ts';
 
-/** What `cache init` found or made. */
+/** The site folder that `cache init` found or made. */
 export interface SiteFolder {
   readonly made: readonly string[];
   readonly kept: readonly string[];
@@ -15,20 +15,20 @@ export interface SiteFolder {
 }
 
 export interface SiteFolderOptions {
-  /** In the certificate. */
+  /** Common name in the certificate. */
   readonly commonName?: string | undefined;
-  /** PEM certificates for the `signature-certificate-list` of a config.ini that is made. */
+  /** PEM certificates for the `signature-certificate-list` of a new config.ini. */
   readonly trusted?: readonly string[];
   /**
-   * Whether it gets a signing key; a place that only takes what others have signed needs none. One that has a config.ini
-   * never gets one: whoever made it had a reason to make none, or has the key elsewhere.
+   * Whether to make a signing key; a site that only receives signed entries needs none. An existing config.ini never
+   * gets one, because its author may keep the key elsewhere.
    */
   readonly hasKey?: boolean;
 }
 
 /**
- * Makes a medium in `folder`: folders for archives and packages, a store, a signing key and a config.ini whose paths
- * are relative to it, so that it works wherever the medium is mounted. What is there is kept as it is.
+ * Makes a medium in `folder`: folders for archives and packages, a store, a signing key and a config.ini with
+ * relative paths, so that it works at any mount point. Existing files are kept.
  * @throws CacheError `usage`, `config`, `storage`
  */
 export async function makeSiteFolder(
@@ -86,7 +86,7 @@ const NO_KEY = `# There is no key here: what comes has been signed by others. To
 # with "cache keygen"; the nodes have to trust its certificate then.
 `;
 
-/** Certificates as config.ini has them in `[signature]`. */
+/** Certificates in the format of config.ini's `[signature]`. */
 export function formatTrusted(certificates: readonly string[]): string {
   const lines = certificates.flatMap((pem) => pem.trim().split('\n'));
   return ['signature-certificate-list =', ...lines.map((line) => `    ${line}`)].join('\n');

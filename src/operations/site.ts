@@ -9,39 +9,41 @@ import { readIfThere } from './files.ts';
 import { warnOfExposure } from './key-exposure.ts';
 import { ensureSigningKey, readSigner } from './signing-key.ts';
 
-/** Who is told of what happens: a person at a terminal, the log of a server. */
+/** Receives messages for the operator: on a terminal, or in the log of a server. */
 export interface Messages {
   tell(text: string): void;
   warn(text: string): void;
-  /** Something was not done in full, or not recorded. */
+  /** Reports an incomplete operation or a failed log record. */
   fail(text: string, how: 'incomplete' | 'storage'): void;
 }
 
 /**
- * What a store is opened for. `upkeep` opens it as it is found; `dry-run` writes nothing, and takes a store that would
- * be made for an empty one.
+ * Purpose of opening a store. `upkeep` opens it unchanged; `dry-run` writes nothing and treats a missing store as
+ * empty.
  */
 export type StoreUse = 'read' | 'write' | 'upkeep' | 'dry-run';
 
-/** The site of a configuration. Everything is opened or read when it is first asked for, and once. */
+/** The site of a configuration. Opens and reads everything on first use, once. */
 export interface Site {
   readonly config: Config;
   readonly messages: Messages;
   /** The location of its store. */
   readonly location: string;
   /**
-   * Its store. Without a configuration the store is made when it is first written to; with one, only `cache init` makes it.
+   * Its store. Without a configuration the first write creates it; with one, only `cache init` does.
    * @throws CacheError `storage`, `config`
    */
   store(use: StoreUse): Promise<Store>;
-  /** Another store. @param make where there is none */
+  /** Another store. @param make create it if it is missing */
   storeAt(location: string, use: StoreUse, make?: boolean): Promise<Store>;
-  /** The certificates whose signatures count here, as on the nodes: the site's own, those of `[signature]` and `[upstream]`. */
+  /** The trusted certificates, as on the nodes: the site's own, those of `[signature]` and `[upstream]`. */
   trusted(): Promise<TrustedCertificates>;
-  /** Without those of `[upstream]`: their signers can't upload here, and archives that they signed are signed again. */
+  /**
+   * Excludes the certificates of `[upstream]`: their signers can't upload here, and their archives are signed again.
+   */
   ownTrusted(): Promise<TrustedCertificates>;
   /**
-   * Signs entries. Without a configuration the key is made on first use.
+   * Signs entries. Without a configuration the first use creates the key.
    * @throws CacheError `config`: there is no key
    */
   signer(): Promise<Signer>;
@@ -78,7 +80,7 @@ export function createSite(config: Config, messages: Messages): Site {
     location,
     storeAt,
     async store(use) {
-      // One that is open for more serves for reading, too.
+      // A store opened for any other use also serves reads.
       const known = opened.get(use) ?? (use === 'read' ? [...opened.values()][0] : undefined);
       if (known !== undefined) return known;
       const opening = openOwn(use);
@@ -148,7 +150,7 @@ function listed({ file }: Config, section: string, pems: readonly string[]): rea
   }));
 }
 
-/** Shorter keys are still used, because sites have them, but not without a word. */
+/** Sites have shorter keys; they still work, with a warning. */
 const WEAK_KEY_BITS = 2048;
 
 async function openSigner({ file, signature }: Config, messages: Messages): Promise<Signer> {

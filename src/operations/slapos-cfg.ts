@@ -6,21 +6,21 @@ import { readIfThere } from './files.ts';
 import { listReleases } from './list-releases.ts';
 import { isSelfSigned, tlsFilesOf } from './tls-certificate.ts';
 
-/** What goes into the `[networkcache]` section of a node's slapos.cfg. */
+/** Content of the `[networkcache]` section in a node's slapos.cfg. */
 export interface NetworkcacheSection {
   /** `http://HOST:PORT` of the cache. */
   readonly url: string;
-  /** PEM certificates that the node is to trust. */
+  /** PEM certificates that the node will trust. */
   readonly certificates: readonly string[];
-  /** Releases that the node must never compile itself; left out when it may. */
+  /** Releases that the node must never compile; default: none. */
   readonly forceUrls?: readonly string[];
-  /** File on the node with the certificate of a cache that speaks TLS. */
+  /** Certificate file on the node, for a cache that serves TLS. */
   readonly caFile?: string;
 }
 
 /**
- * The section as text, ready for `>> slapos.cfg` (protocol.md, "Two services"). Python's ConfigParser reads it: lines
- * of a value are indented.
+ * The section as text, ready for `>> slapos.cfg` (protocol.md, "Two services"). Indents the lines of a value for
+ * Python's ConfigParser.
  */
 export function formatNetworkcacheSection({
   url,
@@ -47,13 +47,13 @@ function list(key: string, values: readonly string[]): readonly string[] {
 }
 
 export interface SectionOptions {
-  /** Releases of the store that nodes must never compile themselves are listed. */
+  /** Whether to list the store's releases as never to be compiled. */
   readonly forceBinary?: boolean;
 }
 
 /**
  * The section for nodes that reach the site's cache at `base`.
- * @throws CacheError `config`: there is no certificate that nodes could trust. A node that trusts nobody compiles everything
+ * @throws CacheError `config`: there is no certificate to trust, so nodes would compile everything
  */
 export async function networkcacheSection(
   site: Site,
@@ -79,10 +79,10 @@ function lackOfCertificates({ file, signature }: Config): string {
   ].join('\n');
 }
 
-/** The file that lets a node trust this server; a certificate that somebody else signed isn't enough for that. */
+/** The file that lets a node trust this server; a certificate from another issuer isn't enough. */
 async function caFileOf({ config, messages }: Site): Promise<string | undefined> {
   const files = tlsFilesOf(config);
-  if (files === undefined) return undefined; // TLS is spoken by something in front of this server.
+  if (files === undefined) return undefined; // A proxy in front of this server serves TLS.
   const certificate = await readIfThere(files.certificateFile);
   const [own] = certificate === undefined ? [] : parseChain(certificate, files.certificateFile);
   const isOwnCa = config.server.tls.mode === 'auto' || (own !== undefined && isSelfSigned(own));

@@ -10,9 +10,9 @@ import { createPlacement, type Placement } from './placement.ts';
 import { missingBlob, type BlobName, type Destination, type KeyTransfer } from './transfer.ts';
 
 /**
- * A store as a destination. An entry never overtakes one that stands before it in the source, nor, whatever times the source
- * has, one that its own signer made later (`createPlacement`).
- * @param eventOf what is recorded of an entry that was copied, beside the entry itself
+ * A store as a destination. An entry never overtakes its predecessor in the source, nor a later entry of its own
+ * signer, whatever times the source states (`createPlacement`).
+ * @param eventOf log fields of a copied entry, in addition to the entry itself
  */
 export function createStoreDestination(
   store: Store,
@@ -50,9 +50,8 @@ export function createStoreDestination(
 }
 
 /**
- * When each entry of a source is to count as received, by the order of the source: when the source received it, where
- * that is known, but before the entry ahead of it in the source that the store has already. undefined where neither says
- * anything.
+ * Received times for the entries of a source: the source's own time if known, but before the preceding entry of the
+ * source that the store already has. undefined if neither is known.
  */
 function timesOf(
   listed: readonly SourceEntry[],
@@ -60,7 +59,7 @@ function timesOf(
 ): readonly (Date | undefined)[] {
   let ahead: { readonly index: number; readonly received: Date } | undefined;
   return listed.map(({ digest, received: told }, index) => {
-    // As many milliseconds before it as there are entries between them: those come, too.
+    // Leaves one millisecond for each entry between them, because those follow.
     const latest = ahead && ahead.received.getTime() - (index - ahead.index);
     const received = present.get(digest);
     if (received !== undefined) ahead = { index, received };
@@ -70,8 +69,8 @@ function timesOf(
 }
 
 /**
- * Adds a copied entry to a store where `placement` has its place.
- * @param told when it is to count as received, as far as the source goes
+ * Adds a copied entry to a store at the position that `placement` gives.
+ * @param told received time according to the source
  * @returns whether it is new
  */
 export async function addInPlace(
@@ -87,7 +86,7 @@ export async function addInPlace(
   return isNew;
 }
 
-/** Makes a store have a blob. @returns whether it was there already @throws CacheError as `copyBlob` does */
+/** Ensures that a store has a blob. @returns whether it was already present @throws CacheError as `copyBlob` does */
 export async function ensureBlob(
   wanted: BlobName,
   source: Source,
@@ -100,8 +99,8 @@ export async function ensureBlob(
 }
 
 /**
- * Copies a blob into a store, in place of one that is there.
- * @throws CacheError `blob-missing`, `digest-mismatch`, `incomplete`; then nothing is left of it
+ * Copies a blob into a store and replaces an existing one.
+ * @throws CacheError `blob-missing`, `digest-mismatch`, `incomplete`; then nothing of the blob remains
  */
 async function copyBlob(
   wanted: BlobName,
@@ -113,7 +112,7 @@ async function copyBlob(
   const blob = await source.openBlob(sha512);
   if (blob === undefined) throw missingBlob(wanted, source);
   try {
-    // Where the source has no size, the signed one is the end.
+    // If the source states no size, the signed size is the limit.
     const writer = await blobs.create({ digest: sha512, size: blob.size ?? wanted.size });
     try {
       for await (const piece of blob.pieces) {
@@ -129,7 +128,7 @@ async function copyBlob(
   }
 }
 
-/** A blob that was cut off is not whole. An entry may have a wrong size: the size in the source counts, too. */
+/** False for a truncated blob. The size in the source counts, too, because an entry may state a wrong size. */
 async function hasWholeBlob(
   { sha512, size }: Pick<SourceEntry, 'sha512' | 'size'>,
   source: Source,
@@ -144,7 +143,7 @@ async function hasWholeBlob(
   try {
     return there.size === ((await source.blobSize(sha512)) ?? there.size);
   } catch (error) {
-    // Some servers have no sizes. One that can't be reached any more will be noticed soon enough.
+    // Some servers state no sizes; an unreachable server fails at the next request anyway.
     if (error instanceof CacheError && error.code === 'unavailable') return true;
     throw error;
   }

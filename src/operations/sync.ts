@@ -8,13 +8,14 @@ import { transferKey, type Destination, type TransferOptions, type TransferResul
 
 export type SyncOptions = Omit<TransferOptions, 'select'>;
 
-/** What became of one entry, or of a key whose entries the source can't read, or the target can't take. */
+/** Result for one entry, or for a key that the source can't read or the target can't accept. */
 export type SyncResult =
   | TransferResult
   | { readonly key: Key; readonly outcome: 'unreadable' | 'not-copied'; readonly reason: string };
 
 /**
- * Copies to a store all that it lacks of a source, key by key, and changes nothing else. May be interrupted at any moment.
+ * Copies all missing entries and blobs of a source to a store, key by key, and changes nothing else. It can be
+ * interrupted at any moment.
  * @throws CacheError `storage`, `no-space`, `unavailable`: the store or the source failed
  */
 export function syncToStore(source: Source, store: Store, options: SyncOptions): AsyncGenerator<SyncResult> {
@@ -26,7 +27,7 @@ export function syncToStore(source: Source, store: Store, options: SyncOptions):
 }
 
 /**
- * Uploads to a running cache all that it lacks of a source.
+ * Uploads all missing entries and blobs of a source to a running cache.
  * @throws CacheError `unavailable`, `unauthorized`, `forbidden`, `no-space`, `storage`
  */
 export function syncToServer(
@@ -37,7 +38,7 @@ export function syncToServer(
   return syncTo(createServerDestination(server), source, options);
 }
 
-/** What can't be read of one key says nothing about the others; what can't be read of so many says that all is lost. */
+/** One unreadable key says nothing about the others; so many in a row mean that the source has failed. */
 const UNREADABLE_IN_A_ROW = 3;
 
 async function* syncTo(
@@ -52,7 +53,7 @@ async function* syncTo(
       unavailable = 0;
     } catch (error) {
       if (!(error instanceof CacheError) || error instanceof TargetAbsent) throw error;
-      // One bad entry of another cache is an answer 500 to its key, which can't be told from worse.
+      // A cache answers 500 for a key with one bad entry, which looks like a worse failure.
       if (error.code === 'unavailable') unavailable++;
       else if (error.code !== 'damaged' && error.code !== 'incomplete') throw error;
       if (unavailable >= UNREADABLE_IN_A_ROW) throw error;

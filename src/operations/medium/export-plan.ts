@@ -6,34 +6,34 @@ import type { SelectedEntry } from './selection.ts';
 import type { MediumListing } from './medium-listing.ts';
 import { objectsOf, type PlannedBlob } from './write-objects.ts';
 
-/** What an export has to write, going by what seems to be on the medium. */
+/** The work of an export, judged by the names and sizes on the medium. */
 export interface ExportPlan {
-  /** Every blob that is to be carried. */
+  /** All blobs to carry. */
   readonly blobs: ReadonlyMap<Digest, PlannedBlob>;
-  /** Those that aren't there. */
+  /** Blobs that the medium lacks. */
   readonly missingBlobs: readonly PlannedBlob[];
-  /** Entries that are to be carried, by the name of their object. */
+  /** Entries to carry, by object name. */
   readonly entries: ReadonlyMap<string, SelectedEntry>;
-  /** Bytes that will be written. */
+  /** Bytes to write. */
   readonly bytes: number;
-  /** Bytes that they take on the disk. */
+  /** Bytes that they occupy on the disk. */
   readonly room: number;
 }
 
-/** Where an entry is kept on a medium, as in any store. */
+/** Object name of an entry on a medium, as in any store. */
 export function entryName({ key, entry }: Pick<SelectedEntry, 'key' | 'entry'>): string {
   return entriesPrefix(key) + entry.digest;
 }
 
-/** More parts would mean that the size of one was mistyped. */
+/** More parts indicate a mistyped size. */
 const PARTS_LIMIT = 9999;
-/** About the size of an entry as it is kept, in bytes. */
+/** Approximate stored size of an entry, in bytes. */
 const ENTRY_SIZE = 2048;
-/** About what one file takes in a manifest, in bytes. */
+/** Approximate size of a file's line in a manifest, in bytes. */
 const MANIFEST_LINE = 400;
 
 /**
- * @param split bytes of a part, where the person tells
+ * @param split bytes of a part, if the operator sets it
  * @throws CacheError `usage`: too many parts
  */
 export function planExport(
@@ -73,7 +73,7 @@ export function planExport(
   return {
     ...{ blobs, missingBlobs, entries },
     bytes: sizes.reduce((sum, size) => sum + size, 0),
-    // A folder for each entry besides.
+    // Each entry also needs a folder.
     room:
       sizes.reduce((sum, size) => sum + roundUp(size, limits.blockSize), 0) +
       entries.size * limits.blockSize +
@@ -81,7 +81,7 @@ export function planExport(
   };
 }
 
-/** Whether a blob is on the medium, going by names and sizes. */
+/** Whether a blob is on the medium, judged by names and sizes. */
 function seemsThere({ sha512, size }: PlannedBlob, { sizes, split }: MediumListing): boolean {
   return sizes.get(blobName(sha512)) === size || split.get(sha512)?.size === size;
 }

@@ -3,15 +3,15 @@ import { CacheError } from '../../cache/errors.ts';
 import { BLOBS, DIRECTORY, PARTS } from '../../cache/layout.ts';
 import { storageError } from '../../storage/storage-error.ts';
 
-/** What a file system can take. */
+/** Limits of a file system. */
 export interface FileSystemLimits {
-  /** Bytes that the smallest file takes. */
+  /** Bytes that the smallest file occupies. */
   readonly blockSize: number;
-  /** Bytes of the largest file; undefined where there is no limit that a blob could meet. */
+  /** Bytes of the largest file; undefined if no blob can reach the limit. */
   readonly largestFile: number | undefined;
-  /** Bytes of a part that is as large as it reasonably gets. */
+  /** Bytes of the largest reasonable part. */
   readonly partSize: number | undefined;
-  /** Directory entries of 32 bytes that a folder can have; undefined where there is no such limit. */
+  /** Maximum number of 32-byte directory entries in a folder; undefined if unlimited. */
   readonly folderSlots: number | undefined;
 }
 
@@ -19,11 +19,11 @@ const MIB = 1024 * 1024;
 
 /** statfs(2): MSDOS_SUPER_MAGIC, of FAT12, FAT16 and FAT32. exFAT and NTFS have other numbers, and no such limits. */
 const FAT = 0x4d44;
-/** FUSE_SUPER_MAGIC: a file system made by a program. Its name tells which. */
+/** FUSE_SUPER_MAGIC: a file system in user space, identified by its mount type. */
 const FUSE = 0x65735546;
 const FUSE_FAT = /^fuse\.(?!.*exfat).*fat/i;
 
-/** FAT32 keeps a file's size in 32 bits, and Linux gives a folder 2 MiB. */
+/** FAT32 stores a file's size in 32 bits, and Linux limits a folder to 2 MiB. */
 const FAT_LIMITS = { largestFile: 2 ** 32 - 1, partSize: 4095 * MIB, folderSlots: 65_536 };
 const NO_LIMITS = { largestFile: undefined, partSize: undefined, folderSlots: undefined };
 
@@ -38,7 +38,7 @@ export async function limitsOf(folder: string): Promise<FileSystemLimits> {
   }
 }
 
-/** The type of the file system that a file or folder is on, as proc(5) has it in mountinfo; empty where that isn't told. */
+/** The file system type of a file or folder, as in mountinfo of proc(5); empty if unknown. */
 export async function mountedType(file: string): Promise<string> {
   const path = `${await realpath(file)}/`;
   const text = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
@@ -47,7 +47,7 @@ export async function mountedType(file: string): Promise<string> {
     const [before = '', after = ''] = line.split(' - ');
     const [, , , , mountPoint = ''] = before.split(' ');
     const at = mountPoint.replace(/\\(\d{3})/g, (_, code: string) => String.fromCharCode(parseInt(code, 8)));
-    // The later of two at one place lies over the other.
+    // Of two mounts at one place the later one covers the other.
     if (path.startsWith(at === '/' ? at : `${at}/`) && at.length >= found.at.length)
       found = { at, type: after.split(' ')[0] ?? '' };
   }
@@ -55,7 +55,7 @@ export async function mountedType(file: string): Promise<string> {
 }
 
 /**
- * Whether the folders of a store with objects of these names stay small enough.
+ * Whether a store with these object names stays within the folder limit.
  * @throws CacheError `too-large`
  */
 export function checkFolders({ folderSlots }: FileSystemLimits, names: Iterable<string>): void {
@@ -77,7 +77,7 @@ export function checkFolders({ folderSlots }: FileSystemLimits, names: Iterable<
   }
 }
 
-/** A long name takes a slot for each 13 characters, and one more. */
+/** A long name needs a slot per 13 characters, and one more. */
 function slotsOf(name: string): number {
   return Math.ceil(name.length / 13) + 1;
 }

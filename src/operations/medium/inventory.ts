@@ -25,30 +25,30 @@ const inventory = z.object({
   type: z.literal(TYPE),
   format: z.literal(FORMAT),
   created: z.iso.datetime(),
-  /** Left out where the site has no key. */
+  /** Absent if the site has no key. */
   by: signedBy.optional(),
   entries: z.array(
     z.object({
       key: z.string(),
       entry: digest,
       sha512: digest,
-      /** Bytes of the blob; left out where the site doesn't have it. */
+      /** Bytes of the blob; absent if the site lacks it. */
       size: z.int().nonnegative().optional(),
     }),
   ),
 });
 
-/** What a site has. */
+/** Entries and blobs of a site. */
 export interface Inventory {
   readonly created: string;
-  /** Who vouches for it. Nothing worse can come of a wrong one than that a medium lacks something. */
+  /** Signature of the inventory. A wrong inventory can only make a medium incomplete. */
   readonly signature: Signature;
   hasEntry(key: Key, entry: Digest): boolean;
-  /** Bytes; undefined when the site doesn't have the blob. */
+  /** Bytes; undefined if the site lacks the blob. */
   blobSize(sha512: Digest): number | undefined;
 }
 
-/** Lists what a store has; signed, with a signer. Reads every entry. */
+/** Lists the entries and blobs of a store; signed, if there is a signer. Reads every entry. */
 export async function takeInventory(
   { blobs, directory }: { readonly blobs: Blobs; readonly directory: Directory },
   signer: Signer | undefined,
@@ -69,9 +69,9 @@ export async function takeInventory(
 }
 
 /**
- * The inventory in a file.
- * @throws CacheError `usage`: it isn't there; `invalid-medium`: it is no inventory; `untrusted`: it was changed after it
- * was signed
+ * Reads the inventory from a file.
+ * @throws CacheError `usage`: the file is missing; `invalid-medium`: it is no inventory; `untrusted`: it was changed
+ * after signing
  */
 export async function readInventory(path: string, trusted: TrustedCertificates): Promise<Inventory> {
   const document = parseSignedDocument(await readText(path), path);

@@ -12,23 +12,23 @@ import {
 } from './manifest.ts';
 import { listStoreFiles } from './store-files.ts';
 
-/** What stands on a medium before an export, as far as can be told without reading it. */
+/** Files of a medium before an export, found without reading them. */
 export interface MediumListing {
   /** Bytes of each object. */
   readonly sizes: ReadonlyMap<string, number>;
-  /** Of the objects that are as long as an earlier export's manifest says: what else it says. */
+  /** Objects as long as the earlier manifest says, with its data. */
   readonly covered: ReadonlyMap<string, MediumFile>;
   /** Blobs whose parts are all covered: the parts in order. */
   readonly split: ReadonlyMap<Digest, { readonly size: number; readonly parts: readonly string[] }>;
-  /** Bytes of the first part of each blob that an earlier export split: what is mended keeps to it. */
+  /** Bytes of the first part of each blob that an earlier export split; repairs keep this size. */
   readonly partSizes: ReadonlyMap<Digest, number>;
-  /** What an earlier export wrote and is gone, or has another size; by name. */
+  /** Objects of an earlier export that are missing or have another size; by name. */
   readonly differing: ReadonlyMap<string, string>;
-  /** What has no business in a store. */
+  /** Files that don't belong in a store. */
   readonly strays: readonly MediumFault[];
-  /** undefined where there's none that counts. */
+  /** undefined if there is no valid one. */
   readonly manifest: SignedManifest | undefined;
-  /** Why the manifest that is there doesn't count. */
+  /** Reason why the existing manifest is invalid. */
   readonly manifestFault: string | undefined;
 }
 
@@ -60,7 +60,7 @@ export async function listMedium(folder: string, signers: TrustedCertificates): 
   };
 }
 
-/** A manifest that nobody here trusts, or that is damaged, covers nothing: everything is read instead. */
+/** An untrusted or damaged manifest covers nothing, so everything is read instead. */
 async function readIfValid(
   folder: string,
   signers: TrustedCertificates,

@@ -5,7 +5,7 @@ import type { MediumFile } from './manifest.ts';
 
 /**
  * Reads an object to its end.
- * @returns undefined when it isn't there
+ * @returns undefined if it is missing
  * @throws CacheError `storage`
  */
 export async function digestObject(
@@ -29,14 +29,14 @@ export async function digestObject(
   }
 }
 
-/** An object that is small enough to be held. */
+/** An object that is small enough for memory. */
 export interface SmallObject extends MediumFile {
   readonly text: string;
 }
 
 /**
  * @param limit largest size in bytes
- * @returns undefined when it isn't there or is larger
+ * @returns undefined if it is missing or larger
  * @throws CacheError `storage`
  */
 export async function readObject(

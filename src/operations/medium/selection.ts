@@ -11,9 +11,12 @@ export interface SelectedEntry {
   readonly entry: StoredEntry;
   /** Bytes of its blob. */
   readonly size: number | undefined;
-  /** `entry`: the other side has the blob already. `nothing`: it has the entry, too, or the entry can't be exported. */
+  /**
+   * `entry`: the receiving site already has the blob. `nothing`: it also has the entry, or the entry can't be
+   * exported.
+   */
   readonly carry: 'all' | 'entry' | 'nothing';
-  /** Why it can't be exported. */
+  /** Reason why it can't be exported. */
   readonly fault?: string;
 }
 
@@ -21,15 +24,15 @@ export interface SelectionOptions {
   readonly blobs: Blobs;
   readonly directory: Directory;
   readonly trusted: TrustedCertificates;
-  /** Those of the site itself among them. */
+  /** Signers of media, including the site itself. */
   readonly mediumSigners: TrustedCertificates;
-  /** All of them when left out. */
+  /** Default: all keys. */
   readonly keys?: readonly Key[] | undefined;
-  /** What the other side has. */
+  /** What the receiving site already has. */
   readonly inventory?: Inventory | undefined;
 }
 
-/** The entries that are meant, and what of each has to be carried. Damaged entries are left out; the directory tells of them. */
+/** The selected entries, and what to carry of each. Skips damaged entries, which the directory reports. */
 export async function selectEntries(options: SelectionOptions): Promise<readonly SelectedEntry[]> {
   const selected: SelectedEntry[] = [];
   for (const key of options.keys ?? (await allKeys(options.directory))) {
@@ -49,8 +52,8 @@ export async function selectEntries(options: SelectionOptions): Promise<readonly
 }
 
 /**
- * Whether an entry stands for another one of the same build, so that a site which has it needs no older signature: an
- * upstream's that isn't trusted there was left out when it came. What is signed anew has the place of what was fetched.
+ * Whether an entry replaces another of the same build, so that a site which has it needs no older signature: the
+ * upstream's signature may be untrusted there. A newly signed entry takes the position of the fetched one.
  */
 function standsFor(
   entry: StoredEntry,

@@ -9,7 +9,7 @@ import {
   type TrustedCertificates,
 } from '../../cache/signature.ts';
 
-/** Who signed, as the document itself tells it. Nobody need believe it. */
+/** The signer according to the document itself, unverified. */
 export const signedBy = z.object({
   /** PEM. */
   certificate: z.string(),
@@ -17,14 +17,14 @@ export const signedBy = z.object({
   fingerprint: z.string(),
 });
 
-/** Bytes of a file that holds a document; a manifest of some 700 000 files. */
+/** Bytes of a document's file; enough for a manifest of about 700 000 files. */
 export const DOCUMENT_SIZE_LIMIT = 256 * 1024 * 1024;
-/** Characters of a signature; one by a key of 16 384 bits has 2732. */
+/** Characters of a signature; a 16 384-bit key needs 2732. */
 const SIGNATURE_LIMIT = 16 * 1024;
 
 /**
- * A file that holds a document: a JSON list of the text and its signature. Nobody has signed for the file yet: no more of
- * it is parsed than two strings, which can't become larger than it is.
+ * Parses a document's file: a JSON list of the text and its signature. The file is not verified yet, so it is parsed
+ * only as two strings, which can't grow larger than the file.
  * @throws CacheError `invalid-medium` naming `where`
  */
 export function parseSignedDocument(content: string, where: string): SignedDocument {
@@ -50,7 +50,7 @@ export function parseSignedDocument(content: string, where: string): SignedDocum
   ];
 }
 
-/** Whether nothing but a character, and perhaps white space, stands there. */
+/** Whether only the character and white space are in the range. */
 function isBetween(content: string, start: number, end: number, character: string): boolean {
   return end - start < 64 && content.slice(start, end).trim() === character;
 }
@@ -69,7 +69,7 @@ function notJson(where: string, cause?: unknown): CacheError {
   return new CacheError('invalid-medium', `${where}: not JSON; it was cut off or changed`, { cause });
 }
 
-/** What a document tells of its signer. */
+/** The `by` of a document. */
 export function signatureOf(signer: Signer): z.infer<typeof signedBy> {
   const [certificate] = createTrustedCertificates([
     { pem: signer.certificate, where: 'certificate' },
@@ -77,7 +77,7 @@ export function signatureOf(signer: Signer): z.infer<typeof signedBy> {
   return { certificate: signer.certificate, fingerprint: certificate?.fingerprint256 ?? '' };
 }
 
-/** Who made a signature: a certificate that is trusted, one that the document brings with it, or nobody. */
+/** The signer of a document: a trusted certificate, a certificate inside the document, or none. */
 export type Signature =
   | { readonly kind: 'trusted' | 'stranger'; readonly certificate: X509Certificate }
   | { readonly kind: 'none' | 'wrong' };
@@ -90,12 +90,15 @@ export function judgeSignature(document: SignedDocument, trusted: TrustedCertifi
   return certificate === undefined ? { kind: 'wrong' } : { kind: 'stranger', certificate };
 }
 
-/** Characters in which the `by` of a document stands: this program writes it before everything that can be long. */
+/** Characters that include a document's `by`: this program writes it before all long fields. */
 const HEAD = 64 * 1024;
 /** As `JSON.stringify` writes it. */
 const BY = /"by":(\{"certificate":"[^"]*","fingerprint":"[^"]*"\})/;
 
-/** The certificate in the document, where it verifies the document. The rest is not parsed: nobody known signed for it. */
+/**
+ * The certificate in the document, if it verifies the document. The rest is not parsed, because its signer is not
+ * trusted.
+ */
 function claimedSigner(document: SignedDocument): X509Certificate | undefined {
   const [, text] = BY.exec(document[0].slice(0, HEAD)) ?? [];
   if (text === undefined) return undefined;
@@ -104,11 +107,11 @@ function claimedSigner(document: SignedDocument): X509Certificate | undefined {
     return createTrustedCertificates([{ pem: by.certificate, where: 'by' }]).signerOfDocument(document);
   } catch (error) {
     throwProgrammingError(error);
-    return undefined; // Nothing that could be shown as a signer: the signature is simply wrong.
+    return undefined; // No signer to show: the signature is invalid.
   }
 }
 
-/** `"Site A" (SHA-256 AB:CD:…)`: what a person compares. */
+/** `"Site A" (SHA-256 AB:CD:…)`: for a person to compare. */
 export function describeCertificate({ subject, fingerprint256 }: X509Certificate): string {
   const name = /^CN=(.*)$/m.exec(subject)?.[1] ?? subject;
   return `${quoteBriefly(name)} (SHA-256 ${fingerprint256})`;

@@ -7,29 +7,29 @@ import { readPieces } from '../../cache/object-pieces.ts';
 import type { MediumFile } from './manifest.ts';
 import { digestObject } from './object-digest.ts';
 
-/** What was written, by name. */
+/** Written objects, by name. */
 export type Written = Map<string, MediumFile>;
 
-/** A blob of the exporting store that is to be written to a medium. */
+/** A blob of the exporting store that will be written to a medium. */
 export interface PlannedBlob {
   readonly sha512: Digest;
   /** Bytes. */
   readonly size: number;
-  /** Bytes of each part but the last; undefined: it is kept whole. */
+  /** Bytes of each part but the last; undefined: not split. */
   readonly partSize: number | undefined;
 }
 
 export interface WriteOptions {
   readonly from: Blobs;
   readonly storage: ObjectStorage;
-  /** Bytes of the objects that are on the medium already. */
+  /** Bytes of the objects already on the medium. */
   readonly sizes: ReadonlyMap<string, number>;
   readonly onProgress: (label: string, bytes: number) => void;
-  /** Told of each object that was written, in bytes; not of what was found to be right. */
+  /** Receives the bytes of each written object; sound objects don't count. */
   readonly onWritten: (bytes: number) => void;
 }
 
-/** The names and sizes of the objects that a blob becomes. */
+/** Names and sizes of the objects of a blob. */
 export function objectsOf({
   sha512,
   size,
@@ -44,10 +44,10 @@ export function objectsOf({
 }
 
 /**
- * Writes a blob to a medium, whole or in parts; its bytes are hashed meanwhile.
- * @returns the objects that it consists of there
- * @throws CacheError `digest-mismatch`, `incomplete`, `blob-missing`: the store's blob is damaged; then nothing is left of
- * it. `storage`, `no-space`
+ * Writes a blob to a medium, whole or in parts, and hashes its bytes.
+ * @returns its objects on the medium
+ * @throws CacheError `digest-mismatch`, `incomplete`, `blob-missing`: the store's blob is damaged; then nothing of it
+ * remains. `storage`, `no-space`
  */
 export async function writeBlob(blob: PlannedBlob, options: WriteOptions): Promise<Written> {
   const { sha512, size } = blob;
@@ -90,7 +90,7 @@ async function writeParts(blob: PlannedBlob, object: OpenObject, options: WriteO
   let start = 0;
   for (const part of objectsOf(blob)) {
     const range = rangeOf(object, start, part.size);
-    // What an export wrote that was broken off is read rather than written again.
+    // Reads the parts of an interrupted export instead of writing them again.
     const there = sizes.get(part.name) === part.size ? await digestObject(storage, part.name) : undefined;
     const sha512 =
       there === undefined
@@ -102,7 +102,7 @@ async function writeParts(blob: PlannedBlob, object: OpenObject, options: WriteO
   }
   const found = whole.digest();
   if (found === blob.sha512) return written;
-  // Parts of something that the blob isn't are good for nothing.
+  // Parts of a damaged blob are useless.
   for (const name of written.keys()) await storage.remove(name);
   throw new CacheError('digest-mismatch', `its bytes have the sha512 ${found}`);
 }
@@ -150,7 +150,7 @@ async function hashPart(
   return hasher.digest();
 }
 
-/** A part of an open object, as an object. */
+/** A range of an open object, as an object. */
 function rangeOf(object: OpenObject, start: number, size: number): OpenObject {
   return {
     size,
@@ -163,7 +163,7 @@ function rangeOf(object: OpenObject, start: number, size: number): OpenObject {
   };
 }
 
-/** Writes a small object as it is in another store. */
+/** Writes a small object with the same name as in the exporting store. */
 export async function writeText(storage: ObjectStorage, name: string, text: string): Promise<MediumFile> {
   const bytes = Buffer.from(text);
   const writer = await storage.create(bytes.length);

@@ -8,26 +8,26 @@ import type { TrustedCertificates } from '../../cache/signature.ts';
 import type { Source, SourceEntry } from '../../cache/source.ts';
 
 export interface CheckOptions {
-  /** Where it is to be installed. */
+  /** The platform of the node. */
   readonly machine: Platform;
-  /** Whom the nodes trust. */
+  /** The certificates that the nodes trust. */
   readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
-  /** Whether the blob is read and hashed. */
+  /** Whether to read and hash the blob. */
   readonly deep: boolean;
-  /** Why the owner of the store, such as a server, can't use what stands at a path in it; undefined when he can. */
+  /** Reason why the owner of the store, such as a server, can't use a path in it; undefined if he can. */
   readonly ownerFault?: ((path: string) => Promise<string | undefined>) | undefined;
-  /** Bytes of a blob that were read since the last call. */
+  /** Receives the bytes of a blob read since the last call. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
 }
 
-/** What would become of an installation. */
+/** Prediction of an installation. */
 export interface ReleaseCheck {
   readonly key: Key;
-  /** Why a node could not install it; undefined when it could. */
+  /** Reason why a node can't install it; undefined if it can. */
   readonly problem: ReleaseProblem | undefined;
-  /** The entry that a node takes: of those that it trusts the first that fits. */
+  /** The first matching entry that the node trusts. */
   readonly chosen: ChosenEntry | undefined;
-  /** For which platforms there are entries, whether a node could trust them or not; each once. */
+  /** Platforms of all entries, trusted or not; each once. */
   readonly platforms: readonly Platform[];
 }
 
@@ -35,7 +35,7 @@ export interface ChosenEntry {
   readonly entry: Digest;
   readonly platform: Platform | undefined;
   readonly sha512: Digest;
-  /** Bytes of the blob; undefined when it isn't there. */
+  /** Bytes of the blob; undefined if it is missing. */
   readonly size: number | undefined;
 }
 
@@ -45,21 +45,21 @@ export interface ReleaseProblem {
     | 'entry-damaged'
     | 'incompatible'
     | 'untrusted'
-    /** It belongs under another key. */
+    /** The entry belongs under another key. */
     | 'key-mismatch'
     | 'blob-missing'
     | 'blob-damaged'
     | 'unreadable'
     /** The owner of the store, such as a server, may not use it. */
     | 'owner-forbidden'
-    /** Whoever was asked did not answer as a cache does. */
+    /** The source did not answer as a cache does. */
     | 'unavailable';
   /** For a person. */
   readonly message: string;
 }
 
 /**
- * Goes the way that a node goes (protocol.md, "Which entry a node installs").
+ * Follows the steps of a node (protocol.md, "Which entry a node installs").
  * @throws CacheError: the source can't be asked
  */
 export async function checkRelease(key: Key, source: Source, options: CheckOptions): Promise<ReleaseCheck> {
@@ -81,7 +81,7 @@ export async function checkRelease(key: Key, source: Source, options: CheckOptio
   return { key, problem, chosen: { entry: digest, platform, sha512, size }, platforms };
 }
 
-/** Whoever asks may be able to read what a server can't, such as root. */
+/** The caller, such as root, may read files that a server can't. */
 async function faultForOwner(
   key: Key,
   { digest, sha512 }: SourceEntry,
@@ -103,7 +103,7 @@ function isTrusted(entry: SourceEntry, { trusted }: CheckOptions): boolean {
   return trusted.signerOf(entry) !== undefined;
 }
 
-/** Why none of the entries is taken. */
+/** Reason why no entry is taken. */
 function faultOfAll(
   entries: readonly SourceEntry[],
   platforms: readonly Platform[],
@@ -136,7 +136,7 @@ async function checkChosen(
     checkBinding(key, entry);
     size = await source.blobSize(sha512);
     if (size === undefined) return { size, problem: missing };
-    // An entry may tell a wrong size of a good blob: the bytes decide.
+    // An entry may state a wrong size for a good blob: the bytes decide.
     if (!deep && (entry.size === undefined || entry.size === size)) return { size, problem: undefined };
     const actual = await hashOf(sha512, source, onProgress);
     if (actual === sha512) return { size, problem: undefined };

@@ -7,15 +7,15 @@ import type { HiddenObject } from '../../cache/store-upkeep.ts';
 import type { GarbageBlob, GarbageEntry, GarbageSearch } from './garbage.ts';
 
 /**
- * How long a blob is out of sight before it is removed, milliseconds. Whoever saw it just before, and relies on it, has
- * written the entry that names it by then.
+ * Milliseconds for which a blob is hidden before its removal. A client that saw the blob just before has written its
+ * entry by then.
  */
 const SETTLE_MS = 2000;
 export const pauseToSettle = (): Promise<unknown> => sleep(SETTLE_MS);
 /** Events that are recorded together. */
 const BATCH = 64;
 
-/** What was removed of each kind. */
+/** Removed objects of each kind. */
 export interface Removed {
   readonly entries: readonly GarbageEntry[];
   readonly blobs: readonly GarbageBlob[];
@@ -24,9 +24,8 @@ export interface Removed {
 }
 
 /**
- * Removes garbage, also while others write to the store: a blob that an entry names by now, or that was written anew,
- * stays.
- * @param settle passes while blobs are out of sight, and are not removed yet
+ * Removes garbage, also while others write to the store: keeps blobs that an entry now names or that were rewritten.
+ * @param settle waits while blobs are hidden and not yet removed
  * @throws CacheError `storage`
  */
 export async function removeGarbage(
@@ -53,19 +52,19 @@ async function removeEntries(
   });
 }
 
-/** Which blobs were removed, and whether all entries could be read: otherwise none was. */
+/** The removed blobs, and whether all entries were readable: otherwise none was removed. */
 export interface RemovedBlobs {
   readonly blobs: readonly GarbageBlob[];
   readonly isAllSeen: boolean;
 }
 
 export interface BlobRemoval extends Omit<GarbageSearch, 'garbage'> {
-  /** What is recorded in the log. */
+  /** Action in the log. */
   readonly action: 'gc' | 'remove';
   readonly settle: () => Promise<unknown>;
 }
 
-/** Removes those of the blobs that no entry names. @throws CacheError `storage` */
+/** Removes those of the given blobs that no entry names. @throws CacheError `storage` */
 export async function removeBlobs(
   store: Store,
   blobs: readonly GarbageBlob[],
@@ -95,12 +94,12 @@ export async function removeBlobs(
     );
     return { blobs: removed.map(({ blob }) => blob), isAllSeen };
   } finally {
-    // It failed: nobody knows yet whether they are garbage.
+    // After a failure it is unknown whether they are garbage.
     await putBack(taken);
   }
 }
 
-/** Each of them, even when one can't be. */
+/** Continues with the rest if one can't be put back. */
 async function putBack(taken: readonly TakenBlob[]): Promise<void> {
   await Promise.all(taken.map(({ object }) => object.putBack()));
 }
@@ -110,7 +109,7 @@ interface TakenBlob {
   readonly object: HiddenObject;
 }
 
-/** One of the same name may have been written since the search: that goes back at once. */
+/** Hides a blob, but puts it back at once if it was rewritten since the search. */
 async function take(
   blob: GarbageBlob,
   { upkeep }: Store,
@@ -124,8 +123,8 @@ async function take(
 }
 
 /**
- * Reads the entries that have come since, and notes the blobs that they name.
- * @returns false when one can't be read: it might name any
+ * Reads the entries added since the search, and notes the blobs that they name.
+ * @returns false if an entry is unreadable, because it might name any blob
  */
 export async function seeNewEntries(
   { directory }: Store,
@@ -145,7 +144,7 @@ export async function seeNewEntries(
   return true;
 }
 
-/** @returns those of which `remove` said that they were removed, in their order */
+/** @returns the items that `remove` reports as removed, in their order */
 async function inBatches<T>(
   items: readonly T[],
   remove: (item: T) => Promise<boolean>,

@@ -2,45 +2,45 @@ import type { Digest } from '../../cache/digest.ts';
 import { CacheError, isUndecodable, systemCode, isDamage } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 
-/** One thing that is wrong with a store. */
+/** One fault of a store. */
 export interface Finding {
   readonly kind: FindingKind;
-  /** Where it is, relative to the store; for a missing blob, where it would be. */
+  /** Path relative to the store; for a missing blob, its expected path. */
   readonly path: string;
-  /** What is wrong, for a person. */
+  /** The fault, for a person. */
   readonly problem: string;
   readonly key?: Key;
-  /** The entry. */
+  /** Digest of the entry. */
   readonly entry?: Digest;
-  /** The blob that is wrong, or that the entry names. */
+  /** Digest of the bad blob, or of the blob that the entry names. */
   readonly sha512?: Digest;
-  /** As the entry tells it. */
+  /** Software URL according to the entry. */
   readonly softwareUrl?: string | undefined;
 }
 
 export type FindingKind =
-  /** `store.json` doesn't tell the format. */
+  /** `store.json` doesn't state the format. */
   | 'mark-damaged'
-  /** Something that has no business in a store: a wrong name, a link. */
+  /** An object that doesn't belong in a store: a wrong name, a link. */
   | 'stray'
-  /** What a killed writer left; whoever next writes to the store removes it. */
+  /** A file that a killed writer left; the next writer removes it. */
   | 'leftover'
   | 'entry-damaged'
-  /** Whole, but no trusted certificate verifies it: nodes pass over it. */
+  /** Undamaged, but no trusted certificate verifies it: nodes skip it. */
   | 'entry-untrusted'
   | 'blob-damaged'
-  /** An entry names a blob that isn't there. */
+  /** An entry names a missing blob. */
   | 'blob-missing'
-  /** The disk can't read it any more. */
+  /** The disk fails to read it. */
   | 'unreadable'
-  /** Whoever asks may not read it. */
+  /** The caller may not read it. */
   | 'forbidden'
-  /** Whoever the store belongs to, such as a server, may not use it. */
+  /** The owner of the store, such as a server, may not use it. */
   | 'owner-forbidden'
-  /** A record of the log that is not what was written. */
+  /** A log record that differs from the written one. */
   | 'record-damaged';
 
-/** Something that has no business in a store. */
+/** A finding for an object that doesn't belong in a store. */
 export function strayAt(path: string, problem: string): Finding {
   return { kind: 'stray', path, problem: isUndecodable(path) ? `${problem}; it is not UTF-8` : problem };
 }
@@ -48,8 +48,8 @@ export function strayAt(path: string, problem: string): Finding {
 const DENIED: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM']);
 
 /**
- * A fault of the disk that concerns one place only, as a finding.
- * @throws the error itself, when it concerns the whole store or the whole machine
+ * A disk fault at a single place, as a finding.
+ * @throws the error itself if it concerns the whole store or machine
  */
 export function diskFinding(
   error: unknown,

@@ -10,16 +10,16 @@ import { readEntries } from './read-entries.ts';
 import { supersededOf } from './superseded.ts';
 
 export interface GarbageOptions {
-  /** How many entries are kept of what one node could install; 1 or more. */
+  /** Number of entries to keep per group of interchangeable ones; 1 or more. */
   readonly keep: number;
-  /** Milliseconds: a younger blob is kept, because an entry for it may be on its way. */
+  /** Milliseconds; a younger blob is kept, because its entry may still be on its way. */
   readonly grace: number;
   readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
-  /** Whether blobs that no entry names are garbage. Most were uploaded by themselves, and clients still ask for them. */
+  /** Whether unnamed blobs are garbage. Most were uploaded without a key, and clients still request them. */
   readonly unnamed: boolean;
-  /** Whether they go though the store has no entry at all: it's rather its folder of entries that is missing. */
+  /** Whether to remove blobs although the store has no entry, which suggests a missing directory. */
   readonly allowEmpty: boolean;
-  /** Keys of which nothing is removed. */
+  /** Keys that lose nothing. */
   readonly pinned: ReadonlySet<Key>;
   readonly now?: number;
 }
@@ -39,38 +39,41 @@ export interface GarbageBlob {
   readonly size: number;
 }
 
-/** What a store doesn't need. */
+/** Everything that a store doesn't need. */
 export interface Garbage {
-  /** Superseded. One whose blob is too young to go stays with it: else nothing would tell that the blob is garbage. */
+  /**
+   * Superseded entries. An entry stays with a blob that is too young, because only the entry shows that the blob is
+   * garbage.
+   */
   readonly entries: readonly GarbageEntry[];
-  /** That only those entries name; also, if asked for, those that no entry names. */
+  /** Blobs that only those entries name; with `unnamed`, also unnamed blobs. */
   readonly blobs: readonly GarbageBlob[];
-  /** The same, but kept: they are younger than the grace. */
+  /** The same kind of blobs, kept because they are younger than the grace. */
   readonly young: readonly GarbageBlob[];
-  /** Kept, though no entry names them: they were not asked for. */
+  /** Unnamed blobs that are kept because `unnamed` is not set. */
   readonly unnamed: readonly GarbageBlob[];
-  /** Paths of what killed writers left. */
+  /** Paths of files that killed writers left. */
   readonly leftovers: readonly string[];
-  /** Names of records of imports, whose entry or blob is gone. */
+  /** Names of import records whose entry or blob is gone. */
   readonly records: readonly string[];
-  /** There are blobs, but no entry at all: nothing is garbage for want of an entry, unless that was allowed. */
+  /** The store has blobs but no entry: unnamed blobs are no garbage then, unless `allowEmpty` is set. */
   readonly isDoubtful: boolean;
-  /** Entries that can't be read. They may name any blob: while there are any, no blob or entry is garbage. */
+  /** Unreadable entries, which may name any blob: while there are any, no blob or entry is garbage. */
   readonly damaged: readonly { readonly key: Key; readonly entry: Digest }[];
 }
 
-/** What was seen while the garbage was sought, for whoever removes it. */
+/** State of a search, for the removal that follows. */
 export interface GarbageSearch {
   readonly garbage: Garbage;
-  /** `prefixOf` each blob that an entry names which stays. */
+  /** `prefixOf` each blob that a kept entry names. */
   readonly referenced: Set<number>;
-  /** `prefixOf` each entry that stays. */
+  /** `prefixOf` each kept entry. */
   readonly seen: Set<number>;
-  /** What was modified later is kept; milliseconds since 1970. */
+  /** Milliseconds since 1970; blobs modified later are kept. */
   readonly youngest: number;
 }
 
-/** Looks for garbage, and changes nothing. @throws CacheError `storage` */
+/** Finds garbage and changes nothing. @throws CacheError `storage` */
 export async function findGarbage(store: Store, options: GarbageOptions): Promise<GarbageSearch> {
   const youngest = (options.now ?? Date.now()) - options.grace;
   const { referenced, seen, superseded, damaged } = await readAllEntries(store, options);
@@ -102,13 +105,13 @@ export async function findGarbage(store: Store, options: GarbageOptions): Promis
   return { garbage, referenced, seen, youngest };
 }
 
-/** What all entries of a store name, and which of them are superseded. */
+/** Collects the blobs that entries name, and the superseded entries. */
 async function readAllEntries({ blobs, directory }: Store, options: GarbageOptions) {
   const referenced = new Set<number>();
   const seen = new Set<number>();
   const superseded: GarbageEntry[] = [];
   const damaged: { key: Key; entry: Digest }[] = [];
-  // A crash or fsck may have cut it off: then the older build is the last good one.
+  // A crash or fsck may have truncated it: then the older build is the last good one.
   const hasBlob = async ({ sha512, size }: StoredEntry): Promise<boolean> => {
     const stat = await blobs.stat(sha512);
     return stat !== undefined && (size === undefined || stat.size === size);
@@ -139,7 +142,7 @@ interface UnneededBlob extends GarbageBlob {
 
 const toGarbage = ({ sha512, size }: UnneededBlob): GarbageBlob => ({ sha512, size });
 
-/** Blobs that no entry names which stays, sorted. */
+/** Blobs that no kept entry names, sorted. */
 async function findUnneeded(blobs: Blobs, referenced: ReadonlySet<number>): Promise<readonly UnneededBlob[]> {
   const found: UnneededBlob[] = [];
   for await (const sha512 of blobs.list()) {

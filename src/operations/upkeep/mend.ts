@@ -11,29 +11,29 @@ import { createPace } from './pace.ts';
 import { verifyBytes } from './verify-blobs.ts';
 
 export interface MendOptions extends HealOptions {
-  /** Whether what is bad, and no source has good, is moved to quarantine. */
+  /** Whether to quarantine bad objects that no source can replace. */
   readonly repair: boolean;
-  /** Asked for good copies, in this order. */
+  /** Sources of good copies, in order of preference. */
   readonly sources: readonly Source[];
 }
 
-/** What became of a finding. */
+/** Result for one finding. */
 export type Mended =
-  /** A good one is in its place. */
+  /** Replaced with a good copy. */
   | { readonly outcome: 'healed'; readonly source?: string; readonly quarantined?: string | undefined }
   | { readonly outcome: 'quarantined'; readonly quarantined: string }
-  /** It was of no use to anybody. */
+  /** A leftover, removed. */
   | { readonly outcome: 'removed' }
-  /** It isn't there any more, or is all right now: somebody else was quicker, or a fault has passed. */
+  /** No longer there, or sound now: another process acted first, or the fault has passed. */
   | { readonly outcome: 'gone' }
-  /** Each source that was asked, and why it could not help. */
+  /** Each asked source, and why it could not help. */
   | { readonly outcome: 'left'; readonly reasons: readonly string[] };
 
 const NOT_HEALED: Mended = { outcome: 'left', reasons: [] };
 
 /**
- * Mends findings, one after the other. A store in use stays right meanwhile: a good copy takes the place of a bad one in
- * one step, and what is replaced or moved is kept in quarantine, by a path relative to the store.
+ * Mends findings one after the other, also in a store in use: a good copy replaces a bad one in one step. Replaced
+ * and moved objects are kept in quarantine, by a path relative to the store.
  * @throws CacheError `no-space`, `storage`
  */
 export function createMender(store: Store, options: MendOptions): (finding: Finding) => Promise<Mended> {
@@ -55,7 +55,7 @@ export function createMender(store: Store, options: MendOptions): (finding: Find
         return { outcome: 'healed', source: source.name, quarantined: kept.get(finding.path) };
       } catch (error) {
         if (!(error instanceof CacheError) || error.code === 'no-space') throw error;
-        // Not asked again and again: each time would be waited for.
+        // Asks an unreachable source only once, because each attempt waits for its timeout.
         if (error.code === 'unavailable') unreachable.set(source, error.message);
         reasons.push(`${source.name}: ${error.message}`);
       }
@@ -65,8 +65,8 @@ export function createMender(store: Store, options: MendOptions): (finding: Find
 
   const putAway = async (finding: Finding): Promise<Mended> => {
     if (isUndecodable(finding.path)) return { outcome: 'left', reasons: [UNDECODABLE] };
-    // Looked at once more: a fault that has passed, or a good copy that has come, is not put away; nor one that came
-    // during that look, which takes minutes for a large blob.
+    // Verifies again, so that nothing sound is quarantined: a fault may have passed, or a good copy may have come.
+    // The time check covers the minutes that verifying a large blob takes.
     const before = await modifiedOf(finding, store);
     if (!(await isStillBad(finding, store))) return { outcome: 'gone' };
     if ((await modifiedOf(finding, store)) !== before) return { outcome: 'gone' };
@@ -84,7 +84,7 @@ export function createMender(store: Store, options: MendOptions): (finding: Find
     return { outcome: 'healed', quarantined };
   };
 
-  /** As gc does, and whoever opens the store for writing; put away, it would take its room for ever. */
+  /** Removes it, as gc does: in quarantine it would occupy its space forever. */
   const removeLeftover = async ({ path }: Finding): Promise<Mended> => {
     await store.upkeep.removeLeftover(path);
     return { outcome: 'removed' };
@@ -115,7 +115,7 @@ function isMovable(finding: Finding): boolean {
   );
 }
 
-/** When a blob was written; undefined for anything else, and where the disk doesn't tell. */
+/** Modification time of a blob; undefined for other findings, and if the disk doesn't report it. */
 async function modifiedOf({ path, sha512 }: Finding, { blobs }: Store): Promise<number | undefined> {
   if (!path.startsWith(BLOBS) || sha512 === undefined) return undefined;
   const stat = await blobs.stat(sha512).catch((error: unknown) => {
@@ -145,7 +145,7 @@ async function isStillBad(
   }
 }
 
-/** What is recorded of it. */
+/** The log event for a finding. */
 function eventOf({ problem, key, entry, sha512, softwareUrl, path }: Finding): Omit<LogEvent, 'action'> {
   return { key, entry, sha512, softwareUrl, reason: `${path}: ${problem}` };
 }

@@ -10,48 +10,48 @@ import { createPace } from './pace.ts';
 import type { VerifyCounts, VerifyOptions } from './verification.ts';
 import { verifyStore } from './verify-store.ts';
 
-/** A check of the whole store that went to its end. */
+/** A completed check of the whole store. */
 export interface ScrubResult {
   /** ISO 8601, UTC. */
   readonly finished: string;
-  /** How much was wrong. */
+  /** Number of findings. */
   readonly findings: number;
 }
 
 export interface ScrubOptions extends Pick<VerifyOptions, 'trusted' | 'allowUnsigned'> {
-  /** Opens the store, as it is then. */
+  /** Opens the store anew for each check. */
   readonly open: () => Promise<Store>;
-  /** Milliseconds from the end of one check to the next. */
+  /** Milliseconds from the end of one check to the start of the next. */
   readonly interval: number;
-  /** Bytes a second; little enough for a disk to have time for others, unless told. */
+  /** Bytes per second; the default leaves the disk time for other work. */
   readonly rate?: number;
   readonly onBegin: () => void;
   readonly onFinding: (finding: Finding) => void;
   readonly onEnd: (result: ScrubResult, looked: VerifyCounts) => void;
-  /** The check could not go to its end, or not be noted; the next one may. */
+  /** Receives the error of a check that could not be completed or recorded; the next one may succeed. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Checks, one after the other, until they are stopped. */
+/** Repeated checks until `stop`. */
 export interface Scrub {
   start(): void;
-  /** The last check, also when an earlier process made it. */
+  /** The last check, also by an earlier process. */
   last(): ScrubResult | undefined;
-  /** Resolves when nothing is read any more. */
+  /** Resolves when all reading has ended. */
   stop(): Promise<void>;
 }
 
-/** Half of what a slow disk gives. */
+/** Half the throughput of a slow disk. */
 const RATE = 32 * 1024 * 1024;
-/** How often it's looked whether it is time, milliseconds; clocks are set, and timers don't reach further than 24 days. */
+/** Milliseconds between looks at the clock: clocks are set, and timers are limited to 24 days. */
 const LOOK_MS = 60_000;
 const SIZE_LIMIT = 4096;
 
 const scrubResult = z.object({ finished: z.iso.datetime(), findings: z.number() });
 
 /**
- * Reads the whole store again and again, and changes nothing in it but the note of when it did. Several servers on one
- * store share that note.
+ * Reads the whole store repeatedly and writes only a note of the last check. Several servers on one store share that
+ * note.
  */
 export function createScrub(options: ScrubOptions): Scrub {
   const { open, interval, onFailure } = options;
@@ -61,7 +61,7 @@ export function createScrub(options: ScrubOptions): Scrub {
 
   const isDue = (): boolean => {
     const age = last === undefined ? Infinity : Date.now() - Date.parse(last.finished);
-    // A clock that was set back must not put it off for years.
+    // A clock that was set back must not postpone the check for years.
     return age >= interval || age < 0;
   };
 
@@ -120,13 +120,13 @@ async function scrubOnce(
     }
     const result = { finished: new Date().toISOString(), findings };
     onEnd(result, step.value);
-    // A store that can only be read is checked all the same.
+    // A read-only store is checked, too.
     await writeSmallObject(store.storage, SCRUB_FILE, JSON.stringify(result)).catch(onFailure);
     return result;
   }
 }
 
-/** A note that is damaged is none. */
+/** A damaged note counts as missing. */
 async function readResult(storage: ObjectStorage): Promise<ScrubResult | undefined> {
   try {
     const text = await readSmallObject(storage, SCRUB_FILE, SIZE_LIMIT);

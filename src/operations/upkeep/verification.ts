@@ -3,36 +3,36 @@ import type { TrustedCertificates } from '../../cache/signature.ts';
 import type { Pace } from './pace.ts';
 
 export interface VerifyOptions {
-  /** Whose signatures count. */
+  /** The trusted certificates. */
   readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
-  /** Whether an entry without signature is none to speak of. */
+  /** Whether to accept entries without a signature. */
   readonly allowUnsigned: boolean;
-  /** Whether every blob is read and hashed. */
+  /** Whether to read and hash every blob. */
   readonly deep: boolean;
-  /** Milliseconds since 1970: entries and blobs that came before are not looked at. */
+  /** Milliseconds since 1970: skips older entries and blobs. */
   readonly since?: number | undefined;
   readonly pace: Pace;
-  /** Bytes of a blob that were read since the last call. */
+  /** Receives the bytes of a blob read since the last call. */
   readonly onProgress?: ((path: string, bytes: number) => void) | undefined;
 }
 
-/** What was looked at. */
+/** Counts of the examined objects. */
 export interface VerifyCounts {
   entries: number;
   blobs: number;
   /** Of all blobs. */
   bytes: number;
-  /** Blobs that no entry names; what `cache gc --unnamed` removes. Meaningless when not all entries were looked at. */
+  /** Unnamed blobs, which `cache gc --unnamed` removes. Meaningless unless all entries were read. */
   unreferencedBlobs: number;
   unreferencedBytes: number;
 }
 
-/** What the steps of one verification share. */
+/** Shared state of one verification. */
 export interface VerifyState {
   readonly counts: VerifyCounts;
   /** `prefixOf` each blob that an entry names. */
   readonly referenced: Set<number>;
-  /** Blobs of which it is known already, before all are looked at, that they are damaged. */
+  /** Blobs found damaged before the pass over all blobs. */
   readonly badBlobs: Set<Digest>;
 }
 
