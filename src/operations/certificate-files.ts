@@ -4,7 +4,7 @@ import { readIfThere } from './files.ts';
 
 /**
  * All certificates of PEM files, one text each.
- * @throws CacheError `config`: a file that isn't there, has none, or has one that nodes can't use
+ * @throws CacheError `config`: a file is missing, has no certificate, or has one that nodes can't use
  */
 export async function readCertificateFiles(paths: readonly string[]): Promise<readonly string[]> {
   const certificates: string[] = [];
@@ -19,7 +19,7 @@ export async function readCertificateFiles(paths: readonly string[]): Promise<re
   return certificates;
 }
 
-/** OpenSSL reads no line that is indented. */
+/** OpenSSL ignores indented lines. */
 function withoutMargins(pem: string): string {
   return pem
     .split('\n')

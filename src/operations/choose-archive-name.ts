@@ -8,8 +8,8 @@ import { throwUnlessAbsent } from '../storage/storage-error.ts';
 import { readFilePieces } from './read-file.ts';
 
 /**
- * The first of the names under which nothing stands in the folder, or an older archive of the same release.
- * @throws CacheError `invalid-archive` when something else stands under each; `storage` when the folder can't be read
+ * The first name that is free in the folder, or that belongs to an older archive of the same release.
+ * @throws CacheError `invalid-archive` if every name is taken; `storage` if the folder can't be read
  */
 export async function chooseArchiveName(folder: string, names: readonly string[], key: Key): Promise<string> {
   for (const name of names) {
@@ -24,7 +24,9 @@ export async function chooseArchiveName(folder: string, names: readonly string[]
   );
 }
 
-/** Whether a file is there and holds these bytes. @throws CacheError `storage`, `invalid-archive` when it can't be read */
+/**
+ * Whether a file exists and holds these bytes. @throws CacheError `storage`, `invalid-archive` if it can't be read
+ */
 export async function holdsBytes(
   path: string,
   { size, sha512 }: { readonly size: number; readonly sha512: Digest },
@@ -44,7 +46,7 @@ async function statOf(path: string) {
   }
 }
 
-/** The name of the folder in an archive, by the start of it; undefined when it is none. */
+/** The folder name in an archive, from its beginning; undefined if it is no archive. */
 async function folderInArchive(path: string, size: number): Promise<string | undefined> {
   const inspector = createArchiveInspector(size);
   try {

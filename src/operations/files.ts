@@ -6,7 +6,7 @@ import { isFull, storageError } from '../storage/storage-error.ts';
 import { readSmallFile } from '../files/small-file.ts';
 import { adoptFile, makeFolders, ownershipOf } from '../storage/ownership.ts';
 
-/** The text of a file, undefined when it isn't there. @throws CacheError `config` when it can't be read */
+/** The text of a file; undefined if it is missing. @throws CacheError `config` if it can't be read */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return (await readSmallFile(path)).toString('utf8');
@@ -19,8 +19,8 @@ export async function readIfThere(path: string): Promise<string | undefined> {
 }
 
 /**
- * Never over a file that is there: two commands at once must not mix their keys.
- * @param isForFolder whether it is for whoever owns the folder; otherwise it stays that of who runs this
+ * Never overwrites a file, because two commands at once must not mix their keys.
+ * @param isForFolder whether the folder's owner gets the file; otherwise the current user does
  */
 export async function writeNew(
   path: string,
@@ -45,7 +45,7 @@ export async function writeNew(
 }
 
 /**
- * Puts a text in the place of a file in one step; its owner, group and mode stay. One that isn't there is made.
+ * Replaces a file's text in one step and keeps its owner, group and mode; creates a missing file.
  * @throws CacheError `storage`, `no-space`
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
@@ -78,7 +78,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   }
 }
 
-/** A failed system call as a person can act on it. */
+/** Turns a failed system call into an error that a person can act on. */
 export function writeError(path: string, error: unknown): CacheError {
   if (systemCode(error) === 'EEXIST')
     return new CacheError('config', `${path} is there already; it is never overwritten`, { cause: error });

@@ -1,7 +1,7 @@
 import type { BlobWriter } from '../cache/blobs.ts';
 import { createHasher } from '../cache/digest.ts';
 
-/** A writer that writes nothing. */
+/** A writer that only hashes. */
 export function hashOnly(): BlobWriter {
   const hasher = createHasher();
   let size = 0;

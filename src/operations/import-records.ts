@@ -7,25 +7,25 @@ import { readSmallObject, writeSmallObject } from '../cache/small-object.ts';
 import type { Platform } from '../cache/platform.ts';
 import { throwProgrammingError, isDamage } from '../cache/errors.ts';
 
-/** What became of an archive when it was imported. */
+/** Result of an archive's import. */
 export interface ImportRecord {
   readonly softwareUrl: string;
   readonly key: Key;
   readonly platform: Platform;
   readonly sha512: Digest;
-  /** The entry that was added, or that was there. */
+  /** The entry that was added or already existed. */
   readonly entry: Digest;
   readonly warnings: readonly string[];
 }
 
 /**
- * Which archives were imported already, so that the next import of the same medium needn't read them again. They are
- * told apart by path, size and time, and by everything that was said about them: see `fingerprint` in import-archives.ts.
+ * Records of imported archives, so that the next import of the same medium needn't reread them. An archive is
+ * identified by path, size, time and all statements about it: see `fingerprint` in import-archives.ts.
  */
 export interface ImportRecords {
   find(fingerprint: readonly unknown[]): Promise<ImportRecord | undefined>;
   add(fingerprint: readonly unknown[], record: ImportRecord): Promise<void>;
-  /** All of them by the names of their objects; undefined for one that is damaged. */
+  /** All records by object name; undefined for a damaged one. */
   list(): AsyncIterable<{ readonly name: string; readonly record: ImportRecord | undefined }>;
 }
 
@@ -44,7 +44,7 @@ export function createImportRecords(storage: ObjectStorage): ImportRecords {
   const nameOf = (fingerprint: readonly unknown[]): string =>
     importRecordName(digestOf(JSON.stringify(fingerprint)));
   const read = async (name: string): Promise<ImportRecord | undefined> => {
-    // A record that is damaged is no record: the archive is simply read again.
+    // A damaged record counts as missing: the archive is reread.
     const text = await readSmallObject(storage, name, SIZE_LIMIT).catch(ignoreDamage);
     if (text === undefined) return undefined;
     const parsed = importRecord.safeParse(parseOrUndefined(text));
@@ -54,7 +54,7 @@ export function createImportRecords(storage: ObjectStorage): ImportRecords {
     find: (fingerprint) => read(nameOf(fingerprint)),
     async *list() {
       for await (const name of storage.list(IMPORTS)) {
-        // Anything else is a stray, and none of ours.
+        // Any other name is a stray.
         if (isDigest(name.slice(IMPORTS.length))) yield { name, record: await read(name) };
       }
     },

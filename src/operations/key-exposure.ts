@@ -1,12 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { mountedType } from './medium/file-system-limits.ts';
 
-/** File systems that keep no permissions: all files have those that the mount tells. */
+/** File systems without permissions: all files have those of the mount. */
 const WITHOUT_PERMISSIONS = /fat|ntfs|msdos|^fuse(blk)?$/i;
 
 /**
- * A word about a private key that others than its owner may use, and what helps; undefined where nobody may.
- * @param file that is there
+ * A warning with a remedy if others than its owner may use a private key; undefined if not.
+ * @param file an existing file
  */
 async function exposureOf(file: string): Promise<string | undefined> {
   const { mode } = await stat(file);
@@ -19,7 +19,7 @@ async function exposureOf(file: string): Promise<string | undefined> {
     : `${fault}: chmod 600 '${file}'`;
 }
 
-/** Warns of a private key that others may use; each time that the key is used. */
+/** Warns of a private key that others may use, on each use of the key. */
 export async function warnOfExposure(
   privateKeyFile: string,
   messages: { warn(text: string): void },

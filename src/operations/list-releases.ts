@@ -3,23 +3,25 @@ import type { Blobs } from '../cache/blobs.ts';
 import { isReleaseKey, type Key } from '../cache/key.ts';
 import type { Platform } from '../cache/platform.ts';
 
-/** A software release with everything a store has of it. */
+/** A software release with everything that a store has of it. */
 export interface Release {
   readonly softwareUrl: string;
   readonly key: Key;
-  /** One for each platform: that of the newest entry, which is the one that a node takes. */
+  /** The newest entry of each platform, which nodes take. */
   readonly builds: readonly Build[];
 }
 
 export interface Build {
   readonly platform: Platform;
   readonly sha512: string;
-  /** Bytes of the archive; undefined when the blob is missing. */
+  /** Bytes of the archive; undefined if the blob is missing. */
   readonly size: number | undefined;
   readonly received: Date;
 }
 
-/** All software releases, by URL. Keys of which every entry is damaged are left out. Other keys (sources, a site's own) are none. */
+/**
+ * All software releases, by URL. Skips keys whose entries are all damaged, and other keys (sources, a site's own).
+ */
 export async function listReleases(directory: Directory, blobs: Blobs): Promise<readonly Release[]> {
   const keys = new Set<Key>();
   for await (const { key } of directory.list()) {

@@ -5,9 +5,8 @@ import { openRegularFile } from '../files/small-file.ts';
 const PIECE_SIZE = 1024 * 1024;
 
 /**
- * The bytes of a file in order. While one piece is worked on, the next is read; a piece is valid until the next is
- * asked for.
- * @throws CacheError `invalid-archive`: the file can't be read, which concerns this one file only
+ * The bytes of a file in order. Reads one piece ahead; a piece is valid until the next is requested.
+ * @throws CacheError `invalid-archive`: the file can't be read, which concerns this file only
  */
 export async function* readFilePieces(path: string): AsyncGenerator<Uint8Array> {
   const buffers = [Buffer.allocUnsafeSlow(PIECE_SIZE), Buffer.allocUnsafeSlow(PIECE_SIZE)] as const;
@@ -19,7 +18,7 @@ export async function* readFilePieces(path: string): AsyncGenerator<Uint8Array> 
         const { bytesRead, buffer } = await reading;
         if (bytesRead === 0) return;
         const next = file.read(buffers[turn % 2 === 0 ? 0 : 1], 0, PIECE_SIZE);
-        // The next piece may fail while this one is worked on; it's waited for in the next turn.
+        // The next piece may fail meanwhile; the next turn reports it.
         next.catch(() => undefined);
         reading = next;
         yield buffer.subarray(0, bytesRead);

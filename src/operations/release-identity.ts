@@ -5,7 +5,7 @@ import type { OsRelease } from '../cache/system.ts';
 import type { ArchiveName } from '../release/archive-name.ts';
 import type { ReleaseGlimpse } from '../release/release-contents.ts';
 
-/** What a person said about the archives on the command line and in config.ini. */
+/** Statements about the archives from the command line and config.ini. */
 export interface StatedIdentity {
   readonly url?: string | undefined;
   readonly os?: OsRelease | undefined;
@@ -14,14 +14,14 @@ export interface StatedIdentity {
   readonly software: { get(name: string): string | undefined };
 }
 
-/** Which software release an archive is, and what it runs on. */
+/** The software release and platform of an archive. */
 export interface ReleaseIdentity {
   readonly softwareUrl: string;
   readonly key: Key;
   readonly platform: Platform;
 }
 
-/** @throws CacheError `invalid-archive` when something stays unknown, or the archive contradicts what was said */
+/** @throws CacheError `invalid-archive` if anything stays unknown, or the archive contradicts a statement */
 export function identifyRelease(
   contents: ReleaseGlimpse,
   name: ArchiveName,
@@ -37,7 +37,7 @@ export function identifyRelease(
 
 function platformOf(contents: ReleaseGlimpse, name: ArchiveName, stated: StatedIdentity): Platform {
   const os = osOf(name, stated);
-  // Neither file names nor programs know what gcc calls the system.
+  // Neither file names nor programs show gcc's name for the system.
   return { os, multiarch: stated.multiarch ?? multiarchOn(os, multiarchOf(contents, name)) };
 }
 

@@ -7,13 +7,15 @@ import { multiarchOfNode, multiarchOn, type Platform } from '../cache/platform.t
 import { parseSystem, type SystemFiles } from '../cache/system.ts';
 import { readSmallFile } from '../files/small-file.ts';
 
-/** The machine that this program runs on. */
+/** The machine that runs this program. */
 export interface Machine extends Platform {
-  /** Whether the multiarch comes from gcc, as on a node: one without gcc never downloads (protocol.md, "An entry"). */
+  /**
+   * Whether the multiarch comes from gcc, as on a node: a node without gcc never downloads (protocol.md, "An entry").
+   */
   readonly hasGcc: boolean;
 }
 
-/** @throws CacheError `usage` when the machine doesn't tell its system */
+/** @throws CacheError `usage` if the machine's system is unknown */
 export async function readMachine(): Promise<Machine> {
   const os = parseSystem(await readSystemFiles());
   if (os[0] === '') throw new CacheError('usage', '/etc/os-release has no ID; name the system with --os');
@@ -30,7 +32,7 @@ export async function readMachine(): Promise<Machine> {
 export async function readSystemFiles(etc = '/etc'): Promise<SystemFiles> {
   const osRelease =
     (await textOf(join(etc, 'os-release'))) ?? (await textOf(join(etc, '../usr/lib/os-release')));
-  // Nearly every system tells all in os-release; lsb_release takes a tenth of a second.
+  // On most systems os-release is enough; lsb_release takes a tenth of a second.
   if (parseSystem({ osRelease }).every((part) => part !== '')) return { osRelease };
   return {
     osRelease,
@@ -40,7 +42,7 @@ export async function readSystemFiles(etc = '/etc'): Promise<SystemFiles> {
   };
 }
 
-/** What matches the pattern, and tells nothing of the distribution. */
+/** Names that match the pattern but don't identify the distribution. */
 const OTHER_FILES: ReadonlySet<string> = new Set([
   ...['debian_version', 'lsb-release', 'oem-release', 'os-release', 'system-release'],
   ...['plesk-release', 'iredmail-release'],
@@ -62,11 +64,11 @@ async function textOf(path: string): Promise<string | undefined> {
     return (await readSmallFile(path)).toString('utf8');
   } catch (error) {
     throwProgrammingError(error);
-    return undefined; // Absent, a folder, or not for us: `distro` passes over it, too.
+    return undefined; // Missing, a folder, or not readable: `distro` skips it, too.
   }
 }
 
-/** What a program prints; undefined where it isn't there or fails. */
+/** Output of a program; undefined if it is missing or fails. */
 async function outputOf(program: string, args: readonly string[]): Promise<string | undefined> {
   try {
     return (await promisify(execFile)(program, args, { encoding: 'utf8' })).stdout;

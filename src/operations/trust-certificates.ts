@@ -5,17 +5,17 @@ import { parseConfig } from '../config/config.ts';
 import { extendCertificateList } from '../config/extend-list.ts';
 import { readIfThere, replaceFile } from './files.ts';
 
-/** What `trustCertificates` found and did. */
+/** Result of `trustCertificates`. */
 export interface Trusting {
-  /** Were trusted before. */
+  /** Certificates that were trusted before. */
   readonly known: readonly X509Certificate[];
-  /** Stand in the `signature-certificate-list` now. */
+  /** Certificates added to the `signature-certificate-list`. */
   readonly added: readonly X509Certificate[];
 }
 
 /**
- * Puts certificates into the `[signature] signature-certificate-list` of a config.ini that is there, as far as neither it nor
- * the site's own certificate has them. All else in the file stays byte for byte.
+ * Adds certificates to `[signature] signature-certificate-list` of an existing config.ini, unless it or the site's
+ * own certificate has them. All other bytes of the file stay.
  * @param pems PEM texts, one certificate each
  * @throws CacheError `config`, `storage`, `no-space`
  */
@@ -42,7 +42,7 @@ export async function trustCertificates(file: string, pems: readonly string[]): 
   return { known, added };
 }
 
-/** Of the certificates whose signatures count by a configuration, without those of its upstream. */
+/** Fingerprints of the trusted certificates of a configuration, without its upstream's. */
 async function fingerprintsOf(text: string, file: string): Promise<ReadonlySet<string>> {
   const { signature } = parseConfig(text, { file, cwd: process.cwd() });
   const own = await readIfThere(signature.certificateFile);

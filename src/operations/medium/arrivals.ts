@@ -5,9 +5,9 @@ import type { ObjectStorage } from '../../cache/object-storage.ts';
 import { writeSmallObject } from '../../cache/small-object.ts';
 import type { Manifest } from './manifest.ts';
 
-/** A store keeps the numbers of the media that arrived, so that an old medium can't pass for the newest. */
+/** A store keeps the numbers of imported media, so that an old medium can't pass for the newest. */
 
-/** The highest number of this medium's signer and origin that arrived here; 0 when none did. */
+/** The highest number imported here from this medium's signer and origin; 0 if none was. */
 export async function highestArrived(storage: ObjectStorage, medium: Arrival): Promise<number> {
   const prefix = tripsPrefix(originId(medium));
   let highest = 0;
@@ -18,7 +18,7 @@ export async function highestArrived(storage: ObjectStorage, medium: Arrival): P
   return highest;
 }
 
-/** Remembers that a medium arrived. */
+/** Records that a medium was imported. */
 export async function rememberArrival(storage: ObjectStorage, medium: Arrival): Promise<void> {
   const { origin, serial, created, by } = medium.manifest;
   const record = { origin, serial, created, signer: by.fingerprint, arrived: new Date().toISOString() };
@@ -30,7 +30,7 @@ interface Arrival {
   readonly signer: X509Certificate;
 }
 
-/** The key counts, not the certificate: a renewed one must not make old media new. */
+/** Uses the key, not the certificate: a renewed certificate must not make old media new. */
 function originId({ manifest, signer }: Arrival): Digest {
   return digestOf(
     JSON.stringify([digestOf(signer.publicKey.export({ type: 'spki', format: 'der' })), manifest.origin]),

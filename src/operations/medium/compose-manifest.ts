@@ -4,13 +4,13 @@ import { formatPlatform } from '../../cache/platform.ts';
 import { STORE_FOLDER, type Manifest, type MediumFile } from './manifest.ts';
 import type { MediumEntry } from './open-medium.ts';
 
-/** What the store of a medium holds, by name. */
+/** Contents of a medium's store, by name. */
 export interface MediumContents {
   readonly files: ReadonlyMap<string, MediumFile>;
   readonly entries: ReadonlyMap<string, MediumEntry>;
 }
 
-/** The part of a manifest that tells what is on the medium. */
+/** The part of a manifest that describes the medium's contents. */
 export function describeContents({
   files,
   entries,

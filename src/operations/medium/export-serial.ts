@@ -5,7 +5,10 @@ import { EXPORTS } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import { readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
 
-/** Each export of a store has a number, higher than the numbers before it: an object of its own, because two may run at once. */
+/**
+ * Each export of a store has a higher serial number than all before it. Each number has its own object, because two
+ * exports may run at once.
+ */
 
 const RECORD_SIZE_LIMIT = 4096;
 const ORIGIN = `${EXPORTS}origin`;
@@ -13,15 +16,15 @@ const ORIGIN = `${EXPORTS}origin`;
 const originRecord = z.object({ origin: z.string().regex(/^[0-9a-f]{32}$/) });
 
 /**
- * Takes the next number of the store's exports. It's never given again, also when the export fails.
- * @param after a number that is known to be taken, by a medium that tells it
+ * Reserves the next serial number of the store; it is never reused, even if the export fails.
+ * @param after a number already used, according to a medium
  * @throws CacheError `storage`, `no-space`
  */
 export async function takeSerial(storage: ObjectStorage, after: number): Promise<number> {
   for (let attempt = 0; ; attempt++) {
     const taken = await takenSerials(storage);
     const highest = taken.reduce((most, { serial }) => Math.max(most, serial), after);
-    // Two who took the same number at the same moment both see it, and are unlikely to take the same one again.
+    // Two exports that took the same number both notice it, and a random step avoids a second collision.
     const serial = highest + 1 + (attempt === 0 ? 0 : randomInt(8));
     const name = `${EXPORTS}${serial}-${randomBytes(8).toString('hex')}`;
     await writeSmallObject(storage, name, JSON.stringify({ taken: new Date().toISOString() }));
@@ -44,17 +47,17 @@ async function takenSerials(storage: ObjectStorage): Promise<readonly TakenSeria
   return taken;
 }
 
-/** What tells this store from all others that export; made on the first export. @throws CacheError `storage` */
+/** Identifies this store among all exporting stores; made on the first export. @throws CacheError `storage` */
 export async function originOf(storage: ObjectStorage): Promise<string> {
   const known = await readOrigin(storage);
   if (known !== undefined) return known;
   const origin = randomBytes(16).toString('hex');
   await writeSmallObject(storage, ORIGIN, JSON.stringify({ origin }));
-  // Of two who make one at once the later one's counts for both.
+  // If two are made at once, the later one counts for both.
   return (await readOrigin(storage)) ?? origin;
 }
 
-/** @returns undefined where nothing was exported yet */
+/** @returns undefined before the first export */
 async function readOrigin(storage: ObjectStorage): Promise<string | undefined> {
   const text = await readSmallObject(storage, ORIGIN, RECORD_SIZE_LIMIT);
   if (text === undefined) return undefined;

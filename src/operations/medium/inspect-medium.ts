@@ -14,35 +14,35 @@ export interface InspectOptions {
   readonly folder: string;
   readonly storage: ObjectStorage;
   readonly trusted: TrustedCertificates;
-  /** Reads what earlier exports wrote, too. */
+  /** Also rereads files of earlier exports. */
   readonly recheck: boolean;
   readonly onProgress: (label: string, bytes: number) => void;
 }
 
-/** What was on a medium before an export, after it was read. */
+/** Contents of a medium before an export, verified by reading. */
 export interface Inspection {
-  /** What is sound. */
+  /** Sound files. */
   readonly sound: ReadonlyMap<string, MediumFile>;
-  /** The entries among it, by the name of their object. */
+  /** Sound entries, by object name. */
   readonly entries: ReadonlyMap<string, MediumEntry>;
-  /** What isn't, and why; by name. */
+  /** Faults of other files; by name. */
   readonly faults: ReadonlyMap<string, string>;
-  /** Whether anything had to be read from memory, where the disk was meant. */
+  /** Whether any file was read from memory instead of the disk. */
   readonly fromMemory: boolean;
 }
 
-/** The names of what has to be read in full: of a blob that an earlier export wrote and verified its size is enough. */
+/** Names of the objects to read in full; for a blob that an earlier export wrote and verified, its size is enough. */
 export function namesToRead({ sizes, covered }: MediumListing, recheck: boolean): readonly string[] {
   return [...sizes.keys()].filter(
     (name) =>
       !name.startsWith(DIRECTORY) &&
       (recheck || !covered.has(name)) &&
-      // Parts of an export that was broken off are compared with the blob when that is written.
+      // Parts of an interrupted export are compared when their blob is written.
       (covered.has(name) || !name.startsWith(PARTS)),
   );
 }
 
-/** Reads what is on a medium already, as far as no manifest vouches for it. Parts that none covers are left to others. */
+/** Reads the files on a medium that no manifest covers, except parts: `writeBlob` compares those. */
 export async function inspectMedium(listing: MediumListing, options: InspectOptions): Promise<Inspection> {
   const sound = new Map<string, MediumFile>();
   const faults = new Map(listing.differing);

@@ -4,8 +4,8 @@ import { readPieces } from '../../cache/object-pieces.ts';
 import { STORE_FOLDER } from './manifest.ts';
 
 /**
- * The bytes of objects of a medium's store, one behind the other. A piece is valid until the next is asked for.
- * @throws CacheError `invalid-medium`: one of them can't be read, which concerns this blob only
+ * The bytes of objects of a medium's store, one after the other. A piece is valid until the next is requested.
+ * @throws CacheError `invalid-medium`: an object can't be read, which concerns this blob only
  */
 export async function* readBlobPieces(
   { objects }: { readonly objects: readonly string[] },

@@ -2,16 +2,16 @@ import { join } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import { readIfThere } from '../files.ts';
 
-/** One thing that is wrong with a medium. */
+/** One fault of a medium. */
 export interface MediumFault {
-  /** The file, by its path on the medium. */
+  /** Path of the file on the medium. */
   readonly path: string;
   readonly what: string;
-  /** Whether it is there and no manifest tells of it. */
+  /** Whether the file exists but is not in the manifest. */
   readonly isExtra?: boolean;
 }
 
-/** Stands on a medium while an export writes to it. */
+/** Marks a medium while an export writes to it. */
 export const UNFINISHED_FILE = 'export-unfinished.json';
 
 /** As many lines as a person reads. */
@@ -22,7 +22,7 @@ export function formatDamages(damages: readonly MediumFault[]): string {
   return [...lines, ...(damages.length > LINES ? [`  and ${damages.length - LINES} more`] : [])].join('\n');
 }
 
-/** The error that refuses a medium. Tells whether the cause is an export that did not finish. */
+/** The error that refuses a medium. It says if the cause is an unfinished export. */
 export async function refusalOf(folder: string, damages: readonly MediumFault[]): Promise<CacheError> {
   const began = await readIfThere(join(folder, UNFINISHED_FILE)).catch(() => undefined);
   return new CacheError(
@@ -39,7 +39,7 @@ export async function refusalOf(folder: string, damages: readonly MediumFault[])
   );
 }
 
-/** An export mends what it wrote, and refuses to touch anything else. */
+/** An export mends its own files, and refuses to touch any others. */
 function adviceFor(damages: readonly MediumFault[]): readonly string[] {
   const extra = damages.filter(({ isExtra }) => isExtra).length;
   const isMendable = extra < damages.length;
@@ -53,7 +53,7 @@ function adviceFor(damages: readonly MediumFault[]): readonly string[] {
   ];
 }
 
-/** @throws CacheError `invalid-medium` when anything is wrong with what stands on a medium that is to be signed */
+/** @throws CacheError `invalid-medium` if a medium that will be signed has any fault */
 export function checkIsSound(folder: string, damages: readonly MediumFault[]): void {
   if (damages.length === 0) return;
   throw new CacheError(

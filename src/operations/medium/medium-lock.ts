@@ -3,12 +3,12 @@ import { CacheError } from '../../cache/errors.ts';
 import { takeLongLock } from '../../storage/long-lock.ts';
 import { writeError } from '../files.ts';
 
-/** Stands in the folder of a medium, beside its store, while an export writes to it. Nothing else looks at it. */
+/** Exists in the folder of a medium, next to its store, while an export writes to it. No other code reads it. */
 const LOCK = 'export.lock';
 
 /**
- * Keeps other exports from writing to a medium at the same time.
- * @returns what ends that; to be called once, always
+ * Prevents concurrent exports to a medium.
+ * @returns a function that unlocks it; always call it, once
  * @throws CacheError `storage`: another export writes to it
  */
 export async function lockMedium(

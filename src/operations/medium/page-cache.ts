@@ -4,17 +4,17 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /**
- * Makes the kernel forget what it remembers of files, so that they are read from the disk: what was written is in memory,
- * and would be found right whatever the disk made of it. Node has no posix_fadvise; dd of coreutils has.
- * @param paths a few hundred at most, of files that are fsynced
- * @returns false where there is no such dd
+ * Drops files from the page cache, so that a read-back tests the disk and not the memory. Uses dd of coreutils,
+ * because Node has no posix_fadvise.
+ * @param paths a few hundred at most, of fsynced files
+ * @returns false if there is no such dd
  */
 export async function dropFromPageCache(paths: readonly string[]): Promise<boolean> {
   try {
     await run('sh', ['-c', DROP, 'sh', ...paths]);
     return true;
   } catch {
-    return false; // The caller says so.
+    return false; // The caller reports it.
   }
 }
 

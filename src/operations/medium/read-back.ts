@@ -5,25 +5,25 @@ import { STORE_FOLDER, type MediumFile } from './manifest.ts';
 import { digestObject } from './object-digest.ts';
 import { dropFromPageCache } from './page-cache.ts';
 
-/** What was found of one object. */
+/** Result of reading back one object. */
 export interface ReadBack {
   readonly name: string;
-  /** undefined when it can't be read. */
+  /** undefined if it can't be read. */
   readonly found: MediumFile | undefined;
-  /** Why it can't be read. */
+  /** Reason why it can't be read. */
   readonly fault: string | undefined;
-  /** Whether it came from the disk, as far as that can be brought about; else from memory. */
+  /** Whether it was read from the disk, as far as this can be ensured, or else from memory. */
   readonly fromDisk: boolean;
 }
 
-/** What a person is told where the kernel can't be made to forget. */
+/** Message for a machine that can't drop its page cache. */
 export const FROM_MEMORY =
   'note: dd of coreutils is missing: what was read back may have come from memory, not from the disk';
 
-/** As many files as are forgotten at once: few enough that they aren't all in memory again before they are read. */
+/** Files dropped from the page cache at once: few enough that they are read before they are cached again. */
 const BATCH = 64;
 
-/** Reads objects of a medium's store from the disk itself. */
+/** Reads objects of a medium's store from the disk, not the page cache. */
 export async function* readBack(
   folder: string,
   storage: ObjectStorage,

@@ -18,9 +18,9 @@ import { listStoreFiles } from './store-files.ts';
 import { originOf, takeSerial } from './export-serial.ts';
 
 export interface SignManifestOptions {
-  /** Of the exporting store, which keeps the number. */
+  /** The exporting store, which keeps the serial number. */
   readonly store: Store;
-  /** Of the medium. */
+  /** Storage of the medium. */
   readonly storage: ObjectStorage;
   readonly listing: Pick<MediumListing, 'manifest' | 'covered'>;
   readonly signer: Signer;
@@ -31,8 +31,8 @@ export interface SignManifestOptions {
 }
 
 /**
- * Reads back what was written to a medium, then signs and writes the manifest of all that its store holds.
- * @throws CacheError `storage`: the medium fails; `invalid-medium`: something else came onto it meanwhile
+ * Reads back the written files, then signs and writes the manifest of the whole store on the medium.
+ * @throws CacheError `storage`: the medium fails; `invalid-medium`: another file was added meanwhile
  */
 export async function signManifest(
   root: MediumRoot,
@@ -45,7 +45,7 @@ export async function signManifest(
   const isStoreNew = !all.has(STORE_FILE);
   if (isStoreNew) all.set(STORE_FILE, await readNew(storage, STORE_FILE));
   if (verify) await verifyWritten(folder, [...written, ...(isStoreNew ? [STORE_FILE] : [])], all, options);
-  // What an export left that was broken off may never have been synced; what a manifest covers was.
+  // Files of an interrupted export may never have been synced; files in a manifest were.
   for (const name of all.keys()) if (!listing.covered.has(name)) await storage.ensureDurable(name);
   await checkNothingCame(folder, all);
 
@@ -109,7 +109,7 @@ function failing(folder: string, damages: readonly MediumFault[]): CacheError {
   );
 }
 
-/** The manifest covers exactly what is there. */
+/** The manifest must cover exactly the files that exist. */
 async function checkNothingCame(folder: string, files: ReadonlyMap<string, MediumFile>): Promise<void> {
   const { sizes, strays } = await listStoreFiles(folder);
   const others = [...sizes].filter(([name, size]) => files.get(name)?.size !== size).map(([name]) => name);

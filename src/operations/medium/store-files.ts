@@ -6,17 +6,17 @@ import { BLOBS, DIRECTORY, PARTS, STORE_FILE } from '../../cache/layout.ts';
 import { OWN_NAMES } from '../../storage/store-folder.ts';
 import { isCarriedName, STORE_FOLDER } from './manifest.ts';
 
-/** What stands in the store of a medium. Names are relative to the store. */
+/** Files in the store of a medium. Names are relative to the store. */
 export interface StoreFiles {
   /** Bytes of each file of a kind that a medium carries. */
   readonly sizes: ReadonlyMap<string, number>;
-  /** Names of what else is there and has no business in a store. */
+  /** Names of other files, which don't belong in a store. */
   readonly strays: readonly string[];
 }
 
 /**
- * Looks at every file of the medium's store, without opening any. What a store keeps for its own use (its log, what was
- * imported, what is being written) is passed over: it isn't carried.
+ * Lists every file of the medium's store without opening any. Skips files for the store's own use (log, import
+ * records, unfinished writes), because they aren't carried.
  * @throws CacheError `storage`, `invalid-medium`
  */
 export async function listStoreFiles(medium: string): Promise<StoreFiles> {
@@ -27,11 +27,11 @@ export async function listStoreFiles(medium: string): Promise<StoreFiles> {
     for (const item of await namesIn(join(root, folder))) {
       const name = folder + item;
       const stats = await statsOf(join(root, name));
-      // Not a link: what is written or tidied up there would be somewhere on this machine.
+      // Excludes links: writing or tidying behind one would change this machine.
       if (folder === '' && isForOwnUse(item) && !stats?.isSymbolicLink()) continue;
       if (stats?.isDirectory()) await visit(`${name}/`);
       else if (stats?.isFile() && isCarriedName(name)) sizes.set(name, stats.size);
-      // What can't be found again by its name is there all the same.
+      // A name that can't be decoded can't be looked up, but its file exists.
       else if (stats !== undefined || isUndecodable(item)) strays.push(name);
     }
   };

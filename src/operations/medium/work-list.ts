@@ -7,17 +7,18 @@ import type { SelectedEntry } from './selection.ts';
 import type { MediumListing } from './medium-listing.ts';
 import { objectsOf, type PlannedBlob } from './write-objects.ts';
 
-/** What has to be written. */
+/** Objects to write. */
 export interface WorkList {
   readonly blobs: readonly PlannedBlob[];
-  /** By the name of their object. */
+  /** Entries to write, by object name. */
   readonly entries: ReadonlyMap<string, SelectedEntry>;
-  /** What is carried and was there. */
+  /** Carried entries already on the medium. */
   readonly present: ReadonlyMap<string, SelectedEntry>;
 }
 
 /**
- * What has to be written, now that it is known what is sound: also what was found damaged and can be had from the store.
+ * Lists the objects to write once the sound ones are known: missing ones, and damaged ones that the store can
+ * replace.
  * @throws CacheError `invalid-medium`: something else is damaged
  */
 export function workListFor(

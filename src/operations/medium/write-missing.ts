@@ -17,20 +17,20 @@ import { writeBlob, writeText } from './write-objects.ts';
 export interface WriteMissingOptions {
   /** The exporting store. */
   readonly store: Store;
-  /** Of the medium. */
+  /** Storage of the medium. */
   readonly storage: ObjectStorage;
   readonly listing: MediumListing;
   readonly inspection: Inspection;
   readonly onProgress?: (label: string, bytes: number) => void;
 }
 
-/** What is on a medium after an export wrote to it. */
+/** Contents of a medium after an export. */
 export interface ExportedContents extends MediumContents {
-  /** Names of the objects that were written, or found to be what would have been written. */
+  /** Names of the objects that were written, or that an interrupted export had already written. */
   readonly written: readonly string[];
-  /** Bytes of those that were written. */
+  /** Bytes of the newly written objects. */
   readonly bytes: number;
-  /** Why entries can't be exported after all. */
+  /** Reasons why entries can't be exported after all. */
   readonly faults: ReadonlyMap<SelectedEntry, string>;
   /** Whether the entry or its blob was written. */
   isWritten(entry: SelectedEntry): boolean;
@@ -93,7 +93,7 @@ export async function writeMissing(
   };
 }
 
-/** What a blob of the exporting store can do wrong; it doesn't stop the others. */
+/** Errors that one blob of the exporting store can cause; they don't stop the others. */
 const OF_THE_STORE: ReadonlySet<ErrorCode> = new Set(['digest-mismatch', 'incomplete', 'blob-missing']);
 
 function withAdvice(error: unknown): unknown {

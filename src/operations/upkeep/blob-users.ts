@@ -13,7 +13,9 @@ export interface BlobUser {
   readonly platform: Platform | undefined;
 }
 
-/** The entries that name one of the blobs. Reads all entries, unless there is no blob. @throws CacheError `storage` */
+/**
+ * The entries that name one of the blobs. Reads all entries, unless there is no blob. @throws CacheError `storage`
+ */
 export async function findUsers(
   blobs: ReadonlySet<Digest | undefined>,
   directory: Directory,
@@ -27,7 +29,7 @@ export async function findUsers(
       const { sha512, softwareUrl, platform } = entry;
       users.push({ sha512, key, entry: digest, softwareUrl, platform });
     } catch (error) {
-      // What can't be read names nothing.
+      // A damaged entry names no blob.
       if (!isDamage(error)) throw error;
     }
   }

@@ -2,12 +2,12 @@ import { createHasher, type Digest } from '../../cache/digest.ts';
 import type { OpenObject } from '../../cache/object-storage.ts';
 import type { Pace } from './pace.ts';
 
-/** Small enough that a server which hashes a piece answers others soon: less than a millisecond. */
+/** Small enough that hashing a piece delays a server's other answers by less than a millisecond. */
 const PIECE_SIZE = 256 * 1024;
-/** What a disk is busy with, in bytes, for a piece of a few. */
+/** Minimum disk cost of a read, in bytes. */
 const SMALLEST_COST = 4096;
 
-/** The sha512 of an object's bytes as they are now. While one piece is hashed, the next is read. @throws CacheError `storage` */
+/** The sha512 of an object's current bytes. Reads one piece ahead while hashing. @throws CacheError `storage` */
 export async function hashBlob(
   object: OpenObject,
   pace: Pace,
@@ -26,7 +26,7 @@ export async function hashBlob(
   for (let turn = 1; piece.length > 0; turn++) {
     position += piece.length;
     const reading = readAt(turn, position);
-    // It may fail while this one is hashed; it's waited for below.
+    // The read may fail during hashing; it is awaited below.
     reading.catch(() => undefined);
     hasher.update(piece);
     onProgress(piece.length);

@@ -9,20 +9,20 @@ import { transferKey, type Destination, type TransferOptions } from '../transfer
 import type { Finding } from './finding.ts';
 import type { MendingStorage } from './mending-storage.ts';
 
-/** The store, seen through the storage that replaces what is bad. */
+/** The store, on a storage that replaces bad objects. */
 type HealTarget = Store & { readonly storage: MendingStorage };
 
 export interface HealOptions {
-  /** Whose entries are taken from a source. */
+  /** Certificates whose entries are accepted from a source. */
   readonly trusted: TransferOptions['trusted'];
-  /** Bytes that were copied since the last call, for what is mended at `path`. */
+  /** Receives the bytes copied since the last call, for the object at `path`. */
   readonly onProgress?: ((path: string, bytes: number) => void) | undefined;
 }
 
 /**
- * Takes a good copy of what is bad from a source, and records it.
- * @param quarantined where the bad one of a path is kept, once it was replaced
- * @throws CacheError: the source has no good copy, or nothing could be written
+ * Replaces a bad object with a good copy from a source, and records it.
+ * @param quarantined path in quarantine of a replaced object
+ * @throws CacheError: the source has no good copy, or writing failed
  */
 export async function healFrom(
   source: Source,
@@ -56,7 +56,7 @@ async function healBlob(
   await source.arriveIn?.(store.storage);
 }
 
-/** Also the blob that the entry names, if it isn't there. */
+/** Also heals the entry's blob if it is missing. */
 async function healEntry(
   key: Key,
   digest: Digest,
@@ -78,7 +78,7 @@ async function healEntry(
   throw new CacheError('not-found', `it has no entry ${digest} under key ${key}`);
 }
 
-/** The others of the key must not stand in the way. */
+/** Other damaged entries of the key must not block the copy. */
 async function condemnDamaged(key: Key, { storage, directory }: HealTarget): Promise<void> {
   for (const digest of await directory.digests(key)) {
     try {

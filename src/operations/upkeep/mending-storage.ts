@@ -1,13 +1,13 @@
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { Quarantine } from '../../cache/store-upkeep.ts';
 
-/** A storage through which what is bad gets replaced. */
+/** A storage that replaces bad objects. */
 export interface MendingStorage extends ObjectStorage {
-  /** From now on the object is not there, for whoever reads; what is written in its place keeps it in quarantine. */
+  /** Hides an object from readers; its replacement moves it to quarantine. */
   condemn(name: string): void;
 }
 
-/** @param onKept is told of each object that went into quarantine, and where to */
+/** @param onKept receives each object moved to quarantine, and its path there */
 export function createMendingStorage(
   storage: ObjectStorage,
   quarantine: Quarantine,
@@ -27,7 +27,7 @@ export function createMendingStorage(
         write: (chunks) => writer.write(chunks),
         abort: () => writer.abort(),
         async commit(name) {
-          // Only now the new bytes are known to be right; whoever reads meets either the old ones or the new ones.
+          // Only now the new bytes are verified; readers get either the old ones or the new ones.
           const target = condemned.has(name) ? await quarantine.keep(name) : undefined;
           await writer.commit(name);
           condemned.delete(name);

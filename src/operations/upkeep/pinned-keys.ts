@@ -3,7 +3,7 @@ import type { Config } from '../../config/config.ts';
 
 /** The keys of the URLs in `[pin]`, each with its name there. */
 export function pinnedKeys({ pin }: Config): ReadonlyMap<Key, string> {
-  // A URL may be that of a source, too.
+  // A URL may also be a source's.
   return new Map(
     [...pin].flatMap(([name, url]) => [keyOfSoftwareUrl(url), keyOfFileUrl(url)].map((key) => [key, name])),
   );

@@ -3,15 +3,15 @@ import { newestFirst, type Directory, type StoredEntry } from '../../cache/direc
 import type { Digest } from '../../cache/digest.ts';
 import type { Key } from '../../cache/key.ts';
 
-/** All that a store has of a key. */
+/** All entries of a key in a store. */
 export interface KeyEntries {
   /** Newest first. */
   readonly entries: readonly StoredEntry[];
-  /** Names of those that can't be read. */
+  /** Digests of unreadable entries. */
   readonly damaged: readonly Digest[];
 }
 
-/** @throws CacheError `storage`, but not for what is damaged */
+/** @throws CacheError `storage`, but not for damaged entries */
 export async function readEntries(directory: Directory, key: Key): Promise<KeyEntries> {
   const entries: StoredEntry[] = [];
   const damaged: Digest[] = [];

@@ -5,12 +5,12 @@ import type { Store } from '../../cache/store.ts';
 import { readEntries } from './read-entries.ts';
 
 export interface RemoveOptions {
-  /** Which platforms; all, and those that can't be told, unless told. */
+  /** Selects platforms; default: all, and unknown ones. */
   readonly matches?: ((platform: Platform) => boolean) | undefined;
   readonly dryRun: boolean;
 }
 
-/** An entry that was removed, or would be. What is told of it is missing where it is damaged. */
+/** An entry that was removed, or would be; a damaged one lacks the optional fields. */
 export interface RemovedEntry {
   readonly key: Key;
   readonly entry: Digest;
@@ -22,7 +22,7 @@ export interface RemovedEntry {
 
 /**
  * Removes the entries of a key. Their blobs stay, because other entries may name them: see `removeUnnamed`.
- * @returns what was removed; nothing when there was nothing to remove
+ * @returns the removed entries
  * @throws CacheError `storage`
  */
 export async function removeRelease(

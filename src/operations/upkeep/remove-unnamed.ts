@@ -5,16 +5,16 @@ import type { GarbageBlob } from './garbage.ts';
 import type { RemovedEntry } from './remove-release.ts';
 
 export interface UnnamedOptions {
-  /** When the first of the entries was about to be removed; what was written since stays. Milliseconds since 1970. */
+  /** Start of the removal of entries, milliseconds since 1970; blobs written later are kept. */
   readonly since: number;
-  /** Whether the entries are still there, and the blobs stay, too. */
+  /** Whether nothing is removed and the entries still exist. */
   readonly dryRun: boolean;
   readonly settle?: () => Promise<unknown>;
 }
 
 /**
- * Removes the blobs that only entries named which `cache remove` has removed, as `removeGarbage` does: also while others
- * write to the store. Reads all entries.
+ * Removes the blobs that only removed entries named; like `removeGarbage`, also while others write to the store.
+ * Reads all entries.
  * @throws CacheError `storage`
  */
 export async function removeUnnamed(

@@ -3,17 +3,17 @@ import type { TrustedCertificates } from '../../cache/signature.ts';
 import { groupOf } from '../interchange-group.ts';
 
 export interface SupersededOptions {
-  /** How many are kept of what one node could install. */
+  /** Number of entries to keep per group of interchangeable ones. */
   readonly keep: number;
-  /** Those whose signers can be told apart; entries of others are kept. */
+  /** Certificates that identify signers; entries of unknown signers are kept. */
   readonly trusted: Pick<TrustedCertificates, 'signerOf'>;
-  /** Whether what the entry names is there, as far as that shows without reading it. */
+  /** Whether the entry's blob exists, judged without reading it. */
   readonly hasBlob: (entry: StoredEntry) => Promise<boolean>;
 }
 
 /**
- * The entries that no node takes any more, whomever of the signers it trusts, wherever it runs and unpacks: there are
- * newer ones in their stead, and their blobs are there. An entry that isn't understood that far is superseded by none.
+ * The entries that no node takes any more, whichever signers it trusts and wherever it runs and unpacks, because
+ * newer ones with existing blobs replace them. An entry of unknown signer or platform is never superseded.
  * @param entries of one key, newest first
  */
 export async function supersededOf(

@@ -9,7 +9,7 @@ import type { VerifyOptions, VerifyState } from './verification.ts';
 
 const FOLDER = BLOBS.slice(0, -1);
 
-/** Looks at every blob, and at what stands among them. */
+/** Verifies every blob, and finds strays among the blobs. */
 export async function* verifyBlobs(
   store: Store,
   options: VerifyOptions,
@@ -40,7 +40,7 @@ async function verifyListed(
   try {
     if (badBlobs.has(digest)) return undefined;
     const stat = await blobs.stat(digest);
-    // Somebody has removed it meanwhile.
+    // The blob was removed meanwhile.
     if (stat === undefined) return undefined;
     counts.blobs++;
     counts.bytes += stat.size;
@@ -57,7 +57,7 @@ async function verifyListed(
   }
 }
 
-/** Whether the bytes are those that the digest names; closes the object. @throws CacheError `storage` */
+/** Whether the bytes match the digest; closes the object. @throws CacheError `storage` */
 export async function verifyBytes(
   digest: Digest,
   object: OpenObject,

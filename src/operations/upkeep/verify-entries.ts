@@ -18,10 +18,10 @@ import { verifyBytes } from './verify-blobs.ts';
 import type { VerifyOptions, VerifyState } from './verification.ts';
 
 const FOLDER = DIRECTORY.slice(0, -1);
-/** What an entry counts for, in bytes of blobs: to read it from a disk, and to verify its signature. */
+/** Cost of an entry in bytes of blobs, for its read and the verification of its signature. */
 const ENTRY_COST = 32 * 1024;
 
-/** Looks at every entry and at the blob that it names, and at what stands among the entries. */
+/** Verifies every entry and its blob, and finds strays among the entries. */
 export async function* verifyEntries(
   store: Store,
   options: VerifyOptions,
@@ -81,7 +81,7 @@ async function* verifyEntry(
       : diskFinding(error, where);
     return;
   }
-  // Somebody has removed it meanwhile.
+  // The entry was removed meanwhile.
   if (entry === undefined) return;
   counts.entries++;
   referenced.add(prefixOf(entry.sha512));
@@ -112,7 +112,7 @@ async function verifyNamedBlob(
     stat = await blobs.stat(sha512);
     if (stat !== undefined) {
       if (size === undefined || size === stat.size) return undefined;
-      // Entries may tell a wrong size of a good blob: the bytes decide.
+      // Entries may state a wrong size for a good blob: the bytes decide.
       const object = await blobs.open(sha512);
       if (object === undefined) return undefined;
       const finding = await verifyBytes(sha512, object, pace);
@@ -120,13 +120,13 @@ async function verifyNamedBlob(
     }
   } catch (error) {
     if (error instanceof CacheError && systemCode(error.cause) === undefined) {
-      // Something else stands in its place, if the store itself is still there; that is found among the blobs.
+      // Another kind of file is in its place, unless the store itself is gone; the pass over the blobs reports it.
       await storage.stat(STORE_FILE);
       return undefined;
     }
     return diskFinding(error, where);
   }
-  // The entry may have been removed, and then its blob, after it was read.
+  // The entry, and then its blob, may have been removed after the entry was read.
   if ((await directory.digests(key)).every((other) => other !== digest)) return undefined;
   const isInParts = (await storage.stat(partName(sha512, 1))) !== undefined;
   return {

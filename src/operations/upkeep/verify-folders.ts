@@ -16,7 +16,7 @@ import { diskFinding, strayAt, type Finding } from './finding.ts';
 
 const FILES: ReadonlySet<string> = new Set([STORE_FILE, CUSTODY_FILE, SCRUB_FILE]);
 
-/** Looks for what stands in a store, beside blobs and entries, and has no business there. */
+/** Finds strays outside the blobs and entries of a store. */
 export async function* verifyFolders(
   upkeep: StoreUpkeep,
   markFault: CacheError | undefined,

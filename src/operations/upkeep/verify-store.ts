@@ -8,9 +8,9 @@ import { verifyOwner } from './verify-owner.ts';
 import { verifyFolders } from './verify-folders.ts';
 
 /**
- * Looks at everything in a store, and changes nothing. What it finds comes at once; what it has seen, when it is done.
- * The store may be in use: what comes and goes meanwhile is no finding. Memory is needed for 16 bytes a blob.
- * @throws CacheError `storage`: the store can't be used at all
+ * Verifies everything in a store, also one in use, and changes nothing. Yields findings at once and returns the
+ * counts at the end; needs 16 bytes of memory per blob.
+ * @throws CacheError `storage`: the store is unusable
  */
 export async function* verifyStore(
   store: Store,
