@@ -101,7 +101,7 @@ export function createDirectory(
       }
     }
     // An empty list would make a node compile for hours, so it throws if every entry is damaged.
-    if (found.length === 0 && damaged[0] !== undefined) throw damaged[0];
+    if (found.length === 0 && damaged[0] !== undefined) throw new DamagedKey(damaged[0]);
     return found.sort(newestFirst);
   };
 
@@ -153,9 +153,19 @@ export function createDirectory(
   };
 }
 
-/** Replaces the error by an empty list if all entries of a key are damaged; `onDamage` has reported each entry. */
+/** All entries of a key are damaged, by the fault of the first. */
+class DamagedKey extends CacheError {
+  constructor({ message, cause }: CacheError) {
+    super('damaged', message, { cause });
+  }
+}
+
+/**
+ * Replaces the error by an empty list if all entries of a key are damaged; `onDamage` has reported each entry. A key whose
+ * entries can't be listed may have sound ones.
+ */
 export function noneIfDamaged(error: unknown): readonly StoredEntry[] {
-  if (isDamage(error)) return [];
+  if (error instanceof DamagedKey) return [];
   throw error;
 }
 

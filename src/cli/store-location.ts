@@ -91,7 +91,11 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
     );
   }
   await checkIsNoFile('TO', folder);
-  return site.storeAt(await storeIn(folder), dryRun ? 'dry-run' : 'write', true);
+  const location = await storeIn(folder);
+  // The store of a configuration is made by cache init alone: its disk may not be mounted.
+  if (site.config.file !== undefined && location === site.location)
+    return site.store(dryRun ? 'read' : 'write');
+  return site.storeAt(location, dryRun ? 'dry-run' : 'write', true);
 }
 
 /** Whether both are one location, as far as their names show. */

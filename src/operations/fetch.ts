@@ -90,7 +90,9 @@ export async function planFetch(
 
 /** The fault of the source. @throws the error itself if something else failed */
 function faultOfSource(error: unknown): CacheError {
-  if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space') throw error;
+  if (!(error instanceof CacheError)) throw error;
+  // Only the store can be damaged: other caches answer 500.
+  if (error.code === 'storage' || error.code === 'no-space' || error.code === 'damaged') throw error;
   return error;
 }
 

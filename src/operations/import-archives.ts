@@ -168,7 +168,7 @@ async function findImported(
 /** The refusal of one archive. @throws CacheError naming the archive if the store itself fails */
 function refusalOf(file: string, error: unknown): RefusedArchive {
   if (!(error instanceof CacheError)) throw error;
-  if (error.code === 'storage' || error.code === 'no-space')
+  if (error.code === 'storage' || error.code === 'no-space' || error.code === 'damaged')
     throw new CacheError(error.code, `${file}: ${error.message}`, { cause: error });
   return { file, outcome: 'refused', reason: error.message };
 }

@@ -218,6 +218,7 @@ function warningsOf(
 
 /** The refusal of one folder. @throws the error itself if the store or the disk fails */
 function refusalOf(folder: string, error: unknown): RefusedFolder {
-  if (!(error instanceof CacheError) || error.code === 'storage' || error.code === 'no-space') throw error;
+  if (!(error instanceof CacheError)) throw error;
+  if (error.code === 'storage' || error.code === 'no-space' || error.code === 'damaged') throw error;
   return { folder, outcome: 'refused', reason: error.message };
 }

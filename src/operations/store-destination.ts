@@ -38,7 +38,8 @@ export function createStoreDestination(
         hasNow: () => undefined,
         async record(entry) {
           const { digest, sha512, softwareUrl } = entry;
-          const size = (await blobs.stat(sha512))?.size;
+          // The copy is recorded in any case.
+          const size = (await undefinedIfDamaged(blobs.stat(sha512)))?.size;
           await log.record({
             ...{ key, entry: digest, sha512, softwareUrl, size, source: source.name },
             ...eventOf(entry),
@@ -134,10 +135,7 @@ async function hasWholeBlob(
   source: Source,
   { blobs }: Pick<Store, 'blobs'>,
 ): Promise<boolean> {
-  const there = await blobs.stat(sha512).catch((error: unknown) => {
-    if (!isDamage(error)) throw error;
-    return undefined;
-  });
+  const there = await undefinedIfDamaged(blobs.stat(sha512));
   if (there === undefined) return false;
   if (there.size === size) return true;
   try {
@@ -147,4 +145,12 @@ async function hasWholeBlob(
     if (error instanceof CacheError && error.code === 'unavailable') return true;
     throw error;
   }
+}
+
+/** A damaged blob is copied again. */
+async function undefinedIfDamaged<T>(reading: Promise<T | undefined>): Promise<T | undefined> {
+  return reading.catch((error: unknown) => {
+    if (!isDamage(error)) throw error;
+    return undefined;
+  });
 }

@@ -49,7 +49,10 @@ export async function openStore(
     }
     if (!make || !(error instanceof NoStore)) throw error;
     if (mode === 'write') await makeStore(location);
-    else storage = emptyStorage(error);
+    else {
+      await isMarked(location);
+      storage = emptyStorage(error);
+    }
     return undefined;
   });
   // A store assembled by copying has no mark yet.

@@ -4,6 +4,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../../src/cache/digest.ts';
 import { createDirectory, parseStoredEntry, type Directory } from '../../src/cache/directory.ts';
 import type { VerifiedEntry } from '../../src/cache/entry.ts';
+import { CacheError } from '../../src/cache/errors.ts';
+import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { keyOfSoftwareUrl, parseKey } from '../../src/cache/key.ts';
 import { openStorage } from '../fixtures/open-storage.ts';
 import { membersOf, RAPID_CDN, unsignedEntry } from '../fixtures/entries.ts';
@@ -193,6 +195,18 @@ describe('a damaged entry', () => {
     await writeFile(join(root, 'bdir', other, entryOf(1).digest), await intact());
     await expectCacheError(directory.entries(other), 'damaged', /does not belong under key/);
   });
+});
+
+it('of a key that cannot be listed is not taken for damaged: what is added would not know its place', async () => {
+  const lost = new CacheError('damaged', "can't list: the disk fails (EIO)");
+  const failing: ObjectStorage = {
+    ...(await openStorage(root, { write: true })),
+    // eslint-disable-next-line require-yield
+    async *list() {
+      await Promise.reject(lost);
+    },
+  };
+  await expectCacheError(createDirectory(failing).add(KEY, entryOf(1)), 'damaged', /can't list/);
 });
 
 describe('the object of an entry', () => {

@@ -210,6 +210,16 @@ describe('the empty mount point of the store', () => {
     await nothingIsMade();
   });
 
+  it('is told of by a sync to it, which makes no store there', async () => {
+    await cache('init', 'stranger');
+    expectFailure(
+      await cache('sync', join('stranger', 'store'), 'disk'),
+      3,
+      /is its disk mounted\? To make one: cache init -c .*config\.ini$/m,
+    );
+    await nothingIsMade();
+  });
+
   it('becomes a store by init, once', async () => {
     expect((await cache('init', '-c', 'config.ini')).stdout).toBe(`made  ${join(folder, 'disk')}\n`);
     expect((await cache('init', '-c', 'config.ini', '--json')).stdout).toBe(
