@@ -115,7 +115,7 @@ export interface StoreLogOptions {
   /** The user who runs this program. */
   readonly who: LocalActor;
   readonly now?: () => Date;
-  /** Called for each event that can't be recorded; then `record` does not reject. */
+  /** Called for each event of this program that can't be recorded; then `record` does not reject. A client's event rejects. */
   readonly onUnrecorded?: ((event: LogEvent, error: CacheError) => void) | undefined;
 }
 
@@ -133,7 +133,7 @@ export function createStoreLog(
       try {
         await writeSmallObject(storage, recordName(at, count++, digestOf(text)), text);
       } catch (error) {
-        if (onUnrecorded === undefined || !(error instanceof CacheError)) throw error;
+        if (onUnrecorded === undefined || client !== undefined || !(error instanceof CacheError)) throw error;
         onUnrecorded(event, error);
       }
     },

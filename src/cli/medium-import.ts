@@ -1,5 +1,4 @@
 import { join, resolve } from 'node:path';
-import { formatPlatform } from '../cache/platform.ts';
 import type { Store } from '../cache/store.ts';
 import { findArchives } from '../operations/find-archives.ts';
 import { importMedium, type MediumImportResult } from '../operations/medium/import-medium.ts';
@@ -7,7 +6,8 @@ import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
 import type { Messages, Site } from '../operations/site.ts';
 import type { ImportOptions } from './commands/import.ts';
-import { byUrlOrKey, formatDate, formatSize } from './terminal/format.ts';
+import { byUrlOrKey, formatDate } from './terminal/format.ts';
+import { RELEASE_HEADINGS, releaseRow } from './release-results.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
 import { countOutcomes, formatCounts, printResults } from './terminal/results.ts';
 import type { Terminal } from './terminal/terminal.ts';
@@ -61,17 +61,8 @@ export function printMediumResults(unsorted: readonly MediumImportResult[], term
   const results = [...unsorted].sort(byUrlOrKey);
   printResults(
     {
-      headings: ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'],
-      rows: results.map(({ outcome, platform, size, softwareUrl, key, reason }) => ({
-        cells: [
-          outcome === 'refused' ? 'REFUSED' : outcome,
-          platform === undefined ? '' : formatPlatform(platform),
-          size === undefined ? '' : formatSize(size),
-          softwareUrl ?? key,
-        ],
-        name: softwareUrl ?? key,
-        reasons: reason === undefined ? [] : [reason],
-      })),
+      headings: RELEASE_HEADINGS,
+      rows: results.map((result) => releaseRow(result, 'REFUSED')),
       note: results.some(({ outcome }) => outcome === 'skipped')
         ? 'skipped: signed by somebody whom nobody here trusts, but signed again by somebody who is trusted'
         : undefined,

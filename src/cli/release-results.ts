@@ -1,6 +1,6 @@
 import { formatPlatform, type Platform } from '../cache/platform.ts';
 import { formatSize } from './terminal/format.ts';
-import { countOutcomes, formatCounts, printResults } from './terminal/results.ts';
+import { countOutcomes, formatCounts, printResults, type ResultRow } from './terminal/results.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /** What became of a release that was to be put into the store. */
@@ -59,4 +59,38 @@ export function printReleaseResults(results: readonly ReleaseResult[], terminal:
     },
     terminal,
   );
+}
+
+export const RELEASE_HEADINGS = ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'] as const;
+
+/** The row of a release under `RELEASE_HEADINGS`. @param refused the word for a refusal */
+export function releaseRow(
+  {
+    outcome,
+    platform,
+    size,
+    softwareUrl,
+    key,
+    reason,
+  }: {
+    readonly outcome: string;
+    readonly platform: Platform | undefined;
+    readonly size: number | undefined;
+    readonly softwareUrl: string | undefined;
+    readonly key: string;
+    readonly reason?: string;
+  },
+  refused: string,
+): ResultRow {
+  const name = softwareUrl ?? key;
+  return {
+    cells: [
+      outcome === 'refused' ? refused : outcome,
+      platform === undefined ? '' : formatPlatform(platform),
+      size === undefined ? '' : formatSize(size),
+      name,
+    ],
+    name,
+    reasons: reason === undefined ? [] : [reason],
+  };
 }

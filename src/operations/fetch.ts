@@ -8,7 +8,7 @@ import type { Store } from '../cache/store.ts';
 import { keyOf } from './lookup.ts';
 import { createPlacement } from './placement.ts';
 import type { Source, SourceEntry } from '../cache/source.ts';
-import { addInPlace, createStoreDestination } from './store-destination.ts';
+import { addInPlace, createStoreDestination, recordCopy } from './store-destination.ts';
 import { transferEntries, type TransferOptions } from './transfer.ts';
 
 /** An entry of a source, and whether to fetch it. */
@@ -166,13 +166,13 @@ export async function* fetchPlanned(
 
   async function finish(entry: SourceEntry, isCopied: boolean): Promise<FetchResult> {
     const size = (await target.blobs.stat(entry.sha512))?.size ?? 0;
-    const isSigned = signer !== undefined && (await resign(entry, signer, size));
+    const isSigned = signer !== undefined && (await resign(entry, signer));
     if (isCopied) return { entry, outcome: 'fetched', size };
     return { entry, outcome: !isSigned ? 'unchanged' : options.dryRun ? 'to-resign' : 'resigned', size };
   }
 
   /** @returns whether the signature is new */
-  async function resign(entry: SourceEntry, by: Signer, size: number): Promise<boolean> {
+  async function resign(entry: SourceEntry, by: Signer): Promise<boolean> {
     // Signs the same text, so that the source's statements stay unchanged.
     const signed = by.sign(entry.pair[0]);
     if (options.dryRun) return !(await target.directory.digests(key)).includes(signed.digest);
@@ -181,11 +181,7 @@ export async function* fetchPlanned(
     const original = there.find(({ digest }) => digest === entry.digest);
     const placement = createPlacement(there, options.trusted);
     const isNew = await addInPlace(key, signed, original?.received, target, placement);
-    const { digest, sha512, softwareUrl } = signed;
-    if (isNew)
-      await target.log.record({
-        ...{ action: 'fetch', key, entry: digest, sha512, softwareUrl, size, source: source.name },
-      });
+    if (isNew) await recordCopy(key, signed, source, target, { action: 'fetch' });
     return isNew;
   }
 }

@@ -1,3 +1,4 @@
+import type { Digest } from '../cache/digest.ts';
 import { madeAt } from '../cache/entry.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import type { SourceBlob, SourceEntry, UploadTarget } from '../cache/source.ts';
@@ -21,7 +22,7 @@ export function createServerDestination(server: UploadTarget): Destination {
       const { source, onProgress } = transfer;
       const there = await target.entries(key);
       const present = new Set(there.map(({ digest }) => digest));
-      const newer = createSuccessors(transfer, there);
+      const newer = createSuccessors(transfer, there, present);
       return {
         has: ({ digest }) => present.has(digest),
         overtakes: (entry, index) => newer.has(entry, index),
@@ -66,7 +67,12 @@ interface Successors {
   add(entry: SourceEntry): void;
 }
 
-function createSuccessors({ listed, trusted }: KeyTransfer, there: readonly SourceEntry[]): Successors {
+/** @param there the entries of the server @param present their digests */
+function createSuccessors(
+  { listed, trusted }: KeyTransfer,
+  there: readonly SourceEntry[],
+  present: ReadonlySet<Digest>,
+): Successors {
   const groupIn = (entry: SourceEntry): string | undefined =>
     groupOf(entry, trusted) ?? trusted.signerOf(entry)?.fingerprint512;
   const lastMade = new Map<string | undefined, number>();
@@ -75,7 +81,6 @@ function createSuccessors({ listed, trusted }: KeyTransfer, there: readonly Sour
     lastMade.set(group, Math.max(lastMade.get(group) ?? -Infinity, madeAt(entry) ?? -Infinity));
   };
   for (const entry of there) add(entry);
-  const present = new Set(there.map(({ digest }) => digest));
   /** The first index in the source of the entries already there, by group. */
   const first = new Map<string | undefined, number>();
   for (const [index, entry] of listed.entries()) {

@@ -9,6 +9,8 @@ import type { Store } from '../cache/store.ts';
 import { createPlacement, type Placement } from './placement.ts';
 import { missingBlob, type BlobName, type Destination, type KeyTransfer } from './transfer.ts';
 
+type CopyEvent = Pick<LogEvent, 'action' | 'reason' | 'target'>;
+
 /**
  * A store as a destination. An entry never overtakes its predecessor in the source, nor a later entry of its own
  * signer, whatever times the source states (`createPlacement`).
@@ -16,13 +18,12 @@ import { missingBlob, type BlobName, type Destination, type KeyTransfer } from '
  */
 export function createStoreDestination(
   store: Store,
-  eventOf: (entry: SourceEntry) => Pick<LogEvent, 'action' | 'reason' | 'target'>,
+  eventOf: (entry: SourceEntry) => CopyEvent,
 ): Destination {
   return {
     async open(key, transfer) {
       const { source, listed, trusted, onProgress } = transfer;
-      const { blobs, directory, log } = store;
-      const there = await directory.entries(key).catch(noneIfDamaged);
+      const there = await store.directory.entries(key).catch(noneIfDamaged);
       const present = new Map(there.map(({ digest, received }) => [digest, received]));
       const told = timesOf(listed, present);
       const placement = createPlacement(there, trusted);
@@ -36,15 +37,7 @@ export function createStoreDestination(
           return addInPlace(key, entry, told[index], store, placement);
         },
         hasNow: () => undefined,
-        async record(entry) {
-          const { digest, sha512, softwareUrl } = entry;
-          // The copy is recorded in any case.
-          const size = (await undefinedIfDamaged(blobs.stat(sha512)))?.size;
-          await log.record({
-            ...{ key, entry: digest, sha512, softwareUrl, size, source: source.name },
-            ...eventOf(entry),
-          });
-        },
+        record: (entry) => recordCopy(key, entry, source, store, eventOf(entry)),
       };
     },
   };
@@ -85,6 +78,18 @@ export async function addInPlace(
   const added = isNew ? await directory.entry(key, entry.digest) : undefined;
   if (added !== undefined) placement.add(added);
   return isNew;
+}
+
+/** Records that an entry, or its blob, came into a store; in any case, so also if the blob can't be looked at. */
+export async function recordCopy(
+  key: Key,
+  { digest, sha512, softwareUrl }: SourceEntry,
+  source: Source,
+  { blobs, log }: Store,
+  event: CopyEvent,
+): Promise<void> {
+  const size = (await undefinedIfDamaged(blobs.stat(sha512)))?.size;
+  await log.record({ key, entry: digest, sha512, softwareUrl, size, source: source.name, ...event });
 }
 
 /** Ensures that a store has a blob. @returns whether it was already present @throws CacheError as `copyBlob` does */

@@ -16,7 +16,7 @@ const WATCH_INTERVAL_MS = 1000;
 const DAY_MS = 86_400_000;
 
 /** Receives messages about certificates. */
-export type CertificateMessages = Pick<Messages, 'tell' | 'warn'>;
+type CertificateMessages = Pick<Messages, 'tell' | 'warn'>;
 
 /**
  * Certificate and key for the listeners; `tls = auto` makes a certificate on first use and when the old certificate is
@@ -46,24 +46,26 @@ async function ensureCertificate(
   try {
     const { outcome, fault, missing } = await ensureTlsCertificate(files, names);
     if (outcome === 'restored') {
-      messages.warn(`${certificateFile}: ${fault ?? ''}; the certificate that it had replaced is used again`);
+      messages.warn(
+        `cache: ${certificateFile}: ${fault ?? ''}; the certificate that it had replaced is used again`,
+      );
     } else if (fault !== undefined && outcome === 'made') {
       messages.warn(
-        `${certificateFile}: ${fault}; made a new certificate: ${certificateFile}; ${toDo}. If the clock is wrong, set it and start again first`,
+        `cache: ${certificateFile}: ${fault}; made a new certificate: ${certificateFile}; ${toDo}. If the clock is wrong, set it and start again first`,
       );
     } else if (outcome === 'made') {
       messages.tell(`made a TLS certificate: ${certificateFile}; ${toDo}`);
     }
     if (missing.length > 0) {
       messages.warn(
-        `${certificateFile} was made before this machine had ${missing.join(', ')}; to have these in it, remove it and ${keyFile}, and start again`,
+        `cache: ${certificateFile} was made before this machine had ${missing.join(', ')}; to have these in it, remove it and ${keyFile}, and start again`,
       );
     }
   } catch (error) {
     // On a read-only disk the old certificate stays in use; if it is missing, the next step reports that.
     if (!(error instanceof CacheError) || (error.code !== 'storage' && error.code !== 'no-space'))
       throw error;
-    messages.warn(error.message);
+    messages.warn(`cache: ${error.message}`);
   }
 }
 

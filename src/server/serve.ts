@@ -7,7 +7,7 @@ import { checkNamedFiles } from '../operations/check-paths.ts';
 import { createSite, type Site } from '../operations/site.ts';
 import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
-import { prepareTls, watchTls, type CertificateMessages, type TlsWatch } from './certificates.ts';
+import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
 import { createStoreScrub } from './scrub.ts';
 import { createServerLog, type ServerLog } from './server-log.ts';
@@ -64,7 +64,7 @@ export async function serve(
       );
     },
   });
-  const watch = watchCertificates(site, listeners, shown, log);
+  const watch = watchCertificates(served, listeners, shown);
   scrub?.start();
   let isPreparing = true;
   try {
@@ -87,17 +87,17 @@ export async function serve(
   return { signal: await stopped, isPreparing };
 }
 
+/** Without the name of the program, which stands before warnings on a terminal. */
 function messagesTo(log: ServerLog): Site['messages'] {
+  const warn = (text: string): void => {
+    log.warn(text.replace(/^cache: /, ''));
+  };
   return {
     tell: (text) => {
       log.info(text);
     },
-    warn: (text) => {
-      log.warn(text);
-    },
-    fail: (text) => {
-      log.warn(text);
-    },
+    warn,
+    fail: warn,
   };
 }
 
@@ -116,10 +116,9 @@ async function openServedStore(site: Site, messages: Site['messages']): Promise<
 
 /** Handles SIGHUP even without certificates, because SIGHUP must never end the server. */
 function watchCertificates(
-  { config }: Site,
+  { config, messages }: Site,
   listeners: readonly OpenListener[],
   shown: { tls: TlsMaterial | undefined },
-  log: ServerLog,
 ): TlsWatch {
   const files = tlsFilesOf(config);
   if (files === undefined) {
@@ -127,15 +126,14 @@ function watchCertificates(
     process.on('SIGHUP', ignore);
     return { stop: () => process.off('SIGHUP', ignore) };
   }
-  const messages: CertificateMessages = messagesTo(log);
   const onFault = (message: string): void => {
-    log.warn(`the old certificate stays: ${message}`);
+    messages.warn(`the old certificate stays: ${message}`);
   };
   return watchTls(files, {
     onRenewed: (material) => {
       shown.tls = material;
       for (const listener of listeners) listener.renew(material);
-      log.info(`using the certificate ${files.certificateFile} as it is now`);
+      messages.tell(`using the certificate ${files.certificateFile} as it is now`);
       warnOfFault(files.certificateFile, material.certificate, messages);
     },
     onFault,

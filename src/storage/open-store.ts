@@ -42,22 +42,26 @@ export async function openStore(
   { mode, make = false, minFreeSpace = 0, onOwnerFault, who = localActor(), ...options }: OpenStoreOptions,
 ): Promise<Store> {
   let storage = createFilesystemStorage(location, { minFreeSpace, onOwnerFault });
-  const markFault = await checkStore(location).catch(async (error: unknown) => {
+  let isMade = false;
+  let markFault: CacheError | undefined;
+  try {
+    isMade = await hasMark(location);
+  } catch (error) {
     if (mode === 'upkeep' && isDamage(error)) {
       await checkIsStore(location);
-      return error;
-    }
-    if (!make || !(error instanceof NoStore)) throw error;
-    if (mode === 'write') await makeStore(location);
+      markFault = error;
+    } else if (!make || !(error instanceof NoStore)) throw error;
+    else if (mode === 'write') isMade = await makeStore(location);
     else {
       await isMarked(location);
       storage = emptyStorage(error);
     }
-    return undefined;
-  });
-  // A store assembled by copying has no mark yet.
-  if (mode === 'write') await makeStore(location, { inFolder: true });
-  if (mode === 'write') await removeLeftovers(location);
+  }
+  if (mode === 'write') {
+    // A store assembled by copying has no mark yet.
+    if (!isMade) await makeStore(location, { inFolder: true });
+    await removeLeftovers(location);
+  }
   const upkeep = createStoreUpkeep(location);
   const checkStoreRoom = (bytes: number): Promise<void> => checkRoom(location, bytes, minFreeSpace);
   return createStore(
@@ -66,23 +70,23 @@ export async function openStore(
   );
 }
 
-/** @throws NoStore; CacheError `storage`: its format is newer; `damaged`: its mark is damaged */
-async function checkStore(root: string): Promise<undefined> {
-  const format = await readFormat(root);
-  if (format !== undefined) checkFormat(root, format);
-  else await checkUnmarked(root);
-  return undefined;
-}
-
-/** A store may lack `store.json`, or its maker may have written the file meanwhile. */
-async function checkUnmarked(root: string): Promise<void> {
-  try {
-    await checkIsStore(root);
-  } catch (error) {
-    const format = await readFormat(root);
-    if (format === undefined) throw error;
-    checkFormat(root, format);
+/**
+ * Whether a store has a mark; it may lack one, or its maker may have written it meanwhile.
+ * @throws NoStore; CacheError `storage`: its format is newer; `damaged`: its mark is damaged
+ */
+async function hasMark(root: string): Promise<boolean> {
+  let format = await readFormat(root);
+  if (format === undefined) {
+    try {
+      await checkIsStore(root);
+      return false;
+    } catch (error) {
+      format = await readFormat(root);
+      if (format === undefined) throw error;
+    }
   }
+  checkFormat(root, format);
+  return true;
 }
 
 function checkFormat(root: string, format: unknown): void {

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
-import { formatPlatform } from '../../cache/platform.ts';
 import type { Store } from '../../cache/store.ts';
 import { parseSize } from '../../config/size.ts';
 import { keyOf } from '../../operations/lookup.ts';
@@ -11,6 +10,7 @@ import { isMedium } from '../../operations/medium/open-medium.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import type { ExportOptions } from '../commands/export.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { RELEASE_HEADINGS, releaseRow } from '../release-results.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import type { Site } from '../../operations/site.ts';
@@ -136,17 +136,11 @@ function print(
   const size = bytes > 0 || seal !== undefined ? formatSize(bytes) : dryRun ? 'nothing' : 'nothing was';
   printResults(
     {
-      headings: ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'],
-      rows: entries.map(({ outcome, platform, size, softwareUrl, key, reason }) => ({
-        cells: [
-          outcome === 'refused' ? 'LEFT OUT' : outcome,
-          platform === undefined ? '' : formatPlatform(platform),
-          size === undefined ? '' : formatSize(size),
-          softwareUrl ?? key,
-        ],
-        name: `left out: ${softwareUrl ?? key}`,
-        reasons: reason === undefined ? [] : [reason],
-      })),
+      headings: RELEASE_HEADINGS,
+      rows: entries.map((entry) => {
+        const row = releaseRow(entry, 'LEFT OUT');
+        return { ...row, name: `left out: ${row.name}` };
+      }),
       summary: `${formatCounts(countOutcomes(entries), LABELS)}; ${size} ${dryRun ? 'to write' : 'written'}`,
     },
     terminal,
