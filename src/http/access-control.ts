@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { TLSSocket, type PeerCertificate } from 'node:tls';
 import { CacheError } from '../cache/errors.ts';
 import type { Handler } from './methods.ts';
@@ -59,15 +60,15 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
         if (isUnknown && isEnough(access.anonymous)) return byCertificate;
         throw error;
       }
-      if (identity === undefined) throw new CacheError('unauthorized', 'wrong user name or password');
+      if (identity === undefined) throw new CacheError('unauthorized', WRONG_PASSWORD);
       return identity;
     }
 
     function refusalOfUnknown(): CacheError {
       if (access.withPassword !== undefined)
-        return new CacheError('unauthorized', 'a user name and password are required');
+        return new CacheError('unauthorized', NO_PASSWORD + faultOfCertificate(socket));
       if (access.withCertificate !== undefined)
-        return new CacheError('forbidden', 'a client certificate is required');
+        return new CacheError('forbidden', NO_CERTIFICATE + faultOfCertificate(socket));
       return new CacheError(
         'forbidden',
         'uploads are disabled; in config.ini, [access] anonymous = upload allows them to all clients, upload-users with htpasswd-file, client-ca-file or ldap-url to some',
@@ -75,9 +76,35 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
     }
 
     function refusalOfKnown({ name }: Identity): CacheError {
-      return new CacheError('forbidden', `${name} may not do this; the role "${role}" is required`);
+      return new CacheError(
+        'forbidden',
+        `${name} may not do this; the role "${role}" is required: ${adviceOnRole(name, role)}`,
+      );
     }
   };
+}
+
+const NO_PASSWORD =
+  'a user name and password are required; in slapos.cfg, write them into the upload URLs: http://USER:PASSWORD@HOST';
+// Without the name: a user may have written the password in its place.
+const WRONG_PASSWORD =
+  'wrong user name or password; correct them in the upload URLs of the client, or set a new password with htpasswd(1) or in LDAP';
+const NO_CERTIFICATE =
+  'a client certificate is required; in slapos.cfg, set shacache-cert-file, shacache-key-file, shadir-cert-file and shadir-key-file';
+
+function adviceOnRole(name: string, role: Role): string {
+  return role === 'read'
+    ? `in LDAP, add ${name} to the group ldap-read-group in [access] of config.ini`
+    : `in config.ini, add ${name} to ${role}-users in [access]`;
+}
+
+/** Why the certificate that the client sent, if any, identifies no user. */
+function faultOfCertificate(socket: Socket): string {
+  if (!(socket instanceof TLSSocket) || Object.keys(socket.getPeerCertificate()).length === 0) return '';
+  const fault = socket.authorized
+    ? 'its subject has no single common name (CN)'
+    : `${String(socket.authorizationError)}; its CA must be in client-ca-file in [access]`;
+  return `. The certificate of the client does not count: ${fault}`;
 }
 
 /** The subject's name in a client certificate that `client-ca-file` verifies. */

@@ -9,6 +9,8 @@ export interface RequestRecord {
   readonly remote: string;
   /** The authenticated user. */
   user?: string;
+  /** Why the request is refused, and what would help: the client may not show the answer. */
+  reason?: string;
 }
 
 /** The log line of a request. */
@@ -25,6 +27,8 @@ export interface RequestLine {
   readonly ms: number;
   readonly remote: string;
   readonly user?: string;
+  /** Why the request was refused; absent for a miss. It contains no passwords. */
+  readonly reason?: string;
   /** The client disconnected before the end of the answer. */
   readonly aborted: boolean;
 }
@@ -65,6 +69,7 @@ export function createRecorder(log: RequestLog): (bindings: HttpBindings) => Req
         ms: Math.round((performance.now() - begin) * 100) / 100,
         remote,
         ...(record.user === undefined ? {} : { user: record.user }),
+        ...(record.reason === undefined ? {} : { reason: record.reason }),
         aborted,
       });
     };

@@ -43,7 +43,7 @@ export function createApp(parts: AppParts): App {
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => requestPath(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
   app.notFound((c) =>
-    refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health\n'),
+    refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health'),
   );
   const recordUpload = createRecordUpload(store.log, log);
   app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize, recordUpload }));
@@ -67,7 +67,7 @@ export function createApp(parts: AppParts): App {
       const fault = headFaultOf(incoming);
       if (fault === undefined) return app.fetch(request, env);
       // The end of such a request is uncertain: nothing more may be read from the connection.
-      return refuse({ env }, fault.status, `${fault.text}\n`, { Connection: 'close' });
+      return refuse({ env }, fault.status, fault.text, { Connection: 'close' });
     },
   };
 }

@@ -29,6 +29,7 @@ export function createBlobRoutes(
   const pump = createBlobPump();
   const sizes = createBlobSizes(blobs);
   const isPublic = access.anonymous !== undefined;
+  const limit = { bytes: maxBlobSize, advice: '; in config.ini, raise max-blob-size in [upload]' };
 
   /** Opens the blob only if its size isn't enough for the answer. */
   const download = (c: Context<HttpEnv>): Response | Promise<Response> => {
@@ -69,12 +70,12 @@ export function createBlobRoutes(
   /** Hashes the blob while it streams to the store; it becomes visible only when complete and correct. */
   const upload = async (c: Context<HttpEnv>, announced: Digest | undefined): Promise<Response> => {
     const { incoming, outgoing } = c.env;
-    const size = announcedLength(incoming, maxBlobSize);
+    const size = announcedLength(incoming, limit);
     const { user, remote } = c.env.record;
     const holder = user === undefined ? `address ${remote}` : `user ${user}`;
     const writer = await blobs.create({ digest: announced, size, holder });
     try {
-      for await (const chunks of receiveBody(incoming, outgoing, maxBlobSize)) await writer.write(chunks);
+      for await (const chunks of receiveBody(incoming, outgoing, limit)) await writer.write(chunks);
       liftIdleLimit(incoming, outgoing);
       const { digest, size: received } = await writer.commit();
       sizes.forget(digest);

@@ -77,8 +77,13 @@ export function createDirectoryRoutes(
     return c.body(null, 201, { 'Content-Length': '0' });
   };
 
-  const verify = (entry: UnverifiedEntry): VerifiedEntry =>
-    allowUnsigned && entry.pair[1] === '' ? acceptUnsigned(entry) : trusted.verify(entry);
+  const verify = (entry: UnverifiedEntry): VerifiedEntry => {
+    const isUnsigned = entry.pair[1] === '';
+    if (isUnsigned && allowUnsigned) return acceptUnsigned(entry);
+    if (isUnsigned) throw new CacheError('untrusted', UNSIGNED);
+    if (trusted.signerOf(entry) === undefined) throw new CacheError('untrusted', UNTRUSTED);
+    return trusted.verify(entry);
+  };
 
   const collection = byMethod({ GET: requireRole(access, 'read', createKeyList(directory)) });
   const one = byMethod({ GET: requireRole(access, 'read', lookUp), PUT: requireRole(access, 'upload', add) });
@@ -86,6 +91,10 @@ export function createDirectoryRoutes(
   routes.all('/*', (c) => (c.req.path.length <= '/bdir/'.length ? collection(c) : one(c)));
   return routes;
 }
+
+const UNSIGNED = 'the entry is not signed; in slapos.cfg of the client, set signature-private-key-file';
+const UNTRUSTED =
+  'no trusted certificate verifies the signature; to accept it, add the certificate of the client (signature-certificate-file in its slapos.cfg) to signature-certificate-list in [signature] of config.ini. Certificates in [upstream] allow no uploads';
 
 function segmentOfPath(c: Context<HttpEnv>): string {
   return decodePathSegment(c.req.path, '/bdir/', 'invalid-key');
@@ -95,11 +104,13 @@ function noEntry(key: string): CacheError {
   return new CacheError('not-found', `no entry for key ${key}`);
 }
 
+const LIMIT = { bytes: ENTRY_SIZE_LIMIT, advice: ' for an entry' };
+
 /** @throws CacheError `too-large`, `invalid-entry` */
 async function readText({ env: { incoming, outgoing } }: Context<HttpEnv>): Promise<string> {
-  announcedLength(incoming, ENTRY_SIZE_LIMIT);
+  announcedLength(incoming, LIMIT);
   const chunks: Buffer[] = [];
-  for await (const some of receiveBody(incoming, outgoing, ENTRY_SIZE_LIMIT))
+  for await (const some of receiveBody(incoming, outgoing, LIMIT))
     for (const chunk of some) chunks.push(chunk);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));

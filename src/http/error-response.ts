@@ -46,8 +46,11 @@ function statusOf(error: unknown): ContentfulStatusCode {
 /** Answers in plain text. Only the log gets the message of a 5xx error: it may contain paths. */
 export function respondToError(error: unknown, c: Context<HttpEnv>, log: RequestLog): Response {
   const status = statusOf(error);
-  const requestId = c.env.record.id;
+  const { record } = c.env;
+  const requestId = record.id;
   if (status >= 500) log.failure(requestId, error);
+  // A miss is no refusal.
+  if (status !== 404) record.reason = messageOf(error);
   const { outgoing } = c.env;
   if (outgoing.destroyed || outgoing.headersSent) {
     // The answer has begun: only a broken connection can still show that it is incomplete.
@@ -55,15 +58,26 @@ export function respondToError(error: unknown, c: Context<HttpEnv>, log: Request
     return RESPONSE_ALREADY_SENT;
   }
   const text = `${status >= 500 ? `${publicText(status)} (request ${requestId})` : messageOf(error)}\n`;
-  return refuse(c, status, text, MORE_HEADERS[status] ?? {});
+  return answer(c, status, text, MORE_HEADERS[status] ?? {});
 }
 
-/** Answers in plain text, also to a client that is still sending. */
+/** Answers a wrong request in plain text, and logs the text as the reason. */
 export function refuse(
-  { env }: { readonly env: Pick<HttpBindings, 'incoming' | 'outgoing'> },
+  { env }: { readonly env: HttpEnv['Bindings'] },
   status: ContentfulStatusCode,
   text: string,
   more: Readonly<Record<string, string>> = {},
+): Response {
+  env.record.reason = text;
+  return answer({ env }, status, `${text}\n`, more);
+}
+
+/** Answers in plain text, also to a client that is still sending. */
+function answer(
+  { env }: { readonly env: Pick<HttpBindings, 'incoming' | 'outgoing'> },
+  status: ContentfulStatusCode,
+  text: string,
+  more: Readonly<Record<string, string>>,
 ): Response {
   const { incoming, outgoing } = env;
   const headers = { 'Content-Type': 'text/plain; charset=UTF-8', ...more };

@@ -17,6 +17,6 @@ export function byMethod(handlers: Readonly<Partial<Record<'GET' | 'POST' | 'PUT
   return (c) => {
     const { method = '' } = c.env.incoming;
     const handler = table.get(method === 'HEAD' ? 'GET' : method);
-    return handler?.(c) ?? refuse(c, 405, `method not allowed; use ${allowed}\n`, { Allow: allowed });
+    return handler?.(c) ?? refuse(c, 405, `method not allowed; use ${allowed}`, { Allow: allowed });
   };
 }

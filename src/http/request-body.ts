@@ -2,14 +2,21 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CacheError, shortReasonOf, throwProgrammingError } from '../cache/errors.ts';
 import { bodyChunks, TooSlow } from './body-chunks.ts';
 
+/** The largest body that a route takes. */
+export interface BodyLimit {
+  readonly bytes: number;
+  /** Follows the number in the message of a refusal. */
+  readonly advice: string;
+}
+
 /**
  * The length that the request announces; undefined for chunked encoding.
  * @throws CacheError `too-large` before reading the body
  */
-export function announcedLength({ headers }: IncomingMessage, limit: number): number | undefined {
+export function announcedLength({ headers }: IncomingMessage, limit: BodyLimit): number | undefined {
   // node's parser accepts digits only.
   const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
-  if (length !== undefined && length > limit) throw tooLarge(limit);
+  if (length !== undefined && length > limit.bytes) throw tooLarge(limit);
   if (length === undefined && headers['transfer-encoding'] === undefined) return 0;
   return length;
 }
@@ -22,14 +29,14 @@ export function announcedLength({ headers }: IncomingMessage, limit: number): nu
 export async function* receiveBody(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  limit: number,
+  limit: BodyLimit,
 ): AsyncGenerator<readonly Buffer[]> {
   if (waitsToBeAsked(incoming)) outgoing.writeContinue();
   let size = 0;
   try {
     for await (const chunks of bodyChunks(incoming)) {
       for (const chunk of chunks) size += chunk.length;
-      if (size > limit) throw tooLarge(limit);
+      if (size > limit.bytes) throw tooLarge(limit);
       yield chunks;
     }
   } catch (error) {
@@ -51,8 +58,8 @@ export function hasUnreadBody({ complete, headers }: IncomingMessage): boolean {
   );
 }
 
-function tooLarge(limit: number): CacheError {
-  return new CacheError('too-large', `larger than the limit of ${limit} bytes`);
+function tooLarge({ bytes, advice }: BodyLimit): CacheError {
+  return new CacheError('too-large', `larger than the limit of ${bytes} bytes${advice}`);
 }
 
 function waitsToBeAsked({ headers, httpVersion }: IncomingMessage): boolean {

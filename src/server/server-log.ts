@@ -59,7 +59,7 @@ function wordsTo(stream: NodeJS.WritableStream): DestinationStream {
       const time = `${new Date().toISOString().slice(11, 19)}Z`;
       const text =
         line.msg === 'request'
-          ? `${line.method ?? ''} ${line.path ?? ''}  ${line.status ?? ''}${line.aborted ? ' aborted' : ''}  ${line.bytes ?? ''} B  ${line.ms ?? ''} ms  ${line.remote ?? ''}${line.user === undefined ? '' : ` ${line.user}`}  ${line.requestId ?? ''}`
+          ? `${line.method ?? ''} ${line.path ?? ''}  ${line.status ?? ''}${line.aborted ? ' aborted' : ''}  ${line.bytes ?? ''} B  ${line.ms ?? ''} ms  ${line.remote ?? ''}${line.user === undefined ? '' : ` ${line.user}`}  ${line.requestId ?? ''}${line.reason === undefined ? '' : `  ${line.reason}`}`
           : [line.msg, line.requestId, line.kind, line.path, line.problem, line.err?.message]
               .filter((part) => part !== undefined)
               .join('  ');

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ask, RawConnection } from '../http/raw-connection.ts';
 import { ServeProcess } from '../http/serve-process.ts';
+import { upload } from '../http/upload-client.ts';
 
 /** The lines of requests that a server wrote until its end. */
 async function linesUntilEnd(serve: ServeProcess): Promise<readonly Record<string, unknown>[]> {
@@ -38,6 +39,19 @@ describe('the log of a server that no terminal shows', () => {
     const time = Date.parse(String(line?.['time']));
     expect(time).toBeGreaterThanOrEqual(before);
     expect(time).toBeLessThanOrEqual(after);
+  });
+
+  it('has the reason of a refused upload in its line', async () => {
+    const serve = await ServeProcess.start();
+    const port = await serve.port();
+    const { bytes } = await upload({ host: '127.0.0.1', port }, 'content');
+    expect(await linesUntilEnd(serve)).toMatchObject([
+      {
+        ...{ level: 30, method: 'POST', path: '/bcache', status: 403, bytes, aborted: false, msg: 'request' },
+        reason:
+          'uploads are disabled; in config.ini, [access] anonymous = upload allows them to all clients, upload-users with htpasswd-file, client-ca-file or ldap-url to some',
+      },
+    ]);
   });
 
   it('has every line, whole and in the order of the answers, however many there are', async () => {

@@ -364,7 +364,9 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)(
       ]);
       expect([download.stderr, download.stdout]).toEqual(['', `200 ${content.length}`]);
       const upload = await run('curl', [...args, '--data-binary', 'x', `${server.url}/bcache`]);
-      expect(upload.stdout).toBe('a client certificate is required\n');
+      expect(upload.stdout).toBe(
+        'a client certificate is required; in slapos.cfg, set shacache-cert-file, shacache-key-file, shadir-cert-file and shadir-key-file. The certificate of the client does not count: CERT_SIGNATURE_FAILURE; its CA must be in client-ca-file in [access]\n',
+      );
     });
   },
 );
