@@ -23,6 +23,8 @@ export interface UnverifiedEntry {
   readonly softwareUrl: string | undefined;
   /** The URL of a source file. */
   readonly url: string | undefined;
+  /** The file name of a source, if the entry has it. */
+  readonly basename: string | undefined;
   readonly platform: Platform | undefined;
   /** Whether the entry names a machine: nodes skip an entry without one. */
   readonly namesMachine: boolean;
@@ -51,6 +53,7 @@ const members = z.looseObject({
   os: z.unknown().optional(),
   size: z.unknown().optional(),
   file: z.unknown().optional(),
+  basename: z.unknown().optional(),
   creation_date: z.unknown().optional(),
 });
 
@@ -102,6 +105,7 @@ export function parseEntry(value: unknown): UnverifiedEntry {
     sha512: data.sha512,
     softwareUrl: data.software_url,
     url: data.url,
+    basename: typeof data.basename === 'string' ? data.basename : undefined,
     platform: platformOf(data),
     namesMachine: data.multiarch !== undefined || data.machine !== undefined,
     size:
@@ -116,6 +120,17 @@ export function parseEntry(value: unknown): UnverifiedEntry {
 /** The signed `creation_date` in milliseconds since 1970, if any. A time without a zone is UTC. */
 export function madeAt({ creationDate = '' }: Pick<UnverifiedEntry, 'creationDate'>): number | undefined {
   return parseTime(creationDate);
+}
+
+/**
+ * Whether an entry is of a source rather than of a software release: no node installs it, and its clients choose by members of
+ * their own, whatever the platform.
+ */
+export function isSourceEntry(
+  key: Key,
+  { softwareUrl, namesMachine }: Pick<UnverifiedEntry, 'softwareUrl' | 'namesMachine'>,
+): boolean {
+  return !isReleaseKey(key) || (softwareUrl === undefined && !namesMachine);
 }
 
 /** Removes the line breaks that old clients put into the base64 of a signature. */

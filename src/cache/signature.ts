@@ -74,6 +74,18 @@ export interface TrustedCertificates {
   signerOfDocument(document: SignedDocument): X509Certificate | undefined;
 }
 
+/** The trusted signer of an entry, for a person. */
+export interface SignerName {
+  /** The CN of the certificate, or else its whole subject. */
+  readonly name: string;
+  /** SHA-256, `AB:CD:…`. */
+  readonly fingerprint: string;
+}
+
+export function signerNameOf({ subject, fingerprint256 }: X509Certificate): SignerName {
+  return { name: /^CN=(.*)$/m.exec(subject)?.[1] ?? subject, fingerprint: fingerprint256 };
+}
+
 /**
  * @param pems PEM certificates, each with its file or option for messages
  * @throws CacheError `config`

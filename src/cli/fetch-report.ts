@@ -1,4 +1,7 @@
-import { formatPlatform, type Platform } from '../cache/platform.ts';
+import { isSourceEntry } from '../cache/entry.ts';
+import { isReleaseKey, type Key } from '../cache/key.ts';
+import { formatPlatform } from '../cache/platform.ts';
+import type { SourceEntry } from '../cache/source.ts';
 import type { FetchPlan, FetchResult, Offer } from '../operations/fetch.ts';
 import { noteBlacklist } from './blacklist-note.ts';
 import { formatDate, formatSize } from './terminal/format.ts';
@@ -20,11 +23,11 @@ const VERDICTS: Readonly<Record<Offer['verdict'], string>> = {
 
 /** What there is of a release, and what of it is to be fetched. */
 export function tellOffers({ target, key, offers }: FetchPlan, terminal: Terminal): void {
-  if (target !== key) noteBlacklist(target, terminal);
+  if (target !== key && isReleaseKey(key)) noteBlacklist(target, terminal);
   if (offers.length === 0) return;
   terminal.tell(`${target}${target === key ? '' : ` (key ${key})`}`);
   const rows = offers.map(({ entry, verdict, reason }) => [
-    platformOf(entry),
+    placeOf(key, entry),
     verdict === 'refused' ? 'no' : 'yes',
     entry.creationDate === undefined ? '' : formatDate(entry.creationDate),
     reason === undefined ? VERDICTS[verdict] : `${VERDICTS[verdict]}: ${reason}`,
@@ -64,6 +67,7 @@ export function printFetched(fetched: readonly Fetched[], terminal: Terminal): v
 
 function resultsOf({
   target,
+  key,
   results,
   refusal,
 }: Fetched): readonly (ResultRow & { readonly outcome: FetchResult['outcome'] })[] {
@@ -73,11 +77,11 @@ function resultsOf({
     outcome,
     cells: [
       outcome === 'refused' ? 'REFUSED' : outcome,
-      platformOf(entry),
+      placeOf(key, entry),
       size === undefined ? '' : formatSize(size),
       target,
     ],
-    name: `${target}: ${platformOf(entry)}`,
+    name: `${target}: ${isSourceEntry(key, entry) ? entry.sha512 : placeOf(key, entry)}`,
     reasons: reason === undefined ? [] : [reason],
   }));
 }
@@ -92,6 +96,8 @@ const LABELS: Readonly<Record<FetchResult['outcome'], string>> = {
   refused: 'refused',
 };
 
-function platformOf({ platform }: { readonly platform: Platform | undefined }): string {
-  return platform === undefined ? '?' : formatPlatform(platform);
+/** The platform of a build, or the name of a source file. */
+function placeOf(key: Key, entry: SourceEntry): string {
+  if (isSourceEntry(key, entry)) return ['source', entry.url ?? entry.basename ?? ''].join(' ').trimEnd();
+  return entry.platform === undefined ? '?' : formatPlatform(entry.platform);
 }

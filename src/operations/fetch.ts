@@ -1,11 +1,11 @@
 import { noneIfDamaged } from '../cache/directory.ts';
-import { checkBinding } from '../cache/entry.ts';
+import { checkBinding, isSourceEntry } from '../cache/entry.ts';
 import { CacheError } from '../cache/errors.ts';
 import { isReleaseKey, type Key } from '../cache/key.ts';
 import { compatibilityClass, formatPlatform, isCompatible, type Platform } from '../cache/platform.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import type { Store } from '../cache/store.ts';
-import { keyOf } from './lookup.ts';
+import { findEntries, keysToTry } from './lookup.ts';
 import { createPlacement } from './placement.ts';
 import type { Source, SourceEntry } from '../cache/source.ts';
 import { addInPlace, createStoreDestination, recordCopy } from './store-destination.ts';
@@ -16,17 +16,18 @@ export interface Offer {
   readonly entry: SourceEntry;
   /**
    * `older`: nodes take an earlier entry of the same platform. `foreign`: for a platform that was not requested, or
-   * an unknown one.
+   * an unknown one. Entries of a source are neither: its clients choose by members that are unknown here.
    */
   readonly verdict: 'wanted' | 'older' | 'foreign' | 'refused';
   /** Reason of a refusal. */
   readonly reason?: string;
 }
 
-/** The entries that a source has of a release, and which of them to fetch. */
+/** The entries that a source has of a URL or key, and which of them to fetch. */
 export interface FetchPlan {
   /** The URL or key as given. */
   readonly target: string;
+  /** The key that has the entries. */
   readonly key: Key;
   /** In the order in which nodes try them. */
   readonly offers: readonly Offer[];
@@ -54,38 +55,49 @@ export interface PlanOptions {
 }
 
 /**
- * Plans the fetch of a release: for each requested platform, the first entry that a trusted certificate verifies. A
- * fault of the source becomes the plan's refusal.
+ * Plans a fetch: of a release, the first entry for each requested platform that a trusted certificate verifies; of a
+ * source file, every entry that one verifies. A fault of the source becomes the plan's refusal.
  */
 export async function planFetch(
   target: string,
   source: Source,
   { trusted, machine }: PlanOptions,
 ): Promise<FetchPlan> {
-  const key = keyOf(target);
-  let entries: readonly SourceEntry[];
+  const keys = keysToTry(target);
+  let found: Awaited<ReturnType<typeof findEntries>>;
   try {
-    entries = await source.entries(key);
+    found = await findEntries(keys, source);
   } catch (error) {
     const { message, code } = faultOfSource(error);
-    return { target, key, offers: [], refusal: message, isOutage: code === 'unavailable' };
+    return { target, key: keys[0], offers: [], refusal: message, isOutage: code === 'unavailable' };
   }
-  const wanted = new Set<string>();
+  const { key, entries } = found;
+  const reasons = new Map(entries.map((entry) => [entry, faultOf(key, entry, trusted)]));
+  const isSource = isOfSource(
+    target,
+    key,
+    entries.filter((entry) => reasons.get(entry) === undefined),
+  );
+  const groups = new Set<string>();
   const offers = entries.map((entry): Offer => {
-    const reason = faultOf(key, entry, trusted);
+    const reason = reasons.get(entry);
     if (reason !== undefined) return { entry, verdict: 'refused', reason };
+    if (isSource) return { entry, verdict: 'wanted' };
     const { platform } = entry;
-    // Sources are for every platform.
-    const isSource = !isReleaseKey(key);
-    if (!isSource && (platform === undefined || (machine && !isCompatible(platform, machine))))
+    if (platform === undefined || (machine && !isCompatible(platform, machine)))
       return { entry, verdict: 'foreign' };
-    const group = isSource || platform === undefined ? '' : compatibilityClass(platform);
-    if (wanted.has(group)) return { entry, verdict: 'older' };
-    wanted.add(group);
+    const group = compatibilityClass(platform);
+    if (groups.has(group)) return { entry, verdict: 'older' };
+    groups.add(group);
     return { entry, verdict: 'wanted' };
   });
-  if (wanted.size > 0) return { target, key, offers };
-  return { target, key, offers, refusal: refusalOf(key, offers, source, machine) };
+  if (offers.some(({ verdict }) => verdict === 'wanted')) return { target, key, offers };
+  return { target, key, offers, refusal: refusalOf(keys, offers, source, machine) };
+}
+
+/** Whether the entries are of a source. Where a release was named by its URL, no source may stand for it. */
+function isOfSource(target: string, key: Key, good: readonly SourceEntry[]): boolean {
+  return !isReleaseKey(key) || (target === key && good.every((entry) => isSourceEntry(key, entry)));
 }
 
 /** The fault of the source. @throws the error itself if something else failed */
@@ -108,13 +120,13 @@ function faultOf(key: Key, entry: SourceEntry, trusted: TrustedCertificates): st
 }
 
 function refusalOf(
-  key: Key,
+  keys: readonly Key[],
   offers: readonly Offer[],
   source: Source,
   machine: Platform | undefined,
 ): string {
   const [first] = offers;
-  if (first === undefined) return `${source.name} has nothing under key ${key}`;
+  if (first === undefined) return `${source.name} has nothing under key ${keys.join(' or ')}`;
   const good = offers.filter(({ verdict }) => verdict !== 'refused');
   if (good.length === 0)
     return `${offers.length === 1 ? 'its one entry there can not' : `none of the ${offers.length} entries there can`} be trusted: ${first.reason ?? ''}`;

@@ -1,7 +1,9 @@
 import { noneIfDamaged, type Directory, type StoredEntry } from '../cache/directory.ts';
 import type { Blobs } from '../cache/blobs.ts';
+import { isSourceEntry } from '../cache/entry.ts';
 import { isReleaseKey, type Key } from '../cache/key.ts';
 import type { Platform } from '../cache/platform.ts';
+import { signerNameOf, type SignerName, type TrustedCertificates } from '../cache/signature.ts';
 
 /** A software release with everything that a store has of it. */
 export interface Release {
@@ -19,22 +21,71 @@ export interface Build {
   readonly received: Date;
 }
 
-/**
- * All software releases, by URL. Skips keys whose entries are all damaged, and other keys (sources, a site's own).
- */
+/** A key whose entries are no releases. */
+export interface ListedSource {
+  readonly key: Key;
+  /** All of them, newest first. */
+  readonly entries: readonly ListedSourceEntry[];
+}
+
+export interface ListedSourceEntry {
+  readonly url: string | undefined;
+  readonly basename: string | undefined;
+  readonly sha512: string;
+  /** Bytes; undefined if the blob is missing. */
+  readonly size: number | undefined;
+  readonly received: Date;
+  /** undefined: no trusted certificate verifies the entry. */
+  readonly signer: SignerName | undefined;
+}
+
+/** All software releases, by URL. Skips keys whose entries are all damaged. */
 export async function listReleases(directory: Directory, blobs: Blobs): Promise<readonly Release[]> {
-  const keys = new Set<Key>();
-  for await (const { key } of directory.list()) {
-    if (isReleaseKey(key)) keys.add(key);
-  }
   const releases: Release[] = [];
-  for (const key of keys) {
+  for (const key of await keysOf(directory)) {
+    if (!isReleaseKey(key)) continue;
     const entries = await directory.entries(key).catch(noneIfDamaged);
-    const softwareUrl = entries[0]?.softwareUrl;
+    const softwareUrl = entries.find((entry) => entry.softwareUrl !== undefined)?.softwareUrl;
     if (softwareUrl !== undefined)
       releases.push({ softwareUrl, key, builds: await buildsOf(entries, blobs) });
   }
   return releases.sort((a, b) => (a.softwareUrl < b.softwareUrl ? -1 : 1));
+}
+
+/** All sources, by key. Skips keys whose entries are all damaged. */
+export async function listSources(
+  directory: Directory,
+  blobs: Blobs,
+  trusted: TrustedCertificates,
+): Promise<readonly ListedSource[]> {
+  const sources: ListedSource[] = [];
+  for (const key of await keysOf(directory)) {
+    const entries = await directory.entries(key).catch(noneIfDamaged);
+    const listed: ListedSourceEntry[] = [];
+    for (const entry of entries) {
+      if (!isSourceEntry(key, entry)) continue;
+      const { url, basename, sha512, received } = entry;
+      const certificate = trusted.signerOf(entry);
+      const size = (await blobs.stat(sha512))?.size;
+      listed.push({
+        url,
+        basename,
+        sha512,
+        size,
+        received,
+        signer: certificate && signerNameOf(certificate),
+      });
+    }
+    if (listed.length > 0) sources.push({ key, entries: listed });
+  }
+  return sources.sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/** All keys, read before their entries are: the list of a store in use may change meanwhile. */
+async function keysOf(directory: Directory): Promise<readonly Key[]> {
+  const keys: Key[] = [];
+  for await (const key of directory.keys()) keys.push(key);
+  return keys;
 }
 
 async function buildsOf(entries: readonly StoredEntry[], blobs: Blobs): Promise<readonly Build[]> {

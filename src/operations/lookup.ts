@@ -1,10 +1,12 @@
+import { z } from 'zod';
 import type { Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
+import { isSourceEntry } from '../cache/entry.ts';
 import { CacheError, isDamage } from '../cache/errors.ts';
-import { isKey, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
+import { isKey, keyOfFileUrl, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
 import { isCompatible, type Platform } from '../cache/platform.ts';
-import type { TrustedCertificates } from '../cache/signature.ts';
-import type { EntrySource } from '../cache/source.ts';
+import { signerNameOf, type SignerName, type TrustedCertificates } from '../cache/signature.ts';
+import type { EntrySource, SourceEntry } from '../cache/source.ts';
 
 /** An entry as `slapos cache lookup` shows it. */
 export interface LookupRow {
@@ -13,11 +15,23 @@ export interface LookupRow {
   readonly compatible: boolean;
   /** Whether a trusted certificate verifies it. */
   readonly verified: boolean;
+  /** Whose certificate that is. */
+  readonly signer: SignerName | undefined;
+  /** The entry's own terms, if it is of a source. */
+  readonly source: SourceTerms | undefined;
   readonly sha512: Digest;
   /** Bytes of the blob; undefined if it is missing. */
   readonly size: number | undefined;
   /** Received time of the entry, or else its creation date; undefined if both are unknown. */
   readonly date: string | undefined;
+}
+
+/** An entry of a source, in the terms of its clients. */
+export interface SourceTerms {
+  readonly url: string | undefined;
+  readonly basename: string | undefined;
+  /** All other members of the signed JSON: clients choose by them. */
+  readonly members: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -29,24 +43,54 @@ export function keyOf(urlOrKey: string): Key {
   return isKey(urlOrKey) ? urlOrKey : keyOfSoftwareUrl(urlOrKey);
 }
 
-/** A row for each entry of the key, in the order in which a node tries them. */
+/** The keys to try, in their order: the given key, or those of a URL: of a release, then of a source file. */
+export function keysToTry(urlOrKey: string): readonly [Key, ...Key[]] {
+  const key = keyOf(urlOrKey);
+  return key === urlOrKey ? [key] : [key, keyOfFileUrl(urlOrKey)];
+}
+
+/** The entries of the first of the keys that has any, else the first key without entries. */
+export async function findEntries(
+  keys: readonly [Key, ...Key[]],
+  source: EntrySource,
+): Promise<{ readonly key: Key; readonly entries: readonly SourceEntry[] }> {
+  for (const key of keys) {
+    const entries = await source.entries(key);
+    if (entries.length > 0) return { key, entries };
+  }
+  return { key: keys[0], entries: [] };
+}
+
+/** A row for each entry of a URL or key, in the order in which a node tries them; and the key that has them. */
 export async function lookUp(
-  key: Key,
+  urlOrKey: string,
   source: EntrySource,
   machine: Platform,
   trusted: TrustedCertificates,
-): Promise<readonly LookupRow[]> {
-  const entries = await source.entries(key);
-  return Promise.all(
-    entries.map(async (entry) => ({
+): Promise<{ readonly key: Key; readonly rows: readonly LookupRow[] }> {
+  const { key, entries } = await findEntries(keysToTry(urlOrKey), source);
+  const rows = entries.map(async (entry) => {
+    const certificate = trusted.signerOf(entry);
+    return {
       platform: entry.platform,
       compatible: entry.platform !== undefined && isCompatible(entry.platform, machine),
-      verified: trusted.signerOf(entry) !== undefined,
+      verified: certificate !== undefined,
+      signer: certificate && signerNameOf(certificate),
+      source: isSourceEntry(key, entry) ? termsOf(entry) : undefined,
       sha512: entry.sha512,
       size: await source.blobSize(entry.sha512),
       date: entry.received?.toISOString() ?? entry.creationDate,
-    })),
+    };
+  });
+  return { key, rows: await Promise.all(rows) };
+}
+
+function termsOf({ url, basename, pair: [json] }: SourceEntry): SourceTerms {
+  const shown = new Set(['sha512', 'url', 'basename']);
+  const members = Object.entries(z.looseObject({}).parse(JSON.parse(json))).filter(
+    ([name]) => !shown.has(name),
   );
+  return { url, basename, members: Object.fromEntries(members) };
 }
 
 /**

@@ -173,7 +173,7 @@ describe('fetch', () => {
     const wrong = RAPID_CDN.replace('1.0.344', '1.0.345');
     const { code, stdout, stderr } = await cache('fetch', wrong, RAPID_CDN, ...OS);
     expect(stdout).toMatch(/^REFUSED .*345.*\nfetched .*344/m);
-    expect(stderr).toMatch(/345.*: http:.* has nothing under key [0-9a-f]{32}$/m);
+    expect(stderr).toMatch(/345.*: http:.* has nothing under key [0-9a-f]{32} or file-urlmd5:[0-9a-f]{32}$/m);
     expect(stderr).toContain(`did you mean ${RAPID_CDN} ?`);
     expect(code).toBe(1);
   });

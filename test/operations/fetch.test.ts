@@ -2,7 +2,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { parseEntry } from '../../src/cache/entry.ts';
 import { CacheError } from '../../src/cache/errors.ts';
-import { parseKey } from '../../src/cache/key.ts';
+import { keyOfFileUrl, parseKey } from '../../src/cache/key.ts';
 import type { Platform } from '../../src/cache/platform.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import {
@@ -20,6 +20,7 @@ import { expectCacheError } from '../fixtures/expected-error.ts';
 import { createTestSigner } from '../http/test-signer.ts';
 import { everythingBelow } from '../http/upload-client.ts';
 import {
+  addBlob,
   addRelease,
   BOOKWORM,
   JAMMY,
@@ -129,7 +130,7 @@ describe('of what there is', () => {
     expect(await plan('https://example.com/none')).toMatchObject({
       offers: [],
       refusal: expect.stringMatching(
-        /^http:\/\/upstream\/bdir has nothing under key [0-9a-f]{32}$/,
+        /^http:\/\/upstream\/bdir has nothing under key [0-9a-f]{32} or file-urlmd5:[0-9a-f]{32}$/,
       ) as string,
     });
   });
@@ -139,14 +140,48 @@ describe('of what there is', () => {
     expect((await plan()).refusal).toBe('out of order');
   });
 
-  it('sources are for every platform: the first is wanted', async () => {
-    const key = parseKey('pypi:slapos.core=1.0');
-    for (const content of ['old', 'new'])
-      await upstream.directory.add(key, theirs.sign(JSON.stringify({ sha512: digestOf(content) })));
-    const made = await plan(key);
-    expect(made.key).toBe(key);
-    expect(verdictsOf(made)).toEqual(['wanted', 'older']);
-    expect(made.offers[0]?.entry.sha512).toBe(digestOf('new'));
+  it('every entry of a source is wanted that is verified: its clients choose by its members', async () => {
+    for (const name of ['pypi:slapos.core=1.0', 'packer-images', 'slapos-buildout-1234', 'ab'.repeat(16)]) {
+      const key = parseKey(name);
+      const isMachineNamed = name.startsWith('slapos-buildout');
+      const more = isMachineNamed ? { multiarch: 'aarch64-linux-gnu', os: BOOKWORM } : {};
+      for (const [by, version] of [
+        [theirs, '1.0'],
+        [stranger, '2.0'],
+        [ours, '3.0'],
+      ] as const)
+        await upstream.directory.add(
+          key,
+          by.sign(JSON.stringify({ sha512: digestOf(version), version, ...more })),
+        );
+      const made = await plan(key);
+      expect(made.key).toBe(key);
+      expect(verdictsOf(made)).toEqual(['wanted', 'refused', 'wanted']);
+    }
+  });
+
+  it('a source under the key of a release does not stand for it', async () => {
+    const source = theirs.sign(JSON.stringify({ sha512: digestOf('source') }));
+    await upstream.directory.add(KEY, source);
+    expect(verdictsOf(await plan(KEY))).toEqual(['wanted']);
+    expect(await plan()).toMatchObject({
+      offers: [{ verdict: 'foreign' }],
+      refusal: expect.stringMatching(/^there is nothing for ubuntu/) as string,
+    });
+    await addRelease(upstream, theirs, { content: 'debian', os: BOOKWORM });
+    for (const target of [KEY, RAPID_CDN])
+      expect(verdictsOf(await plan(target))).toEqual(['foreign', 'foreign']);
+  });
+
+  it('a URL that no release has is that of a source file', async () => {
+    const url = 'https://example.com/numpy-1.0.tar.gz';
+    const key = keyOfFileUrl(url);
+    await upstream.directory.add(key, theirs.sign(JSON.stringify({ sha512: digestOf('numpy'), url })));
+    const made = await plan(url);
+    expect(made).toMatchObject({ target: url, key });
+    expect(verdictsOf(made)).toEqual(['wanted']);
+    await addRelease(upstream, theirs, { url, content: 'release' });
+    expect((await plan(url)).key).toBe(keyOf({ url }));
   });
 });
 
@@ -169,6 +204,18 @@ describe('what is fetched', () => {
         source: 'http://upstream/bdir',
       },
     ]);
+  });
+
+  it('is each entry of a source, in the order of the upstream', async () => {
+    const key = parseKey('packer-images');
+    for (const version of ['1', '2', '3']) {
+      await addBlob(upstream.blobs, version);
+      await upstream.directory.add(key, theirs.sign(JSON.stringify({ sha512: digestOf(version), version })));
+    }
+    expect(await fetch(await plan(key))).toEqual(['fetched', 'fetched', 'fetched']);
+    const pairs = async ({ directory }: TestStore) => (await directory.entries(key)).map(({ pair }) => pair);
+    expect(await pairs(store)).toEqual(await pairs(upstream));
+    expect(await fetch(await plan(key))).toEqual(['unchanged', 'unchanged', 'unchanged']);
   });
 
   it('is not fetched again', async () => {

@@ -1,14 +1,16 @@
 import { chmod, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { parseKey } from '../../src/cache/key.ts';
+import type { Digest } from '../../src/cache/digest.ts';
+import { keyOfFileUrl, parseKey } from '../../src/cache/key.ts';
 import { nearest } from '../../src/cache/nearest.ts';
 import type { Platform } from '../../src/cache/platform.ts';
 import { createTrustedCertificates } from '../../src/cache/signature.ts';
-import { listReleases } from '../../src/operations/list-releases.ts';
+import { listReleases, listSources } from '../../src/operations/list-releases.ts';
 import { blacklistedBy, keyOf, lookUp, readKnownUrls } from '../../src/operations/lookup.ts';
 import type { EntrySource } from '../../src/cache/source.ts';
 import { membersOf, unsignedEntry } from '../fixtures/entries.ts';
+import { createTestSigner } from '../http/test-signer.ts';
 import { KVM, KVM_KEY, makeArchive, makeImportSite, type ImportSite } from './import-site.ts';
 
 const JAMMY: Platform = { multiarch: 'x86_64-linux-gnu', os: ['ubuntu', '22.04', 'jammy'] };
@@ -30,7 +32,7 @@ describe('a lookup', () => {
     await site.import([site.medium]);
     await site.import([site.medium], { os: ['debian', '12', 'bookworm'] });
     await site.directory.add(KVM_KEY, unsignedEntry(membersOf(KVM, { os: 'unknown' })));
-    const rows = await lookUp(KVM_KEY, source, JAMMY, site.trusted);
+    const { rows } = await lookUp(KVM_KEY, source, JAMMY, site.trusted);
     expect(rows.map(({ platform, compatible, verified }) => [platform?.os[0], compatible, verified])).toEqual(
       [
         [undefined, false, false],
@@ -41,12 +43,49 @@ describe('a lookup', () => {
     expect(rows[0]?.size).toBeUndefined();
     expect(rows[2]?.size).toBeGreaterThan(1000);
     expect(rows[2]?.date).toMatch(/^\d{4}-\d\d-\d\dT/);
-    const strangers = await lookUp(KVM_KEY, source, JAMMY, createTrustedCertificates([]));
+    const { rows: strangers } = await lookUp(KVM_KEY, source, JAMMY, createTrustedCertificates([]));
     expect(strangers.some(({ verified }) => verified)).toBe(false);
   });
 
   it('finds nothing under a key without entries', async () => {
-    expect(await lookUp(KVM_KEY, source, JAMMY, site.trusted)).toEqual([]);
+    expect(await lookUp(KVM_KEY, source, JAMMY, site.trusted)).toEqual({ key: KVM_KEY, rows: [] });
+    expect(await lookUp(KVM, source, JAMMY, site.trusted)).toEqual({ key: KVM_KEY, rows: [] });
+  });
+
+  it('shows an entry of a source in its own terms', async () => {
+    const key = parseKey('pypi:kvm=1');
+    const members = { sha512: membersOf(KVM)['sha512'], basename: 'kvm-1.tar.gz', version: '1', cn: [1] };
+    await site.directory.add(key, unsignedEntry(members));
+    const { rows } = await lookUp(key, source, JAMMY, site.trusted);
+    expect(rows).toMatchObject([
+      {
+        ...{ platform: undefined, verified: false, signer: undefined, size: undefined },
+        source: { url: undefined, basename: 'kvm-1.tar.gz', members: { version: '1', cn: [1] } },
+      },
+    ]);
+  });
+
+  it('finds a source file by its URL, and who signed it', async () => {
+    const url = 'https://example.com/numpy-1.0.tar.gz';
+    const signer = await createTestSigner('Site A');
+    await site.directory.add(
+      keyOfFileUrl(url),
+      signer.sign(JSON.stringify({ sha512: membersOf(KVM)['sha512'], url })),
+    );
+    const trusted = createTrustedCertificates([{ pem: signer.certificate, where: 'list' }]);
+    expect(await lookUp(url, source, JAMMY, trusted)).toMatchObject({
+      key: keyOfFileUrl(url),
+      rows: [
+        {
+          verified: true,
+          signer: {
+            name: 'Site A',
+            fingerprint: expect.stringMatching(/^[0-9A-F]{2}(:[0-9A-F]{2}){31}$/) as string,
+          },
+          source: { url, members: {} },
+        },
+      ],
+    });
   });
 
   it('takes a key as it is, and anything else for a URL', () => {
@@ -118,5 +157,55 @@ describe('the list of releases', () => {
     });
     await rm(join(site.store, 'bcache', releases[0]?.builds[0]?.sha512 ?? ''));
     expect((await listReleases(site.directory, site.blobs))[0]?.builds[0]?.size).toBeUndefined();
+  });
+});
+
+describe('the list of sources', () => {
+  it('has each entry of each key, the newest first, and no release', async () => {
+    await makeArchive(site, 'kvm-ubuntu-22.04.tar.gz', KVM);
+    await site.import([site.medium]);
+    const signer = await createTestSigner('Site A');
+    const trusted = createTrustedCertificates([{ pem: signer.certificate, where: 'list' }]);
+    const [release] = await site.directory.entries(KVM_KEY);
+    const sha512 = release?.sha512;
+    const url = 'https://example.com/numpy-1.0.tar.gz';
+    const images = parseKey('packer-images');
+    await site.directory.add(images, unsignedEntry({ sha512, basename: 'image', version: 1 }));
+    await site.directory.add(images, signer.sign(JSON.stringify({ sha512, basename: 'image', version: 2 })));
+    await site.directory.add(
+      keyOfFileUrl(url),
+      signer.sign(JSON.stringify({ sha512: 'ab'.repeat(64), url })),
+    );
+    // Under the key of a release, too: it is none.
+    await site.directory.add(KVM_KEY, unsignedEntry({ sha512 }));
+    const size = (await site.blobs.stat(release?.sha512 as Digest))?.size;
+    const sources = await listSources(site.directory, site.blobs, trusted);
+    const received = expect.any(Date) as Date;
+    expect(sources).toEqual(
+      [
+        { key: KVM_KEY, entries: [{ sha512, size, received }] },
+        {
+          key: images,
+          entries: [
+            {
+              ...{ basename: 'image', sha512, size, received },
+              signer: { name: 'Site A', fingerprint: trusted.certificates[0]?.fingerprint256 },
+            },
+            { basename: 'image', sha512, size, received },
+          ],
+        },
+        {
+          key: keyOfFileUrl(url),
+          entries: [
+            {
+              ...{ url, sha512: 'ab'.repeat(64), received },
+              signer: { name: 'Site A', fingerprint: trusted.certificates[0]?.fingerprint256 },
+            },
+          ],
+        },
+      ].sort((a, b) => (a.key < b.key ? -1 : 1)),
+    );
+    // The source under its key doesn't hide the release.
+    expect(await listReleases(site.directory, site.blobs)).toMatchObject([{ softwareUrl: KVM }]);
   });
 });

@@ -1,23 +1,34 @@
 import { formatPlatform } from '../../cache/platform.ts';
-import { listReleases } from '../../operations/list-releases.ts';
+import {
+  listReleases,
+  listSources,
+  type ListedSource,
+  type Release,
+} from '../../operations/list-releases.ts';
 import type { ListOptions } from '../commands/list.ts';
 import { openSite } from '../site.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 
-export async function list({ json, ...options }: ListOptions): Promise<void> {
+export async function list({ json, releases, sources, ...options }: ListOptions): Promise<void> {
   const site = await openSite(options);
   const { terminal } = site;
   const { blobs, directory } = await site.store('read');
-  const releases = await listReleases(directory, blobs);
+  const isBoth = releases === sources;
+  const shownReleases = isBoth || releases ? await listReleases(directory, blobs) : [];
+  const shownSources = isBoth || sources ? await listSources(directory, blobs, await site.trusted()) : [];
   if (json) {
-    terminal.print(JSON.stringify(releases, undefined, 2));
+    terminal.print(JSON.stringify([...shownReleases, ...shownSources], undefined, 2));
     return;
   }
-  if (releases.length === 0) {
+  const tables = [formatReleases(shownReleases), formatSources(shownSources)].filter((table) => table !== '');
+  if (tables.length > 0) terminal.print(tables.join('\n\n'));
+  else if (isBoth || releases)
     terminal.tell('the store has no software release; fill it with: cache import FOLDER');
-    return;
-  }
+  else terminal.tell('the store has no source; fill it by uploads, or with: cache fetch KEY');
+}
+
+function formatReleases(releases: readonly Release[]): string {
   const rows = releases.flatMap(({ softwareUrl, builds }) =>
     builds.map(({ platform, size, received }) => [
       formatPlatform(platform),
@@ -26,5 +37,18 @@ export async function list({ json, ...options }: ListOptions): Promise<void> {
       softwareUrl,
     ]),
   );
-  terminal.print(formatTable(['PLATFORM', 'SIZE', 'RECEIVED', 'URL'], rows));
+  return rows.length === 0 ? '' : formatTable(['PLATFORM', 'SIZE', 'RECEIVED', 'URL'], rows);
+}
+
+function formatSources(sources: readonly ListedSource[]): string {
+  const rows = sources.flatMap(({ key, entries }) =>
+    entries.map(({ url, basename, size, received, signer }) => [
+      key,
+      size === undefined ? 'MISSING' : formatSize(size),
+      formatDate(received),
+      signer?.name ?? 'NOT TRUSTED',
+      url ?? basename ?? '',
+    ]),
+  );
+  return rows.length === 0 ? '' : formatTable(['KEY', 'SIZE', 'RECEIVED', 'SIGNER', 'URL OR FILE'], rows);
 }

@@ -1,5 +1,6 @@
 import { formatPlatform } from '../../cache/platform.ts';
-import { keyOf, lookUp, type LookupRow } from '../../operations/lookup.ts';
+import { keysToTry, lookUp, type LookupRow, type SourceTerms } from '../../operations/lookup.ts';
+import { asOneLine } from '../../cache/controls.ts';
 import { sourceOfStore } from '../../cache/source.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import { noteBlacklist } from '../blacklist-note.ts';
@@ -14,7 +15,7 @@ import { formatTable } from '../terminal/table.ts';
 export async function lookup(target: string, options: LookupOptions): Promise<void> {
   const site = await openSite(options);
   const { config, terminal } = site;
-  const key = keyOf(target);
+  const keys = keysToTry(target);
   await checkCa(options.ca, [options.server], terminal);
   const { server, ca } = options;
   const source =
@@ -22,21 +23,47 @@ export async function lookup(target: string, options: LookupOptions): Promise<vo
       ? sourceOfStore(await site.store('read'))
       : await openServer('--server', server, config, { ca, patience: IMPATIENT });
   const machine = await machineOf(options);
-  const rows = await lookUp(key, source, machine, await site.trusted());
+  const { key, rows } = await lookUp(target, source, machine, await site.trusted());
   const isUrl = key !== target;
-  if (isUrl) noteBlacklist(target, terminal);
+  const isSource = rows.length > 0 && rows.every((row) => row.source !== undefined);
+  if (isUrl && !isSource) noteBlacklist(target, terminal);
   const suggestions = rows.length === 0 && isUrl ? await suggestUrls(target, site) : [];
   if (options.json)
     terminal.print(JSON.stringify({ key, machine, entries: rows, suggestions }, undefined, 2));
   if (rows.length === 0) {
-    terminal.warn(`cache: nothing is known for ${target}${isUrl ? ` (key ${key})` : ''}`);
+    terminal.warn(`cache: nothing is known for ${target}${isUrl ? ` (key ${keys.join(' or ')})` : ''}`);
     for (const url of suggestions) terminal.warn(`cache: did you mean ${url} ?`);
     endWith(EXIT.incomplete);
     return;
   }
   if (options.json) return;
-  if (isUrl) terminal.tell(`key ${key}, compared with ${formatPlatform(machine)}`);
-  terminal.print(formatRows(rows));
+  if (isUrl) terminal.tell(`key ${key}${isSource ? '' : `, compared with ${formatPlatform(machine)}`}`);
+  terminal.print(isSource ? formatSources(rows) : formatRows(rows));
+}
+
+function formatSources(rows: readonly LookupRow[]): string {
+  const table = formatTable(
+    ['', 'VERIFIED?', 'SIGNER', 'SIZE', 'DATE', 'URL OR FILE'],
+    rows.map(({ verified, signer, size, date, source }, index) => [
+      String(index + 1),
+      verified ? 'yes' : 'no',
+      signer?.name ?? '',
+      size === undefined ? 'MISSING' : formatSize(size),
+      date === undefined ? '' : formatDate(date),
+      source?.url ?? source?.basename ?? '',
+    ]),
+  );
+  return [table, '', ...rows.flatMap((row, index) => detailsOf(row, index + 1))].join('\n');
+}
+
+function detailsOf({ sha512, source }: LookupRow, number: number): readonly string[] {
+  const members = Object.entries(source?.members ?? {});
+  const texts = members.map(([name, value]) => asOneLine(`${name} ${formatMember(value)}`));
+  return [`${number}  sha512 ${sha512}`, ...(texts.length === 0 ? [] : [`${number}  ${texts.join(', ')}`])];
+}
+
+function formatMember(value: SourceTerms['members'][string]): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function formatRows(rows: readonly LookupRow[]): string {

@@ -6,10 +6,13 @@ export type FetchOptions = OptionsOf<typeof fetchCommand>;
 export const fetchCommand = () =>
   command(
     'fetch',
-    'Fetch releases from the upstream, as they were signed there, and put them into the store.',
+    'Fetch releases and sources from the upstream, as they were signed there, and put them into the store.',
     'cache fetch https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
   )
-    .argument('<url|key...>', 'software URLs, or keys such as pypi:NAME=VERSION')
+    .argument(
+      '<url|key...>',
+      'URLs of releases or source files, or keys such as pypi:NAME=VERSION: of a key without platforms all entries are taken',
+    )
     .addOption(os('fetch for this system, such as ubuntu-22.04 (default: that of this machine)'))
     .addOption(multiarch('fetch for this machine, such as x86_64-linux-gnu (default: this one)'))
     .option('--all-platforms', 'fetch for every platform')

@@ -6,10 +6,10 @@ export type LookupOptions = OptionsOf<typeof lookupCommand>;
 export const lookupCommand = () =>
   command(
     'lookup',
-    'Show the entries of a software URL or key, as a node would see them.',
+    'Show the entries of a URL or key, as a node would see them.',
     'cache lookup https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
   )
-    .argument('<url|key>', 'software URL, or a key such as pypi:NAME=VERSION')
+    .argument('<url|key>', 'URL of a release or source file, or a key such as pypi:NAME=VERSION')
     .addOption(server('ask', 'the store'))
     .addOption(ca())
     .addOption(os('compare with this system, such as ubuntu-22.04 (default: that of this machine)'))

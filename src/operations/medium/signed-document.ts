@@ -4,6 +4,7 @@ import { quoteBriefly } from '../../cache/digest.ts';
 import { CacheError, throwProgrammingError } from '../../cache/errors.ts';
 import {
   createTrustedCertificates,
+  signerNameOf,
   type SignedDocument,
   type Signer,
   type TrustedCertificates,
@@ -112,7 +113,7 @@ function claimedSigner(document: SignedDocument): X509Certificate | undefined {
 }
 
 /** `"Site A" (SHA-256 AB:CD:…)`: for a person to compare. */
-export function describeCertificate({ subject, fingerprint256 }: X509Certificate): string {
-  const name = /^CN=(.*)$/m.exec(subject)?.[1] ?? subject;
-  return `${quoteBriefly(name)} (SHA-256 ${fingerprint256})`;
+export function describeCertificate(certificate: X509Certificate): string {
+  const { name, fingerprint } = signerNameOf(certificate);
+  return `${quoteBriefly(name)} (SHA-256 ${fingerprint})`;
 }

@@ -1,7 +1,7 @@
 import { createHasher, type Digest } from '../../cache/digest.ts';
 import { checkBinding } from '../../cache/entry.ts';
 import { CacheError, isDamage } from '../../cache/errors.ts';
-import type { Key } from '../../cache/key.ts';
+import { isReleaseKey, type Key } from '../../cache/key.ts';
 import { blobName, BLOBS, DIRECTORY, entriesPrefix, STORE_FILE } from '../../cache/layout.ts';
 import { formatPlatform, isCompatible, type Platform } from '../../cache/platform.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
@@ -25,7 +25,7 @@ export interface ReleaseCheck {
   readonly key: Key;
   /** Reason why a node can't install it; undefined if it can. */
   readonly problem: ReleaseProblem | undefined;
-  /** The first matching entry that the node trusts. */
+  /** The first matching entry that the node trusts; of a source, the one with the problem, if any. */
   readonly chosen: ChosenEntry | undefined;
   /** Platforms of all entries, trusted or not; each once. */
   readonly platforms: readonly Platform[];
@@ -59,7 +59,7 @@ export interface ReleaseProblem {
 }
 
 /**
- * Follows the steps of a node (protocol.md, "Which entry a node installs").
+ * Follows the steps of a node (protocol.md, "Which entry a node installs"). A source is sound when each trusted entry is.
  * @throws CacheError: the source can't be asked
  */
 export async function checkRelease(key: Key, source: Source, options: CheckOptions): Promise<ReleaseCheck> {
@@ -72,13 +72,22 @@ export async function checkRelease(key: Key, source: Source, options: CheckOptio
     return { key, problem, chosen: undefined, platforms: [] };
   }
   const platforms = platformsOf(entries);
-  const chosen = entries.find((entry) => fits(entry, options) && isTrusted(entry, options));
-  if (chosen === undefined)
-    return { key, problem: faultOfAll(entries, platforms, options), chosen, platforms };
-  const { digest, platform, sha512 } = chosen;
-  const { size, problem: found } = await checkChosen(key, chosen, source, options);
-  const problem = found ?? (await faultForOwner(key, chosen, options));
-  return { key, problem, chosen: { entry: digest, platform, sha512, size }, platforms };
+  const taken = isReleaseKey(key)
+    ? entries.filter((entry) => fits(entry, options) && isTrusted(entry, options)).slice(0, 1)
+    : // The clients of a source may choose any.
+      entries.filter((entry) => isTrusted(entry, options));
+  let first: ReleaseCheck | undefined;
+  for (const entry of taken) {
+    const { digest, platform, sha512 } = entry;
+    const { size, problem: found } = await checkChosen(key, entry, source, options);
+    const problem = found ?? (await faultForOwner(key, entry, options));
+    const checked = { key, problem, chosen: { entry: digest, platform, sha512, size }, platforms };
+    if (problem !== undefined) return checked;
+    first ??= checked;
+  }
+  return (
+    first ?? { key, problem: faultOfAll(key, entries, platforms, options), chosen: undefined, platforms }
+  );
 }
 
 /** The caller, such as root, may read files that a server can't. */
@@ -105,11 +114,19 @@ function isTrusted(entry: SourceEntry, { trusted }: CheckOptions): boolean {
 
 /** Reason why no entry is taken. */
 function faultOfAll(
+  key: Key,
   entries: readonly SourceEntry[],
   platforms: readonly Platform[],
   options: CheckOptions,
 ): ReleaseProblem {
   if (entries.length === 0) return { kind: 'no-entry', message: 'there is no entry for it' };
+  if (!isReleaseKey(key)) {
+    const message =
+      entries.length === 1
+        ? 'it has 1 entry, but no trusted certificate verifies it'
+        : `it has ${entries.length} entries, but no trusted certificate verifies any of them`;
+    return { kind: 'untrusted', message };
+  }
   const machine = formatPlatform(options.machine);
   const fitting = entries.filter((entry) => fits(entry, options));
   if (fitting.length === 0) {

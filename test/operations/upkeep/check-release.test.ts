@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { digestOf } from '../../../src/cache/digest.ts';
 import type { VerifiedEntry } from '../../../src/cache/entry.ts';
+import { parseKey } from '../../../src/cache/key.ts';
 import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
 import type { Platform } from '../../../src/cache/platform.ts';
 import type { Signer } from '../../../src/cache/signature.ts';
@@ -14,6 +15,7 @@ import { cacheErrorOf } from '../../fixtures/expected-error.ts';
 import { startHttpServer } from '../../fixtures/http-server.ts';
 import { createTestSigner } from '../../http/test-signer.ts';
 import {
+  addBlob,
   addRelease,
   BOOKWORM,
   JAMMY,
@@ -168,5 +170,57 @@ describe('another cache', () => {
       { patience: { attempts: 1, firstDelay: 0 } },
     );
     expect((await cacheErrorOf(problem({}, source))).code).toBe('unavailable');
+  });
+});
+
+describe('a source', () => {
+  const key = parseKey('pypi:slapos.core=1.0');
+  const add = async (by: Signer, content: string): Promise<void> => {
+    await addBlob(store.blobs, content);
+    await store.directory.add(key, by.sign(JSON.stringify({ sha512: digestOf(content), version: content })));
+  };
+  const checkSource = (options: Partial<CheckOptions> = {}) =>
+    checkRelease(key, store.source, {
+      ...{ machine: MACHINE, trusted: trusting(signer), deep: false },
+      ...options,
+    });
+
+  it('is there when every trusted entry has its blob, on whatever platform', async () => {
+    expect(await checkSource()).toMatchObject({ problem: { message: 'there is no entry for it' } });
+    await add(stranger, '0');
+    expect(await checkSource()).toMatchObject({
+      problem: { kind: 'untrusted', message: 'it has 1 entry, but no trusted certificate verifies it' },
+    });
+    await add(signer, '1');
+    await add(signer, '2');
+    for (const deep of [false, true])
+      expect(await checkSource({ deep })).toMatchObject({
+        ...{ problem: undefined, platforms: [] },
+        chosen: { platform: undefined, sha512: digestOf('2'), size: 1 },
+      });
+  });
+
+  it('is not there when a client may choose an entry whose blob is missing or damaged', async () => {
+    await add(signer, 'abcdef'.repeat(1000));
+    await add(signer, '2');
+    const older = digestOf('abcdef'.repeat(1000));
+    await flipBit(store.root, blobName(older));
+    expect(await checkSource()).toMatchObject({ problem: undefined });
+    expect(await checkSource({ deep: true })).toMatchObject({
+      problem: { kind: 'blob-damaged' },
+      chosen: { sha512: older },
+    });
+    await store.blobs.remove(older);
+    expect(await checkSource()).toMatchObject({
+      problem: { kind: 'blob-missing', message: `its blob ${older} is not there` },
+      chosen: { sha512: older, size: undefined },
+    });
+  });
+
+  it('is not told of platforms that it has not', async () => {
+    await add(signer, '1');
+    expect((await checkSource({ trusted: trusting(stranger) })).problem?.message).not.toMatch(
+      /platform|build/,
+    );
   });
 });
