@@ -11,9 +11,14 @@ export interface Ended {
 export const PLAIN_CURL = ['-q', '--noproxy', '*'] as const;
 
 /** Runs a program to its end, whatever its exit code; programs of ours that hang are ended after a minute. */
-export function run(program: string, args: readonly string[]): Promise<Ended> {
+export function run(
+  program: string,
+  args: readonly string[],
+  variables: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { encoding: 'utf8', maxBuffer: 1e8, timeout: 60_000 } as const;
+    const env = { ...process.env, ...variables };
+    const options = { encoding: 'utf8', maxBuffer: 1e8, timeout: 60_000, env } as const;
     const child = execFile(program, args, options, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode, stdout, stderr });
     });

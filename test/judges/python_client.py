@@ -10,6 +10,10 @@ The wire is that of slapos.libnetworkcache and `slapos node software`: http.clie
     python_client.py --base https://cache:5050 --ca ca.crt --cert-file me.crt --key-file me.key \\
         upload --url SOFTWARE_URL --file ARCHIVE --sign-key sign.key
     python_client.py --base http://user:password@cache:5050 upload ...
+    python_client.py --base http://127.0.0.1:5050 upload-source --file FILE [--key KEY --member version=1 ...]
+
+With `--os distro` the machine is this one, as Python's `distro` describes it. Without `--ca` a server must have a certificate that
+this Python trusts already: a node passes no CA when it downloads.
 """
 
 import argparse
@@ -104,6 +108,14 @@ def verify(text, signature, certificates):
     return False
 
 
+def os_of(arguments):
+    """[id, version, codename], as `slapos node software` writes and compares them."""
+    if arguments.os != 'distro':
+        return arguments.os.split(',')
+    import distro
+    return [distro.id(), distro.version(), distro.codename()]
+
+
 def comparable(os_release):
     name, version, codename = os_release
     name = name.lower()
@@ -195,7 +207,7 @@ def do_lookup(service, arguments):
 
 def do_select(service, arguments):
     certificates = arguments.certificate or []
-    entry = select(service, key_of(arguments), certificates, arguments.multiarch, arguments.os.split(','))
+    entry = select(service, key_of(arguments), certificates, arguments.multiarch, os_of(arguments))
     return {'entry': entry}
 
 
@@ -278,22 +290,41 @@ def sign(text, key_file):
 
 def do_upload(service, arguments):
     """As `slapos node software` after it has compiled: the blob where it isn't there yet, then its entry."""
-    sha512 = digest_of(arguments.file)
-    found = probe(service, sha512)
-    if not found['found']:
-        upload_blob(service, arguments.file, sha512, arguments.method, arguments.chunked)
+    sha512, found = probe_and_upload(service, arguments)
     text = json.dumps({
         'sha512': sha512,
         'software_url': arguments.url,
         'software_root': '/opt/slapgrid',
         'multiarch': arguments.multiarch,
-        'os': arguments.os.split(','),
+        'os': os_of(arguments),
     })
-    body = json.dumps([text, sign(text, arguments.sign_key)]).encode('utf-8')
-    answer = send(service, 'PUT', '/bdir/' + key_of(arguments), 'application/json', body, len(body))
+    put_entry(service, key_of(arguments), text, arguments.sign_key)
+    return {'sha512': sha512, 'probe': found['status']}
+
+
+def do_upload_source(service, arguments):
+    """As networkcache-upload: without a key the blob alone."""
+    sha512, found = probe_and_upload(service, arguments)
+    if arguments.key:
+        members = dict(member.split('=', 1) for member in arguments.member)
+        members.update({'sha512': sha512, 'basename': os.path.basename(arguments.file)})
+        put_entry(service, arguments.key, json.dumps(members), arguments.sign_key)
+    return {'sha512': sha512, 'probe': found['status']}
+
+
+def probe_and_upload(service, arguments):
+    sha512 = digest_of(arguments.file)
+    found = probe(service, sha512)
+    if not found['found']:
+        upload_blob(service, arguments.file, sha512, arguments.method, arguments.chunked)
+    return sha512, found
+
+
+def put_entry(service, key, text, sign_key):
+    body = json.dumps([text, sign(text, sign_key)]).encode('utf-8')
+    answer = send(service, 'PUT', '/bdir/' + key, 'application/json', body, len(body))
     if answer:
         raise ClientError('entry: the answer is %r' % answer)
-    return {'sha512': sha512, 'probe': found['status']}
 
 
 def parse_arguments():
@@ -317,7 +348,13 @@ def parse_arguments():
     def add_machine(to):
         to.add_argument('--certificate', action='append', help='file of a trusted certificate')
         to.add_argument('--multiarch', default='x86_64-linux-gnu')
-        to.add_argument('--os', default='ubuntu,22.04,jammy', help='ID,VERSION,CODENAME')
+        to.add_argument('--os', default='ubuntu,22.04,jammy', help='ID,VERSION,CODENAME or distro')
+
+    def add_upload(to):
+        to.add_argument('--file', required=True)
+        to.add_argument('--sign-key', help='file of the private key that signs the entry')
+        to.add_argument('--method', choices=['POST', 'PUT'], default='POST')
+        to.add_argument('--chunked', action='store_true')
 
     add_key(command('lookup', do_lookup))
 
@@ -341,11 +378,13 @@ def parse_arguments():
     uploading = command('upload', do_upload)
     uploading.add_argument('--url', required=True, help='software URL')
     uploading.add_argument('--key', help='where to put the entry, when not under the md5 of the URL')
-    uploading.add_argument('--file', required=True)
-    uploading.add_argument('--sign-key', help='file of the private key that signs the entry')
-    uploading.add_argument('--method', choices=['POST', 'PUT'], default='POST')
-    uploading.add_argument('--chunked', action='store_true')
+    add_upload(uploading)
     add_machine(uploading)
+
+    sourcing = command('upload-source', do_upload_source)
+    sourcing.add_argument('--key', help='where to put an entry; without it only the blob is uploaded')
+    sourcing.add_argument('--member', action='append', default=[], help='NAME=VALUE of the entry')
+    add_upload(sourcing)
     return parser.parse_args()
 
 
