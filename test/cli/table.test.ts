@@ -90,6 +90,16 @@ describe('a table on a terminal', () => {
     ]);
   });
 
+  it('keeps beginning and end of a long name', () => {
+    const named = [['erp5-1.0.344-ubuntu-22.04-x86_64-linux-gnu.tar.gz', 'imported']];
+    expect(formatTable(['ARCHIVE', 'RESULT'], named, 38).split('\n')).toEqual([
+      'ARCHIVE',
+      '  RESULT',
+      'erp5-1.0.344-ubun...4-linux-gnu.tar.gz',
+      '  imported',
+    ]);
+  });
+
   it.each([20, 40, 50, 80, 100, 132])('of %i columns has no line that is longer', (columns) => {
     const wide = [
       ...rows,

@@ -53,19 +53,29 @@ function shrink(widths: number[], columns: number): void {
   }
 }
 
-/** The end of a text, from the beginning of a word or of a part of a path where there is one. */
+/**
+ * The end of a text, from the beginning of a word or of a part of a path; where there is none, its beginning and its
+ * end, as the name of a file needs.
+ */
 function keepEnd(text: string, most: number): string {
   if (widthOf(text) <= most) return text;
   if (most <= CUT.length) return CUT.slice(0, Math.max(0, most));
-  let end = text.slice(-most);
-  if (widthOf(end) > most - CUT.length) {
-    const parts = [...new Intl.Segmenter().segment(end)].map(({ segment }) => segment);
-    let width = widthOf(end);
-    while (width > most - CUT.length) width -= widthOf(parts.shift() ?? '');
-    end = parts.join('');
-  }
+  const end = endOf(text, most - CUT.length);
   const word = end.search(/[ /](?![ /])/);
-  return CUT + (word >= 0 && word <= end.length / 2 ? end.slice(word) : end);
+  if (word >= 0 && word <= end.length / 2) return CUT + end.slice(word);
+  const half = Math.floor((most - CUT.length) / 2);
+  const begin = text.slice(0, half);
+  return /^[!-.0-~]*$/.test(begin) ? begin + CUT + endOf(text, most - CUT.length - half) : CUT + end;
+}
+
+/** As many characters of the end as `most` columns hold. */
+function endOf(text: string, most: number): string {
+  const end = text.slice(-most);
+  if (widthOf(end) <= most) return end;
+  const parts = [...new Intl.Segmenter().segment(end)].map(({ segment }) => segment);
+  let width = widthOf(end);
+  while (width > most) width -= widthOf(parts.shift() ?? '');
+  return parts.join('');
 }
 
 interface Cell {
