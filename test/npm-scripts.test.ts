@@ -62,8 +62,8 @@ async function makeConfig(): Promise<{ readonly folder: string; readonly options
 it.each(['SIGTERM', 'SIGINT'] as const)('npm start ends its server when npm gets %s', async (signal) => {
   const { options } = await makeConfig();
   const npm = startNpm(...options);
-  await expect.poll(npm.shown, { timeout: 50_000 }).toMatch(/^ {2}http:\/\/127\.0\.0\.1:\d+$/m);
-  const [, url = ''] = /^ {2}(http:\S+)$/m.exec(npm.shown()) ?? [];
+  await expect.poll(npm.shown, { timeout: 50_000 }).toMatch(/^Serving .* on http:\/\/127\.0\.0\.1:\d+$/m);
+  const [, url = ''] = /^Serving .* on (http:\S+)$/m.exec(npm.shown()) ?? [];
   expect((await fetch(`${url}/health`)).status).toBe(200);
   process.kill(npm.pid, signal);
   await npm.ended;

@@ -3,6 +3,7 @@ import { parseOs } from '../cache/platform.ts';
 import { parseSoftwareRoot } from '../cache/software-root.ts';
 import { findArchives, MixedFolder, type ArchiveFile } from '../operations/find-archives.ts';
 import { importArchives, type ImportResult } from '../operations/import-archives.ts';
+import type { Config } from '../config/config.ts';
 import type { MediumImportResult } from '../operations/medium/import-medium.ts';
 import { isMedium } from '../operations/medium/open-medium.ts';
 import { openSigningTarget } from '../operations/release-entry.ts';
@@ -22,23 +23,36 @@ export interface Imported {
   readonly archives: ImportResult[];
 }
 
+/** What the named paths lead to. */
+export interface ImportSources {
+  /** Folders. */
+  readonly media: readonly string[];
+  readonly archives: readonly ArchiveFile[];
+  /** The files and folders that were named for their archives. */
+  readonly others: readonly string[];
+}
+
+/** @throws CacheError `usage` for a path that is missing; `invalid-medium` */
+export async function findSources(paths: readonly string[], config: Config): Promise<ImportSources> {
+  const media: string[] = [];
+  const others: string[] = [];
+  for (const path of paths) ((await isMedium(path)) ? media : others).push(path);
+  const archives = await findArchives(others).catch(async (error: unknown) => {
+    throw error instanceof MixedFolder ? await adviseOnMixedFolder(error, config) : error;
+  });
+  return { media, archives, others };
+}
+
 /**
- * Imports into the store of the configuration: media that `cache export` wrote, and archives. Says how it goes on stderr.
+ * Imports media that `cache export` wrote, and archives, into the store of the site. Says how it goes on stderr.
  * @param imported gets every result as soon as there is one: what is done counts, also when the store fails later
  */
 export async function runImport(
-  paths: readonly string[],
+  { media, archives, others }: ImportSources,
   options: ImportOptions,
   site: CommandSite,
   imported: Imported,
 ): Promise<void> {
-  const media: string[] = [];
-  const others: string[] = [];
-  for (const path of paths) ((await isMedium(path)) ? media : others).push(path);
-  // A path that is refused is told before anything is done.
-  const archives = await findArchives(others).catch(async (error: unknown) => {
-    throw error instanceof MixedFolder ? await adviseOnMixedFolder(error, site.config) : error;
-  });
   for (const path of media) {
     for (const result of await runMediumImport(path, site, options)) imported.media.push(result);
   }

@@ -7,7 +7,7 @@ import { describeCertificate } from '../operations/medium/signed-document.ts';
 import type { Messages, Site } from '../operations/site.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { byUrlOrKey, formatDate } from './terminal/format.ts';
-import { RELEASE_HEADINGS, releaseRow } from './release-results.ts';
+import { refusedLast, RELEASE_HEADINGS, releaseRow } from './release-results.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
 import { countOutcomes, formatCounts, printResults } from './terminal/results.ts';
 import type { Terminal } from './terminal/terminal.ts';
@@ -58,7 +58,7 @@ async function hintAtArchives(folder: string, messages: Messages): Promise<void>
 
 /** The table that sums up, then what needs a person's eye. */
 export function printMediumResults(unsorted: readonly MediumImportResult[], terminal: Terminal): void {
-  const results = [...unsorted].sort(byUrlOrKey);
+  const results = refusedLast([...unsorted].sort(byUrlOrKey));
   printResults(
     {
       headings: RELEASE_HEADINGS,

@@ -38,7 +38,7 @@ export function printReleaseResults(results: readonly ReleaseResult[], terminal:
   printResults(
     {
       headings: ['ARCHIVE', 'RESULT', 'PLATFORM', 'SIZE', 'URL'],
-      rows: results.map((result) => ({
+      rows: refusedLast(results).map((result) => ({
         cells:
           result.outcome === 'refused'
             ? [result.file, 'REFUSED', '', '', '']
@@ -59,6 +59,16 @@ export function printReleaseResults(results: readonly ReleaseResult[], terminal:
     },
     terminal,
   );
+}
+
+/** Refusals stand where a person looks first: right above the end. */
+export function refusedLast<Result extends { readonly outcome: string }>(
+  results: readonly Result[],
+): readonly Result[] {
+  return [
+    ...results.filter(({ outcome }) => outcome !== 'refused'),
+    ...results.filter(({ outcome }) => outcome === 'refused'),
+  ];
 }
 
 export const RELEASE_HEADINGS = ['RESULT', 'PLATFORM', 'SIZE', 'URL OR KEY'] as const;

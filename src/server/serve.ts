@@ -73,10 +73,10 @@ export async function serve(
       store: (use) => (use === 'write' ? Promise.resolve(store) : site.store(use)),
     })
       .then(() => (isPreparing = false))
-      .then(() => onReady(listeners))
       .then(() => {
         log.info(`serving ${location} on ${listeners.map(({ url }) => url).join(' ')}`);
       })
+      .then(() => onReady(listeners))
       .then(() => stopped);
     await Promise.race([busy, stopped]);
   } finally {

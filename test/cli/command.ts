@@ -12,7 +12,7 @@ export interface CommandResult {
 }
 
 /** Nothing of the person's own configuration reaches a test. */
-export const ENVIRONMENT = { ...process.env, SHACACHE_CONFIG: '', NO_COLOR: '1' };
+export const ENVIRONMENT = { ...process.env, SHACACHE_CONFIG: '', NO_COLOR: '1', TZ: 'UTC' };
 
 /**
  * @param variables beside those of the environment

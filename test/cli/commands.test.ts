@@ -372,7 +372,7 @@ describe('lookup', () => {
     const fitting = ['--os', 'ubuntu-22.04', '--multiarch', 'x86_64-linux-gnu'];
     const { code, stdout } = await cache('lookup', ...fitting, KVM);
     expect(stdout).toMatch(
-      /^1 +x86_64-linux-gnu +ubuntu +22\.04 +jammy +yes +yes +[0-9.]+ KiB +\d{4}-\d\d-\d\d \d\d:\d\dZ$/m,
+      /^1 +x86_64-linux-gnu +ubuntu +22\.04 +jammy +yes +yes +[0-9.]+ KiB +\d{4}-\d\d-\d\d \d\d:\d\d UTC$/m,
     );
     expect(stdout).toMatch(/^1 {2}sha512 [0-9a-f]{128}$/m);
     expect(code).toBe(0);
@@ -450,7 +450,7 @@ describe('list', () => {
     const { code, stdout } = await cache('list');
     expect(stdout).toMatch(
       new RegExp(
-        `^ubuntu 22\\.04 x86_64-linux-gnu +[0-9.]+ KiB +\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\dZ +${KVM}$`,
+        `^ubuntu 22\\.04 x86_64-linux-gnu +[0-9.]+ KiB +\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d UTC +${KVM}$`,
         'm',
       ),
     );

@@ -14,7 +14,7 @@ import { RAPID_CDN } from '../fixtures/entries.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { CACHE, ENVIRONMENT, resultOf, runCache } from './command.ts';
+import { CACHE, ENVIRONMENT, resultOf, runCache, type CommandResult } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 const FILE = 'kvm-1.0.344-ubuntu-22.04.tar.gz';
@@ -64,9 +64,9 @@ describe('cache log', () => {
     const rows = stdout.trimEnd().split('\n');
     expect(rows[0]).toMatch(/^WHEN +WHO +ACTION +WHAT$/);
     expect(rows.slice(1, 4)).toEqual([
-      `2001-01-02 03:04Z  alice as root@master      import  ${KVM}  1.5 KiB  from /mnt/device/software/kvm.tar.gz`,
-      `2001-02-03 04:05Z  ci@10.0.0.7               upload  blob ${digestOf('blob').slice(0, 16)}  5 B`,
-      `2001-02-03 04:05Z  anonymous@fd00::7         upload  blob ${digestOf('blob').slice(0, 16)}`,
+      `2001-01-02 03:04 UTC  alice as root@master      import  ${KVM}  1.5 KiB  from /mnt/device/software/kvm.tar.gz`,
+      `2001-02-03 04:05 UTC  ci@10.0.0.7               upload  blob ${digestOf('blob').slice(0, 16)}  5 B`,
+      `2001-02-03 04:05 UTC  anonymous@fd00::7         upload  blob ${digestOf('blob').slice(0, 16)}`,
     ]);
     expect(rows[4]).toContain(`export  ${RAPID_CDN}  to /mnt/x`);
     expect(rows[5]).toContain(`remove  ${KVM}  1.5 KiB  (named)`);
@@ -104,25 +104,46 @@ describe('cache log', () => {
   });
 
   it.each([
-    ['2001-02-03T04:05', 4],
-    ['2001-02-03 04:05', 4],
-    ['2001-02-03 04:06', 2],
+    ['2001-02-03 04:05 UTC', 4],
+    ['2001-02-03 04:06 UTC', 2],
     ['2001-02-03 04:05Z', 4],
     ['2001-02-03T06:06+02:00', 2],
-  ])('takes --since %s as it shows times, whatever the zone of the machine', async (since, count) => {
+    ['2001-02-03 06:06 +0200', 2],
+    ['2001-02-02 23:06 -05:00', 2],
+  ])('takes --since %s, whatever the zone of the machine', async (since, count) => {
     await makeLog();
     for (const TZ of ['America/New_York', 'Pacific/Kiritimati']) {
       const args = [CACHE, 'log', '--since', since];
       const { stdout } = await resultOf(
         spawn(process.execPath, args, { cwd: folder, env: { ...ENVIRONMENT, TZ } }),
       );
-      expect(stdout.match(/^\d{4}-\d\d-\d\d \d\d:\d\dZ {2}/gm), TZ).toHaveLength(count);
+      expect(stdout.match(/^\d{4}-\d\d-\d\d \d\d:\d\d [+-]\d\d:00 {2}/gm), TZ).toHaveLength(count);
     }
   });
 
   it.each([
+    ['America/New_York', '2001-02-02 23:05', '2001-02-02 23:05 -05:00', '2001-02-02 23:06'],
+    ['Asia/Kolkata', '2001-02-03T09:35', '2001-02-03 09:35 +05:30', '2001-02-03T09:36'],
+    ['Europe/Paris', '2001-02-03', '2001-02-03 05:05 +01:00', '2001-02-04'],
+  ])('in the zone %s takes --since as it shows times', async (TZ, since, shown, later) => {
+    await makeLog();
+    const logSince = (text: string): Promise<CommandResult> =>
+      resultOf(
+        spawn(process.execPath, [CACHE, 'log', '--since', text], {
+          cwd: folder,
+          env: { ...ENVIRONMENT, TZ },
+        }),
+      );
+    expect((await logSince(since)).stdout).toContain(`\n${shown}  ci@10.0.0.7 `);
+    expect((await logSince(later)).stdout).not.toContain('ci@10.0.0.7');
+  });
+
+  it.each([
     [['--since', 'yesterday'], /--since: not a duration: "yesterday"/],
-    [['--since', '2026-13-41'], /--since: not a date: "2026-13-41"; write 2026-11-20/],
+    [
+      ['--since', '2026-13-41'],
+      /--since: not a date: "2026-13-41"; write 2026-11-20, "2026-11-20 21:34" or "2026-11-20 21:34 UTC"/,
+    ],
     [['-n', '0'], /--lines: not a number of lines: "0"/],
     [['-n', 'few'], /--lines: not a number of lines: "few"/],
   ])('refuses %j with 2', async (options, message) => {
@@ -188,7 +209,7 @@ describe('cache log', () => {
     expect(stderr).toBe("cache: custody.log: 1 line can't be read\n6 records\n");
     expect(code).toBe(0);
     expect((await cache('log')).stdout.split('\n')[1]).toBe(
-      '2000-11-20 21:34Z  bob@old                   gc',
+      '2000-11-20 21:34 UTC  bob@old                   gc',
     );
   });
 });

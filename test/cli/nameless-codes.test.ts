@@ -101,7 +101,7 @@ it.for(['EDQUOT', 'ENOSPC'])(
       server.kill('SIGTERM');
       await result;
     });
-    const [, url = ''] = await lineOf(server.stdout, /^ {2}(http:\/\/127\.0\.0\.1:\d+)$/m);
+    const [, url = ''] = await lineOf(server.stdout, /^Serving .* on (http:\/\/127\.0\.0\.1:\d+)$/m);
     const response = await fetch(`${url}/bcache`, { method: 'POST', body: 'x'.repeat(100_000) });
     expect(response.status).toBe(507);
     expect(await response.text()).toMatch(/^the store is full/);

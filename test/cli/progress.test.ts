@@ -18,12 +18,12 @@ const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/softw
 /** What a terminal would act on, or show elsewhere than it stands. */
 const FOREIGN = /[^\P{Cc}\n\t]|[\u2028\u2029\u202A-\u202E\u2066-\u2069]/u;
 
-/** Runs a command on a terminal of 120 columns and prints all that came to it. */
-const ON_TERMINAL = `
+/** Runs a command on a terminal and prints all that came to it. */
+const onTerminal = (columns: number): string => `
 import fcntl, os, pty, struct, sys, termios
 pid, terminal = pty.fork()
 if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 120, 0, 0))
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 40, ${columns}, 0, 0))
     os.execvp(sys.argv[1], sys.argv[1:])
 output = b''
 while True:
@@ -38,6 +38,7 @@ _, status = os.waitpid(pid, 0)
 sys.stdout.buffer.write(output)
 sys.exit(os.waitstatus_to_exitcode(status))
 `;
+const ON_TERMINAL = onTerminal(120);
 
 async function makeMedium(folder: string): Promise<string> {
   const medium = join(folder, 'medium');
@@ -65,12 +66,28 @@ describe('the progress of an import', () => {
     expect(drawn.at(-1)).toMatch(/^ARCHIVE +RESULT/);
   });
 
+  it.each([
+    [80, /^ *\d+% {2}[0-9.]+ [KM]?i?B of 1?[0-9.]+ MiB {2}[0-9.]+ \w+\/s {2}\S+ left {2}\S+$/],
+    [50, /^ *\d+% {2}[0-9.]+ \w+\/s {2}\S+ left {2}\S+$/],
+  ])('at %i columns shows percentage, rate and time left', async (columns, form) => {
+    const folder = await temporaryFolder();
+    const medium = await makeMedium(folder);
+    const args = ['-c', onTerminal(columns), process.execPath, CACHE, 'import', medium];
+    const { stdout } = await promisify(execFile)('python3', args, { cwd: folder, env: ENVIRONMENT });
+    const drawn = stdout.split('\r\u001b[K').slice(1, -1);
+    expect(drawn.length).toBeGreaterThan(0);
+    for (const line of drawn) {
+      expect(line).toMatch(form);
+      expect(line.length).toBeLessThan(columns);
+    }
+  });
+
   it('shows no control character of a name: what a terminal acts on is ours', async () => {
     const folder = await temporaryFolder();
     const medium = await makeMedium(folder);
     const name = '\u001b]0;owned\u0007\u001b[2J\u009b31m\r\u202eimported\n-ubuntu-22.04.tar.gz';
     await rename(join(medium, 'kvm-ubuntu-22.04.tar.gz'), join(medium, name));
-    const args = ['-c', ON_TERMINAL, process.execPath, CACHE, 'import', '--os', 'ubuntu-22.04', medium];
+    const args = ['-c', onTerminal(400), process.execPath, CACHE, 'import', '--os', 'ubuntu-22.04', medium];
     const { stdout } = await promisify(execFile)('python3', args, { cwd: folder, env: ENVIRONMENT });
     const drawn = stdout.split('\r\u001b[K');
     expect(drawn.length).toBeGreaterThan(2);

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
-import { mkdir, readdir, rm, writeFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { resultOf, runCache, startCache } from './command.ts';
+import { resultOf, runCache, startCache, type CommandResult } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 
@@ -16,75 +16,125 @@ beforeEach(async () => {
   folder = await temporaryFolder();
 });
 
+async function makeArchive(): Promise<void> {
+  await mkdir(join(folder, 'medium'));
+  const release = await makeSoftwareRelease(join(folder, 'root'), KVM);
+  await packRelease(release, join(folder, 'medium', 'kvm-ubuntu-22.04.tar.gz'));
+}
+
+async function makeEmptyStore(): Promise<void> {
+  await mkdir(join(folder, 'store', 'bcache'), { recursive: true });
+  await writeFile(join(folder, 'store', 'store.json'), '{"format":1}');
+  await writeFile(join(folder, 'config.ini'), `[store]\npath = ${join(folder, 'store')}\n`);
+}
+
+/** Serves until it has written its last line. */
+async function serveBriefly(...options: readonly string[]): Promise<CommandResult> {
+  const server = startCache(folder, ['serve', '--listen', '127.0.0.1:0', ...options]);
+  const result = resultOf(server);
+  await new Promise<void>((resolve) => {
+    server.stderr?.on('data', (text: string) => {
+      if (/^cache: (nothing was|the store .* is empty)/m.test(text)) resolve();
+    });
+    void result.then(() => {
+      resolve();
+    });
+  });
+  server.kill('SIGTERM');
+  return result;
+}
+
 describe('serve', () => {
-  it('imports a folder, tells its addresses and what to paste, answers, and ends with 0 when told to', async () => {
-    await mkdir(join(folder, 'medium'));
-    const release = await makeSoftwareRelease(join(folder, 'root'), KVM);
-    await packRelease(release, join(folder, 'medium', 'kvm-ubuntu-22.04.tar.gz'));
+  it('imports a folder, says where it serves and what to do next, answers, and ends with 0 when told to', async () => {
+    await makeArchive();
     const server = startCache(folder, ['serve', '--import', 'medium', '--listen', '127.0.0.1:0']);
     const result = resultOf(server);
     let shown = '';
     const address = await new Promise<string>((resolve, reject) => {
       server.stdout?.on('data', (text: string) => {
         shown += text;
-        const [, url] = /^ {2}(http:\/\/127\.0\.0\.1:\d+)$/m.exec(shown) ?? [];
-        if (url !== undefined && shown.includes('-----END CERTIFICATE-----')) resolve(url);
+        const [, url] = /^Serving .* on (http:\/\/127\.0\.0\.1:\d+)$/m.exec(shown) ?? [];
+        if (url !== undefined && shown.includes('list the releases')) resolve(url);
       });
       void result.then(({ stderr }) => {
         reject(new Error(`it ended: ${stderr}`));
       });
     });
-    expect(shown).toMatch(/imported/);
-    expect(shown).toContain(`[networkcache]\ndownload-binary-cache-url = ${address}/bcache\n`);
+    expect(shown).toMatch(/imported[^]*Serving /);
+    expect(shown.split('\n').slice(-6)).toEqual([
+      '',
+      'Next:',
+      expect.stringMatching(`^curl ${address}/slapos\\.cfg  get the section for slapos\\.cfg$`),
+      expect.stringMatching(/^cache check URL +test whether nodes can install a release$/),
+      expect.stringMatching(/^cache list +list the releases$/),
+      '',
+    ]);
     const response = await fetch(`${address}/bdir/${keyOfSoftwareUrl(KVM)}`);
     expect(response.status).toBe(200);
     expect(await response.json()).toHaveLength(1);
     const ended = once(server, 'exit');
     server.kill('SIGTERM');
     expect(await ended).toEqual([0, null]);
-    expect((await result).stderr).not.toMatch(/^\s+at |is empty/m);
+    const { stderr } = await result;
+    expect(stderr).not.toMatch(/^\s+at |is empty/m);
+    expect(stderr).toContain(`note: the signing key is on this machine: ${join(folder, 'sign.key')}\n`);
   });
 
-  it('without a configuration tells that it made an empty store', async () => {
-    await writeFile(join(folder, 'bad-ubuntu-22.04.tar.gz'), 'cut off');
-    for (const options of [[], ['--import'], ['--import', 'bad-ubuntu-22.04.tar.gz']]) {
-      await rm(join(folder, 'cache-store'), { recursive: true, force: true });
-      const server = startCache(folder, ['serve', '--listen', '127.0.0.1:0', ...options]);
-      const result = resultOf(server);
-      await new Promise<void>((resolve) => {
-        server.stderr?.on('data', (text: string) => {
-          if (text.includes('cache import FOLDER')) resolve();
-        });
-        void result.then(() => {
-          resolve();
-        });
-      });
-      server.kill('SIGTERM');
-      expect((await result).stderr).toMatch(
-        /^note: there is no config\.ini in .*; the store .*cache-store was just made and is empty: [^]*cache serve -c FILE[^]*cache import FOLDER$/m,
+  it.each([[[]], [['--import']]])(
+    'without a configuration says that its store is empty: %j',
+    async (options) => {
+      expect((await serveBriefly(...options)).stderr).toMatch(
+        /^cache: the store .*cache-store is empty; no config\.ini found in .*\. Nodes get 404 and compile\. To fill it: cache import FOLDER$/m,
       );
-    }
-  });
+    },
+  );
 
-  it('with a configuration tells that its store has no entry, as a refused import leaves it', async () => {
-    await mkdir(join(folder, 'store', 'bcache'), { recursive: true });
-    await writeFile(join(folder, 'store', 'store.json'), '{"format":1}');
-    await writeFile(join(folder, 'config.ini'), `[store]\npath = ${join(folder, 'store')}\n`);
-    const server = startCache(folder, ['serve', '--listen', '127.0.0.1:0']);
-    const result = resultOf(server);
-    await new Promise<void>((resolve) => {
-      server.stderr?.on('data', (text: string) => {
-        if (text.includes('note: ')) resolve();
-      });
-      void result.then(() => {
-        resolve();
-      });
-    });
-    server.kill('SIGTERM');
-    expect((await result).stderr).toMatch(
-      /^note: the store .*store has no entry: nodes that ask get 404, and compile\. To fill it: cache import -c .*config\.ini FOLDER$/m,
+  it('with a configuration says that its store is empty, with the command to fill it', async () => {
+    await makeEmptyStore();
+    expect((await serveBriefly()).stderr).toMatch(
+      /^cache: the store .*store is empty\. Nodes get 404 and compile\. To fill it: cache import -c .*config\.ini FOLDER$/m,
     );
   });
+
+  it.each(['empty', 'refused'])('says on its last line that nothing was imported: %s', async (what) => {
+    await makeArchive();
+    await runCache(folder, 'import', 'medium');
+    await mkdir(join(folder, 'empty'));
+    await mkdir(join(folder, 'refused'));
+    await writeFile(join(folder, 'refused', 'bad-ubuntu-22.04.tar.gz'), 'cut off');
+    const { stderr } = await serveBriefly('--import', what);
+    const words = stderr
+      .trimEnd()
+      .split('\n')
+      .filter((line) => !line.startsWith('{'));
+    expect(words.at(-1)).toMatch(
+      new RegExp(
+        `^cache: nothing was imported from ${what}\\. Only what was in the store .*cache-store before is served\\.$`,
+      ),
+    );
+  });
+
+  it.each(['with', 'without'])(
+    '%s a configuration ends with 1 where there is nothing to import and nothing to serve',
+    async (how) => {
+      if (how === 'with') await makeEmptyStore();
+      await mkdir(join(folder, 'empty'));
+      const before = await readdir(folder);
+      const { code, stdout, stderr } = await runCache(
+        folder,
+        'serve',
+        '--listen',
+        '127.0.0.1:0',
+        '--import',
+        'empty',
+      );
+      expect(stderr).toMatch(
+        /^cache: nothing to serve: there is no archive and no medium in empty, and the store .* has no entry; is the disk mounted\?\n$/,
+      );
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(await readdir(folder)).toEqual(before);
+    },
+  );
 
   it('interrupted in its import says so, and leaves nothing half-written', async () => {
     const release = await makeSoftwareRelease(join(folder, 'root'), KVM, { payload: 60_000_000 });

@@ -18,7 +18,7 @@ export async function serveFrom(folder: string, ...args: readonly string[]): Pro
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout?.on('data', (text: string) => {
       shown += text;
-      const [, found] = /^ {2}(http:\/\/127\.0\.0\.1:\d+)$/m.exec(shown) ?? [];
+      const [, found] = /^Serving .* on (http:\/\/127\.0\.0\.1:\d+)$/m.exec(shown) ?? [];
       if (found !== undefined) resolve(found);
     });
     void ended.then(({ stderr }) => {

@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest';
-import { formatTable } from '../../src/cli/terminal/table.ts';
+import { describe, expect, it } from 'vitest';
+import { formatTable, widthOf } from '../../src/cli/terminal/table.ts';
 
 it('a table has its columns side by side, and nothing behind the last word of a line', () => {
   const rows = [
@@ -45,4 +45,68 @@ it('a table of half a million rows is made at once', () => {
     `https://example.com/${index}/software.cfg`,
   ]);
   expect(formatTable(['RESULT', 'PLATFORM', 'URL'], rows).split('\n')).toHaveLength(500_001);
+});
+
+describe('a table on a terminal', () => {
+  const PLATFORM = 'x86_64-linux-gnu ubuntu 22.04 jammy';
+  const URL = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
+  const HEADINGS = ['RESULT', 'PLATFORM', 'SIZE', 'URL'];
+  const rows = [
+    ['imported', PLATFORM, '118.4 MiB', URL],
+    ['REFUSED', '', '', 'software/kvm.tar.gz'],
+  ];
+
+  it('that is wide enough shows all', () => {
+    expect(formatTable(HEADINGS, rows, 160)).toBe(formatTable(HEADINGS, rows, Infinity));
+  });
+
+  it('shows the end of a long URL, cut where a part of the path begins', () => {
+    expect(formatTable(HEADINGS, rows, 110).split('\n')).toEqual([
+      'RESULT    PLATFORM                             SIZE       URL',
+      'imported  x86_64-linux-gnu ubuntu 22.04 jammy  118.4 MiB  .../raw/1.0.344/software/rapid-cdn/software.cfg',
+      'REFUSED                                                   software/kvm.tar.gz',
+    ]);
+  });
+
+  it('of 80 columns has the URL on a line of its own', () => {
+    expect(formatTable(HEADINGS, rows, 80).split('\n')).toEqual([
+      'RESULT    PLATFORM                             SIZE',
+      '  URL',
+      'imported  x86_64-linux-gnu ubuntu 22.04 jammy  118.4 MiB',
+      '  .../lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
+      'REFUSED',
+      '  software/kvm.tar.gz',
+    ]);
+  });
+
+  it('of 50 columns shortens what is longest, at a word', () => {
+    expect(formatTable(HEADINGS, rows, 50).split('\n')).toEqual([
+      'RESULT    PLATFORM                       SIZE',
+      '  URL',
+      'imported  ... ubuntu 22.04 jammy         118.4 MiB',
+      '  .../raw/1.0.344/software/rapid-cdn/software.cfg',
+      'REFUSED',
+      '  software/kvm.tar.gz',
+    ]);
+  });
+
+  it('keeps beginning and end of a long name', () => {
+    const named = [['erp5-1.0.344-ubuntu-22.04-x86_64-linux-gnu.tar.gz', 'imported']];
+    expect(formatTable(['ARCHIVE', 'RESULT'], named, 38).split('\n')).toEqual([
+      'ARCHIVE',
+      '  RESULT',
+      'erp5-1.0.344-ubun...4-linux-gnu.tar.gz',
+      '  imported',
+    ]);
+  });
+
+  it.each([20, 40, 50, 80, 100, 132])('of %i columns has no line that is longer', (columns) => {
+    const wide = [
+      ...rows,
+      ['x', '漢字'.repeat(40), '', '👩‍👩‍👧'.repeat(60)],
+      ['y', 'a'.repeat(5000), '', 'b'.repeat(5000)],
+    ];
+    for (const line of formatTable(HEADINGS, wide, columns).split('\n'))
+      expect(widthOf(line)).toBeLessThanOrEqual(columns);
+  });
 });

@@ -91,10 +91,8 @@ export class ServeProcess {
   /** What it tells of where it listens, as soon as it does; one for each address of `listen`. */
   async urls(): Promise<readonly string[]> {
     for (;;) {
-      // An empty line ends the list.
-      const [list] = /^Serving [^]*?\n\n/m.exec(this.stdout) ?? [];
-      if (list !== undefined)
-        return [...list.matchAll(/^ {2}(https?:\/\/\S+)$/gm)].map(([, url]) => url ?? '');
+      const [, list] = /^Serving .*? on (http.*)\n/m.exec(this.stdout) ?? [];
+      if (list !== undefined) return list.split(' ');
       const next = new Promise<'more'>((resolve) => {
         this.#child.stdout.once('data', () => {
           resolve('more');

@@ -1,6 +1,6 @@
 import { EXIT, endWith } from '../exit-code.ts';
 import type { ImportOptions } from '../commands/import.ts';
-import { printImported, runImport, type Imported } from '../import-run.ts';
+import { findSources, printImported, runImport, type Imported } from '../import-run.ts';
 import { openSite } from '../site.ts';
 
 export async function importPaths(paths: readonly string[], options: ImportOptions): Promise<void> {
@@ -9,7 +9,7 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
   const { terminal } = site;
   const imported: Imported = { media: [], archives: [] };
   try {
-    await runImport(paths, options, site, imported);
+    await runImport(await findSources(paths, site.config), options, site, imported);
   } finally {
     // What is done is done, even if the disk failed at the next one.
     if (json) terminal.print(JSON.stringify([...imported.media, ...imported.archives], undefined, 2));

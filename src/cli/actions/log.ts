@@ -1,7 +1,6 @@
 import { formatOneLine, type LogRecord, type StoreLog } from '../../cache/store-log.ts';
 import { CacheError, isDamage } from '../../cache/errors.ts';
 import { quoteBriefly } from '../../cache/digest.ts';
-import { parseTime } from '../../cache/time.ts';
 import { CUSTODY_FILE } from '../../cache/layout.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { keyOf } from '../../operations/lookup.ts';
@@ -64,14 +63,18 @@ async function* readAll(records: StoreLog, terminal: Terminal): AsyncGenerator<L
   }
 }
 
-/** A date, in UTC unless it tells another zone, or how long ago. @returns milliseconds since 1970 @throws CacheError `usage` */
+const ZONE = / ?(?:Z|UTC|[+-]\d\d:?\d\d)$/;
+
+/** A date, in the zone of this machine unless it names another, or a time span. @returns milliseconds since 1970 @throws CacheError `usage` */
 function parseSince(text: string): number {
   if (!/^\d{4}-\d\d-\d\d/.test(text)) return Date.now() - parseDuration(text, 'd');
-  const date = parseTime(text);
-  if (date !== undefined) return date;
+  const [zone = ''] = ZONE.exec(text.slice(10)) ?? [];
+  const [day, time = '00:00'] = text.slice(0, text.length - zone.length).split(/[T ]/);
+  const date = Date.parse(`${day}T${time}${zone.trim().replace('UTC', 'Z')}`);
+  if (!Number.isNaN(date)) return date;
   throw new CacheError(
     'usage',
-    `not a date: ${quoteBriefly(text)}; write 2026-11-20 or 2026-11-20T21:34, in UTC`,
+    `not a date: ${quoteBriefly(text)}; write 2026-11-20, "2026-11-20 21:34" or "2026-11-20 21:34 UTC"`,
   );
 }
 
@@ -92,8 +95,11 @@ function createRows(): (record: LogRecord) => string {
   };
 }
 
+/** A time with a zone such as `+01:00`. */
+const WHEN_WIDTH = formatDate(new Date()).length;
+
 function rowOf(when: string, who: string, action: string, what: string): string {
-  const row = `${when.padEnd(17)}  ${who.padEnd(24)}  ${action.padEnd(6)}  ${what}`;
+  const row = `${when.padEnd(WHEN_WIDTH)}  ${who.padEnd(24)}  ${action.padEnd(6)}  ${what}`;
   return asOneLine(row).trimEnd();
 }
 

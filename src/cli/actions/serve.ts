@@ -1,36 +1,42 @@
+import { access, constants } from 'node:fs/promises';
 import { CacheError } from '../../cache/errors.ts';
 import { DIRECTORY } from '../../cache/layout.ts';
 import type { Store } from '../../cache/store.ts';
 import { parseListen } from '../../config/listen-address.ts';
 import type { Site } from '../../operations/site.ts';
 import { networkcacheSection } from '../../operations/slapos-cfg.ts';
-import { NoStore } from '../../storage/store-folder.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
 import type { OpenListener } from '../../server/listeners.ts';
 import { serve } from '../../server/serve.ts';
+import { NoStore } from '../../storage/store-folder.ts';
 import type { ServeOptions } from '../commands/serve.ts';
 import { EXIT } from '../exit-code.ts';
-import { printImported, runImport, type Imported } from '../import-run.ts';
+import { findSources, printImported, runImport, type Imported, type ImportSources } from '../import-run.ts';
 import { interruptImport } from '../interruption.ts';
 import { parseOption } from '../parse-option.ts';
 import { openSite, type CommandSite } from '../site.ts';
+import { formatTable } from '../terminal/table.ts';
 
 export async function serveStore(options: ServeOptions, version: string): Promise<void> {
   const { listen, quiet = false } = options;
   const site = await openSite(options);
-  const { server, file } = site.config;
+  const { server } = site.config;
   const addresses =
     listen === undefined
       ? server.listen
       : parseOption('--listen', () => parseListen(listen.join(' '), { tls: server.tls.mode !== 'off' }));
-  const isNew = file === undefined && (await lacksStore(site));
+  const paths = Array.isArray(options.import) ? options.import : [];
+  const sources = await findSources(paths, site.config);
+  await checkThereIsSomething(paths, sources, site);
+  const imported: Imported = { media: [], archives: [] };
   const { signal, isPreparing } = await serve(site, {
     addresses,
     version,
-    prepare: (served) => importFirst(options, { ...served, terminal: site.terminal }),
+    prepare: (served) => importFirst(sources, { quiet }, { ...served, terminal: site.terminal }, imported),
     onReady: async (listeners) => {
-      if (!quiet) await printWelcome(listeners, site);
-      await tellIfEmpty(site, isNew);
+      const isFilled = await hasEntries(site);
+      if (!quiet) await printWelcome(listeners, isFilled, site);
+      warnOfNothing(paths, imported, isFilled, site);
     },
   });
   // An import may be interrupted at any moment.
@@ -38,63 +44,103 @@ export async function serveStore(options: ServeOptions, version: string): Promis
   process.exit(EXIT.done);
 }
 
-async function importFirst({ import: paths, quiet = false }: ServeOptions, site: CommandSite): Promise<void> {
-  if (!Array.isArray(paths)) return;
-  const imported: Imported = { media: [], archives: [] };
+/** A folder without an archive is a mistake, unless the store has releases that can be served. */
+async function checkThereIsSomething(
+  paths: readonly string[],
+  { media, archives }: ImportSources,
+  site: Site,
+): Promise<void> {
+  if (paths.length === 0 || media.length + archives.length > 0 || (await hasEntries(site))) return;
+  throw new CacheError(
+    'not-found',
+    `nothing to serve: there is no archive and no medium in ${paths.join(', ')}, and the store ${site.location} has no entry; is the disk mounted?`,
+  );
+}
+
+async function importFirst(
+  sources: ImportSources,
+  options: { readonly quiet: boolean },
+  site: CommandSite,
+  imported: Imported,
+): Promise<void> {
   try {
-    await runImport(paths, { quiet }, site, imported);
+    await runImport(sources, options, site, imported);
   } finally {
     printImported(imported, site.terminal);
   }
 }
 
-async function lacksStore(site: Site): Promise<boolean> {
+/** Whether anything was ever entered: no key is listed, which may take long. */
+async function hasEntries(site: Site): Promise<boolean> {
+  let store: Store;
   try {
-    await site.store('read');
-    return false;
+    store = await site.store('read');
   } catch (error) {
-    if (error instanceof NoStore) return true;
+    if (error instanceof NoStore) return false;
     throw error;
   }
-}
-
-/** Whether anything was ever entered: no key is listed, which may take long. */
-async function hasEntries({ upkeep }: Store): Promise<boolean> {
-  for await (const { name } of upkeep.list('')) if (name === DIRECTORY.slice(0, -1)) return true;
+  for await (const { name } of store.upkeep.list('')) if (name === DIRECTORY.slice(0, -1)) return true;
   return false;
 }
 
-/** @param isNew whether the store was made at the start: perhaps the one that is meant is elsewhere */
-async function tellIfEmpty(site: CommandSite, isNew: boolean): Promise<void> {
-  if (await hasEntries(await site.store('read'))) return;
+/** The last line on the screen, if nodes may not find what the person expects. */
+function warnOfNothing(
+  paths: readonly string[],
+  { media, archives }: Imported,
+  isFilled: boolean,
+  site: CommandSite,
+): void {
   const { location, config, terminal } = site;
-  const consequence = 'nodes that ask get 404, and compile.';
-  const toFill = `To fill it: cache import${config.file === undefined ? '' : ` -c ${config.file}`} FOLDER`;
-  terminal.tell(
-    isNew
-      ? [
-          `note: there is no config.ini in ${process.cwd()}; the store ${location} was just made and is empty: ${consequence}`,
-          'If there is a store elsewhere, stop this and name its configuration: cache serve -c FILE',
-          toFill,
-        ].join('\n')
-      : `note: the store ${location} has no entry: ${consequence} ${toFill}`,
-  );
+  if (!isFilled) {
+    const where = config.file === undefined ? `; no config.ini found in ${process.cwd()}` : '';
+    terminal.warn(
+      `cache: the store ${location} is empty${where}. Nodes get 404 and compile. To fill it: ${commandOf(site, 'import')} FOLDER`,
+    );
+  } else if (paths.length > 0 && [...media, ...archives].every(({ outcome }) => outcome === 'refused')) {
+    terminal.warn(
+      `cache: nothing was imported from ${paths.join(', ')}. Only what was in the store ${location} before is served.`,
+    );
+  }
 }
 
-async function printWelcome(listeners: readonly OpenListener[], site: CommandSite): Promise<void> {
+/** Few lines, which fit a small screen below the results of an import. */
+async function printWelcome(
+  listeners: readonly OpenListener[],
+  isFilled: boolean,
+  site: CommandSite,
+): Promise<void> {
   const { config, location, terminal } = site;
   const urls = listeners.flatMap(({ address, port }) => urlsOf({ ...address, port }));
-  const base = config.server.publicUrl ?? bestUrl(urls);
-  if (base === undefined) return;
-  terminal.print(`Serving ${location} on\n${urls.map((url) => `  ${url}`).join('\n')}\n`);
+  terminal.print(`Serving ${location} on ${urls.join(' ')}\n`);
+  if (!isFilled) return;
+  const next = [
+    [`${commandOf(site, 'check')} URL`, 'test whether nodes can install a release'],
+    [commandOf(site, 'list'), 'list the releases'],
+  ];
   try {
-    const section = await networkcacheSection(site, base);
-    terminal.print(
-      'For /etc/opt/slapos/slapos.cfg of each node, in place of a [networkcache] section that is there:\n',
-    );
-    terminal.print(`${section}\n`);
+    const base = config.server.publicUrl ?? bestUrl(urls) ?? '';
+    await networkcacheSection(site, base);
+    next.unshift([`curl ${base}/slapos.cfg`, 'get the section for slapos.cfg']);
   } catch (error) {
     if (!(error instanceof CacheError) || error.code !== 'config') throw error;
     terminal.warn(`cache: ${error.message}`);
   }
+  terminal.print(formatTable(['Next:', ''], next));
+  const key = config.signature.privateKeyFile;
+  if (await isReadable(key))
+    terminal.tell(
+      `note: the signing key is on this machine: ${key}\nIts holder decides what nodes run as root. A server needs no key: see "The signing key" in docs/security.md.`,
+    );
+}
+
+async function isReadable(path: string): Promise<boolean> {
+  return access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** As it is to be typed for this site. */
+function commandOf({ config: { file } }: Site, name: string): string {
+  return `cache ${name}${file === undefined ? '' : ` -c ${file}`}`;
 }

@@ -6,7 +6,7 @@ export const logCommand = () =>
   command('log', 'Show who did what to the store and when, the newest last.', 'cache log --since 7d')
     .option(
       '--since <date|days>',
-      'only since this date, such as 2026-11-20 or 2026-11-20T21:34 (UTC), or so long ago: 7, 12h',
+      'only since this date and time ("2026-11-20", "2026-11-20 21:34 UTC"), or this time span: 7d, 12h',
     )
     .option('--key <url|key>', 'only what concerns this software URL or key')
     .option('-n, --lines <number>', 'only the last ones')

@@ -23,11 +23,20 @@ export function formatBlobs(blobs: readonly { readonly size: number }[]): string
   return `${formatCount(blobs.length, 'blob')} (${formatSize(blobs.reduce((sum, { size }) => sum + size, 0))})`;
 }
 
-/** `2026-11-20 21:34Z`, which is UTC, of an ISO date; any other text as it is. */
+/** `2026-11-20 22:34 +01:00` in the time zone of this machine, `2026-11-20 21:34 UTC` where that is UTC; any other text as it is. */
 export function formatDate(date: Date | string): string {
   const text = typeof date === 'string' ? date : date.toISOString();
   const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(text) ? parseTime(text) : undefined;
-  return time === undefined ? text : new Date(time).toISOString().replace(/^(.{10})T(.{5}).*/, '$1 $2Z');
+  if (time === undefined) return text;
+  const offset = -new Date(time).getTimezoneOffset();
+  const local = new Date(time + offset * 60_000).toISOString();
+  return `${local.slice(0, 10)} ${local.slice(11, 16)} ${offset === 0 ? 'UTC' : formatOffset(offset)}`;
+}
+
+/** @param offset from UTC, in minutes */
+function formatOffset(offset: number): string {
+  const [hours, minutes] = [Math.floor(Math.abs(offset) / 60), Math.abs(offset) % 60];
+  return `${offset < 0 ? '-' : '+'}${String(hours).padStart(2, '0')}:${String(minutes).padStart(2, '0')}`;
 }
 
 /** `1:05`, `2:03:09` */

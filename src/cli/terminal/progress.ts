@@ -15,6 +15,8 @@ export interface Progress {
 
 const REDRAW_MS = 100;
 const BAR_WIDTH = 20;
+/** Columns for the label; with less, a shorter form is taken. */
+const LEAST_LABEL = 20;
 /** Stands for the beginning of a label; ASCII, as the bar, for the consoles of servers. */
 const CUT = '...';
 
@@ -34,8 +36,10 @@ export function createProgress(total: number | undefined, { quiet }: { readonly 
       if (now - drawn < REDRAW_MS) return;
       drawn = now;
       const part = size === undefined ? '' : `${formatPart(current.done, size)} of `;
-      const text = `${formatProgress(done, total, (now - begin) / 1000)}  ${part}`;
-      stderr.write(`\r\x1b[K${fit(text, asOneLine(label), stderr.columns - 1)}`);
+      const forms = formatProgress(done, total, (now - begin) / 1000).map((form) => `${form}  ${part}`);
+      const width = stderr.columns - 1;
+      const form = forms.find((text) => text.length + LEAST_LABEL <= width) ?? forms.at(-1) ?? '';
+      stderr.write(`\r\x1b[K${fit(form, asOneLine(label), width)}`);
     },
     clear: () => void stderr.write('\r\x1b[K'),
   };
@@ -51,13 +55,20 @@ function fit(text: string, label: string, width: number): string {
   );
 }
 
-/** `[#####...............]  25%  75.0 MiB of 300.0 MiB  120.5 MiB/s  0:02 left`, or only how much and how fast. */
-function formatProgress(done: number, total: number | undefined, seconds: number): string {
+/**
+ * `[#####...............]  25%  75.0 MiB of 300.0 MiB  120.5 MiB/s  0:02 left`, and shorter forms for narrow terminals:
+ * without the bar, then without the sizes. With no total: how much and how fast.
+ */
+function formatProgress(done: number, total: number | undefined, seconds: number): readonly string[] {
   const rate = seconds > 0 ? done / seconds : 0;
-  if (total === undefined) return `${formatSize(done)}  ${formatSize(rate)}/s`;
+  const speed = `${formatSize(rate)}/s`;
+  if (total === undefined) return [`${formatSize(done)}  ${speed}`];
   const filled = Math.round((total === 0 ? 1 : Math.min(1, done / total)) * BAR_WIDTH);
-  const left = rate > 0 ? `  ${formatDuration(Math.max(0, total - done) / rate)} left` : '';
-  return `[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${formatPart(done, total).padStart(4)}  ${formatSize(done)} of ${formatSize(total)}  ${formatSize(rate)}/s${left}`;
+  const bar = `[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] `;
+  const part = formatPart(done, total).padStart(4);
+  const sizes = `  ${formatSize(done)} of ${formatSize(total)}`;
+  const rest = `  ${speed}${rate > 0 ? `  ${formatDuration(Math.max(0, total - done) / rate)} left` : ''}`;
+  return [bar + part + sizes + rest, part + sizes + rest, part + rest];
 }
 
 function formatPart(done: number, total: number): string {
