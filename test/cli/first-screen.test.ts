@@ -40,10 +40,13 @@ async function screenAfter(command: string, last: RegExp): Promise<string> {
     ...env,
     `${command}; echo "ended: $?"; sleep 600`,
   );
-  onTestFinished(async () => {
-    await tmux('kill-server');
-  });
   const read = async (): Promise<string> => (await tmux('capture-pane', '-p')).stdout.trimEnd();
+  const { stdout: pid } = await tmux('display-message', '-p', '#{pane_pid}');
+  onTestFinished(async () => {
+    // The server survives the loss of its terminal, but not this signal to the group of the shell.
+    process.kill(-Number(pid), 'SIGTERM');
+    await expect.poll(() => tmux('has-session').catch(() => 'ended'), { timeout: 50_000 }).toBe('ended');
+  });
   await expect.poll(read, { timeout: 50_000 }).toMatch(last);
   return read();
 }
