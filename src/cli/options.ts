@@ -13,8 +13,17 @@ export const multiarch = (description: string) => new Option('--multiarch <name>
 /** @param verb what is done with it @param other what it replaces */
 export const server = (verb: string, other: string) =>
   new Option(
-    '--server <base>',
-    `${verb} the cache at this URL, such as http://192.168.32.10:5050, instead of ${other}`,
+    '--server <url>',
+    `${verb} the cache at this URL, such as http://192.168.32.10:5050, or with the word "upstream" that of [upstream], instead of ${other}`,
+  );
+
+export const serverDir = () => directory('--server-dir', '--server');
+
+/** @param flag of the option @param blobs what gives the other URL */
+export const directory = <const Flag extends string>(flag: Flag, blobs: string) =>
+  new Option(
+    `${flag} <url>`,
+    `URL of the directory (ShaDir), if it is not /bdir of the cache; ${blobs} is then the URL of the blobs (ShaCache)`,
   );
 
 export const ca = () =>
