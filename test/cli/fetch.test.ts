@@ -360,7 +360,7 @@ describe('an upstream of another kind', () => {
     expect((await stored()).pairs).toEqual([pair]);
     const sync = await cache('sync', base, 'elsewhere');
     expect(sync.stderr).toMatch(
-      /no list of keys, but 404 as text\/plain; .* use cache fetch with URLs: other caches list no keys$/m,
+      /no list of keys, but 404 as text\/html from SimpleHTTP.*; .* use cache fetch with URLs: other caches list no keys$/m,
     );
     expect(sync.code).toBe(1);
   });

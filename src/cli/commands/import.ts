@@ -1,3 +1,4 @@
+import { Option } from '@commander-js/extra-typings';
 import { SOFTWARE_ROOT } from '../../cache/software-root.ts';
 import { command, type OptionsOf } from '../command.ts';
 import { acceptOlder, dryRun, json, multiarch, os } from '../options.ts';
@@ -13,6 +14,12 @@ export const importCommand = () =>
     .argument(
       '<path...>',
       'media that cache export wrote; folders or archives: .tar.gz .tgz .tar.bz2 .tar.xz .tar, recognized by content',
+    )
+    .addOption(
+      new Option(
+        '--from-proxy',
+        'take over what slapos proxy has; the paths are CONTENT_DIR and METADATA_DIR of its shacache',
+      ).conflicts(['url', 'os', 'multiarch', 'softwareRoot', 'recheck', 'acceptOlder']),
     )
     .option('--url <url>', 'software URL of the archive, if only one is named')
     .addOption(os('system it was built for, such as ubuntu-22.04 (default: taken from the file name)'))
