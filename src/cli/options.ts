@@ -32,6 +32,12 @@ export const ca = () =>
 export const acceptOlder = () =>
   new Option('--accept-older', 'accept a medium although a newer one of the same origin was imported');
 
+export const fromProxy = () =>
+  new Option(
+    '--from-proxy',
+    'take over what slapos proxy has; the paths are CONTENT_DIR and METADATA_DIR of its shacache',
+  ).conflicts(['url', 'os', 'multiarch', 'softwareRoot', 'recheck', 'acceptOlder']);
+
 export const commonName = () => new Option('--common-name <name>', 'name in the certificate');
 
 /** The values of an option that may be repeated, in their order. */

@@ -5,6 +5,8 @@ import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl, parseKey } from '../../src/cache/key.ts';
 import type { AccessControl } from '../../src/http/access-control.ts';
 import { membersOf, RAPID_CDN, unsignedEntry } from '../fixtures/entries.ts';
+import { openStore } from '../../src/storage/open-store.ts';
+import { serveFrom } from '../cli/served.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { lacks, PLAIN_CURL, run } from './outside-programs.ts';
@@ -198,5 +200,28 @@ describe('access', () => {
         expect((await ask(server, target, { method, headers })).status, `${method} ${target}`).toBe(403);
       expect((await ask(server, blobs + DIGEST, { headers: { Host: host } })).status).toBe(200);
     }
+  });
+});
+
+describe.skipIf(lacks('curl'))('cache serve', () => {
+  it('takes the names from config.ini', async () => {
+    const folder = await temporaryFolder();
+    await writeFile(
+      join(folder, 'config.ini'),
+      '[server]\ncache-host = shacache.example\ndir-host = shadir.example other.example\n[store]\npath = store\n',
+    );
+    const store = await openStore(join(folder, 'store'), {
+      ...{ mode: 'write', make: true, who: { user: 'root', host: 'master' } },
+    });
+    await store.directory.add(KEY, ENTRY);
+    const { url } = await serveFrom(folder);
+    const statusOf = async (host: string): Promise<string> => {
+      const options = ['--silent', '--output', '/dev/null', '--write-out', '%{http_code}'];
+      return (await run('curl', [...PLAIN_CURL, ...options, '-H', `Host: ${host}`, `${url}/${KEY}`])).stdout;
+    };
+    expect(await statusOf('shadir.example')).toBe('200');
+    expect(await statusOf('Other.Example:80')).toBe('200');
+    expect(await statusOf('shacache.example')).toBe('400');
+    expect(await statusOf('third.example')).toBe('404');
   });
 });
