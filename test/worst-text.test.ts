@@ -26,7 +26,7 @@ import { parseSize } from '../src/config/size.ts';
 import { parseBaseUrl, parseCacheUrl, parseLine, parseList, parseSoftwareUrl } from '../src/config/value.ts';
 import { matchesEtag } from '../src/http/etag.ts';
 import { parseRange } from '../src/http/range.ts';
-import { decodePathSegment, requestPath } from '../src/http/request-path.ts';
+import { createPathOf, decodePathSegment } from '../src/http/request-path.ts';
 import { readCertificateFiles } from '../src/operations/certificate-files.ts';
 import { parseArchiveName, fileNamePart, isArchiveName } from '../src/release/archive-name.ts';
 import { isSoftwareUrl, readExtends, softwareUrlOf } from '../src/release/buildout-config.ts';
@@ -43,6 +43,7 @@ import { collect } from './fixtures/collect.ts';
  * What parsers get that read texts from outside. A regular expression, or a loop, whose time grows with the square of
  * the length takes minutes for 1 MiB of one of these, and the test ends by its time limit.
  */
+const pathOf = createPathOf({ cache: ['h'], directory: [] });
 const SIZE = process.env['SHACACHE_HEAVY'] ? 1024 * 1024 : 128 * 1024;
 const FILLINGS = [
   ...[' ', '\t', '\n', ' \n', '\r\n x', '\0', '\u00a0', '\u0301', '\ud800'],
@@ -137,7 +138,12 @@ const PARSERS: readonly Parser[] = [
   ['the terminal', withoutControls],
   ['If-None-Match', (text) => matchesEtag(text, '"a"'), ['', 'W/']],
   ['Range', (text) => parseRange(text, 1000), ['', 'bytes=', 'bytes=1-']],
-  ['the path of a request', (text) => requestPath({ incoming: { url: text } }), ['', '/', 'http://']],
+  ['the path of a request', (text) => pathOf({ incoming: { url: text, headers: {} } }), ['', '/', 'http://']],
+  [
+    'the Host of a request',
+    (text) => pathOf({ incoming: { url: '/x', headers: { host: text } } }),
+    ['', '['],
+  ],
   ['a segment of a path', (text) => decodePathSegment(`/bdir/${text}`, '/bdir/', 'invalid-key')],
   [
     'the URL of another cache',

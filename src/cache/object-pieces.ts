@@ -4,7 +4,7 @@ import type { OpenObject } from './object-storage.ts';
 const PIECE_SIZE = 1024 * 1024;
 
 /** The bytes of an open object, in order. A piece is valid until the next piece is requested. */
-export async function* readPieces(object: OpenObject): AsyncGenerator<Uint8Array> {
+export async function* readPieces(object: Pick<OpenObject, 'read'>): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.allocUnsafeSlow(PIECE_SIZE);
   for (let position = 0; ;) {
     const count = await object.read(buffer, position);

@@ -29,6 +29,11 @@ export interface Source extends EntrySource {
    * that no older medium passes for the newest afterwards.
    */
   arriveIn?(storage: ObjectStorage): Promise<void>;
+  /**
+   * Reasons why it may not be a cache, if it had nothing that was requested: any web server answers 404.
+   * @throws CacheError `unavailable`
+   */
+  doubts?(): Promise<readonly string[]>;
 }
 
 export interface SourceBlob {

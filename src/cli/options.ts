@@ -13,8 +13,17 @@ export const multiarch = (description: string) => new Option('--multiarch <name>
 /** @param verb what is done with it @param other what it replaces */
 export const server = (verb: string, other: string) =>
   new Option(
-    '--server <base>',
-    `${verb} the cache at this URL, such as http://192.168.32.10:5050, instead of ${other}`,
+    '--server <url>',
+    `${verb} the cache at this URL, such as http://192.168.32.10:5050, or with the word "upstream" that of [upstream], instead of ${other}`,
+  );
+
+export const serverDir = () => directory('--server-dir', '--server');
+
+/** @param flag of the option @param blobs what gives the other URL */
+export const directory = <const Flag extends string>(flag: Flag, blobs: string) =>
+  new Option(
+    `${flag} <url>`,
+    `URL of the directory (ShaDir), if it is not /bdir of the cache; ${blobs} is then the URL of the blobs (ShaCache)`,
   );
 
 export const ca = () =>
@@ -22,6 +31,12 @@ export const ca = () =>
 
 export const acceptOlder = () =>
   new Option('--accept-older', 'accept a medium although a newer one of the same origin was imported');
+
+export const fromProxy = () =>
+  new Option(
+    '--from-proxy',
+    'take over what slapos proxy has; the paths are CONTENT_DIR and METADATA_DIR of its shacache',
+  ).conflicts(['url', 'os', 'multiarch', 'softwareRoot', 'recheck', 'acceptOlder']);
 
 export const commonName = () => new Option('--common-name <name>', 'name in the certificate');
 

@@ -1,13 +1,16 @@
 import { CacheError } from '../cache/errors.ts';
-import type { UploadTarget } from '../cache/source.ts';
+import type { Source, UploadTarget } from '../cache/source.ts';
 import type { Config } from '../config/config.ts';
+import { parseBaseUrl } from '../config/value.ts';
 import { readIfThere } from '../operations/files.ts';
 import { readKnownAuthorities } from '../operations/known-authorities.ts';
 import { readCaFile, tlsFilesOf } from '../operations/tls-certificate.ts';
 import type { Patience } from '../upstream/attempts.ts';
-import { createUpstream } from '../upstream/client.ts';
+import { createUpstream, type UpstreamUrls } from '../upstream/client.ts';
+import type { LookupOptions } from './commands/lookup.ts';
+import { parseOption } from './parse-option.ts';
 import type { Terminal } from './terminal/terminal.ts';
-import { parseUrlOption } from './url-option.ts';
+import { isUrl, parseUrlOption } from './url-option.ts';
 
 export interface ServerOptions {
   /** The value of `--ca`: a PEM file. */
@@ -15,31 +18,67 @@ export interface ServerOptions {
   readonly patience?: Patience;
 }
 
-/**
- * A cache like this one, or any that has its blobs at `/bcache` and its directory at `/bdir`.
- * @param option that gave the URL, for messages
- * @throws CacheError `usage`, `config`
- */
-export async function openServer(
-  option: string,
-  base: string,
-  config: Config,
-  options: ServerOptions = {},
-): Promise<UploadTarget> {
-  const url = parseUrlOption(option, base);
-  return open({ directory: `${url}/bdir`, blobs: `${url}/bcache` }, config, options);
+/** Names the cache of `[upstream]` wherever a cache is named by its URL. */
+const UPSTREAM = 'upstream';
+
+/** A cache as options or arguments name it. */
+export interface ServerName {
+  /** What gives `url`, for messages. */
+  readonly option: string;
+  /** A URL, or `upstream`. */
+  readonly url: string;
+  /** The option of `directory`. */
+  readonly directoryOption: string;
+  /** The URL of the directory. Then `url` is that of the blobs; without it, both are at `/bcache` and `/bdir` below `url`. */
+  readonly directory: string | undefined;
 }
 
-/** The cache that `[upstream]` tells. @throws CacheError `config` when it tells none */
-export async function openUpstream(config: Config, options: ServerOptions = {}): Promise<UploadTarget> {
-  if (config.upstream === undefined) {
-    throw new CacheError(
-      'config',
-      `${config.file ?? 'configuration'}: there is no [upstream] to fetch from; add one, here that of Nexedi, or name a cache with --server:\n${UPSTREAM_EXAMPLE}`,
-    );
+/** Whether a text names a running cache, not a folder. */
+export function isServer(text: string): boolean {
+  return isUrl(text) || text === UPSTREAM;
+}
+
+/** @throws CacheError `usage`, `config` */
+export function urlsOfServer(
+  { option, url, directoryOption, directory }: ServerName,
+  config: Config,
+): UpstreamUrls {
+  if (url === UPSTREAM) {
+    if (directory === undefined) return urlsOfUpstream(config);
+    throw new CacheError('usage', `${directoryOption}: [upstream] has both URLs; omit the option`);
   }
-  const { cacheUrl, dirUrl } = config.upstream;
-  return open({ directory: dirUrl, blobs: cacheUrl }, config, options);
+  if (directory === undefined) {
+    const base = parseUrlOption(option, url);
+    return { directory: `${base}/bdir`, blobs: `${base}/bcache` };
+  }
+  return {
+    directory: parseOption(directoryOption, () => parseBaseUrl(directory)),
+    blobs: parseOption(option, () => parseBaseUrl(url)),
+  };
+}
+
+/**
+ * The URLs that `--server` and `--server-dir` give; undefined without them.
+ * @throws CacheError `usage`, `config`
+ */
+export function urlsOfOptions(
+  { server: url, serverDir: directory }: Pick<LookupOptions, 'server' | 'serverDir'>,
+  config: Config,
+): UpstreamUrls | undefined {
+  if (url !== undefined)
+    return urlsOfServer({ option: '--server', url, directoryOption: '--server-dir', directory }, config);
+  if (directory !== undefined)
+    throw new CacheError('usage', '--server-dir: the URL of the blobs is missing; also give --server URL');
+  return undefined;
+}
+
+/** @throws CacheError `config` if there is no `[upstream]` */
+export function urlsOfUpstream({ file, upstream }: Config): UpstreamUrls {
+  if (upstream !== undefined) return { directory: upstream.dirUrl, blobs: upstream.cacheUrl };
+  throw new CacheError(
+    'config',
+    `${file ?? 'configuration'}: there is no [upstream] to fetch from; add one, here that of Nexedi, or name a cache with --server:\n${UPSTREAM_EXAMPLE}`,
+  );
 }
 
 const UPSTREAM_EXAMPLE = `
@@ -50,34 +89,48 @@ signature-certificate-list =
   (the certificates that stand there in the slapos.cfg that SlapOS ships)`;
 
 /**
- * Looks at `--ca` before anything is done: one that is given may be mistyped, also where nobody asks for it.
- * @param places what is asked: URLs, and folders, which need none
+ * A running cache.
  * @throws CacheError `config`
  */
-export async function checkCa(
-  ca: string | undefined,
-  places: readonly (string | undefined)[],
-  terminal: Terminal,
-): Promise<void> {
-  if (ca === undefined) return;
-  await readCaFile(ca, '--ca');
-  if (!places.some(isTls)) terminal.tell('note: --ca is not used: nothing is asked over https://');
-}
-
-function isTls(place: string | undefined): boolean {
-  return /^https:/i.test(place ?? '');
-}
-
-async function open(
-  urls: { readonly directory: string; readonly blobs: string },
+export async function openServer(
+  urls: UpstreamUrls,
   config: Config,
-  { ca, ...options }: ServerOptions,
+  { ca, ...options }: ServerOptions = {},
 ): Promise<UploadTarget> {
   const needsCa = Object.values(urls).some(isTls);
   return createUpstream(urls, {
     ...{ ...options, environment: process.env },
     ...(needsCa ? { ca: await readCas(config, ca) } : {}),
   });
+}
+
+/**
+ * Warns of a source that may not be a cache, after it had nothing of all that was requested.
+ * @throws CacheError `unavailable`
+ */
+export async function warnOfDoubts({ doubts }: Pick<Source, 'doubts'>, terminal: Terminal): Promise<void> {
+  for (const doubt of (await doubts?.()) ?? [])
+    terminal.warn(`cache: ${doubt}; correct the URL, or give the URLs of blobs and directory`);
+}
+
+/**
+ * Looks at `--ca` before anything is done: one that is given may be mistyped, also where nobody asks for it.
+ * @param servers that are asked; a folder is none
+ * @throws CacheError `config`
+ */
+export async function checkCa(
+  ca: string | undefined,
+  servers: readonly (UpstreamUrls | undefined)[],
+  terminal: Terminal,
+): Promise<void> {
+  if (ca === undefined) return;
+  await readCaFile(ca, '--ca');
+  if (!servers.some((urls) => Object.values(urls ?? {}).some(isTls)))
+    terminal.tell('note: --ca is not used: nothing is asked over https://');
+}
+
+function isTls(url: string): boolean {
+  return /^https:/i.test(url);
 }
 
 /** Certificates that count: those that the machine knows, those that are given, and that of the site's own server. */

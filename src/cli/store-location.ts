@@ -11,16 +11,40 @@ import { sourceOfStore, type Source } from '../cache/source.ts';
 import type { Store } from '../cache/store.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
 import { NoStore } from '../storage/store-folder.ts';
-import { openServer, type ServerOptions } from './servers.ts';
+import type { UpstreamUrls } from '../upstream/client.ts';
+import { isServer, openServer, urlsOfServer, type ServerOptions } from './servers.ts';
 
 export interface SourceOptions extends ServerOptions {
+  /** The URL of the directory, where `text` is that of the blobs, and the option that gives it. */
+  readonly directory?: DirectoryOption | undefined;
   /** Where a medium is to be copied into. */
   readonly into?: MediumTarget | undefined;
 }
 
+export interface DirectoryOption {
+  readonly option: string;
+  readonly url: string | undefined;
+}
+
 /**
- * What a person names to read from: the URL of a running cache (`/bcache` and `/bdir` below it), the folder of a store,
- * or a medium. One that `cache export` wrote is read only after its manifest was verified.
+ * The URLs of a place that is a running cache; undefined for a folder.
+ * @param argument that names it, for messages
+ * @throws CacheError `usage`, `config`
+ */
+export function urlsOfPlace(
+  argument: string,
+  text: string,
+  { config }: Pick<Site, 'config'>,
+  { option, url: directory }: DirectoryOption = { option: '', url: undefined },
+): UpstreamUrls | undefined {
+  if (isServer(text))
+    return urlsOfServer({ option: 'URL', url: text, directoryOption: option, directory }, config);
+  if (directory === undefined) return undefined;
+  throw new CacheError('usage', `${option}: ${argument} is no URL; name the URL of the blobs there`);
+}
+
+/**
+ * What a person names to read from: a running cache (see `urlsOfPlace`), the folder of a store, or a medium. One that `cache export` wrote is read only after its manifest was verified.
  * @param argument that names it, for messages
  * @throws CacheError `usage`, `config`, `storage`; `untrusted`, `invalid-medium`
  */
@@ -30,7 +54,8 @@ export async function openSource(
   site: Site,
   options: SourceOptions = {},
 ): Promise<Source> {
-  if (isUrl(text)) return openServer('URL', text, site.config, options);
+  const urls = urlsOfPlace(argument, text, site, options.directory);
+  if (urls !== undefined) return openServer(urls, site.config, options);
   const folder = folderOf(text);
   if (await isMedium(folder)) {
     return (await openMedium(folder, await site.ownTrusted(), options.into)).source;
@@ -98,11 +123,18 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
   return site.storeAt(location, dryRun ? 'dry-run' : 'write', true);
 }
 
-/** Whether both are one location, as far as their names show. */
-export async function isSameLocation(a: string, b: string): Promise<boolean> {
-  if (isUrl(a) || isUrl(b)) return isUrl(a) && isUrl(b) && comparableUrl(a) === comparableUrl(b);
+/** Whether both folders are one location. */
+export async function isSameFolder(a: string, b: string): Promise<boolean> {
   const [one, other] = [await identityOf(resolve(a)), await identityOf(resolve(b))];
   return one !== undefined && one === other;
+}
+
+/** Whether both caches are one, as far as their URLs show. */
+export function isSameServer(a: UpstreamUrls, b: UpstreamUrls): boolean {
+  return (
+    comparableUrl(a.directory) === comparableUrl(b.directory) &&
+    comparableUrl(a.blobs) === comparableUrl(b.blobs)
+  );
 }
 
 /**
@@ -129,8 +161,7 @@ export async function refuseNesting(medium: string, store: string): Promise<void
 }
 
 /** Without user and password, and with what a URL may leave out. */
-function comparableUrl(text: string): string | undefined {
-  if (!URL.canParse(text)) return undefined;
+function comparableUrl(text: string): string {
   const { origin, pathname } = new URL(text);
   return origin + pathname.replace(/(?<!\/)\/+$/, '');
 }
@@ -138,10 +169,6 @@ function comparableUrl(text: string): string | undefined {
 async function identityOf(folder: string): Promise<string | undefined> {
   const stats = await statIfThere(await storeIn(folder));
   return stats && `${stats.dev} ${stats.ino}`;
-}
-
-export function isUrl(text: string): boolean {
-  return /^https?:/i.test(text);
 }
 
 /** The store's folder: the folder itself, or `store` in it if that is a site's or a medium's. */

@@ -5,3 +5,8 @@ import { parseOption } from './parse-option.ts';
 export function parseUrlOption(option: string, text: string): string {
   return parseOption(option, () => parseCacheUrl(text));
 }
+
+/** Whether a text that names a place is a URL, not a path. */
+export function isUrl(text: string): boolean {
+  return /^https?:/i.test(text);
+}

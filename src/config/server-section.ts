@@ -11,6 +11,10 @@ export interface ServerConfig {
   readonly listen: readonly ListenAddress[];
   /** The URL for nodes, without a trailing `/`, if it isn't an address of `listen`. */
   readonly publicUrl: string | undefined;
+  /** Host names whose root has the blobs, in lower case. */
+  readonly cacheHosts: readonly string[];
+  /** Host names whose root has the directory, in lower case; none of `cacheHosts`. */
+  readonly dirHosts: readonly string[];
   readonly tls: TlsConfig;
   /** For each address of `listen`. */
   readonly maxConnections: number;
@@ -32,6 +36,8 @@ export function createServerSection(path: z.ZodType<string, string>) {
     // Parsed with `tls`, which decides the scheme of an address without one.
     listen: z.string().default('[::]:5050'),
     'public-url': textSchema(parsePublicUrl).optional(),
+    'cache-host': textSchema(parseServiceHosts).default([]),
+    'dir-host': textSchema(parseServiceHosts).default([]),
     tls: textSchema((text) => parseChoice(text, ['off', 'auto', 'on'])).optional(),
     'tls-certificate': path.optional(),
     'tls-key': path.optional(),
@@ -55,7 +61,14 @@ export function toServerConfig(values: ServerValues, context: z.RefinementCtx): 
       'no address uses HTTPS although TLS is on; add https://HOST:PORT, or set tls = off',
     );
   }
-  return { listen, publicUrl: values['public-url'], tls, maxConnections: values['max-connections'] };
+  const { 'cache-host': cacheHosts, 'dir-host': dirHosts } = values;
+  const common = dirHosts.find((host) => cacheHosts.includes(host));
+  // A sha512 has the form of a key: the services need two names.
+  if (common !== undefined) addFault(context, 'dir-host', `${common} is also in cache-host; use two names`);
+  return {
+    ...{ listen, publicUrl: values['public-url'], cacheHosts, dirHosts, tls },
+    maxConnections: values['max-connections'],
+  };
 }
 
 function toTlsConfig(values: ServerValues, context: z.RefinementCtx): TlsConfig {
@@ -104,8 +117,17 @@ function parsePublicUrl(text: string): string {
 }
 
 function parseTlsNames(text: string): readonly string[] {
+  return parseNames(text, (name) => isHost(name.replace(/^\*\./, '')));
+}
+
+function parseServiceHosts(text: string): readonly string[] {
+  return parseNames(text, isHost).map((name) => name.toLowerCase().replace(/\.$/, ''));
+}
+
+/** Host names and addresses; IPv6 addresses may be in brackets. */
+function parseNames(text: string, isName: (name: string) => boolean): readonly string[] {
   const names = parseList(text).map((name) => name.replace(/^\[(.*)\]$/, '$1'));
-  const wrong = names.find((name) => !isHost(name.replace(/^\*\./, '')));
+  const wrong = names.find((name) => !isName(name));
   if (wrong === undefined) return names;
   throw new CacheError(
     'usage',

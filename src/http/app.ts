@@ -10,7 +10,7 @@ import { refuse, respondToError } from './error-response.ts';
 import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
 import { headFaultOf } from './request-head.ts';
-import { requestPath } from './request-path.ts';
+import { createPathOf, type ServiceHosts } from './request-path.ts';
 import { createRecordUpload } from './upload-record.ts';
 
 export interface AppParts {
@@ -30,17 +30,21 @@ export interface AppParts {
     readonly maxBlobSize: number;
     readonly allowUnsigned: boolean;
   };
+  /** Host names whose root is a service. */
+  readonly hosts: ServiceHosts;
 }
 
 /**
  * The whole service (protocol.md, "Two services"). It needs node's request and response: see `createListener`. It has no
- * middleware: a route with a single handler answers without a promise, which makes a lookup twice as fast.
+ * middleware: a route with a single handler answers without a promise, which makes a lookup twice as fast. Other layouts are only
+ * other paths of the same routes: see `createPathOf`.
  */
 export function createApp(parts: AppParts): App {
   const { store, log, version, lastScrub, access, trusted, upload } = parts;
   const { blobs, directory } = store;
   // The path as sent: a URL object would resolve "..", which must be refused.
-  const app = new Hono<HttpEnv>({ getPath: (_request, options) => requestPath(options?.env) });
+  const pathOf = createPathOf(parts.hosts);
+  const app = new Hono<HttpEnv>({ getPath: (_request, options) => pathOf(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
   app.notFound((c) =>
     refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health'),

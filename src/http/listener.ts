@@ -57,12 +57,13 @@ export async function createListener(
   limit?: ConnectionLimit,
 ): Promise<Listener> {
   // Of the request that is passed to `answer`, which calls back synchronously.
-  let asSent: Pick<IncomingMessage, 'method' | 'url'> = {};
+  let asSent: Pick<IncomingMessage, 'method' | 'url'> & { readonly host?: string | undefined } = {};
   const answer = getRequestListener(
     (request, bindings) => {
       const { incoming, outgoing } = bindings as HttpBindings;
       incoming.method = asSent.method;
       incoming.url = asSent.url;
+      incoming.headers.host = asSent.host;
       return app.fetch(request, { incoming, outgoing });
     },
     { errorHandler: () => new Response('bad request\n', { status: 400 }) },
@@ -76,11 +77,11 @@ export async function createListener(
   const begin: RequestListener = (incoming, outgoing) => {
     // @hono/node-server builds a URL, which fails without Host and for some IPv6 addresses; Hono changes answers to HEAD. The
     // app uses neither, so both get plain values, and the app the original ones.
-    const { method, url } = incoming;
-    asSent = { method, url };
+    const { method, url, headers } = incoming;
+    asSent = { method, url, host: headers.host };
     if (method === 'HEAD') incoming.method = 'GET';
     incoming.url = '/';
-    incoming.headers.host = 'cache';
+    headers.host = 'cache';
     void answer(incoming, outgoing);
   };
   const onRequest: RequestListener = (incoming, outgoing) => {

@@ -125,8 +125,8 @@ export function missingBlob({ sha512 }: { readonly sha512: Digest }, { name }: S
   return new CacheError('blob-missing', `${name} has no blob ${sha512}`);
 }
 
-/** Reason why one entry is refused. @throws the error itself if the source or the destination fails */
-function reasonOf(error: unknown): string {
+/** Reason why one entry, or blob, is refused. @throws the error itself if the source or the destination fails */
+export function reasonOf(error: unknown): string {
   if (!(error instanceof CacheError) || FAILURES.has(error.code)) throw error;
   return error.message;
 }

@@ -51,6 +51,7 @@ export async function serve(
       log.warn(message);
     }),
     trusted: await served.ownTrusted(),
+    hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
     lastScrub: () => scrub?.last(),
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
   });

@@ -9,6 +9,8 @@ import { throughProxy, wantedByProxy } from './proxy.ts';
 /** Bytes to read, and characters to show, of a refusal's text. */
 const REASON_SIZE_LIMIT = 4096;
 const REASON_LENGTH = 300;
+/** Characters to show of the name of a server. */
+const SERVER_LENGTH = 80;
 
 /**
  * Bytes that an answer must bring within the idle limit (a minute), so that a dripping server can't block a command forever.
@@ -93,6 +95,18 @@ export function dropAnswer(response: IncomingMessage): void {
     });
     response.on('error', () => undefined).resume();
   }
+}
+
+/** Describes an answer by its head, for messages: `404 as text/html from nginx/1.22.1`. */
+export function formatAnswer({ statusCode = 0, headers }: IncomingMessage): string {
+  const [type] = /^[\w.+-]+\/[\w.+-]+/.exec(headers['content-type'] ?? '') ?? [];
+  const server = typeof headers['server'] === 'string' ? headers['server'] : undefined;
+  const parts = [
+    String(statusCode),
+    type && `as ${type}`,
+    server && `from ${server.slice(0, SERVER_LENGTH)}`,
+  ];
+  return parts.filter((part) => part !== undefined && part !== '').join(' ');
 }
 
 /** The error for an answer with an unexpected status. */

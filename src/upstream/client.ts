@@ -6,6 +6,7 @@ import type { UploadTarget } from '../cache/source.ts';
 import { dropAnswer, faultOfAnswer, readText } from './answer.ts';
 import { PATIENT, persist, type Patience } from './attempts.ts';
 import { lengthOf, openBlob } from './blob-download.ts';
+import { watchMisses } from './doubt.ts';
 import { createEndpoint, type Endpoint } from './endpoint.ts';
 import { listKeys } from './key-list.ts';
 import type { Environment } from './proxy.ts';
@@ -43,8 +44,8 @@ export function createUpstream(
   urls: UpstreamUrls,
   { ca = [], environment = {}, patience = PATIENT, idleLimit = IDLE_LIMIT_MS }: UpstreamOptions = {},
 ): UploadTarget {
-  const directory = createEndpoint(urls.directory, { ca, environment, idleLimit });
-  const blobs = createEndpoint(urls.blobs, { ca, environment, idleLimit });
+  const directory = watchMisses(createEndpoint(urls.directory, { ca, environment, idleLimit }));
+  const blobs = watchMisses(createEndpoint(urls.blobs, { ca, environment, idleLimit }));
   return {
     name: directory.url,
     entries: (key) => persist(patience, () => fetchEntries(directory, key)),
@@ -61,6 +62,7 @@ export function createUpstream(
         }
       }),
     putEntry: (key, pair) => persist(patience, () => putEntry(directory, pathOfKey(key), pair)),
+    doubts: async () => [await directory.doubt(), await blobs.doubt()].filter((doubt) => doubt !== undefined),
   };
 }
 

@@ -1,6 +1,6 @@
 import { CacheError } from '../cache/errors.ts';
 import { isKey, type Key } from '../cache/key.ts';
-import { dropAnswer, faultOfAnswer, readText } from './answer.ts';
+import { dropAnswer, faultOfAnswer, formatAnswer, readText } from './answer.ts';
 import { persist, type Patience } from './attempts.ts';
 import type { Endpoint } from './endpoint.ts';
 
@@ -12,30 +12,35 @@ const SIZE_LIMIT = 128 * 1024 * 1024;
  * @throws CacheError `unavailable`; `not-found`: other caches list no keys
  */
 export async function* listKeys(endpoint: Endpoint, patience: Patience): AsyncGenerator<Key> {
-  const text = await persist(patience, () => fetchList(endpoint));
+  const { text, answer } = await persist(patience, () => fetchList(endpoint));
   for (let start = 0; start < text.length;) {
     const end = text.indexOf('\n', start);
     const line = text.slice(start, end === -1 ? undefined : end);
     // A web server's folder listing may be text, too.
-    if (end === -1 || !isKey(line)) throw noList(endpoint);
+    if (end === -1 || !isKey(line)) throw noList(endpoint, answer);
     yield line;
     start = end + 1;
   }
 }
 
-async function fetchList(endpoint: Endpoint): Promise<string> {
+async function fetchList(endpoint: Endpoint): Promise<{ readonly text: string; readonly answer: string }> {
   const url = `${endpoint.url}/`;
   const response = await endpoint.send('GET', '/');
   const { statusCode = 0, headers } = response;
+  const answer = formatAnswer(response);
   const isRefused = [400, 404, 405, 501].includes(statusCode);
   if (isRefused || (statusCode === 200 && !/^text\/plain\b/.test(headers['content-type'] ?? ''))) {
     dropAnswer(response);
-    throw noList(endpoint);
+    throw noList(endpoint, answer);
   }
   if (statusCode !== 200) throw await faultOfAnswer(response, endpoint, url);
-  return readText(response, endpoint, url, SIZE_LIMIT);
+  return { text: await readText(response, endpoint, url, SIZE_LIMIT), answer };
 }
 
-function noList({ url }: Endpoint): CacheError {
-  return new CacheError('not-found', `${url}: this cache lists no keys; use cache fetch with URLs`);
+/** @param answer as `formatAnswer` describes it */
+function noList({ url }: Endpoint, answer: string): CacheError {
+  return new CacheError(
+    'not-found',
+    `${url}/: no list of keys, but ${answer}; correct the URL, or use cache fetch with URLs: other caches list no keys`,
+  );
 }

@@ -359,7 +359,9 @@ describe('an upstream of another kind', () => {
     expect((await cache('fetch', RAPID_CDN, ...OS)).code).toBe(0);
     expect((await stored()).pairs).toEqual([pair]);
     const sync = await cache('sync', base, 'elsewhere');
-    expect(sync.stderr).toMatch(/this cache lists no keys; use cache fetch with URLs$/m);
+    expect(sync.stderr).toMatch(
+      /no list of keys, but 404 as text\/html from SimpleHTTP.*; .* use cache fetch with URLs: other caches list no keys$/m,
+    );
     expect(sync.code).toBe(1);
   });
 

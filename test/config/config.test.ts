@@ -30,6 +30,8 @@ describe('the defaults', () => {
       server: {
         listen: [{ scheme: 'http', host: '::', port: 5050 }],
         publicUrl: undefined,
+        cacheHosts: [],
+        dirHosts: [],
         tls: { mode: 'off' },
         maxConnections: 1000,
       },
@@ -127,6 +129,14 @@ describe('a configuration', () => {
 
   it('keeps the public URL without its last slash', () => {
     expect(parse('[server]\npublic-url = https://h/cache/').server.publicUrl).toBe('https://h/cache');
+  });
+
+  it('reads the host names of the services', () => {
+    const { server } = parse(
+      '[server]\ncache-host = ShaCache.example. [2001:DB8::1]\ndir-host = shadir.example',
+    );
+    expect(server.cacheHosts).toEqual(['shacache.example', '2001:db8::1']);
+    expect(server.dirHosts).toEqual(['shadir.example']);
   });
 
   it('splits the trusted certificates', () => {
@@ -303,6 +313,16 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
     '[server]\npublic-url = http://me:pw@h/',
     2,
     '[server] public-url: contains a user name, but is public; write the URL without it',
+  ],
+  [
+    '[server]\ncache-host = http://shacache.example',
+    2,
+    '[server] cache-host: not a host name or address: "http://shacache.example"; write names as cache.example.org, without port',
+  ],
+  [
+    '[server]\ncache-host = a.example b.example\ndir-host = B.example',
+    3,
+    '[server] dir-host: b.example is also in cache-host; use two names',
   ],
   ['[server]\ntls = yes', 2, '[server] tls: not a known word: "yes"; write off, auto or on'],
   [

@@ -153,7 +153,9 @@ describe('the list of keys', () => {
     await expectCacheError(
       collect(upstreamOf(upstream.url).keys()),
       'not-found',
-      new RegExp(`^${upstream.url}/bdir: this cache lists no keys; use cache fetch with URLs$`),
+      new RegExp(
+        `^${upstream.url}/bdir/: no list of keys, but ${status}[^;]*; correct the URL, or use cache fetch with URLs: other caches list no keys$`,
+      ),
     );
   });
 });

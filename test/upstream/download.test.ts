@@ -198,7 +198,7 @@ describe.skipIf(lacks('python3'))("a download from Python's http.server, which k
         for await (const key of upstreamOf(proxy.url).keys()) expect(key).toBeUndefined();
       },
       'not-found',
-      /lists no keys; use cache fetch with URLs/,
+      /no list of keys, but 200 as text\/html from SimpleHTTP.*; correct the URL, or use cache fetch with URLs/,
     );
   });
 });

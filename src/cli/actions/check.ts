@@ -1,19 +1,19 @@
 import { text as readAll } from 'node:stream/consumers';
 import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
-import type { Config } from '../../config/config.ts';
 import { readSmallFile } from '../../files/small-file.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import { sourceOfStore, type Source } from '../../cache/source.ts';
 import type { Store } from '../../cache/store.ts';
-import { createSite } from '../../operations/site.ts';
+import { createSite, type Site } from '../../operations/site.ts';
 import { checkRelease, type ReleaseCheck } from '../../operations/upkeep/check-release.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
+import type { UpstreamUrls } from '../../upstream/client.ts';
 import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
-import { checkCa, openServer } from '../servers.ts';
+import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
 import { machineOf, openSite } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
@@ -34,7 +34,7 @@ interface CheckedUrl extends ReleaseCheck {
 }
 
 export async function check(urls: readonly string[], options: CheckOptions): Promise<void> {
-  const { quiet = false, json = false, deep = false, server } = options;
+  const { quiet = false, json = false, deep = false } = options;
   const { config, terminal } = await openSite(options);
   // Damage decides nothing: a node may well be able to install all the same.
   const site = createSite(config, {
@@ -47,10 +47,10 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   const wanted = [...new Set([...urls, ...lists.flat()])];
   if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
   const machine = await machineOf(options);
+  const server = urlsOfOptions(options, config);
   await checkCa(options.ca, [server], terminal);
   const trusted = await site.trusted();
-  const store = server === undefined ? await site.store('read') : undefined;
-  const source = await openSource(store, config, options);
+  const { source, store } = await openSource(site, server, options);
   const ownerFault = store && ((path: string) => store.upkeep.ownerFault(path));
   const suggest = createSuggestions(site);
   const progress = createProgress(undefined, { quiet });
@@ -67,7 +67,8 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
         ...{ url, installable: problem === undefined, ...result },
         notes: [blacklistNote(url)].filter((note) => note !== undefined),
         suggestions: isUnknown ? await suggest(url) : [],
-        fixes: problem === undefined ? [] : adviceFor(problem, { url, options, site, server }),
+        fixes:
+          problem === undefined ? [] : adviceFor(problem, { url, options, site, server: options.server }),
       });
     }
   } finally {
@@ -75,17 +76,19 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   }
   if (json) terminal.print(JSON.stringify({ machine, releases: checked }, undefined, 2));
   else printChecked(checked, machine, terminal);
+  await warnOfDoubts(source, terminal);
   if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
 }
 
 async function openSource(
-  store: Store | undefined,
-  config: Config,
-  { server = '', ca }: CheckOptions,
-): Promise<Source> {
-  return store === undefined
-    ? openServer('--server', server, config, { ca, patience: IMPATIENT })
-    : sourceOfStore(store);
+  site: Site,
+  server: UpstreamUrls | undefined,
+  { ca }: CheckOptions,
+): Promise<{ readonly source: Source; readonly store?: Store }> {
+  if (server !== undefined)
+    return { source: await openServer(server, site.config, { ca, patience: IMPATIENT }) };
+  const store = await site.store('read');
+  return { source: sourceOfStore(store), store };
 }
 
 /** What stops one release only; the others are looked at all the same. */

@@ -5,7 +5,7 @@ import { readSigner } from '../../operations/signing-key.ts';
 import type { FetchOptions } from '../commands/fetch.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printFetched, tellOffers, toJson, type Fetched } from '../fetch-report.ts';
-import { checkCa, openServer, openUpstream } from '../servers.ts';
+import { checkCa, openServer, urlsOfOptions, urlsOfUpstream, warnOfDoubts } from '../servers.ts';
 import type { Site } from '../../operations/site.ts';
 import { machineOf, openSite } from '../site.ts';
 import { suggestUrls } from '../suggestions.ts';
@@ -13,17 +13,14 @@ import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
 
 export async function fetchReleases(targets: readonly string[], options: FetchOptions): Promise<void> {
-  const { server, ca, quiet = false, dryRun = false, json = false, allPlatforms = false } = options;
+  const { ca, quiet = false, dryRun = false, json = false, allPlatforms = false } = options;
   if (allPlatforms && (options.os !== undefined || options.multiarch !== undefined))
     throw new CacheError('usage', '--all-platforms takes every platform; leave out --os and --multiarch');
   const site = await openSite(options);
   const { config, terminal } = site;
-  const asked = server === undefined ? [config.upstream?.cacheUrl, config.upstream?.dirUrl] : [server];
-  await checkCa(ca, asked, terminal);
-  const source =
-    server === undefined
-      ? await openUpstream(config, { ca })
-      : await openServer('--server', server, config, { ca });
+  const server = urlsOfOptions(options, config) ?? urlsOfUpstream(config);
+  await checkCa(ca, [server], terminal);
+  const source = await openServer(server, config, { ca });
   const trusted = await site.trusted();
   const machine = allPlatforms ? undefined : await machineOf(options);
   const store = await site.store(dryRun ? 'dry-run' : 'write');
@@ -66,6 +63,7 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   if (fetched.some(({ refusal, results }) => refusal !== undefined || results.some(isRefused)))
     endWith(EXIT.incomplete);
   if (fetched.some(({ isOutage }) => isOutage)) endWith(EXIT.storage);
+  await warnOfDoubts(source, terminal);
 }
 
 function isRefused({ outcome }: FetchResult): boolean {

@@ -1,13 +1,13 @@
 import { formatPlatform } from '../../cache/platform.ts';
 import { keysToTry, lookUp, type LookupRow, type SourceTerms } from '../../operations/lookup.ts';
 import { asOneLine } from '../../cache/controls.ts';
-import { sourceOfStore } from '../../cache/source.ts';
+import { sourceOfStore, type Source } from '../../cache/source.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import { noteBlacklist } from '../blacklist-note.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import type { LookupOptions } from '../commands/lookup.ts';
 import { machineOf, openSite } from '../site.ts';
-import { checkCa, openServer } from '../servers.ts';
+import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
@@ -16,12 +16,13 @@ export async function lookup(target: string, options: LookupOptions): Promise<vo
   const site = await openSite(options);
   const { config, terminal } = site;
   const keys = keysToTry(target);
-  await checkCa(options.ca, [options.server], terminal);
-  const { server, ca } = options;
-  const source =
+  const { ca } = options;
+  const server = urlsOfOptions(options, config);
+  await checkCa(ca, [server], terminal);
+  const source: Source =
     server === undefined
       ? sourceOfStore(await site.store('read'))
-      : await openServer('--server', server, config, { ca, patience: IMPATIENT });
+      : await openServer(server, config, { ca, patience: IMPATIENT });
   const machine = await machineOf(options);
   const { key, rows } = await lookUp(target, source, machine, await site.trusted());
   const isUrl = key !== target;
@@ -34,11 +35,11 @@ export async function lookup(target: string, options: LookupOptions): Promise<vo
     terminal.warn(`cache: nothing is known for ${target}${isUrl ? ` (key ${keys.join(' or ')})` : ''}`);
     for (const url of suggestions) terminal.warn(`cache: did you mean ${url} ?`);
     endWith(EXIT.incomplete);
-    return;
+  } else if (!options.json) {
+    if (isUrl) terminal.tell(`key ${key}${isSource ? '' : `, compared with ${formatPlatform(machine)}`}`);
+    terminal.print(isSource ? formatSources(rows) : formatRows(rows));
   }
-  if (options.json) return;
-  if (isUrl) terminal.tell(`key ${key}${isSource ? '' : `, compared with ${formatPlatform(machine)}`}`);
-  terminal.print(isSource ? formatSources(rows) : formatRows(rows));
+  await warnOfDoubts(source, terminal);
 }
 
 function formatSources(rows: readonly LookupRow[]): string {

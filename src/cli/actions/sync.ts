@@ -5,8 +5,8 @@ import { syncToServer, syncToStore, type SyncResult } from '../../operations/syn
 import type { BlobName } from '../../operations/transfer.ts';
 import type { SyncOptions } from '../commands/sync.ts';
 import { EXIT, endWith } from '../exit-code.ts';
-import { isSameLocation, isUrl, openSource, openTargetStore } from '../store-location.ts';
-import { checkCa, openServer } from '../servers.ts';
+import { isSameFolder, isSameServer, openSource, openTargetStore, urlsOfPlace } from '../store-location.ts';
+import { checkCa, openServer, warnOfDoubts } from '../servers.ts';
 import { openSite } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { byUrlOrKey } from '../terminal/format.ts';
@@ -33,15 +33,21 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
   const { ca, quiet = false, dryRun = false, json = false, acceptOlder = false } = options;
   const site = await openSite(options);
   const { terminal } = site;
-  if (await isSameLocation(from, to))
-    throw new CacheError('usage', 'FROM and TO are the same; name two places');
-  await checkCa(ca, [from, to], terminal);
+  const fromDir = { option: '--from-dir', url: options.fromDir };
+  const fromUrls = urlsOfPlace('FROM', from, site, fromDir);
+  const toUrls = urlsOfPlace('TO', to, site, { option: '--to-dir', url: options.toDir });
+  const isSame =
+    fromUrls === undefined || toUrls === undefined
+      ? fromUrls === toUrls && (await isSameFolder(from, to))
+      : isSameServer(fromUrls, toUrls);
+  if (isSame) throw new CacheError('usage', 'FROM and TO are the same; name two places');
+  await checkCa(ca, [fromUrls, toUrls], terminal);
   const trusted = await site.trusted();
-  const server = isUrl(to) ? await openServer('URL', to, site.config, { ca }) : undefined;
+  const server = toUrls === undefined ? undefined : await openServer(toUrls, site.config, { ca });
   let opened: Promise<Store> | undefined;
   const openStore = (): Promise<Store> => (opened ??= openTargetStore(to, site, dryRun));
   const into = server === undefined ? { store: openStore, acceptOlder } : undefined;
-  const source = await openSource('FROM', from, site, { ca, into });
+  const source = await openSource('FROM', from, site, { ca, into, directory: fromDir });
   const progress = createProgress(undefined, { quiet });
   const syncOptions = {
     ...{ trusted, dryRun },
@@ -68,6 +74,7 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
   }
   show();
   if (FAILURES.some((outcome) => summary.counts.has(outcome))) endWith(EXIT.incomplete);
+  await warnOfDoubts(source, terminal);
 }
 
 function note(result: SyncResult, { counts, changes }: Summary): void {

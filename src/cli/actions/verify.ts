@@ -8,8 +8,8 @@ import { verifyStore } from '../../operations/upkeep/verify-store.ts';
 import type { VerifyOptions } from '../commands/verify.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
-import { openSource } from '../store-location.ts';
-import { checkCa } from '../servers.ts';
+import { openSource, urlsOfPlace } from '../store-location.ts';
+import { checkCa, warnOfDoubts } from '../servers.ts';
 import type { Store } from '../../cache/store.ts';
 import { openSite, type CommandSite } from '../site.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
@@ -25,7 +25,11 @@ export async function verify(options: VerifyOptions): Promise<void> {
   const { quiet = false, json = false, deep = false, repair = false, healFrom = [] } = options;
   const site = await openSite(options);
   const { terminal } = site;
-  await checkCa(options.ca, healFrom, terminal);
+  await checkCa(
+    options.ca,
+    healFrom.map((place) => urlsOfPlace('--heal-from', place, site)),
+    terminal,
+  );
   const store = await site.store('upkeep');
   const progress = createProgress(undefined, { quiet });
   try {
@@ -65,7 +69,11 @@ async function run(
   const findings: MendedFinding[] = [];
   for (;;) {
     const step = await verifying.next();
-    if (step.done) return { findings, looked: step.value, affected: await findAffected(store, findings) };
+    if (step.done) {
+      progress.clear();
+      for (const source of sources) await warnOfDoubts(source, terminal);
+      return { findings, looked: step.value, affected: await findAffected(store, findings) };
+    }
     const found = isMending ? { ...step.value, mended: await mend(step.value) } : step.value;
     findings.push(found);
     progress.clear();

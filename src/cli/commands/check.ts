@@ -1,5 +1,5 @@
 import { command, type OptionsOf } from '../command.ts';
-import { ca, collect, json, multiarch, os, server } from '../options.ts';
+import { ca, collect, json, multiarch, os, server, serverDir } from '../options.ts';
 
 export type CheckOptions = OptionsOf<typeof checkCommand>;
 
@@ -16,6 +16,7 @@ export const checkCommand = () =>
       collect,
     )
     .addOption(server('ask', 'the store'))
+    .addOption(serverDir())
     .addOption(ca())
     .addOption(os('test for nodes with this system, such as ubuntu-22.04 (default: that of this machine)'))
     .addOption(multiarch('test for nodes of this kind, such as x86_64-linux-gnu (default: this machine)'))

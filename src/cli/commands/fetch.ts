@@ -1,5 +1,5 @@
 import { command, type OptionsOf } from '../command.ts';
-import { ca, dryRun, json, multiarch, os, server } from '../options.ts';
+import { ca, dryRun, json, multiarch, os, server, serverDir } from '../options.ts';
 
 export type FetchOptions = OptionsOf<typeof fetchCommand>;
 
@@ -17,6 +17,7 @@ export const fetchCommand = () =>
     .addOption(multiarch('fetch for this machine, such as x86_64-linux-gnu (default: this one)'))
     .option('--all-platforms', 'fetch for every platform')
     .addOption(server('fetch from', '[upstream]'))
+    .addOption(serverDir())
     .addOption(ca())
     .option('--resign', "also sign with the site's key, for nodes that trust only its certificate")
     .addOption(dryRun('show what would be fetched and write nothing'))

@@ -1,6 +1,6 @@
 import { SOFTWARE_ROOT } from '../../cache/software-root.ts';
 import { command, type OptionsOf } from '../command.ts';
-import { acceptOlder, dryRun, json, multiarch, os } from '../options.ts';
+import { acceptOlder, dryRun, fromProxy, json, multiarch, os } from '../options.ts';
 
 export type ImportOptions = OptionsOf<typeof importCommand>;
 
@@ -14,6 +14,7 @@ export const importCommand = () =>
       '<path...>',
       'media that cache export wrote; folders or archives: .tar.gz .tgz .tar.bz2 .tar.xz .tar, recognized by content',
     )
+    .addOption(fromProxy())
     .option('--url <url>', 'software URL of the archive, if only one is named')
     .addOption(os('system it was built for, such as ubuntu-22.04 (default: taken from the file name)'))
     .addOption(

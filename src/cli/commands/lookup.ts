@@ -1,5 +1,5 @@
 import { command, type OptionsOf } from '../command.ts';
-import { ca, json, multiarch, os, server } from '../options.ts';
+import { ca, json, multiarch, os, server, serverDir } from '../options.ts';
 
 export type LookupOptions = OptionsOf<typeof lookupCommand>;
 
@@ -11,6 +11,7 @@ export const lookupCommand = () =>
   )
     .argument('<url|key>', 'URL of a release or source file, or a key such as pypi:NAME=VERSION')
     .addOption(server('ask', 'the store'))
+    .addOption(serverDir())
     .addOption(ca())
     .addOption(os('compare with this system, such as ubuntu-22.04 (default: that of this machine)'))
     .addOption(multiarch('compare with this machine, such as x86_64-linux-gnu (default: this one)'))

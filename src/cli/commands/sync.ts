@@ -1,5 +1,5 @@
 import { command, type OptionsOf } from '../command.ts';
-import { acceptOlder, ca, dryRun, json } from '../options.ts';
+import { acceptOlder, ca, directory, dryRun, json } from '../options.ts';
 
 export type SyncOptions = OptionsOf<typeof syncCommand>;
 
@@ -9,11 +9,16 @@ export const syncCommand = () =>
     'Copy what one place has and another lacks: stores, media, running caches.',
     'cache sync /mnt/device http://builder:PASSWORD@192.168.32.10:5050',
   )
-    .argument('<from>', 'folder of a store, a medium that cache export wrote, or URL of a running cache')
+    .argument(
+      '<from>',
+      'folder of a store, a medium that cache export wrote, URL of a running cache, or "upstream"',
+    )
     .argument(
       '<to>',
       'folder of a store, which is made if it does not exist, or URL of a cache that takes uploads',
     )
+    .addOption(directory('--from-dir', 'FROM'))
+    .addOption(directory('--to-dir', 'TO'))
     .addOption(ca())
     .addOption(acceptOlder())
     .addOption(dryRun('show what would be copied and write nothing'))

@@ -15,7 +15,7 @@ export const verifyCommand = () =>
     .option('--repair', 'move damage that can not be healed to quarantine/ in the store; remove leftovers')
     .option(
       '--heal-from <place>',
-      'fetch good copies from this medium, folder of a store, or URL of a running cache; may be repeated',
+      'fetch good copies from this medium, folder of a store, URL of a running cache, or "upstream"; may be repeated',
       collect,
     )
     .addOption(ca())

@@ -168,7 +168,8 @@ async function checkChosen(
   }
 }
 
-async function hashOf(
+/** The sha512 of the bytes that a source has of a blob; undefined if it is missing. */
+export async function hashOf(
   sha512: Digest,
   source: Source,
   onProgress: CheckOptions['onProgress'],
