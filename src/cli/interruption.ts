@@ -9,7 +9,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   fetch: GOES_ON,
   sync: GOES_ON,
   export: GOES_ON,
-  verify: 'not all was looked at; what was mended stays mended: run the same command again',
+  verify: 'the check is incomplete, and healed or repaired objects stay so; run the same command again',
 };
 
 /**

@@ -154,7 +154,7 @@ describe('cache export', () => {
     expect(same.stderr).toMatch(/^1 on the medium already; nothing to write$/m);
   });
 
-  it('tells what --recheck mended, and how much that was', async () => {
+  it('reports how many files --recheck rewrote, and their size', async () => {
     await makeConnected();
     await expectEnd(0, cache('export', ...on('connected'), device));
     const path = join(device, 'store', 'bcache', await blobOf(KVM));
@@ -164,7 +164,7 @@ describe('cache export', () => {
     await writeFile(path, bytes);
     const { stderr } = await expectEnd(0, cache('export', ...on('connected'), device, '--recheck'));
     expect(stderr).toMatch(/^1 exported, 1 on the medium already; 2\.\d MiB written$/m);
-    expect(stderr).toMatch(/^1 file on the medium was damaged, and is written anew$/m);
+    expect(stderr).toMatch(/^1 file on the medium was damaged and is rewritten$/m);
   });
 
   it('says that nothing was written, and that the disk is no medium, where the other side has all', async () => {

@@ -566,7 +566,7 @@ it('unpacks on a node to what was packed', async () => {
 });
 
 describe('a store with a damaged entry', () => {
-  it('is mended by importing the same archive again, and the others are imported too', async () => {
+  it('is replaced by importing the same archive again, and the others are imported too', async () => {
     const site = await makeImportSite();
     const archive = await makeArchive(site, 'kvm-ubuntu-22.04.tar.gz', KVM);
     await site.import([archive]);

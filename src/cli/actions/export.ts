@@ -112,19 +112,23 @@ async function openInventory(
   return inventory;
 }
 
-function printJson(folder: string, { entries, bytes, mended, seal }: ExportResult, terminal: Terminal): void {
+function printJson(
+  folder: string,
+  { entries, bytes, rewritten, seal }: ExportResult,
+  terminal: Terminal,
+): void {
   const shown = seal && {
     serial: seal.serial,
     fingerprint: seal.signer.fingerprint256,
     certificateFile: seal.certificateFile,
   };
-  terminal.print(JSON.stringify({ medium: folder, bytes, mended, ...shown, entries }, undefined, 2));
+  terminal.print(JSON.stringify({ medium: folder, bytes, rewritten, ...shown, entries }, undefined, 2));
 }
 
 /** The table that sums up, what needs a person's eye, and what to do next. */
 function print(
   folder: string,
-  { bytes, mended, seal, ...result }: ExportResult,
+  { bytes, rewritten, seal, ...result }: ExportResult,
   dryRun: boolean,
   terminal: Terminal,
 ): void {
@@ -145,9 +149,9 @@ function print(
     },
     terminal,
   );
-  if (mended > 0)
+  if (rewritten > 0)
     terminal.tell(
-      `${formatCount(mended, 'file')} on the medium ${mended === 1 ? 'was damaged, and is' : 'were damaged, and are'} written anew`,
+      `${formatCount(rewritten, 'file')} on the medium ${rewritten === 1 ? 'was damaged and is' : 'were damaged and are'} rewritten`,
     );
   if (seal !== undefined) terminal.tell(nextSteps(folder, seal));
 }

@@ -89,7 +89,7 @@ function warnOfDoubt(terminal: Terminal): void {
 
 function warnOfDamage({ damaged }: Garbage, terminal: Terminal): void {
   terminal.warn(
-    `cache: all entries and blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; mend that first: cache verify --heal-from MEDIUM|STORE|URL, or give it up: cache verify --repair`,
+    `cache: all entries and blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; heal it first: cache verify --heal-from MEDIUM|STORE|URL; or move it to quarantine: cache verify --repair`,
   );
   endWith(EXIT.incomplete);
 }

@@ -111,7 +111,7 @@ function printRemoved(
 
 function warnOfDamage(terminal: Terminal): void {
   terminal.warn(
-    'cache: the blobs were kept: an entry that cannot be read may name them. Repair it with cache verify --heal-from MEDIUM|STORE|URL, then remove the blobs with: cache gc --unnamed',
+    'cache: the blobs were kept: an entry that cannot be read may name them. Heal it with: cache verify --heal-from MEDIUM|STORE|URL; then remove the blobs with: cache gc --unnamed',
   );
   endWith(EXIT.incomplete);
 }

@@ -16,7 +16,7 @@ export const exportCommand = () =>
       '--split <size>',
       'split larger blobs into parts of this size, such as 2G (default: as the file system needs)',
     )
-    .option('--no-verify', 'do not read back what was written')
-    .option('--recheck', 'also read what earlier exports wrote, and mend it')
+    .option('--no-verify', 'do not read back the written files')
+    .option('--recheck', 'also read files of earlier exports, and rewrite damaged ones')
     .addOption(dryRun('show what would be written and write nothing'))
     .addOption(json());

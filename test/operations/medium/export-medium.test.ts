@@ -309,7 +309,7 @@ describe('an export that was broken off', () => {
     expect(await importFrom(medium, trip.offline)).toHaveLength(2);
   });
 
-  it('writes no part again that is there and right, and mends one that is not', async () => {
+  it('writes no part again that is there and right, and rewrites a damaged one', async () => {
     // After two parts of the larger blob, and the smaller blob if that comes first.
     await expect(
       exportTo(medium, trip.connected, { ...breakAfter(2 * MIB + 110_000), split: MIB }),
@@ -388,15 +388,15 @@ describe('what is on a medium already', () => {
     }
   });
 
-  it('is mended from the store where it is damaged: what no manifest covers always, the rest with --recheck', async () => {
+  it('is rewritten from the store where it is damaged: what no manifest covers always, the rest with --recheck', async () => {
     await exportTo(medium, trip.connected);
     await flipBit(join(medium, 'store', 'bcache', trip.kvm.sha512));
     await exportTo(medium, trip.connected);
     expect(await judge()).toContain('changed');
-    const { bytes, mended } = await exportTo(medium, trip.connected, { recheck: true });
+    const { bytes, rewritten } = await exportTo(medium, trip.connected, { recheck: true });
     expect(await judge()).toBe('5 files, 2 releases');
     const { size } = await stat(join(medium, 'store', 'bcache', trip.kvm.sha512));
-    expect({ bytes, mended }).toEqual({ bytes: size, mended: 1 });
+    expect({ bytes, rewritten }).toEqual({ bytes: size, rewritten: 1 });
 
     await flipBit(join(medium, 'store', 'bcache', trip.kvm.sha512));
     await rm(join(medium, 'manifest.json'));
@@ -404,15 +404,15 @@ describe('what is on a medium already', () => {
     expect(await judge()).toBe('5 files, 2 releases');
   });
 
-  it('is mended where an entry or a part is damaged, with parts of the size that they had', async () => {
+  it('is rewritten where an entry or a part is damaged, with parts of the size that they had', async () => {
     await exportTo(medium, trip.connected, { split: MIB });
     await flipBit(join(medium, 'store', 'parts', `${trip.kvm.sha512}.0002`));
     await flipBit(join(medium, 'store', entriesPrefix(trip.cdn.key), trip.cdn.entry.digest));
-    const { bytes, mended } = await exportTo(medium, trip.connected, { recheck: true });
+    const { bytes, rewritten } = await exportTo(medium, trip.connected, { recheck: true });
     expect(await judge()).toBe('7 files, 2 releases');
     expect(bytes).toBeGreaterThan(MIB);
     expect(bytes).toBeLessThan(MIB + 10_000);
-    expect(mended).toBe(2);
+    expect(rewritten).toBe(2);
   });
 
   it('is not vouched for where it is damaged and can not be had: all of it is named, nothing is changed', async () => {
