@@ -16,15 +16,15 @@ import { createProgress } from './terminal/progress.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { adviseOnMixedFolder } from './unsigned-medium.ts';
 
-/** What became of the paths that were named. */
+/** The results for the given paths. */
 export interface Imported {
   readonly media: MediumImportResult[];
   readonly archives: ImportResult[];
 }
 
 /**
- * Imports into the store of the configuration: media that `cache export` wrote, and archives. Says how it goes on stderr.
- * @param imported gets every result as soon as there is one: what is done counts, also when the store fails later
+ * Imports exported media and archives into the store of the configuration. Reports progress on stderr.
+ * @param imported receives each result at once, so that finished work counts even if the store fails later
  */
 export async function runImport(
   paths: readonly string[],
@@ -35,7 +35,7 @@ export async function runImport(
   const media: string[] = [];
   const others: string[] = [];
   for (const path of paths) ((await isMedium(path)) ? media : others).push(path);
-  // A path that is refused is told before anything is done.
+  // Refuses a wrong path before it imports anything.
   const archives = await findArchives(others).catch(async (error: unknown) => {
     throw error instanceof MixedFolder ? await adviseOnMixedFolder(error, site.config) : error;
   });
@@ -93,7 +93,7 @@ async function runArchiveImport(
     progress.clear();
     if (results.length > 0)
       terminal.warn(
-        `${results.length} of ${archives.length} archives were dealt with; the same command goes on from there`,
+        `stopped after ${results.length} of ${archives.length} archives; run the same command again to continue`,
       );
     throw error;
   } finally {

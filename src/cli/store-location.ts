@@ -14,14 +14,14 @@ import { NoStore } from '../storage/store-folder.ts';
 import { openServer, type ServerOptions } from './servers.ts';
 
 export interface SourceOptions extends ServerOptions {
-  /** Where a medium is to be copied into. */
+  /** The target, if a medium is the source. */
   readonly into?: MediumTarget | undefined;
 }
 
 /**
- * What a person names to read from: the URL of a running cache (`/bcache` and `/bdir` below it), the folder of a store,
- * or a medium. One that `cache export` wrote is read only after its manifest was verified.
- * @param argument that names it, for messages
+ * Opens a source: the URL of a running cache (`/bcache` and `/bdir` below it), the folder of a store, or a medium. Reads
+ * an exported medium only after it verified the manifest.
+ * @param argument name of the argument or option, for messages
  * @throws CacheError `usage`, `config`, `storage`; `untrusted`, `invalid-medium`
  */
 export async function openSource(
@@ -48,14 +48,14 @@ export async function openSource(
     if (!(error instanceof NoStore)) throw error;
     throw new CacheError(
       'usage',
-      `${argument}: ${folder} is neither a store nor a medium; name another one, or is its disk not mounted?`,
+      `${argument}: ${folder} is neither a store nor a medium (is its disk mounted?); name another folder`,
       { cause: error },
     );
   }
 }
 
 /**
- * A medium that lost its manifest looks like any folder with a store in it. Who has a store in mind names the store.
+ * Refuses a folder with a store in it, because a medium that lost its manifest looks the same.
  * @throws CacheError `invalid-medium`
  */
 async function refuseStoreInside(argument: string, folder: string): Promise<void> {
@@ -64,21 +64,21 @@ async function refuseStoreInside(argument: string, folder: string): Promise<void
   throw new CacheError(
     'invalid-medium',
     [
-      `${argument}: ${folder} has no manifest.json: nobody has signed for the store on it.`,
-      `If it comes from a cache export, that did not finish, or somebody changed it; write it again where it was made: cache export ${folder}`,
-      `To read the store all the same, name it: ${store}`,
+      `${argument}: ${folder} has no manifest.json: the store on it is unsigned.`,
+      `If cache export wrote it, the export did not finish, or the medium was changed; write it again where it was made: cache export ${folder}`,
+      `To read the unsigned store anyway, name it: ${store}`,
     ].join('\n'),
   );
 }
 
 function folderOf(text: string): string {
-  // An empty variable of a script would be the folder that it stands in.
+  // An empty variable of a script would mean the current folder.
   if (text === '') throw new CacheError('usage', 'an empty name; name a folder or a URL');
   return resolve(text);
 }
 
 /**
- * The store in a folder that a person names to write to. It is made where there is none.
+ * Opens the store in a folder to write to; makes a missing one.
  * @param dryRun only reads
  * @throws CacheError `usage`, `config`, `storage`, `no-space`
  */
@@ -87,18 +87,18 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
   if (await isMedium(folder)) {
     throw new CacheError(
       'usage',
-      `${text} is a medium with a manifest, which would be wrong afterwards; write to it with: cache export ${text}`,
+      `${text} is a medium with a manifest, which other writes would invalidate; write to it with: cache export ${text}`,
     );
   }
   await checkIsNoFile('TO', folder);
   const location = await storeIn(folder);
-  // The store of a configuration is made by cache init alone: its disk may not be mounted.
+  // Only cache init makes the store of a configuration: its disk may not be mounted.
   if (site.config.file !== undefined && location === site.location)
     return site.store(dryRun ? 'read' : 'write');
   return site.storeAt(location, dryRun ? 'dry-run' : 'write', true);
 }
 
-/** Whether both are one location, as far as their names show. */
+/** Whether both name the same folder or URL. */
 export async function isSameLocation(a: string, b: string): Promise<boolean> {
   if (isUrl(a) || isUrl(b)) return isUrl(a) && isUrl(b) && comparableUrl(a) === comparableUrl(b);
   const [one, other] = [await identityOf(resolve(a)), await identityOf(resolve(b))];
@@ -106,12 +106,12 @@ export async function isSameLocation(a: string, b: string): Promise<boolean> {
 }
 
 /**
- * A medium in the folder of a store would be a stray there, and the other way round. The store of a medium may well be the
- * one that is exported.
+ * Refuses a medium inside the exported store and the reverse, because the inner one would be a stray. The exported
+ * store may be the medium's own.
  * @throws CacheError `usage`
  */
 export async function refuseNesting(medium: string, store: string): Promise<void> {
-  // What isn't there is told by whoever opens it.
+  // Opening a missing path reports it.
   const [outer, inner, own] = await Promise.all(
     [medium, join(medium, 'store'), store].map((path) => realpath(path).catch(() => undefined)),
   );
@@ -119,16 +119,16 @@ export async function refuseNesting(medium: string, store: string): Promise<void
   if (isWithin(outer, own))
     throw new CacheError(
       'usage',
-      `${medium} is in the folder of the store ${store}, which is exported; name the folder where a medium is mounted`,
+      `${medium} is inside the exported store ${store}; name the folder where a medium is mounted`,
     );
   if (inner !== undefined && inner !== own && isWithin(own, inner))
     throw new CacheError(
       'usage',
-      `the store ${store}, which is exported, is in the folder ${inner}, which is to be written to; name the folder where a medium is mounted`,
+      `the exported store ${store} is inside ${inner}, the folder to write to; name the folder where a medium is mounted`,
     );
 }
 
-/** Without user and password, and with what a URL may leave out. */
+/** A URL without user and password, in its normal form. */
 function comparableUrl(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const { origin, pathname } = new URL(text);
@@ -144,7 +144,7 @@ export function isUrl(text: string): boolean {
   return /^https?:/i.test(text);
 }
 
-/** The store's folder: the folder itself, or `store` in it if that is a site's or a medium's. */
+/** The folder of the store: `store` inside a site or medium, otherwise the folder itself. */
 async function storeIn(folder: string): Promise<string> {
   const inside = join(folder, 'store');
   const isStore = (await statIfThere(join(folder, STORE_FILE))) !== undefined;
@@ -155,7 +155,7 @@ async function statIfThere(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path);
   } catch (error) {
-    // Nor is there anything inside of a file.
+    // A file has nothing inside.
     if (systemCode(error) !== 'ENOTDIR') throwUnlessAbsent(error, `can't look at ${path}`);
     return undefined;
   }

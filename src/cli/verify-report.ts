@@ -12,11 +12,11 @@ export interface ResolvedFinding extends Finding {
   readonly resolution?: Resolution;
 }
 
-/** What a verification ends with. */
+/** The result of a verification. */
 export interface VerifyReport {
   readonly findings: readonly ResolvedFinding[];
   readonly looked: VerifyCounts;
-  /** Who needs the blobs that are still damaged. */
+  /** Entries that need the blobs still damaged. */
   readonly affected: readonly BlobUser[];
 }
 
@@ -27,7 +27,7 @@ export function isResolved({ kind, resolution }: ResolvedFinding): boolean {
   return outcome !== undefined && outcome !== 'left';
 }
 
-/** A line that greps well, and lines with what else is known below it. */
+/** Prints a line for grep, with details indented below it. */
 export function printFinding(finding: ResolvedFinding, terminal: Terminal): void {
   const { kind, path, problem, softwareUrl, resolution } = finding;
   terminal.print(asOneLine(`${kind}: ${path}: ${problem}`));
@@ -42,7 +42,7 @@ function describe(resolution: Resolution): readonly string[] {
         [
           'healed',
           resolution.source === undefined ? '' : ` from ${resolution.source}`,
-          resolution.quarantined === undefined ? '' : `; what stood there is in ${resolution.quarantined}`,
+          resolution.quarantined === undefined ? '' : `; the damaged object is in ${resolution.quarantined}`,
         ].join(''),
       ];
     case 'quarantined':
@@ -50,17 +50,17 @@ function describe(resolution: Resolution): readonly string[] {
     case 'removed':
       return ['removed'];
     case 'gone':
-      return ['by now it is gone, or all right'];
+      return ['gone or sound by now'];
     case 'left':
       return ['left as it is', ...resolution.reasons.map((reason) => `  ${reason}`)];
   }
 }
 
-/** What was done, for the summary. */
+/** Options of the run, for the summary. */
 export interface VerifyRun {
   readonly deep: boolean;
   readonly isResolving: boolean;
-  /** Whether older ones were passed over. */
+  /** Whether it skipped older objects. */
   readonly isPartial: boolean;
 }
 
@@ -79,11 +79,13 @@ export function printSummary(
     (resolution?.outcome === 'healed' || resolution?.outcome === 'quarantined') &&
     resolution.quarantined !== undefined;
   if (findings.some(isKept))
-    terminal.tell('what was bad is kept in quarantine/ of the store; remove it when it is of no more use');
+    terminal.tell(
+      'quarantine/ of the store keeps the damaged objects; remove them when you no longer need them',
+    );
   const left = findings.filter((finding) => !isResolved(finding));
   if (left.length > 0) for (const line of adviceFor(left)) terminal.tell(line);
   const { entries, blobs, bytes, unreferencedBlobs, unreferencedBytes } = looked;
-  // What can't be read may name any of them.
+  // An unreadable entry may name any of them.
   const isKnown =
     !isPartial && findings.every(({ kind }) => kind !== 'entry-damaged' && kind !== 'unreadable');
   if (isKnown && entries === 0 && blobs > 0) {
@@ -102,19 +104,19 @@ export function printSummary(
 }
 
 const ADVICE: Readonly<Partial<Record<FindingKind, string>>> = {
-  'blob-damaged': 'cache verify --deep --heal-from MEDIUM|STORE|URL puts good copies in their place',
+  'blob-damaged': 'to replace damaged blobs: cache verify --deep --heal-from MEDIUM|STORE|URL',
   'blob-missing':
-    'cache verify --heal-from MEDIUM|STORE|URL brings missing blobs, as do cache fetch URL and cache import of the archive',
-  'entry-damaged': 'cache verify --heal-from MEDIUM|STORE|URL puts good copies in their place',
-  unreadable: 'look at the kernel log, and replace the disk: cache sync copies what is still good',
+    'to get missing blobs: cache verify --heal-from MEDIUM|STORE|URL, cache fetch URL, or cache import ARCHIVE',
+  'entry-damaged': 'to replace damaged entries: cache verify --heal-from MEDIUM|STORE|URL',
+  unreadable:
+    'unreadable objects: look at the kernel log, and replace the disk; cache sync copies the readable ones',
   'entry-untrusted':
-    'entries that nobody trusts: add the certificate of their signer to signature-certificate-list, or remove them: cache remove KEY',
-  stray: 'cache verify --repair moves strays to quarantine/',
-  'mark-damaged': 'cache verify --repair restores store.json',
-  forbidden: 'run it as the user whom the store belongs to',
-  'record-damaged': 'cache verify --repair moves damaged records of the log to quarantine/',
-  'owner-forbidden':
-    'give the store back to whom its folder belongs to, as root: chown -R --reference=STORE STORE',
+    'entries that no trusted certificate verifies: add the certificate of their signer to signature-certificate-list, or remove them: cache remove KEY',
+  stray: 'to move strays to quarantine/: cache verify --repair',
+  'mark-damaged': 'to restore store.json: cache verify --repair',
+  forbidden: 'run this command as the owner of the store',
+  'record-damaged': 'to move damaged log records to quarantine/: cache verify --repair',
+  'owner-forbidden': 'give all files to the owner of the store, as root: chown -R --reference=STORE STORE',
 };
 
 function adviceFor(findings: readonly Finding[]): ReadonlySet<string> {

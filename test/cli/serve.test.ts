@@ -61,7 +61,7 @@ describe('serve', () => {
       });
       server.kill('SIGTERM');
       expect((await result).stderr).toMatch(
-        /^note: there is no config\.ini in .*; the store .*cache-store was just made and is empty: [^]*cache serve -c FILE[^]*cache import FOLDER$/m,
+        /^note: no config\.ini in .*; made the empty store .*cache-store: [^]*cache serve -c FILE[^]*cache import FOLDER$/m,
       );
     }
   });
@@ -82,7 +82,7 @@ describe('serve', () => {
     });
     server.kill('SIGTERM');
     expect((await result).stderr).toMatch(
-      /^note: the store .*store has no entry: nodes that ask get 404, and compile\. To fill it: cache import -c .*config\.ini FOLDER$/m,
+      /^note: the store .*store has no entry: nodes get 404 and compile\. To fill it: cache import -c .*config\.ini FOLDER$/m,
     );
   });
 
@@ -110,7 +110,7 @@ describe('serve', () => {
     server.kill('SIGINT');
     expect(await ended).toEqual([null, 'SIGINT']);
     expect((await result).stderr).toMatch(
-      /^cache: interrupted; what was done stays: run the same command again/m,
+      /^cache: interrupted; finished work is kept; run the same command again/m,
     );
     expect(await written()).toEqual([]);
   });

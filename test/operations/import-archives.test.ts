@@ -251,7 +251,7 @@ describe('an archive that is all right', () => {
     expect(result).toMatchObject({
       outcome: 'imported',
       platform: { multiarch: 'aarch64-linux-gnu' },
-      warnings: ['its programs are for x86_64-linux-gnu, and it was told to be for aarch64-linux-gnu'],
+      warnings: ['its programs are for x86_64-linux-gnu, but --multiarch is aarch64-linux-gnu'],
     });
     const [right] = await site.import([path], { multiarch: 'x86_64-linux-gnu' });
     expect(right).toMatchObject({ outcome: 'imported', warnings: [] });

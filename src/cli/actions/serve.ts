@@ -58,23 +58,23 @@ async function lacksStore(site: Site): Promise<boolean> {
   }
 }
 
-/** Whether anything was ever entered: no key is listed, which may take long. */
+/** Whether the store has entries. Lists no keys, which may take long. */
 async function hasEntries({ upkeep }: Store): Promise<boolean> {
   for await (const { name } of upkeep.list('')) if (name === DIRECTORY.slice(0, -1)) return true;
   return false;
 }
 
-/** @param isNew whether the store was made at the start: perhaps the one that is meant is elsewhere */
+/** @param isNew whether this command made the store: the intended one may be elsewhere */
 async function tellIfEmpty(site: CommandSite, isNew: boolean): Promise<void> {
   if (await hasEntries(await site.store('read'))) return;
   const { location, config, terminal } = site;
-  const consequence = 'nodes that ask get 404, and compile.';
+  const consequence = 'nodes get 404 and compile.';
   const toFill = `To fill it: cache import${config.file === undefined ? '' : ` -c ${config.file}`} FOLDER`;
   terminal.tell(
     isNew
       ? [
-          `note: there is no config.ini in ${process.cwd()}; the store ${location} was just made and is empty: ${consequence}`,
-          'If there is a store elsewhere, stop this and name its configuration: cache serve -c FILE',
+          `note: no config.ini in ${process.cwd()}; made the empty store ${location}: ${consequence}`,
+          'To serve another store, stop this and name its configuration: cache serve -c FILE',
           toFill,
         ].join('\n')
       : `note: the store ${location} has no entry: ${consequence} ${toFill}`,
@@ -90,7 +90,7 @@ async function printWelcome(listeners: readonly OpenListener[], site: CommandSit
   try {
     const section = await networkcacheSection(site, base);
     terminal.print(
-      'For /etc/opt/slapos/slapos.cfg of each node, in place of a [networkcache] section that is there:\n',
+      'In /etc/opt/slapos/slapos.cfg of each node, replace any existing [networkcache] section with this:\n',
     );
     terminal.print(`${section}\n`);
   } catch (error) {

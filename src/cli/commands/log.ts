@@ -6,8 +6,8 @@ export const logCommand = () =>
   command('log', 'Show who did what to the store and when, the newest last.', 'cache log --since 7d')
     .option(
       '--since <date|days>',
-      'only since this date, such as 2026-11-20 or 2026-11-20T21:34 (UTC), or so long ago: 7, 12h',
+      'show only records since this date, such as 2026-11-20 or 2026-11-20T21:34 (UTC), or age: 7, 12h',
     )
-    .option('--key <url|key>', 'only what concerns this software URL or key')
-    .option('-n, --lines <number>', 'only the last ones')
+    .option('--key <url|key>', 'show only records of this software URL or key')
+    .option('-n, --lines <number>', 'show only the last NUMBER records')
     .option('--json', 'print each record as a line of JSON');

@@ -22,5 +22,5 @@ export const verifyCommand = () =>
     .addOption(json())
     .addHelpText(
       'after',
-      '\nExits with 0 if nothing is wrong, or if every finding was healed or was a stray or\nleftover that --repair removed. Exits with 1 otherwise: a release in quarantine is\nmissing from the store.',
+      '\nExits with 0 without findings, or if all were healed, or strays and leftovers\nthat --repair removed; otherwise with 1. A release in quarantine is missing.',
     );

@@ -2,7 +2,7 @@ import { asOneLine } from '../../cache/controls.ts';
 
 const GAP = '  ';
 
-/** Rows under headings, aligned by spaces, without lines around: it reads well and can be cut by awk. */
+/** Rows under headings, aligned by spaces, so that awk can split them. */
 export function formatTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [headings, ...rows].map((row) => row.map(toCell));
   const widths = headings.map(() => 0);
@@ -38,7 +38,7 @@ const WIDE =
 const WIDTH_LIMIT = 4096;
 
 function widthOf(text: string): number {
-  // To segment a long text may take very long, and it fits no terminal.
+  // Segmenting a long text is slow, and it fits no terminal.
   if (text.length > WIDTH_LIMIT || /^[ -~]*$/.test(text)) return text.length;
   let width = 0;
   for (const { segment } of new Intl.Segmenter().segment(text)) width += WIDE.test(segment) ? 2 : 1;

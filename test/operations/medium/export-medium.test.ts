@@ -373,7 +373,7 @@ describe('what is on a medium already', () => {
       [() => rm(join(medium, 'manifest.json')), /^$/],
       [
         () => writeFile(join(medium, 'manifest.json'), '["x", "eA=="]'),
-        /does not count.*changed after it was signed/,
+        /does not count.*changed after signing/,
       ],
     ] as const) {
       await change();
@@ -527,7 +527,7 @@ describe('the room on a medium', () => {
     await mountTmpfs(context, medium, 10 * MIB);
     const error = await cacheErrorOf(exportTo(medium, trip.connected));
     expect(error.message).toMatch(
-      /no room in .*: 2\.\d MiB are wanted, 10\.0 MiB are free, of which 8\.0 MiB stay free for its file system/,
+      /no room in .*: needs 2\.\d MiB and must keep 8\.0 MiB in reserve for its file system; 10\.0 MiB is free;/,
     );
     expect(error.code).toBe('no-space');
     expect(await readdir(medium)).toEqual([]);
