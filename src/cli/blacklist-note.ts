@@ -1,7 +1,7 @@
 import { blacklistedBy } from '../operations/lookup.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
-/** What there is to be told of a software URL that nodes never ask any cache for, unless somebody changed their slapos.cfg. */
+/** A note for a software URL that nodes with the default slapos.cfg never look up in a cache. */
 export function blacklistNote(url: string): string | undefined {
   const blacklist = blacklistedBy(url);
   return blacklist === undefined

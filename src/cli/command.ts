@@ -1,9 +1,9 @@
 import { Command } from '@commander-js/extra-typings';
 
 /**
- * The beginning of every command. What it does is loaded only when it is run (`program.ts`), so that help and wrong
- * options answer at once.
- * @param example of how it is called
+ * The common declaration of every command. `program.ts` loads the action only to run it, so that help and wrong options
+ * answer at once.
+ * @param example a complete call
  */
 export function command(name: string, description: string, example: string) {
   return new Command(name)
@@ -21,7 +21,7 @@ export type OptionsOf<Declare extends (...args: never) => { opts(): object }> = 
   ReturnType<ReturnType<Declare>['opts']>
 >;
 
-/** A flag that is false where it is not given is one, too. */
+/** Also a flag that is false by default is a boolean. */
 type Readable<Options> = {
   readonly [Name in keyof Options]: Exclude<Options[Name], undefined> extends boolean
     ? boolean

@@ -1,19 +1,19 @@
 import { CacheError, type ErrorCode } from '../cache/errors.ts';
 
-/** What every command ends with. */
+/** The exit codes of all commands. */
 export const EXIT = {
   done: 0,
-  /** Done in part, or what was asked for is not there. */
+  /** Done in part, or not found. */
   incomplete: 1,
   /** Wrong usage or configuration. */
   usage: 2,
-  /** The store failed, or another cache that is needed: nothing is known of what was asked for. */
+  /** The store or a needed cache failed, so the result is unknown. */
   storage: 3,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** The one place where an error becomes an exit code. */
+/** The only mapping of errors to exit codes. */
 const EXIT_CODES: Readonly<Record<ErrorCode, ExitCode>> = {
   usage: EXIT.usage,
   config: EXIT.usage,
@@ -43,7 +43,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof CacheError ? EXIT_CODES[error.code] : EXIT.storage;
 }
 
-/** Lets the process end with `code`, unless something worse was noted before. */
+/** Sets the exit code, unless a worse one is set already. */
 export function endWith(code: ExitCode): void {
   process.exitCode = Math.max(code, Number(process.exitCode ?? EXIT.done));
 }

@@ -17,7 +17,7 @@ import { createProgress } from './terminal/progress.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { adviseOnMixedFolder } from './unsigned-medium.ts';
 
-/** What became of the paths that were named. */
+/** The results for the given paths. */
 export interface Imported {
   readonly media: MediumImportResult[];
   readonly archives: ImportResult[];
@@ -107,7 +107,7 @@ async function runArchiveImport(
     progress.clear();
     if (results.length > 0)
       terminal.warn(
-        `${results.length} of ${archives.length} archives were dealt with; the same command goes on from there`,
+        `stopped after ${results.length} of ${archives.length} archives; run the same command again to continue`,
       );
     throw error;
   } finally {

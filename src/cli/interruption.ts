@@ -1,20 +1,20 @@
 import { removeOpenTemporaries } from '../storage/open-temporaries.ts';
 
-const GOES_ON = 'what was done stays: run the same command again to go on';
+const GOES_ON = 'finished work is kept; run the same command again to continue';
 
-/** What it means to interrupt a command, for those that take long. */
+/** What an interruption means, for each long command. */
 const MEANINGS: Readonly<Record<string, string>> = {
   import: GOES_ON,
   pack: GOES_ON,
   fetch: GOES_ON,
   sync: GOES_ON,
   export: GOES_ON,
-  verify: 'not all was looked at; what was mended stays mended: run the same command again',
+  verify: 'the check is incomplete, and healed or repaired objects stay so; run the same command again',
 };
 
 /**
- * From now on says on SIGINT and SIGTERM what interrupting this command means, and removes what is half-written. Then the
- * signal ends the process, as it does others: so a shell ends a loop, too, and reports 130 or 143.
+ * On SIGINT and SIGTERM, says what the interruption means and removes half-written files. The signal then ends the
+ * process, so that a shell also ends a loop, and reports 130 or 143.
  */
 export function tellWhenInterrupted(command: string): void {
   const meaning = MEANINGS[command];
@@ -32,7 +32,7 @@ export function interruptImport(signal: 'SIGINT' | 'SIGTERM'): never {
 }
 
 function interrupt(meaning: string, signal: 'SIGINT' | 'SIGTERM'): never {
-  // A progress line may stand there, and ^C.
+  // Overwrites a progress line and ^C.
   const { stderr, pid } = process;
   stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}cache: interrupted; ${meaning}\n`);
   removeOpenTemporaries();

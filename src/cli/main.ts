@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Whatever this file imported would be loaded before its first line is run. An old Node would find every store damaged, so
-// the version is looked at before anything else. Node 10 parses this, and takes it for CommonJS.
+// An old Node would find every store damaged, so this checks the version before it loads any other file: an import would
+// be loaded first. Node 10 can parse this file, as CommonJS.
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 18)) {
   process.stderr.write(

@@ -12,7 +12,7 @@ import { createProgress, type Progress } from './terminal/progress.ts';
 import { countOutcomes, formatCounts, printResults } from './terminal/results.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
-/** Imports a medium that `cache export` wrote into the store of the configuration; says how it goes on stderr. */
+/** Imports an exported medium into the store of the configuration; reports progress on stderr. */
 export async function runMediumImport(
   path: string,
   site: Site,
@@ -46,7 +46,7 @@ function labelsOf({ entries }: Medium): ReadonlyMap<string, string> {
   return new Map(entries.map(({ key, entry }) => [entry.sha512, entry.softwareUrl ?? key]));
 }
 
-/** Archives that somebody put beside the store. */
+/** Mentions archives beside the store, which the manifest does not cover. */
 async function hintAtArchives(folder: string, messages: Messages): Promise<void> {
   const software = join(folder, 'software');
   const archives = await findArchives([software]).catch(() => []);
@@ -56,7 +56,7 @@ async function hintAtArchives(folder: string, messages: Messages): Promise<void>
     );
 }
 
-/** The table that sums up, then what needs a person's eye. */
+/** Prints the table and the refusals. */
 export function printMediumResults(unsorted: readonly MediumImportResult[], terminal: Terminal): void {
   const results = refusedLast([...unsorted].sort(byUrlOrKey));
   printResults(
@@ -64,7 +64,7 @@ export function printMediumResults(unsorted: readonly MediumImportResult[], term
       headings: RELEASE_HEADINGS,
       rows: results.map((result) => releaseRow(result, 'REFUSED')),
       note: results.some(({ outcome }) => outcome === 'skipped')
-        ? 'skipped: signed by somebody whom nobody here trusts, but signed again by somebody who is trusted'
+        ? 'untrusted upstream signature skipped; a trusted one exists'
         : undefined,
       summary: formatCounts(countOutcomes(results), LABELS),
     },

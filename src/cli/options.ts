@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
-// Options that several commands have.
+// Options of several commands.
 
 export const json = () => new Option('--json', 'print the result as JSON');
 
@@ -10,7 +10,7 @@ export const os = (description: string) => new Option('--os <id-version>', descr
 
 export const multiarch = (description: string) => new Option('--multiarch <name>', description);
 
-/** @param verb what is done with it @param other what it replaces */
+/** @param verb the action on the cache @param other the default that it replaces */
 export const server = (verb: string, other: string) =>
   new Option(
     '--server <url>',
@@ -40,7 +40,7 @@ export const fromProxy = () =>
 
 export const commonName = () => new Option('--common-name <name>', 'name in the certificate');
 
-/** The values of an option that may be repeated, in their order. */
+/** Collects the values of a repeatable option, in order. */
 export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   if (value === '') throw new InvalidArgumentError('it is empty.');
   return [...(previous ?? []), value];

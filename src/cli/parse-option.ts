@@ -1,6 +1,6 @@
 import { CacheError } from '../cache/errors.ts';
 
-/** The value of an option. @throws CacheError `usage` naming the option, when `parse` throws a CacheError */
+/** The value of an option. @throws CacheError `usage` with the option's name if `parse` throws a CacheError */
 export function parseOption<Value>(option: string, parse: () => Value): Value {
   try {
     return parse();

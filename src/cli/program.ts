@@ -21,8 +21,8 @@ import { verifyCommand } from './commands/verify.ts';
 import { tellWhenInterrupted } from './interruption.ts';
 
 /**
- * The command line: the commands as `commands/` declares them, each with the code in `actions/` that does it. That code is
- * loaded when the command is run: `--help` and wrong options answer at once.
+ * The command line: the declarations in `commands/`, each with its code in `actions/`. Only running a command loads its
+ * code: `--help` and wrong options answer at once.
  */
 export function createProgram(): Command {
   const program = new Command('cache')
@@ -32,7 +32,7 @@ export function createProgram(): Command {
     .version(programVersion())
     .configureHelp({
       showGlobalOptions: true,
-      // All have some: without the word there is room for what they do.
+      // Every command has options: omitting the word leaves room for the descriptions.
       subcommandTerm: (command) => new Help().subcommandTerm(command).replace(' [options]', ''),
     })
     .showHelpAfterError('(see --help)')

@@ -3,11 +3,11 @@ import { formatSize } from './terminal/format.ts';
 import { countOutcomes, formatCounts, printResults, type ResultRow } from './terminal/results.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
-/** What became of a release that was to be put into the store. */
+/** The result of importing one release. */
 export type ReleaseResult = RefusedRelease | AcceptedRelease;
 
 interface RefusedRelease {
-  /** Its archive or folder. */
+  /** The archive or folder. */
   readonly file: string;
   readonly outcome: 'refused';
   readonly reason: string;
@@ -32,7 +32,7 @@ const LABELS = {
   refused: 'refused',
 } as const;
 
-/** The table that sums up, then what needs a person's eye. */
+/** Prints the table, the refusals and the warnings. */
 export function printReleaseResults(results: readonly ReleaseResult[], terminal: Terminal): void {
   if (results.length === 0) return;
   printResults(

@@ -5,21 +5,20 @@ import { EXIT, endWith, exitCodeOf } from './exit-code.ts';
 import { createProgram } from './program.ts';
 import { withoutControls } from '../cache/controls.ts';
 
-// `cache list | head` closes the pipe, or somebody the terminal: the rest isn't wanted, and that is no failure. What is
-// being done goes on.
+// A closed pipe (`cache list | head`) or terminal is no failure: the command continues without output.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE' || error.code === 'EIO') return;
   process.stderr.write(`cache: can't write the output: ${describeSystemError(error)}\n`);
   process.exit(EXIT.storage);
 });
-// There is nobody to tell it to.
+// No reader is left.
 process.stderr.on('error', () => undefined);
 
 try {
   await createProgram().parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
-    // Commander has written its message already.
+    // Commander wrote the message.
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else {
     endWith(exitCodeOf(error));
@@ -32,7 +31,7 @@ function describeSystemError({ code, errno, message }: NodeJS.ErrnoException): s
   return (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? code ?? message;
 }
 
-/** Nobody foresaw this error: whoever reports it needs to tell us where it came from. */
+/** An unforeseen error: a report needs its origin. */
 function faultOfOurs(error: unknown): string {
   return `unexpected error; please report it:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }

@@ -10,7 +10,7 @@ import type { LookupOptions } from './commands/lookup.ts';
 import { parseOption } from './parse-option.ts';
 import { createTerminal, type Terminal } from './terminal/terminal.ts';
 
-/** The site that a command works with, and the terminal of the person who runs it. */
+/** The site of a command, and its terminal. */
 export interface CommandSite extends Site {
   readonly terminal: Terminal;
 }
@@ -28,7 +28,7 @@ export async function readConfig(option: string | undefined): Promise<Config> {
   return config;
 }
 
-/** The folder may be a medium that was in other hands: it must not have this site sign, by a path or by a link. */
+/** The folder may be a medium from elsewhere, which must not use this site's key through a path or a link. */
 async function checkKeyIsInside({ file, signature }: Config, folder: string): Promise<void> {
   const key = signature.privateKeyFile;
   const path = await realPathOf(key);
@@ -36,15 +36,15 @@ async function checkKeyIsInside({ file, signature }: Config, folder: string): Pr
   throw new CacheError(
     'config',
     file === undefined
-      ? `${key} leads to ${path}, which is outside of the current folder; name a configuration with -c`
-      : `${file} was found in the current folder, and its key is outside of that: [signature] private-key-file is ${path}; if this configuration is meant, name it: -c ${file}`,
+      ? `${key} leads to ${path}, which is outside the current folder; name a configuration with -c`
+      : `${file}: [signature] private-key-file = ${path} is outside the current folder, where this configuration was found; to use it anyway: -c ${file}`,
   );
 }
 
-/** Another machine than this one, as options name it. */
+/** Options that name another machine. */
 export type MachineOptions = Pick<LookupOptions, 'os' | 'multiarch'>;
 
-/** The machine that a command is about: this one, unless options name another. @throws CacheError `usage` */
+/** The machine that the options name; by default this one. @throws CacheError `usage` */
 export async function machineOf({ os, multiarch }: MachineOptions): Promise<Platform> {
   const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
   if (system !== undefined && multiarch !== undefined) return { os: system, multiarch };

@@ -73,14 +73,14 @@ export async function openSource(
     if (!(error instanceof NoStore)) throw error;
     throw new CacheError(
       'usage',
-      `${argument}: ${folder} is neither a store nor a medium; name another one, or is its disk not mounted?`,
+      `${argument}: ${folder} is neither a store nor a medium (is its disk mounted?); name another folder`,
       { cause: error },
     );
   }
 }
 
 /**
- * A medium that lost its manifest looks like any folder with a store in it. Who has a store in mind names the store.
+ * Refuses a folder with a store in it, because a medium that lost its manifest looks the same.
  * @throws CacheError `invalid-medium`
  */
 async function refuseStoreInside(argument: string, folder: string): Promise<void> {
@@ -89,21 +89,21 @@ async function refuseStoreInside(argument: string, folder: string): Promise<void
   throw new CacheError(
     'invalid-medium',
     [
-      `${argument}: ${folder} has no manifest.json: nobody has signed for the store on it.`,
-      `If it comes from a cache export, that did not finish, or somebody changed it; write it again where it was made: cache export ${folder}`,
-      `To read the store all the same, name it: ${store}`,
+      `${argument}: ${folder} has no manifest.json: the store on it is unsigned.`,
+      `If cache export wrote it, the export did not finish, or the medium was changed; write it again where it was made: cache export ${folder}`,
+      `To read the unsigned store anyway, name it: ${store}`,
     ].join('\n'),
   );
 }
 
 function folderOf(text: string): string {
-  // An empty variable of a script would be the folder that it stands in.
+  // An empty variable of a script would mean the current folder.
   if (text === '') throw new CacheError('usage', 'an empty name; name a folder or a URL');
   return resolve(text);
 }
 
 /**
- * The store in a folder that a person names to write to. It is made where there is none.
+ * Opens the store in a folder to write to; makes a missing one.
  * @param dryRun only reads
  * @throws CacheError `usage`, `config`, `storage`, `no-space`
  */
@@ -112,12 +112,12 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
   if (await isMedium(folder)) {
     throw new CacheError(
       'usage',
-      `${text} is a medium with a manifest, which would be wrong afterwards; write to it with: cache export ${text}`,
+      `${text} is a medium with a manifest, which other writes would invalidate; write to it with: cache export ${text}`,
     );
   }
   await checkIsNoFile('TO', folder);
   const location = await storeIn(folder);
-  // The store of a configuration is made by cache init alone: its disk may not be mounted.
+  // Only cache init makes the store of a configuration: its disk may not be mounted.
   if (site.config.file !== undefined && location === site.location)
     return site.store(dryRun ? 'read' : 'write');
   return site.storeAt(location, dryRun ? 'dry-run' : 'write', true);
@@ -138,12 +138,12 @@ export function isSameServer(a: UpstreamUrls, b: UpstreamUrls): boolean {
 }
 
 /**
- * A medium in the folder of a store would be a stray there, and the other way round. The store of a medium may well be the
- * one that is exported.
+ * Refuses a medium inside the exported store and the reverse, because the inner one would be a stray. The exported
+ * store may be the medium's own.
  * @throws CacheError `usage`
  */
 export async function refuseNesting(medium: string, store: string): Promise<void> {
-  // What isn't there is told by whoever opens it.
+  // Opening a missing path reports it.
   const [outer, inner, own] = await Promise.all(
     [medium, join(medium, 'store'), store].map((path) => realpath(path).catch(() => undefined)),
   );
@@ -151,12 +151,12 @@ export async function refuseNesting(medium: string, store: string): Promise<void
   if (isWithin(outer, own))
     throw new CacheError(
       'usage',
-      `${medium} is in the folder of the store ${store}, which is exported; name the folder where a medium is mounted`,
+      `${medium} is inside the exported store ${store}; name the folder where a medium is mounted`,
     );
   if (inner !== undefined && inner !== own && isWithin(own, inner))
     throw new CacheError(
       'usage',
-      `the store ${store}, which is exported, is in the folder ${inner}, which is to be written to; name the folder where a medium is mounted`,
+      `the exported store ${store} is inside ${inner}, the folder to write to; name the folder where a medium is mounted`,
     );
 }
 
@@ -182,7 +182,7 @@ async function statIfThere(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path);
   } catch (error) {
-    // Nor is there anything inside of a file.
+    // A file has nothing inside.
     if (systemCode(error) !== 'ENOTDIR') throwUnlessAbsent(error, `can't look at ${path}`);
     return undefined;
   }

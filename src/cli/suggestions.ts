@@ -3,21 +3,21 @@ import { nearest } from '../cache/nearest.ts';
 import { readKnownUrls } from '../operations/lookup.ts';
 import type { Site } from '../operations/site.ts';
 
-/** URLs that are suggested at once. */
+/** Maximum number of suggested URLs. */
 const SUGGESTIONS = 3;
 
-/** Software URLs of the configuration and of the site's store that are most like `url`; other caches list none. */
+/** Software URLs of the configuration and the store that resemble `url` most; other caches list none. */
 export async function suggestUrls(url: string, site: Site): Promise<readonly string[]> {
   return createSuggestions(site)(url);
 }
 
-/** The same for many URLs: the store is read once, when the first is asked for. */
+/** The same for many URLs; reads the store once, at the first call. */
 export function createSuggestions(site: Site): (url: string) => Promise<readonly string[]> {
   let known: Promise<ReadonlySet<string>> | undefined;
   return async (url) => {
     known ??= knownUrls(site);
     const others = new Set(await known);
-    // It is known by the configuration, perhaps, and yet not there.
+    // The configuration may name a URL without an entry.
     others.delete(url);
     return nearest(url, others, { limit: SUGGESTIONS });
   };
@@ -29,7 +29,7 @@ async function knownUrls(site: Site): Promise<ReadonlySet<string>> {
     const { directory } = await site.store('read');
     return await readKnownUrls(directory, configured);
   } catch (error) {
-    // Without a store, too, the configuration knows some.
+    // The configuration also helps without a store.
     if (!(error instanceof CacheError)) throw error;
     return new Set(configured);
   }

@@ -1,10 +1,10 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CacheError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
+import { isAccessible } from '../operations/files.ts';
 import type { MixedFolder } from '../operations/find-archives.ts';
 
-/** The refusal of a folder that may be a medium without its manifest, with what to do about it on this site. */
+/** Refuses a folder that may be a medium without its manifest, with advice for this site. */
 export async function adviseOnMixedFolder(
   error: MixedFolder,
   { file, signature }: Config,
@@ -12,23 +12,13 @@ export async function adviseOnMixedFolder(
   const { folder } = error;
   const ownConfig = join(folder, 'config.ini');
   return error.withAdvice([
-    `If it comes from a cache export, that did not finish, or somebody changed it; write it again where it was made: cache export ${folder}`,
-    // Without a configuration a key is made when it is needed.
-    file === undefined || (await isThere(signature.privateKeyFile))
-      ? `To import its archives all the same, name their folder: cache import ${join(folder, 'software')}, or the archives: cache import ${join(folder, '*.tar.gz')}. They are signed with the key of this site then`
-      : 'This site has no key to sign archives with: import those where there is one, and export them from there.',
-    ...((await isThere(ownConfig))
-      ? [`It has a configuration of its own; to use that: -c ${ownConfig}`]
+    `If cache export wrote it, the export did not finish, or the medium was changed; write it again where it was made: cache export ${folder}`,
+    // Without a configuration, the first import makes a key.
+    file === undefined || (await isAccessible(signature.privateKeyFile))
+      ? `To import its archives anyway, signed with the key of this site, name their folder: cache import ${join(folder, 'software')}, or the archives: cache import ${join(folder, '*.tar.gz')}`
+      : 'This site has no key to sign archives with: import them where there is one, and export them from there.',
+    ...((await isAccessible(ownConfig))
+      ? [`It has its own configuration; to use that: -c ${ownConfig}`]
       : []),
   ]);
-}
-
-/** What can't be looked at is told by whoever reads it. */
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

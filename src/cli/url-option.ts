@@ -1,7 +1,7 @@
 import { parseCacheUrl } from '../config/value.ts';
 import { parseOption } from './parse-option.ts';
 
-/** The URL of a cache as an option gives it, without `/` at its end. @throws CacheError `usage` naming the option */
+/** The URL of a cache given by an option, without `/` at its end. @throws CacheError `usage` with the option's name */
 export function parseUrlOption(option: string, text: string): string {
   return parseOption(option, () => parseCacheUrl(text));
 }

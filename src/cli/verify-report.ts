@@ -1,72 +1,72 @@
 import { formatPlatform } from '../cache/platform.ts';
 import type { BlobUser } from '../operations/upkeep/blob-users.ts';
 import type { Finding, FindingKind } from '../operations/upkeep/finding.ts';
-import type { Mended } from '../operations/upkeep/mend.ts';
+import type { Resolution } from '../operations/upkeep/resolution.ts';
 import type { VerifyCounts } from '../operations/upkeep/verification.ts';
 import { formatCount, formatSize } from './terminal/format.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { asOneLine } from '../cache/controls.ts';
 
-/** A finding, and what became of it where anything was tried. */
-export interface MendedFinding extends Finding {
-  readonly mended?: Mended;
+/** A finding, and its resolution if `--heal-from` or `--repair` was given. */
+export interface ResolvedFinding extends Finding {
+  readonly resolution?: Resolution;
 }
 
-/** What a verification ends with. */
+/** The result of a verification. */
 export interface VerifyReport {
-  readonly findings: readonly MendedFinding[];
+  readonly findings: readonly ResolvedFinding[];
   readonly looked: VerifyCounts;
-  /** Who needs the blobs that are still damaged. */
+  /** Entries that need the blobs still damaged. */
   readonly affected: readonly BlobUser[];
 }
 
-/** A stray that was moved away leaves nothing wrong behind; a release that was moved away is missing. */
-export function isMended({ kind, mended }: MendedFinding): boolean {
-  const outcome = mended?.outcome;
+/** A stray in quarantine is resolved; a release in quarantine is missing from the store. */
+export function isResolved({ kind, resolution }: ResolvedFinding): boolean {
+  const outcome = resolution?.outcome;
   if (outcome === 'quarantined') return kind === 'stray';
   return outcome !== undefined && outcome !== 'left';
 }
 
-/** A line that greps well, and lines with what else is known below it. */
-export function printFinding(finding: MendedFinding, terminal: Terminal): void {
-  const { kind, path, problem, softwareUrl, mended } = finding;
+/** Prints a line for grep, with details indented below it. */
+export function printFinding(finding: ResolvedFinding, terminal: Terminal): void {
+  const { kind, path, problem, softwareUrl, resolution } = finding;
   terminal.print(asOneLine(`${kind}: ${path}: ${problem}`));
   if (softwareUrl !== undefined) terminal.print(`  of ${asOneLine(softwareUrl)}`);
-  if (mended !== undefined) for (const line of describe(mended)) terminal.print(`  ${line}`);
+  if (resolution !== undefined) for (const line of describe(resolution)) terminal.print(`  ${line}`);
 }
 
-function describe(mended: Mended): readonly string[] {
-  switch (mended.outcome) {
+function describe(resolution: Resolution): readonly string[] {
+  switch (resolution.outcome) {
     case 'healed':
       return [
         [
           'healed',
-          mended.source === undefined ? '' : ` from ${mended.source}`,
-          mended.quarantined === undefined ? '' : `; what stood there is in ${mended.quarantined}`,
+          resolution.source === undefined ? '' : ` from ${resolution.source}`,
+          resolution.quarantined === undefined ? '' : `; the damaged object is in ${resolution.quarantined}`,
         ].join(''),
       ];
     case 'quarantined':
-      return [`moved to ${mended.quarantined}`];
+      return [`moved to ${resolution.quarantined}`];
     case 'removed':
       return ['removed'];
     case 'gone':
-      return ['by now it is gone, or all right'];
+      return ['gone or sound by now'];
     case 'left':
-      return ['left as it is', ...mended.reasons.map((reason) => `  ${reason}`)];
+      return ['left as it is', ...resolution.reasons.map((reason) => `  ${reason}`)];
   }
 }
 
-/** What was done, for the summary. */
+/** Options of the run, for the summary. */
 export interface VerifyRun {
   readonly deep: boolean;
-  readonly isMending: boolean;
-  /** Whether older ones were passed over. */
+  readonly isResolving: boolean;
+  /** Whether it skipped older objects. */
   readonly isPartial: boolean;
 }
 
 export function printSummary(
   { findings, looked, affected }: VerifyReport,
-  { deep, isMending, isPartial }: VerifyRun,
+  { deep, isResolving, isPartial }: VerifyRun,
   terminal: Terminal,
 ): void {
   for (const { softwareUrl, key, platform, sha512 } of affected) {
@@ -75,14 +75,17 @@ export function printSummary(
       `cache: ${asOneLine(softwareUrl ?? key)}${what} can't be installed: it needs the blob ${sha512}`,
     );
   }
-  const isKept = ({ mended }: MendedFinding): boolean =>
-    (mended?.outcome === 'healed' || mended?.outcome === 'quarantined') && mended.quarantined !== undefined;
+  const isKept = ({ resolution }: ResolvedFinding): boolean =>
+    (resolution?.outcome === 'healed' || resolution?.outcome === 'quarantined') &&
+    resolution.quarantined !== undefined;
   if (findings.some(isKept))
-    terminal.tell('what was bad is kept in quarantine/ of the store; remove it when it is of no more use');
-  const left = findings.filter((finding) => !isMended(finding));
+    terminal.tell(
+      'quarantine/ of the store keeps the damaged objects; remove them when you no longer need them',
+    );
+  const left = findings.filter((finding) => !isResolved(finding));
   if (left.length > 0) for (const line of adviceFor(left)) terminal.tell(line);
   const { entries, blobs, bytes, unreferencedBlobs, unreferencedBytes } = looked;
-  // What can't be read may name any of them.
+  // An unreadable entry may name any of them.
   const isKnown =
     !isPartial && findings.every(({ kind }) => kind !== 'entry-damaged' && kind !== 'unreadable');
   if (isKnown && entries === 0 && blobs > 0) {
@@ -94,26 +97,26 @@ export function printSummary(
       `${formatCount(unreferencedBlobs, 'unnamed blob')} (${formatSize(unreferencedBytes)}): uploaded without a key, or left over; remove with: cache gc --unnamed`,
     );
   }
-  const mended = isMending ? `, ${findings.length - left.length} of them mended` : '';
+  const resolved = isResolving ? `, ${findings.length - left.length} of them resolved` : '';
   terminal.tell(
-    `${formatCount(entries, 'entry')}, ${formatCount(blobs, 'blob')} (${formatSize(bytes)}${deep ? '' : ', not read: --deep reads them'}): ${findings.length === 0 ? 'nothing wrong' : `${formatCount(findings.length, 'finding')}${mended}`}`,
+    `${formatCount(entries, 'entry')}, ${formatCount(blobs, 'blob')} (${formatSize(bytes)}${deep ? '' : ', not read: --deep reads them'}): ${findings.length === 0 ? 'nothing wrong' : `${formatCount(findings.length, 'finding')}${resolved}`}`,
   );
 }
 
 const ADVICE: Readonly<Partial<Record<FindingKind, string>>> = {
-  'blob-damaged': 'cache verify --deep --heal-from MEDIUM|STORE|URL puts good copies in their place',
+  'blob-damaged': 'to replace damaged blobs: cache verify --deep --heal-from MEDIUM|STORE|URL',
   'blob-missing':
-    'cache verify --heal-from MEDIUM|STORE|URL brings missing blobs, as do cache fetch URL and cache import of the archive',
-  'entry-damaged': 'cache verify --heal-from MEDIUM|STORE|URL puts good copies in their place',
-  unreadable: 'look at the kernel log, and replace the disk: cache sync copies what is still good',
+    'to get missing blobs: cache verify --heal-from MEDIUM|STORE|URL, cache fetch URL, or cache import ARCHIVE',
+  'entry-damaged': 'to replace damaged entries: cache verify --heal-from MEDIUM|STORE|URL',
+  unreadable:
+    'unreadable objects: look at the kernel log, and replace the disk; cache sync copies the readable ones',
   'entry-untrusted':
-    'entries that nobody trusts: add the certificate of their signer to signature-certificate-list, or remove them: cache remove KEY',
-  stray: 'cache verify --repair moves strays to quarantine/',
-  'mark-damaged': 'cache verify --repair restores store.json',
-  forbidden: 'run it as the user whom the store belongs to',
-  'record-damaged': 'cache verify --repair moves damaged records of the log to quarantine/',
-  'owner-forbidden':
-    'give the store back to whom its folder belongs to, as root: chown -R --reference=STORE STORE',
+    'entries that no trusted certificate verifies: add the certificate of their signer to signature-certificate-list, or remove them: cache remove KEY',
+  stray: 'to move strays to quarantine/: cache verify --repair',
+  'mark-damaged': 'to restore store.json: cache verify --repair',
+  forbidden: 'run this command as the owner of the store',
+  'record-damaged': 'to move damaged log records to quarantine/: cache verify --repair',
+  'owner-forbidden': 'give all files to the owner of the store, as root: chown -R --reference=STORE STORE',
 };
 
 function adviceFor(findings: readonly Finding[]): ReadonlySet<string> {

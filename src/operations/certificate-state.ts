@@ -1,7 +1,6 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { readCertificate } from '../cache/certificate.ts';
 import { quoteBriefly } from '../cache/digest.ts';
-import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 
 /** Whether a server's certificate and its chain are fit for use. */
 export interface CertificateState {
@@ -35,19 +34,9 @@ const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*(?:-----END CERTIFICATE-----)?/g;
  */
 export function parseChain(pem: string, path: string): readonly X509Certificate[] {
   const blocks = pem.match(BLOCK) ?? [pem];
-  return blocks.map((block, index) => {
-    try {
-      new X509Certificate(block);
-    } catch (error) {
-      throwProgrammingError(error);
-      const what =
-        index === 0
-          ? 'not a PEM certificate'
-          : `certificate ${index + 1} there is cut off or damaged; bring the file again`;
-      throw new CacheError('config', `${path}: ${what}`, { cause: error });
-    }
-    return readCertificate(block, path);
-  });
+  return blocks.map((block, index) =>
+    readCertificate(block, index === 0 ? path : `${path}, certificate ${index + 1}`),
+  );
 }
 
 /** A certificate outside its dates; undefined if all are valid. */
@@ -69,7 +58,7 @@ function faultOfOrder(chain: readonly X509Certificate[]): string | undefined {
     const next = chain[index + 1];
     if (next === undefined || isIssued(certificate, next)) continue;
     if (chain.some((other) => isIssued(certificate, other)))
-      return 'its chain is in the wrong order: each certificate must be followed by that of its issuer';
+      return 'its chain is in the wrong order: each certificate must be followed by its issuer';
     const names = `${quoteName(certificate.issuer)}, which issued ${quoteName(certificate.subject)}`;
     return `its chain is cut: the certificate of ${names}, is missing behind it`;
   }

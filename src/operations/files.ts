@@ -1,4 +1,4 @@
-import { rename, open, realpath, rm, stat } from 'node:fs/promises';
+import { access, rename, open, realpath, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import { makeDurable } from '../storage/durable-names.ts';
@@ -16,6 +16,14 @@ export async function readIfThere(path: string): Promise<string | undefined> {
       cause: error,
     });
   }
+}
+
+/** Whether the current user can reach a file, for advice only: any fault counts as no. */
+export async function isAccessible(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**

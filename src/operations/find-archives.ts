@@ -27,7 +27,7 @@ export class MixedFolder extends CacheError {
   readonly #found: readonly string[];
 
   constructor(folder: string, found: readonly string[], advice: readonly string[] = []) {
-    const what = `${folder} has no manifest.json: nobody has signed for what is on it, and it has things of a medium (${found.join(', ')}), so its name alone does not import archives`;
+    const what = `${folder} looks like a medium (${found.join(', ')}), but has no manifest.json: its contents are unsigned, so its name alone does not import archives`;
     super('invalid-medium', [what, ...advice].join('\n'));
     this.folder = folder;
     this.#found = found;

@@ -230,11 +230,13 @@ function contradictionOf(
 ): readonly string[] {
   return multiarch === undefined || inside === undefined || multiarch === inside
     ? []
-    : [`its programs are for ${inside}, and it was told to be for ${multiarch}`];
+    : [`its programs are for ${inside}, but --multiarch is ${multiarch}`];
 }
 
 function warningsOf({ markers }: ArchiveContents): readonly string[] {
   return markers.shared
-    ? ['it was built with parts outside its folder (.shared): it runs only where those parts are, too']
+    ? [
+        'it was built with parts outside its folder (.shared): it runs only on nodes that also have those parts',
+      ]
     : [];
 }

@@ -12,7 +12,7 @@ async function exposureOf(file: string): Promise<string | undefined> {
   const { mode } = await stat(file);
   if ((mode & 0o077) === 0) return undefined;
   const shown = `0${(mode & 0o777).toString(8)}`;
-  const fault = `${file}: others than its owner may use this key (mode ${shown}), which decides what nodes run as root`;
+  const fault = `${file}: users other than its owner may use this key (mode ${shown}), which decides what nodes run as root`;
   const type = await mountedType(file);
   return WITHOUT_PERMISSIONS.test(type)
     ? `${fault}; its file system (${type}) keeps no permissions: mount it with -o umask=077, or keep the key on another disk`

@@ -35,10 +35,7 @@ export async function prepareFolder(folder: string): Promise<void> {
   } catch (error) {
     const code = systemCode(error);
     if (code === 'ENOENT')
-      throw new CacheError(
-        'usage',
-        `${folder}: the folder to make it in is not there; is the medium mounted?`,
-      );
+      throw new CacheError('usage', `${folder}: its parent folder does not exist; is the medium mounted?`);
     if (code !== 'EEXIST') throw storageError(error, `can't make ${folder}`);
     if (!(await stat(folder)).isDirectory()) throw new CacheError('usage', `${folder} is not a folder`);
   }

@@ -189,16 +189,16 @@ function warningsOf(
   const warnings = [...faultsOfMarkers(markers)];
   if (isMoved && told === undefined)
     warnings.push(
-      `it was built in ${softwareRoot}, which it was moved from: nodes need it there (${join(softwareRoot, key)})`,
+      `built in ${softwareRoot} and moved since; nodes will unpack it to ${join(softwareRoot, key)}`,
     );
   if (linkedSymlink !== undefined)
     warnings.push(
-      `the symbolic link ${linkedSymlink} has several names, through which nodes would change what it leads to: all hard links are packed as files of their own`,
+      `the symbolic link ${linkedSymlink} has several names, and nodes would change its target; all hard links are packed as separate files`,
     );
   const [socket] = sockets;
   if (socket !== undefined)
     warnings.push(
-      `left out, because only a running program has it: the socket ${socket}${sockets.length > 1 ? ` and ${sockets.length - 1} more` : ''}`,
+      `skipped the socket ${socket}${sockets.length > 1 ? ` and ${sockets.length - 1} more` : ''}: only running programs have sockets`,
     );
   if (
     builtOn.multiarch !== undefined &&
@@ -206,12 +206,12 @@ function warningsOf(
     !isSameMachine(multiarch, builtOn.multiarch)
   )
     warnings.push(
-      `its programs are for ${multiarch}, this machine is ${builtOn.multiarch}: if it was not built here, tell the system with --os`,
+      `its programs are for ${multiarch}, this machine is ${builtOn.multiarch}; if it was not built here, give its system with --os`,
     );
   const nameTells = parseArchiveName(file);
   if (nameTells.os?.join() !== platform.os.join())
     warnings.push(
-      `its file name does not tell its system (${platform.os.join(' ')}) in full: who imports the file elsewhere needs --os`,
+      `its file name does not contain its whole system (${platform.os.join(' ')}): importing the file elsewhere requires --os`,
     );
   return warnings;
 }

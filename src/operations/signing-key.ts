@@ -47,7 +47,7 @@ export async function readSigner({ privateKeyFile, certificateFile }: KeyFiles):
       privateKey === undefined ? [certificateFile, privateKeyFile] : [privateKeyFile, certificateFile];
     throw new CacheError(
       'config',
-      `${there} is there, but ${missing}, which belongs to it, is not; restore it, or move ${there} away to get a new pair`,
+      `${there} exists, but its pair ${missing} does not; restore it, or move ${there} away to get a new pair`,
     );
   }
   return createSigner(

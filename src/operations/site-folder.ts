@@ -64,8 +64,8 @@ export async function makeSiteFolder(
 }
 
 function configOf({ trusted, hasKey }: Required<Pick<SiteFolderOptions, 'trusted' | 'hasKey'>>): string {
-  return `# Configuration of the cache on this medium; config.example.ini of the program tells every key.
-# Relative paths are relative to this file, so that it does not matter where the medium is mounted.
+  return `# Configuration of the cache on this medium; config.example.ini of the program documents every key.
+# Relative paths are relative to this file: the medium can be mounted anywhere.
 
 [server]
 listen = [::]:5050
@@ -76,18 +76,18 @@ path = store
 [signature]
 ${hasKey ? '' : NO_KEY}private-key-file = miscellaneous/sign.key
 certificate-file = miscellaneous/sign.crt
-${trusted.length === 0 ? '' : `# Whose signatures count${hasKey ? ' besides' : ''}\n${formatTrusted(trusted)}\n`}
-# The URL of each release whose archive does not tell it itself: the file's name without extension = URL
+${trusted.length === 0 ? '' : `# ${hasKey ? 'Also trusted' : 'Trusted'} certificates\n${formatTrusted(trusted)}\n`}
+# Software URLs of archives that do not contain theirs: file name without extension = URL
 [software]
 `;
 }
 
-const NO_KEY = `# There is no key here: what comes has been signed by others. To import archives, which have no signature, make one
-# with "cache keygen"; the nodes have to trust its certificate then.
+const NO_KEY = `# This site has no key, and imports only signed releases. To import archives, which are unsigned, make a key with
+# "cache keygen"; nodes must then trust its certificate.
 `;
 
 /** Certificates in the format of config.ini's `[signature]`. */
-export function formatTrusted(certificates: readonly string[]): string {
+function formatTrusted(certificates: readonly string[]): string {
   const lines = certificates.flatMap((pem) => pem.trim().split('\n'));
   return ['signature-certificate-list =', ...lines.map((line) => `    ${line}`)].join('\n');
 }
@@ -95,11 +95,11 @@ export function formatTrusted(certificates: readonly string[]): string {
 async function makeFolder(path: string): Promise<boolean> {
   try {
     if ((await stat(path)).isDirectory()) return false;
-    throw new CacheError('config', `${path} is there, but is not a folder; move it away`);
+    throw new CacheError('config', `${path} is not a folder; move it away`);
   } catch (error) {
     if (error instanceof CacheError) throw error;
     if (systemCode(error) === 'ENOTDIR')
-      throw new CacheError('usage', `${path} would be inside of a file; name a folder`, { cause: error });
+      throw new CacheError('usage', `${path} would be inside a file; name a folder`, { cause: error });
     if (systemCode(error) !== 'ENOENT') throw writeError(path, error);
   }
   try {

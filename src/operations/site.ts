@@ -112,7 +112,7 @@ function eventsOf(location: string, use: StoreUse, messages: Messages): StoreEve
       if (isOwnerTold) return;
       isOwnerTold = true;
       messages.fail(
-        `cache: a server that runs as the owner of ${location} can't read what is written now: ${fault}; write as that user, or as root`,
+        `cache: the owner of ${location}, such as a server, can't read the files written now: ${fault}; run as that user or as root`,
         'incomplete',
       );
     },
@@ -163,7 +163,7 @@ async function openSigner({ file, signature }: Config, messages: Messages): Prom
   if (signer === undefined) {
     throw new CacheError(
       'config',
-      `${file ?? 'configuration'}: [signature] private-key-file: there is no ${signature.privateKeyFile}; make it with: cache keygen${file === undefined ? '' : ` -c ${file}`}; or sign where there is a key, and bring it from there by cache export`,
+      `${file ?? 'configuration'}: [signature] private-key-file: there is no ${signature.privateKeyFile}; make it with: cache keygen${file === undefined ? '' : ` -c ${file}`}; or sign where there is a key, and bring the releases by cache export`,
     );
   }
   await warnOfExposure(signature.privateKeyFile, messages);

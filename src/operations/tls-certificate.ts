@@ -92,7 +92,7 @@ export async function ensureTlsCertificate(
   if ((await readIfThere(keyFile)) !== undefined) {
     throw new CacheError(
       'config',
-      `${keyFile} is there, but ${certificateFile}, which belongs to it, is not; restore it, or move ${keyFile} away to get a new pair`,
+      `${keyFile} exists, but its certificate ${certificateFile} does not; restore it, or move ${keyFile} away to get a new pair`,
     );
   }
   const { privateKey, certificate } = await createKeyPair(request);
@@ -167,7 +167,7 @@ export async function readTlsMaterial({
     if (place > 0) {
       throw new CacheError(
         'config',
-        `${certificateFile}: its chain is in the wrong order: the server's own certificate, which is number ${place + 1} there, must come first`,
+        `${certificateFile}: its chain is in the wrong order: the server's own certificate, which is number ${place + 1}, must come first`,
       );
     }
     // OpenSSL compares only keys of the same kind: an RSA key with an EC certificate passes.

@@ -21,7 +21,10 @@ export async function createStoreScrub(site: Site, log: ServerLog): Promise<Scru
     onEnd: ({ findings }, { entries, blobs }) => {
       const looked = `checked the store: entries: ${entries}, blobs: ${blobs}`;
       if (findings === 0) log.info(`${looked}: nothing wrong`);
-      else log.warn(`${looked}, findings: ${findings}; cache verify --heal-from mends them`);
+      else
+        log.warn(
+          `${looked}, findings: ${findings}; cache verify --heal-from replaces damage with good copies`,
+        );
     },
     onFailure: (error) => {
       log.warn(

@@ -26,15 +26,17 @@ export async function checkRoom(
 ): Promise<void> {
   const free = await freeSpace(path);
   if (free >= size + reserved + reserve) return;
-  const figures = [
-    size > 0 ? `${mebibytes(size, Math.ceil)} are wanted` : '',
-    reserved > 0 ? `and ${mebibytes(reserved, Math.ceil)} for what is being written beside it` : '',
-    `${mebibytes(free, Math.floor)} are free`,
-    reserve > 0 ? `of which ${mebibytes(reserve, Math.ceil)} stay free ${reason}` : '',
+  const amounts = [
+    ...(size > 0 ? [mebibytes(size, Math.ceil)] : []),
+    ...(reserved > 0 ? [`${mebibytes(reserved, Math.ceil)} for other unfinished writes`] : []),
+  ];
+  const needs = [
+    amounts.length > 0 ? `needs ${amounts.join(' plus ')}` : '',
+    reserve > 0 ? `must keep ${mebibytes(reserve, Math.ceil)} in reserve ${reason}` : '',
   ];
   throw new CacheError(
     'no-space',
-    `no room in ${path}: ${figures.filter((figure) => figure !== '').join(', ')}; free some and try again`,
+    `no room in ${path}: ${needs.filter((need) => need !== '').join(' and ')}; ${mebibytes(free, Math.floor)} is free; free some and try again`,
   );
 }
 

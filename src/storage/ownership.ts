@@ -88,7 +88,7 @@ export function ownerFault({ uid, gid, mode }: Ownership, owner: Ownership): str
   const granted = (uid === owner.uid ? mode >> 6 : gid === owner.gid ? mode >> 3 : mode) & 0o7;
   if ((granted & needed) === needed) return undefined;
   const octal = (mode & 0o777).toString(8).padStart(4, '0');
-  return `it belongs to user ${uid}, group ${gid}, mode ${octal}: user ${owner.uid}, whom the store belongs to, can't ${isFolder ? 'write' : 'read'} it`;
+  return `it belongs to user ${uid}, group ${gid}, mode ${octal}: user ${owner.uid}, the owner of the store, can't ${isFolder ? 'write' : 'read'} it`;
 }
 
 /** Makes a folder and its parents; root gives them to the owner of the folder above. @returns the outermost new folder */

@@ -40,7 +40,7 @@ export async function readFormat(root: string): Promise<unknown> {
     throwProgrammingError(error);
     throw new DamagedMark(path, 'it is not JSON', error);
   }
-  throw new DamagedMark(path, 'it tells no format');
+  throw new DamagedMark(path, 'it has no format');
 }
 
 /** The mark `store.json` is invalid. */

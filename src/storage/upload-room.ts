@@ -135,7 +135,7 @@ export function createRoom(root: string, minFreeSpace: number): Room {
 function overdrawnError(root: string): CacheError {
   return new CacheError(
     'no-space',
-    `no room in ${root}: others need some of what this client's uploads under way take, which is more than half`,
+    `no room in ${root}: this client's unfinished uploads hold more than half of it, and other uploads need some`,
   );
 }
 

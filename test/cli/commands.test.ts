@@ -141,8 +141,8 @@ describe('a file in the place of a folder is wrong usage', () => {
     ['export .', /\[store\] path/],
     ['serve --listen 127.0.0.1:0', /\[store\] path/],
     [`lookup ${KVM}`, /\[store\] path/],
-    ['init cache-store', /cache-store\/software would be inside of a file; name a folder/],
-    ['init cache-store/medium', /would be inside of a file/],
+    ['init cache-store', /cache-store\/software would be inside a file; name a folder/],
+    ['init cache-store/medium', /would be inside a file/],
     ['sync cache-store to', /FROM: .*cache-store is no folder; name the folder of a store/],
     ['sync cache-store/x to', /FROM: .*cache-store\/x is no folder/],
     ['sync other/store cache-store', /TO: .*cache-store is no folder/],
@@ -279,9 +279,9 @@ describe('a failing store ends with 3', () => {
       if (args.length === 0) expect(stdout).toMatch(new RegExp(`^${FILE} +imported `, 'm'));
       else expect(JSON.parse(stdout)).toMatchObject([{ file: FILE, outcome: 'imported' }]);
       expect(stderr).toMatch(
-        /^cache: large-ubuntu-22\.04\.tar\.gz: no room in .*: 9\.\d MiB are wanted.* [78]\.\d MiB are free, of which 1\.0 MiB stay free \(\[upload\] min-free-space\); free some and try again$/m,
+        /^cache: large-ubuntu-22\.04\.tar\.gz: no room in .*: needs 9\.\d MiB.* and must keep 1\.0 MiB in reserve \(\[upload\] min-free-space\); [78]\.\d MiB is free; free some and try again$/m,
       );
-      expect(stderr).toMatch(/^1 of 2 archives were dealt with; the same command goes on from there$/m);
+      expect(stderr).toMatch(/^stopped after 1 of 2 archives; run the same command again to continue$/m);
       expect(code).toBe(3);
     },
   );
@@ -556,9 +556,9 @@ describe('init and keygen', () => {
     expectFailure(
       await cache('init', 'medium'),
       2,
-      /sign\.key is there, but .*sign\.crt.*is not; restore it/,
+      /sign\.key exists, but its pair .*sign\.crt does not; restore it/,
     );
-    expectFailure(await cache('keygen', '-c', 'medium/config.ini'), 2, /is not; restore it/);
+    expectFailure(await cache('keygen', '-c', 'medium/config.ini'), 2, /does not; restore it/);
   });
 });
 
@@ -604,7 +604,7 @@ describe('a medium with a key of its own', () => {
     expect(other.stderr).toContain(`the medium's own ${config} is not used`);
     const whole = await cache('import', 'medium');
     expect([whole.code, whole.stdout]).toEqual([1, '']);
-    expect(whole.stderr).toContain(`It has a configuration of its own; to use that: -c ${config}`);
+    expect(whole.stderr).toContain(`It has its own configuration; to use that: -c ${config}`);
     const own = await cache('import', '-c', 'medium/config.ini', join('medium', FILE));
     expect(own).toMatchObject({ code: 0 });
     expect(own.stderr).not.toContain('is not used');

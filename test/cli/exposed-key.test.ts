@@ -54,7 +54,7 @@ describe('a signing key that others may read', () => {
       for (const args of uses) {
         const { code, stderr } = await runCache(folder, ...args);
         expect(stderr, args[0]).toContain(
-          `sign.key: others than its owner may use this key (mode ${shown}), which decides what nodes run as root: chmod 600 '`,
+          `sign.key: users other than its owner may use this key (mode ${shown}), which decides what nodes run as root: chmod 600 '`,
         );
         expect(code).toBe(0);
       }
@@ -78,7 +78,7 @@ describe('a signing key that others may read', () => {
     onTestFinished(() => unmount(disk));
     const { stderr } = await runCache(folder, 'init', 'disk');
     expect(stderr).toMatch(
-      /sign\.key: others than its owner may use this key \(mode 0777\).*; its file system \(fuse\w*\) keeps no permissions: mount it with -o umask=077, or keep the key on another disk/,
+      /sign\.key: users other than its owner may use this key \(mode 0777\).*; its file system \(fuse\w*\) keeps no permissions: mount it with -o umask=077, or keep the key on another disk/,
     );
     expect(stderr).not.toMatch(/chmod/);
   });

@@ -211,7 +211,7 @@ describe('fetch', () => {
       { target: RAPID_CDN, results: [{ outcome: 'fetched' }] },
       { target: large, results: [] },
     ]);
-    expect(stderr).toMatch(/^cache: no room in .*store: 1\.5 MiB are wanted/m);
+    expect(stderr).toMatch(/^cache: no room in .*store: needs 1\.5 MiB/m);
     expect(code).toBe(3);
   });
 

@@ -32,7 +32,7 @@ describe('cache remove and cache gc', () => {
     if (old === undefined || other === undefined || pinned === undefined) throw new Error('none was added');
     const before = await contentsOf(site.folder);
     const dry = await cache('remove', '--dry-run', urlOf(0));
-    expect([dry.code, dry.stderr]).toEqual([0, '1 entry, 1 blob (58.6 KiB) would be removed; nothing was\n']);
+    expect([dry.code, dry.stderr]).toEqual([0, 'Dry run: 1 entry, 1 blob (58.6 KiB) would be removed\n']);
     expect(await contentsOf(site.folder)).toEqual(before);
     const removal = await cache('remove', urlOf(0));
     expect(removal.code, removal.stderr).toBe(0);
@@ -57,7 +57,7 @@ describe('cache remove and cache gc', () => {
     const { code, stderr } = await cache('remove', urlOf(3));
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /^1 entry, 0 blobs \(0 B\) removed\ncache: the blobs were kept: an entry that cannot be read may name them\. Repair it with cache verify --heal-from MEDIUM\|STORE\|URL, then remove the blobs with: cache gc --unnamed\n$/,
+      /^1 entry, 0 blobs \(0 B\) removed\ncache: the blobs were kept: an entry that cannot be read may name them\. Heal it with: cache verify --heal-from MEDIUM\|STORE\|URL; then remove the blobs with: cache gc --unnamed\n$/,
     );
     expect(await isThere(shared.sha512)).toBe(true);
   });
@@ -84,7 +84,7 @@ describe('cache remove and cache gc', () => {
       code: 0,
       stdout: `blob  50 B  ${uploaded}\n`,
       stderr:
-        '0 superseded entries, 1 blob (50 B), 0 leftovers, 0 import records would be removed; nothing was\n',
+        'Dry run: 0 superseded entries, 1 blob (50 B), 0 leftovers, 0 import records would be removed\n',
     });
     expect(await contentsOf(site.folder)).toEqual(before);
     const real = await cache('gc', '--unnamed');
@@ -101,7 +101,7 @@ describe('cache remove and cache gc', () => {
       const { code, stdout, stderr } = await cache('gc', '--unnamed', ...args);
       expect([code, stdout]).toEqual([0, '']);
       expect(stderr).toContain(
-        '1 blob (5 B) that no entry needs is kept, being younger than 24h: another entry may be on its way. When nobody imports or uploads: cache gc --unnamed --grace 0\n',
+        '1 blob (5 B) kept although no entry needs it: younger than 24h, and an entry may follow. If no import or upload is running: cache gc --unnamed --grace 0\n',
       );
     }
     const report = JSON.parse((await cache('gc', '--unnamed', '--json')).stdout) as { young: unknown };
@@ -125,7 +125,7 @@ describe('cache remove and cache gc', () => {
     const { stdout, stderr } = await cache('gc', '--unnamed', '--grace', '0');
     expect(stdout).toBe('');
     expect(stderr).toContain(
-      '1 blob (58.6 KiB) that no entry needs is kept, being dated in the future: the clock was wrong then, or is now\n',
+      '1 blob (58.6 KiB) kept although no entry needs it: dated in the future, so a clock is or was wrong\n',
     );
     expect(await isThere(future.sha512)).toBe(true);
   });
@@ -157,8 +157,8 @@ describe('cache remove and cache gc', () => {
         1,
         /is pinned and stays; .* remove the line "keep = …" from \[pin\] of .*config\.ini/,
       ],
-      [['remove', urlOf(7)], 1, /nothing is known: .*1\.0\.7.*\ncache: did you mean .*1\.0\.\d\//],
-      [['remove', '--os', 'debian-12', urlOf(0)], 1, /its one entry is not for that platform: /],
+      [['remove', urlOf(7)], 1, /no entry in the store: .*1\.0\.7.*\ncache: did you mean .*1\.0\.\d\//],
+      [['remove', '--os', 'debian-12', urlOf(0)], 1, /its only entry is for another platform: /],
       [['remove', urlOf(0), ''], 2, /an empty name; write a software URL or a key/],
       [['remove'], 2, /missing required argument 'url\|key'/],
       [['gc', '--keep', '0'], 2, /--keep: not a number of entries to keep: "0"; write 1 or more/],

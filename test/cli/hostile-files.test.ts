@@ -101,7 +101,7 @@ describe('a manifest of 252 MiB that nobody has signed', () => {
   it.each([
     ['a list of lists', '[', '[[]],', '[]]', /not a JSON list of a text and its signature/],
     ['a text that is one', '["[', '[[]],', '[]]", ""]', /manifest\.json is not signed/],
-    ['a text that is one, wrongly signed', '["[', '[[]],', '[]]", "c2ln"]', /does not belong to the text/],
+    ['a text that is one, wrongly signed', '["[', '[[]],', '[]]", "c2ln"]', /does not match the text/],
   ])('is refused before it is parsed: %s', async (_what, start, piece, end, message) => {
     await mkdir(at('medium'));
     await writeManifest(start, piece, end);

@@ -109,14 +109,14 @@ describe('a trip over the air gap', () => {
     expect(result.stderr).toMatch(/have\.json: inventory of /);
     // The offline site has a key of its own, which nobody told the connected one of.
     expect(result.stderr).toMatch(
-      /have\.json is signed by "ShaCache Signing Cert" .*, who is not trusted here/,
+      /have\.json is signed by the untrusted "ShaCache Signing Cert" .*; if it is wrong/,
     );
     expect(await readdir(join(second, 'store', 'bdir'))).toEqual([keyOfSoftwareUrl(url)]);
     await expectEnd(0, cache('import', ...on('offline'), second));
     const older = await expectEnd(1, cache('import', ...on('offline'), device));
-    expect(older.stderr).toMatch(/device is older than a medium that came before.*--accept-older/);
+    expect(older.stderr).toMatch(/device is older than an imported medium.*--accept-older/);
     const synced = await expectEnd(1, cache('sync', ...on('offline'), device, 'offline'));
-    expect(synced.stderr).toMatch(/device is older than a medium that came before.*--accept-older/);
+    expect(synced.stderr).toMatch(/device is older than an imported medium.*--accept-older/);
     await expectEnd(0, cache('sync', ...on('offline'), '--accept-older', device, 'offline'));
     await expectEnd(0, cache('import', ...on('offline'), '--accept-older', device));
   });
@@ -154,7 +154,7 @@ describe('cache export', () => {
     expect(same.stderr).toMatch(/^1 on the medium already; nothing to write$/m);
   });
 
-  it('tells what --recheck mended, and how much that was', async () => {
+  it('reports how many files --recheck rewrote, and their size', async () => {
     await makeConnected();
     await expectEnd(0, cache('export', ...on('connected'), device));
     const path = join(device, 'store', 'bcache', await blobOf(KVM));
@@ -164,7 +164,7 @@ describe('cache export', () => {
     await writeFile(path, bytes);
     const { stderr } = await expectEnd(0, cache('export', ...on('connected'), device, '--recheck'));
     expect(stderr).toMatch(/^1 exported, 1 on the medium already; 2\.\d MiB written$/m);
-    expect(stderr).toMatch(/^1 file on the medium was damaged, and is written anew$/m);
+    expect(stderr).toMatch(/^1 file on the medium was damaged and is rewritten$/m);
   });
 
   it('says that nothing was written, and that the disk is no medium, where the other side has all', async () => {
@@ -205,17 +205,13 @@ describe('cache export', () => {
   });
 
   it.each([
-    [
-      'the store itself',
-      'connected/store',
-      /connected\/store is in the folder of the store .*which is exported/,
-    ],
-    ['a folder in it', 'connected/store/sub', /store\/sub is in the folder of the store/],
-    ['a link to it', 'link', /link is in the folder of the store/],
+    ['the store itself', 'connected/store', /connected\/store is inside the exported store .*/],
+    ['a folder in it', 'connected/store/sub', /store\/sub is inside the exported store/],
+    ['a link to it', 'link', /link is inside the exported store/],
     [
       'what the store is deep inside of',
       '.',
-      /the store .*connected\/store, which is exported, is in the folder/,
+      /the exported store .*connected\/store is inside .*, the folder to write to/,
     ],
   ])('into %s is refused with 2, and writes nothing', async (_what, target, message) => {
     const sites = join(folder, 'store');
@@ -316,13 +312,13 @@ describe('cache import of a medium', () => {
     const before = await contentsOf(join(folder, 'bare'));
     const { stderr, stdout } = await expectEnd(1, runCache(join(folder, 'bare'), 'import', device));
     expect(stderr).toMatch(
-      /is signed by "Connected" \(SHA-256 [0-9A-F:]{95}\), whom this site does not trust/,
+      /is signed by "Connected" \(SHA-256 [0-9A-F:]{95}\), which this site does not trust/,
     );
     expect(stdout).toBe('');
     expect(await contentsOf(join(folder, 'bare'))).toEqual(before);
-    // What it says to put into config.ini is enough.
-    const [, section = ''] = /^(\[signature\]\n[^]*-----END CERTIFICATE-----)$/m.exec(stderr) ?? [];
-    await writeFile(join(folder, 'bare', 'config.ini'), `[store]\npath = cache-store\n${section}\n`);
+    // The command that it names is enough.
+    const [, certificate = ''] = /: cache init SITE --trust (.*)$/m.exec(stderr) ?? [];
+    await expectEnd(0, runCache(folder, 'init', 'bare', '--no-key', '--trust', certificate));
     await expectEnd(0, runCache(join(folder, 'bare'), 'import', device));
   });
 
@@ -379,7 +375,7 @@ describe('cache import of a medium', () => {
     const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), 'connected'));
     expect(stdout).toBe('');
     expect(stderr).toMatch(
-      /connected has no manifest\.json: nobody has signed for what is on it, .* cache export .*connected.* cache import .*connected\/software/s,
+      /connected looks like a medium \(.*\), but has no manifest\.json: its contents are unsigned\n.* cache export .*connected.* cache import .*connected\/software/s,
     );
     // Who names the archives vouches for them.
     await expectEnd(0, cache('import', ...on('offline'), join('connected', 'software')));
@@ -400,7 +396,7 @@ describe('cache import of a medium', () => {
     for (const what of ['store', 'software']) {
       const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), device));
       expect([stdout, stderr]).toEqual(['', expect.stringContaining('has no manifest.json') as string]);
-      expect(stderr).toMatch(/all the same, name their folder: cache import/);
+      expect(stderr).toMatch(/anyway, signed with the key of this site, name their folder: cache import/);
       const keyless = await expectEnd(1, cache('import', ...on('keyless'), device));
       expect(keyless.stderr).toMatch(/no key to sign archives with/);
       expect(keyless.stderr).not.toMatch(/name their folder/);
@@ -484,7 +480,7 @@ describe('archives that somebody put on a medium whose manifest was taken away',
     const key = site('miscellaneous/sign.key');
     const certificate = `certificate-file = ${site('miscellaneous/sign.crt')}\n`;
     await writeFile(join(device, 'config.ini'), `${config}private-key-file = ${key}\n${certificate}`);
-    const refused = /device\/config\.ini was found .*sign\.key.* -c /s;
+    const refused = /device\/config\.ini: .*sign\.key.* is outside the current folder.* -c /s;
     for (const path of ['.', 'software', join('software', EVIL)]) {
       const before = await contentsOf(site(''));
       const { stdout, stderr } = await expectEnd(2, runCache(device, 'import', path));
@@ -544,7 +540,7 @@ describe('cache init --no-key', () => {
     await expectEnd(0, cache('keygen', ...on('offline')));
     await expectEnd(0, cache('import', ...on('offline'), archives));
     const again = await expectEnd(0, cache('init', '--no-key', ...trust, 'offline'));
-    expect(again.stderr).toMatch(/note: offline\/miscellaneous\/sign\.key was there and is kept/);
+    expect(again.stderr).toMatch(/note: kept the existing offline\/miscellaneous\/sign\.key;/);
   });
 
   it('is for good: the next init makes no key, and trusts whom it names', async () => {
@@ -556,7 +552,7 @@ describe('cache init --no-key', () => {
       const { stdout, stderr } = await expectEnd(0, cache('init', 'site', ...more));
       expect(stdout).not.toMatch(/sign\./);
       expect(stderr).toMatch(
-        /note: site\/config\.ini was there, and no signing key; none was made\. To sign here: cache keygen -c site\/config\.ini/,
+        /note: kept the existing site\/config\.ini, which has no signing key; made none\. To sign here: cache keygen -c site\/config\.ini/,
       );
     }
     expect(await readdir(join(folder, 'site', 'miscellaneous'))).toEqual([]);

@@ -195,7 +195,7 @@ describe.skipIf(!isRoot || lacks('setpriv'))('what root writes into the store of
     const args = ['--bounding-set=-chown', '--inh-caps=-chown', process.execPath, CACHE, 'import', archives];
     const child = spawn('setpriv', args, { cwd: site, env: ENVIRONMENT });
     const { stderr } = await expectEnd(1, resultOf(child));
-    expect(stderr.match(/can't read what is written now/g)).toHaveLength(1);
+    expect(stderr.match(/can't read the files written now/g)).toHaveLength(1);
     expect((await expectEnd(1, cacheAs(0, '022', site, 'verify'))).stdout).toMatch(/^owner-forbidden: bdir/m);
   });
 });

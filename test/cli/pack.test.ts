@@ -87,7 +87,7 @@ describe('pack', () => {
       [folder, '-o', 'link/out', release],
     ] as const) {
       const { code, stdout, stderr } = await runCache(cwd, 'pack', ...OS, ...args);
-      expect(stderr).toMatch(/ is in .*, which is to be packed: .*; run the command in another folder/);
+      expect(stderr).toMatch(/ is inside .*, and would be packed with it; run the command in another folder/);
       expect([code, stdout]).toEqual([2, '']);
     }
     expect(await contentsOf(release)).toEqual(before);

@@ -160,7 +160,7 @@ describe('serve', () => {
     server.kill('SIGINT');
     expect(await ended).toEqual([null, 'SIGINT']);
     expect((await result).stderr).toMatch(
-      /^cache: interrupted; what was done stays: run the same command again/m,
+      /^cache: interrupted; finished work is kept; run the same command again/m,
     );
     expect(await written()).toEqual([]);
   });

@@ -72,7 +72,7 @@ it('an archive that takes long keeps nobody from an answer, nor the server from 
   expect(decompressorOf(server.pid)).toBe(decompressor);
   server.kill('SIGTERM');
   expect(await ended).toEqual([null, 'SIGTERM']);
-  expect((await result).stderr).toMatch(/^cache: interrupted; what was done stays/m);
+  expect((await result).stderr).toMatch(/^cache: interrupted; finished work is kept/m);
   await vi.waitUntil(() => !isRunning(decompressor), 30_000);
 });
 

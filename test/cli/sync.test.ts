@@ -152,7 +152,7 @@ describe('sync', () => {
       );
       const { code, stderr } = await cache(...args);
       expect(stderr).toMatch(
-        /medium has no manifest\.json: nobody has signed .*name it: .*medium\/store\n$/s,
+        /medium has no manifest\.json: the store on it is unsigned.*name it: .*medium\/store\n$/s,
       );
       expect(code).toBe(1);
     }
@@ -282,7 +282,7 @@ describe('sync', () => {
     async (signal) => {
       const url = await startSlow();
       expect(await breakOff(url, signal)).toMatch(
-        /^cache: interrupted; what was done stays: run the same command again to go on\n$/,
+        /^cache: interrupted; finished work is kept; run the same command again to continue\n$/,
       );
       expect(await writing()).toEqual([]);
     },
@@ -306,7 +306,9 @@ describe('wrong usage ends with 2', () => {
   it('so does a source that is no store', async () => {
     await mkdir(join(folder, 'none'));
     const { code, stderr } = await cache('sync', 'none', 'to');
-    expect(stderr).toMatch(/FROM: .*none is neither a store nor a medium; .* is its disk not mounted\?/);
+    expect(stderr).toMatch(
+      /FROM: .*none is neither a store nor a medium \(is its disk mounted\?\); name another folder/,
+    );
     expect(code).toBe(2);
     expect(await readdir(folder)).not.toContain('to');
   });

@@ -50,7 +50,7 @@ describe('a file in a store whose name is not UTF-8', () => {
     await addReleases(site, 1);
     await writeFile(latin1(join(site.root, 'bcache'), 'caf\u00e9'), 'x');
     const { code, stdout } = await runCache(site.folder, 'verify');
-    expect(stdout).toMatch(/^stray: bcache\/caf\ufffd: its name is no sha512: no blob; it is not UTF-8$/m);
+    expect(stdout).toMatch(/^stray: bcache\/caf\ufffd: its name is not a sha512; it is not UTF-8$/m);
     expect(code).toBe(1);
     const repaired = await runCache(site.folder, 'verify', '--repair');
     expect(repaired.stdout).toMatch(/left as it is\n +its name is not UTF-8; rename it/);

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VerifiedEntry } from '../../src/cache/entry.ts';
 import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
-import type { MendedFinding, VerifyReport } from '../../src/cli/verify-report.ts';
+import type { ResolvedFinding, VerifyReport } from '../../src/cli/verify-report.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { python } from '../http/python-judge.ts';
@@ -30,7 +30,7 @@ async function report(...args: readonly string[]): Promise<VerifyReport & { read
   return { code, ...(JSON.parse(stdout) as VerifyReport) };
 }
 
-const paths = (findings: readonly MendedFinding[]) => findings.map(({ path }) => path).sort();
+const paths = (findings: readonly ResolvedFinding[]) => findings.map(({ path }) => path).sort();
 
 describe('one bit flipped in each of 20 blobs and 20 entries', () => {
   let good: Site;
@@ -84,7 +84,7 @@ describe('one bit flipped in each of 20 blobs and 20 entries', () => {
   }
 
   it.each(['store', 'url', 'medium'] as const)(
-    'is mended from a %s, while the server goes on and no node takes a bad blob',
+    'is healed from a %s, while the server goes on and no node takes a bad blob',
     async (kind) => {
       const served = await serveFrom(site.folder);
       const folder = await temporaryFolder();
@@ -94,7 +94,7 @@ describe('one bit flipped in each of 20 blobs and 20 entries', () => {
       const place = await placeOf(kind);
       const watch = watchServer(served.url);
       const { code, findings } = await report('--deep', '--heal-from', place);
-      expect(findings.filter(({ mended }) => mended?.outcome !== 'healed')).toEqual([]);
+      expect(findings.filter(({ resolution }) => resolution?.outcome !== 'healed')).toEqual([]);
       expect(findings).toHaveLength(40);
       expect(code).toBe(0);
       await watch.stop();
@@ -203,7 +203,7 @@ describe('verify', () => {
     await writeFile(join(site.root, 'bcache', 'foo'), 'x');
     const { code, stdout, stderr } = await cache('verify', '--repair');
     expect(stdout).toMatch(/^stray: bcache\/foo: .*\n {2}moved to quarantine\/.*\/bcache\/foo$/m);
-    expect(stderr).toMatch(/1 finding, 1 of them mended\n$/);
+    expect(stderr).toMatch(/1 finding, 1 of them resolved\n$/);
     expect(code).toBe(0);
     expect(await report()).toMatchObject({ code: 0, findings: [] });
   });
@@ -214,7 +214,9 @@ describe('verify', () => {
     await writeFile(left, 'of a dead writer');
     await utimes(left, 0, 0);
     const found = await cache('verify');
-    expect(found.stdout).toMatch(/^leftover: tmp\/left: .* is removed when the store is next written to$/m);
+    expect(found.stdout).toMatch(
+      /^leftover: tmp\/left: a killed writer left it; the next writer removes it$/m,
+    );
     expect([found.code, found.stderr]).toEqual([1, expect.not.stringContaining('--repair')]);
     const { code, stdout } = await cache('verify', '--repair');
     expect(stdout).toMatch(/^leftover: tmp\/left: .*\n {2}removed$/m);

@@ -55,7 +55,7 @@ export async function makeUnpluggedDisk(
     folder,
     async plug({ readOnly = false } = {}) {
       await forget();
-      // As with any disk that was pulled out; fuse2fs has no journal to go through, so all is mended that can be. 1: something was.
+      // As with any disk that was pulled out; fuse2fs has no journal to go through, so it fixes everything it can. 1: something was.
       await run('e2fsck', ['-fy', image]).catch((error: unknown) => {
         if (!(error instanceof Error && 'code' in error && error.code === 1)) throw error;
       });

@@ -39,7 +39,7 @@ describe('the archives that are meant', () => {
     'by a folder that has something of a medium, such as %s, are none: nobody has signed for them',
     async (name) => {
       await put('a.tar.gz', name);
-      await expectCacheError(found(''), 'invalid-medium', /has no manifest\.json: nobody has signed/);
+      await expectCacheError(found(''), 'invalid-medium', /has no manifest\.json: its contents are unsigned/);
       await expectCacheError(found('a.tar.gz', ''), 'invalid-medium', /does not import archives/);
       expect(await found('a.tar.gz')).toEqual(['a.tar.gz']);
     },

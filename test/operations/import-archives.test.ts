@@ -251,7 +251,7 @@ describe('an archive that is all right', () => {
     expect(result).toMatchObject({
       outcome: 'imported',
       platform: { multiarch: 'aarch64-linux-gnu' },
-      warnings: ['its programs are for x86_64-linux-gnu, and it was told to be for aarch64-linux-gnu'],
+      warnings: ['its programs are for x86_64-linux-gnu, but --multiarch is aarch64-linux-gnu'],
     });
     const [right] = await site.import([path], { multiarch: 'x86_64-linux-gnu' });
     expect(right).toMatchObject({ outcome: 'imported', warnings: [] });
@@ -566,7 +566,7 @@ it('unpacks on a node to what was packed', async () => {
 });
 
 describe('a store with a damaged entry', () => {
-  it('is mended by importing the same archive again, and the others are imported too', async () => {
+  it('is replaced by importing the same archive again, and the others are imported too', async () => {
     const site = await makeImportSite();
     const archive = await makeArchive(site, 'kvm-ubuntu-22.04.tar.gz', KVM);
     await site.import([archive]);

@@ -104,9 +104,9 @@ describe('a medium', () => {
   it('is not made where a file stands in the place of a folder', async () => {
     await mkdir(folder);
     await writeFile(join(folder, 'store'), 'x');
-    await expectCacheError(makeSiteFolder(folder), 'config', /store is there, but is not a folder/);
+    await expectCacheError(makeSiteFolder(folder), 'config', /store is not a folder/);
     await writeFile(join(folder, 'file'), '');
-    await expectCacheError(makeSiteFolder(join(folder, 'file', 'medium')), 'usage', /inside of a file/);
+    await expectCacheError(makeSiteFolder(join(folder, 'file', 'medium')), 'usage', /inside a file/);
   });
 
   it('is not made where nothing may be written', async () => {
@@ -128,7 +128,7 @@ describe('a signing key', () => {
     ] as const) {
       const content = await readFile(missing, 'utf8');
       await rm(missing);
-      const message = new RegExp(`${there} is there, but ${missing}.*is not; restore it`);
+      const message = new RegExp(`${there} exists, but its pair .*${missing} does not; restore it`);
       await expectCacheError(ensureSigningKey(files), 'config', message);
       await expectCacheError(readSigner(files), 'config', message);
       await expectCacheError(makeSiteFolder(folder), 'config', message);

@@ -235,7 +235,7 @@ describe('the platform', () => {
     const builtOn = { os: ['ubuntu', '22.04', 'jammy'] as const, multiarch: 's390x-linux-gnu' };
     const { warnings, platform } = await packOne(await makeFolder(), { builtOn });
     expect(platform.multiarch).toBe('x86_64-linux-gnu');
-    expect(warnings).toEqual([expect.stringMatching(/this machine is s390x-linux-gnu: .*--os/)]);
+    expect(warnings).toEqual([expect.stringMatching(/this machine is s390x-linux-gnu; .*--os/)]);
   });
 
   it.each([
@@ -243,7 +243,9 @@ describe('the platform', () => {
     ['debian', '', 'forky'],
   ] as const)('%s %s %s is noted where the file name cannot tell it', async (...os) => {
     const { warnings, platform } = await packOne(await makeFolder(), { builtOn: { os } });
-    expect(warnings).toEqual([expect.stringMatching(/file name does not tell its system .* needs --os/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/file name does not contain its whole system .* requires --os/),
+    ]);
     expect(platform.os).toEqual(os);
   });
 });
@@ -412,7 +414,7 @@ describe('the software root that is signed', () => {
     await writeFile(join(folder, '.installed.cfg'), installed);
     const { warnings } = await packOne(folder);
     expect(warnings).toEqual([
-      `it was built in /opt/slapgrid, which it was moved from: nodes need it there (/opt/slapgrid/${KVM_KEY})`,
+      `built in /opt/slapgrid and moved since; nodes will unpack it to /opt/slapgrid/${KVM_KEY}`,
     ]);
     expect(await rootOf(folder)).toBe('/opt/slapgrid');
     expect(await rootOf(folder, { softwareRoot: '/srv/slapgrid' })).toBe('/srv/slapgrid');
@@ -426,7 +428,7 @@ it('says that hard links become files of their own where a symbolic link has two
   const { warnings } = await packOne(folder);
   expect(warnings).toEqual([
     expect.stringMatching(
-      /^the symbolic link [ab] has several names, .*: all hard links are packed as files/,
+      /^the symbolic link [ab] has several names, .*; all hard links are packed as separate files/,
     ),
   ]);
 });
@@ -439,7 +441,7 @@ it('leaves out the sockets of running programs, and says so', async () => {
   });
   const { warnings } = await packOne(folder);
   expect(warnings).toEqual([
-    `left out, because only a running program has it: the socket ${KVM_KEY}/a and 1 more`,
+    `skipped the socket ${KVM_KEY}/a and 1 more: only running programs have sockets`,
   ]);
 });
 

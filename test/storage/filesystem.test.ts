@@ -395,12 +395,12 @@ describe('permissions', () => {
 
 describe('a full disk', () => {
   it('is found out before anything is written, with the reserve counted', async () => {
-    await expectCacheError((await openToWrite()).create(2 ** 60), 'no-space', /MiB are free; free some/);
+    await expectCacheError((await openToWrite()).create(2 ** 60), 'no-space', /MiB is free; free some/);
     const careful = await openStorage(root, { write: true, minFreeSpace: 2 ** 60 });
     await expectCacheError(
       careful.create(1),
       'no-space',
-      /0\.1 MiB are wanted, .* are free, of which 1099511627776\.0 MiB stay free \(\[upload\] min-free-space\)/,
+      /: needs 0\.1 MiB and must keep 1099511627776\.0 MiB in reserve \(\[upload\] min-free-space\); .* is free;/,
     );
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
@@ -416,7 +416,7 @@ describe('a full disk', () => {
     await expectCacheError(
       storage.create(size),
       'no-space',
-      /: 614\.4 MiB are wanted, and 614\.4 MiB for what is being written beside it, /,
+      /: needs 614\.4 MiB plus 614\.4 MiB for other unfinished writes and must keep /,
     );
     // What was written is no longer to come: the disk has it.
     await first?.write([Buffer.alloc(1024 ** 2)]);
@@ -463,7 +463,7 @@ describe('a full disk', () => {
       await writing;
     }
     const waiting = storage.create(2 ** 60);
-    await expectCacheError(waiting, 'no-space', /^(?!.*written beside it)/);
+    await expectCacheError(waiting, 'no-space', /^(?!.*other unfinished writes)/);
   });
 
   it('turns nobody away for the sake of one that has no room', async () => {

@@ -69,7 +69,7 @@ export async function exportReleases(
     endWith(EXIT.incomplete);
 }
 
-/** Smaller parts would be a mistyped unit. */
+/** A smaller size is probably a mistyped unit. */
 const SMALLEST_PART = 64 * 1024;
 
 function splitSizeOf(text: string): number {
@@ -78,7 +78,7 @@ function splitSizeOf(text: string): number {
   throw new CacheError('usage', `--split: ${text} is too small; name at least 64 KiB`);
 }
 
-/** @throws CacheError `not-found`: the store has nothing of one of them */
+/** @throws CacheError `not-found` for a URL or key without any entry */
 async function keysOf(targets: readonly string[], store: Store, site: Site): Promise<readonly Key[]> {
   const suggest = createSuggestions(site);
   const keys = new Set<Key>();
@@ -106,25 +106,29 @@ async function openInventory(
   terminal.tell(`${file}: inventory of ${formatDate(created)}`);
   if (signature.kind === 'stranger')
     terminal.warn(
-      `note: ${file} is signed by ${describeCertificate(signature.certificate)}, who is not trusted here: if it is wrong, the medium lacks what the site needs`,
+      `note: ${file} is signed by the untrusted ${describeCertificate(signature.certificate)}; if it is wrong, the medium will lack releases`,
     );
   if (signature.kind === 'none') terminal.tell(`note: ${file} is not signed`);
   return inventory;
 }
 
-function printJson(folder: string, { entries, bytes, mended, seal }: ExportResult, terminal: Terminal): void {
+function printJson(
+  folder: string,
+  { entries, bytes, rewritten, seal }: ExportResult,
+  terminal: Terminal,
+): void {
   const shown = seal && {
     serial: seal.serial,
     fingerprint: seal.signer.fingerprint256,
     certificateFile: seal.certificateFile,
   };
-  terminal.print(JSON.stringify({ medium: folder, bytes, mended, ...shown, entries }, undefined, 2));
+  terminal.print(JSON.stringify({ medium: folder, bytes, rewritten, ...shown, entries }, undefined, 2));
 }
 
-/** The table that sums up, what needs a person's eye, and what to do next. */
+/** Prints the table, the refusals, and the next steps. */
 function print(
   folder: string,
-  { bytes, mended, seal, ...result }: ExportResult,
+  { bytes, rewritten, seal, ...result }: ExportResult,
   dryRun: boolean,
   terminal: Terminal,
 ): void {
@@ -145,9 +149,9 @@ function print(
     },
     terminal,
   );
-  if (mended > 0)
+  if (rewritten > 0)
     terminal.tell(
-      `${formatCount(mended, 'file')} on the medium ${mended === 1 ? 'was damaged, and is' : 'were damaged, and are'} written anew`,
+      `${formatCount(rewritten, 'file')} on the medium ${rewritten === 1 ? 'was damaged and is' : 'were damaged and are'} rewritten`,
     );
   if (seal !== undefined) terminal.tell(nextSteps(folder, seal));
 }
@@ -166,9 +170,9 @@ function nextSteps(folder: string, { serial, signer, certificateFile }: Seal): s
     '',
     `${folder} is ready: export ${serial}, signed by ${describeCertificate(signer)}.`,
     `Unmount it before you unplug it: umount ${folder}`,
-    'On the other side, where that certificate is not trusted yet, compare its fingerprint and make a site with',
+    'On the other side, if the site does not trust that certificate yet, compare its fingerprint and run:',
     `  cache init /srv/shacache --no-key --trust ${certificateFile}`,
-    'Then, wherever the medium is mounted:',
+    'Then mount the medium there, and import it:',
     `  cache import -c /srv/shacache/config.ini ${folder}`,
   ].join('\n');
 }

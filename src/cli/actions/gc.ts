@@ -56,7 +56,10 @@ function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean,
     formatCount(leftovers.length, 'leftover'),
     formatCount(records.length, 'import record'),
   ];
-  terminal.tell(`${parts.join(', ')} ${dryRun ? 'would be removed; nothing was' : 'removed'}`);
+  const isEmpty = [entries, blobs, leftovers, records].every(({ length }) => length === 0);
+  if (dryRun)
+    terminal.tell(isEmpty ? 'Dry run: nothing to remove' : `Dry run: ${parts.join(', ')} would be removed`);
+  else terminal.tell(`${parts.join(', ')} removed`);
 }
 
 function tellOfUnnamed(kept: readonly GarbageBlob[], terminal: Terminal): void {
@@ -72,11 +75,11 @@ function tellOfYoung(
   { grace: shown, unnamed = false }: GcOptions,
   terminal: Terminal,
 ): void {
-  const what = `${formatBlobs(young)} that no entry needs ${young.length === 1 ? 'is' : 'are'} kept, being`;
+  const what = `${formatBlobs(young)} kept although no entry needs ${young.length === 1 ? 'it' : 'them'}:`;
   terminal.tell(
     grace === 0
-      ? `${what} dated in the future: the clock was wrong then, or is now`
-      : `${what} younger than ${shown}: another entry may be on its way. When nobody imports or uploads: cache gc ${unnamed ? '--unnamed ' : ''}--grace 0`,
+      ? `${what} dated in the future, so a clock is or was wrong`
+      : `${what} younger than ${shown}, and an entry may follow. If no import or upload is running: cache gc ${unnamed ? '--unnamed ' : ''}--grace 0`,
   );
 }
 
@@ -89,7 +92,7 @@ function warnOfDoubt(terminal: Terminal): void {
 
 function warnOfDamage({ damaged }: Garbage, terminal: Terminal): void {
   terminal.warn(
-    `cache: all entries and blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; mend that first: cache verify --heal-from MEDIUM|STORE|URL, or give it up: cache verify --repair`,
+    `cache: all entries and blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; heal it first: cache verify --heal-from MEDIUM|STORE|URL; or move it to quarantine: cache verify --repair`,
   );
   endWith(EXIT.incomplete);
 }

@@ -23,7 +23,7 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
   if (!hasKey && trust.length === 0)
     throw new CacheError(
       'usage',
-      '--no-key needs --trust: with no certificate at all nothing can be imported',
+      '--no-key needs --trust: a site without any certificate can import nothing',
     );
   if (!hasKey && commonName !== undefined)
     throw new CacheError('usage', '--no-key makes no certificate; leave out --common-name');
@@ -51,11 +51,11 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
     );
   if (!hasKey && kept.includes(key))
     terminal.warn(
-      `note: ${key} was there and is kept, and nodes are told to trust its certificate; if nothing was signed with it, move both files away`,
+      `note: kept the existing ${key}; nodes will trust its certificate. If it has signed nothing, move both files away`,
     );
   if (hasKey && !medium.hasKey && !(await hasKeyElsewhere(configFile)))
     terminal.warn(
-      `note: ${configFile} was there, and no signing key; none was made. To sign here: cache keygen -c ${configFile}`,
+      `note: kept the existing ${configFile}, which has no signing key; made none. To sign here: cache keygen -c ${configFile}`,
     );
 }
 
@@ -72,7 +72,7 @@ async function initStore({ json, commonName, trust, key, ...options }: InitOptio
   else terminal.print(`${isNew ? 'made' : 'kept'}  ${location}`);
 }
 
-/** Whether a configuration that was there names a key in a place of its own. */
+/** Whether an existing configuration names a key in another folder. */
 async function hasKeyElsewhere(configFile: string): Promise<boolean> {
   return (await readSigner((await readConfig(configFile)).signature)) !== undefined;
 }
@@ -82,13 +82,13 @@ function stepsWithKey(folder: string, configFile: string, key: string): readonly
     `Put archives into ${join(folder, 'software')}, then:`,
     `  cache import -c ${configFile} ${join(folder, 'software')}`,
     `  cache serve -c ${configFile}`,
-    `Whoever has ${key} decides what nodes run as root: keep it where you import.`,
+    `The holder of ${key} decides what nodes run as root: keep it only where you import.`,
   ];
 }
 
 function stepsWithoutKey(configFile: string): readonly string[] {
   return [
-    'Wherever a medium of cache export is mounted:',
+    'To import and serve a medium of cache export:',
     `  cache import -c ${configFile} MEDIUM`,
     `  cache serve -c ${configFile}`,
   ];

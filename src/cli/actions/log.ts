@@ -43,7 +43,7 @@ export async function log(options: LogOptions): Promise<void> {
   );
 }
 
-/** All records, the oldest first. One that can't be read is named, and doesn't end it. */
+/** All records, the oldest first. Reports unreadable ones and continues. */
 async function* readAll(records: StoreLog, terminal: Terminal): AsyncGenerator<LogRecord> {
   let unreadable = 0;
   for await (const record of records.oldRecords()) {
@@ -85,7 +85,7 @@ function countOf({ lines }: LogOptions): number | undefined {
   throw new CacheError('usage', `--lines: not a number of lines: ${quoteBriefly(lines)}`);
 }
 
-/** Written as they come, because a log may be of any length: columns have fixed widths, and what is longer shifts the rest. */
+/** Writes row by row, because a log may have any length: columns have fixed widths, and longer values shift the rest. */
 function createRows(): (record: LogRecord) => string {
   let heading = `${rowOf('WHEN', 'WHO', 'ACTION', 'WHAT')}\n`;
   return (record) => {

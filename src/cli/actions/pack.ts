@@ -61,7 +61,7 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
     for await (const result of packing) results.push(result);
   } finally {
     progress.clear();
-    // What is done is done, even if the disk failed at the next one.
+    // Reports the finished archives even if a later one failed.
     report(results, json, terminal);
   }
   if (results.some(({ outcome }) => outcome === 'refused')) endWith(EXIT.incomplete);
@@ -77,7 +77,7 @@ async function settingsOf(
   await hintAtMedium([place], site);
   const { privateKeyFile } = config.signature;
   await checkOutside(imports ? [place, site.location, privateKeyFile] : [place], folders);
-  // With nothing to pack, no folder, no key and no store are made.
+  // Without anything to pack, makes no folder, key or store.
   const isNeeded = folders.length > 0;
   if (isNeeded) await prepareFolder(place);
   const target = imports && isNeeded ? await openSigningTarget(site) : undefined;
@@ -85,7 +85,7 @@ async function settingsOf(
   return { output: place, minFreeSpace, multiarch, target };
 }
 
-/** What is made while a folder is packed must not be in it: nodes would get the key that they trust. */
+/** The files that packing makes must not be in the packed folder: nodes would get the signing key. */
 async function checkOutside(places: readonly string[], folders: readonly PackableFolder[]): Promise<void> {
   for (const place of places) {
     const real = await realPathOf(place);
@@ -93,12 +93,12 @@ async function checkOutside(places: readonly string[], folders: readonly Packabl
     if (folder === undefined) continue;
     throw new CacheError(
       'usage',
-      `${place} is in ${folder.folder}, which is to be packed: nodes would get it, too; run the command in another folder, or with -c and -o that name one`,
+      `${place} is inside ${folder.folder}, and would be packed with it; run the command in another folder, or set -c and -o`,
     );
   }
 }
 
-/** The archives of a medium stand in the folder `software` beside its configuration. */
+/** A medium keeps its archives in the folder `software` beside its configuration. */
 async function defaultOutput({ file }: Config): Promise<string> {
   const onMedium = file === undefined ? undefined : join(dirname(file), 'software');
   const isThere = onMedium !== undefined && (await stat(onMedium).catch(() => undefined))?.isDirectory();

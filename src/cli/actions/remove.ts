@@ -15,12 +15,12 @@ import { formatTable } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { pinnedKeys } from '../../operations/upkeep/pinned-keys.ts';
 
-/** What became of one URL or key. */
+/** The result for one URL or key. */
 interface RemovedTarget {
   readonly target: string;
   readonly key: Key;
   readonly outcome: 'removed' | 'found' | 'unknown' | 'pinned';
-  /** Those that were removed, or would be. */
+  /** Entries removed, or to be removed in a dry run. */
   readonly entries: readonly RemovedEntry[];
   /** Name in `[pin]`. */
   readonly pin?: string;
@@ -33,7 +33,7 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   const matches = matcherOf(options);
   const pins = pinnedKeys(config);
   const store = await site.store('upkeep');
-  // All of them before anything is removed: one may be wrong.
+  // Parses all before it removes anything: one may be wrong.
   const keys = new Map(targets.map((target) => [target, keyOf(target)]));
   const since = Date.now();
   const results: RemovedTarget[] = [];
@@ -66,13 +66,13 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
 
 /** @param others entries for other platforms */
 function describeMiss(others: number): string {
-  if (others === 0) return 'nothing is known';
+  if (others === 0) return 'no entry in the store';
   return others === 1
-    ? 'its one entry is not for that platform'
-    : `none of the ${others} entries is for that platform`;
+    ? 'its only entry is for another platform'
+    : `its ${others} entries are for other platforms`;
 }
 
-/** @returns undefined where every platform is meant */
+/** @returns undefined for every platform */
 function matcherOf({ os, multiarch }: MachineOptions): ((platform: Platform) => boolean) | undefined {
   if (os === undefined && multiarch === undefined) return undefined;
   const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
@@ -80,7 +80,7 @@ function matcherOf({ os, multiarch }: MachineOptions): ((platform: Platform) => 
     isCompatible(platform, { os: system ?? platform.os, multiarch: multiarch ?? platform.multiarch });
 }
 
-/** Each with the blobs of its entries that were removed, or would be. */
+/** Results with the removed blobs; in a dry run, with those to be removed. */
 function withBlobs(results: readonly RemovedTarget[], blobs: readonly GarbageBlob[]): readonly unknown[] {
   return results.map((result) => ({
     ...result,
@@ -105,13 +105,13 @@ function printRemoved(
     ),
   );
   terminal.tell(
-    `${formatCount(entries.length, 'entry')}, ${formatBlobs(blobs)} ${dryRun ? 'would be removed; nothing was' : 'removed'}`,
+    `${dryRun ? 'Dry run: ' : ''}${formatCount(entries.length, 'entry')}, ${formatBlobs(blobs)} ${dryRun ? 'would be removed' : 'removed'}`,
   );
 }
 
 function warnOfDamage(terminal: Terminal): void {
   terminal.warn(
-    'cache: the blobs were kept: an entry that cannot be read may name them. Repair it with cache verify --heal-from MEDIUM|STORE|URL, then remove the blobs with: cache gc --unnamed',
+    'cache: the blobs were kept: an entry that cannot be read may name them. Heal it with: cache verify --heal-from MEDIUM|STORE|URL; then remove the blobs with: cache gc --unnamed',
   );
   endWith(EXIT.incomplete);
 }

@@ -1,7 +1,7 @@
 import { parseDuration } from '../../config/duration.ts';
 import { parseSize } from '../../config/size.ts';
 import { CacheError } from '../../cache/errors.ts';
-import { createMender } from '../../operations/upkeep/mend.ts';
+import { createResolver } from '../../operations/upkeep/resolution.ts';
 import { findUsers, type BlobUser } from '../../operations/upkeep/blob-users.ts';
 import { createPace } from '../../operations/upkeep/pace.ts';
 import { verifyStore } from '../../operations/upkeep/verify-store.ts';
@@ -14,10 +14,10 @@ import type { Store } from '../../cache/store.ts';
 import { openSite, type CommandSite } from '../site.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import {
-  isMended,
+  isResolved,
   printFinding,
   printSummary,
-  type MendedFinding,
+  type ResolvedFinding,
   type VerifyReport,
 } from '../verify-report.ts';
 
@@ -37,10 +37,10 @@ export async function verify(options: VerifyOptions): Promise<void> {
     progress.clear();
     if (json) terminal.print(JSON.stringify(report, undefined, 2));
     else {
-      const isMending = repair || healFrom.length > 0;
-      printSummary(report, { deep, isMending, isPartial: options.since !== undefined }, terminal);
+      const isResolving = repair || healFrom.length > 0;
+      printSummary(report, { deep, isResolving, isPartial: options.since !== undefined }, terminal);
     }
-    if (!report.findings.every(isMended)) endWith(EXIT.incomplete);
+    if (!report.findings.every(isResolved)) endWith(EXIT.incomplete);
   } finally {
     progress.clear();
   }
@@ -64,9 +64,9 @@ async function run(
     pace: createPace({ rate: rate === undefined ? undefined : parseRate(rate) }),
   });
   const sources = await Promise.all(healFrom.map((place) => openSource('--heal-from', place, site, { ca })));
-  const isMending = repair || sources.length > 0;
-  const mend = createMender(store, { repair, sources, trusted, onProgress });
-  const findings: MendedFinding[] = [];
+  const isResolving = repair || sources.length > 0;
+  const resolve = createResolver(store, { repair, sources, trusted, onProgress });
+  const findings: ResolvedFinding[] = [];
   for (;;) {
     const step = await verifying.next();
     if (step.done) {
@@ -74,7 +74,7 @@ async function run(
       for (const source of sources) await warnOfDoubts(source, terminal);
       return { findings, looked: step.value, affected: await findAffected(store, findings) };
     }
-    const found = isMending ? { ...step.value, mended: await mend(step.value) } : step.value;
+    const found = isResolving ? { ...step.value, resolution: await resolve(step.value) } : step.value;
     findings.push(found);
     progress.clear();
     if (!json) printFinding(found, terminal);
@@ -83,10 +83,10 @@ async function run(
 
 async function findAffected(
   { directory }: Store,
-  findings: readonly MendedFinding[],
+  findings: readonly ResolvedFinding[],
 ): Promise<readonly BlobUser[]> {
   const bad = findings.filter(
-    (finding) => finding.entry === undefined && finding.sha512 !== undefined && !isMended(finding),
+    (finding) => finding.entry === undefined && finding.sha512 !== undefined && !isResolved(finding),
   );
   return findUsers(new Set(bad.map(({ sha512 }) => sha512)), directory);
 }

@@ -10,13 +10,13 @@ export const exportCommand = () =>
     'cache export /mnt/device --missing-from have.json',
   )
     .argument('<medium>', 'folder where the medium is mounted; undamaged files are kept')
-    .argument('[url|key...]', 'software URLs or keys (default: all that the store has)')
+    .argument('[url|key...]', 'software URLs or keys (default: all releases of the store)')
     .option('--missing-from <file>', 'skip releases that this inventory of the other side has')
     .option(
       '--split <size>',
       'split larger blobs into parts of this size, such as 2G (default: as the file system needs)',
     )
-    .option('--no-verify', 'do not read back what was written')
-    .option('--recheck', 'also read what earlier exports wrote, and mend it')
+    .option('--no-verify', 'do not read back the written files')
+    .option('--recheck', 'also read files of earlier exports, and rewrite damaged ones')
     .addOption(dryRun('show what would be written and write nothing'))
     .addOption(json());

@@ -3,6 +3,6 @@ import { command } from '../command.ts';
 export const inventoryCommand = () =>
   command(
     'inventory',
-    'List what the store has, signed if the site has a key, for cache export --missing-from.',
+    'List the contents of the store for cache export --missing-from; signed if the site has a key.',
     'cache inventory > have.json',
   );

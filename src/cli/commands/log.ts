@@ -6,8 +6,8 @@ export const logCommand = () =>
   command('log', 'Show who did what to the store and when, the newest last.', 'cache log --since 7d')
     .option(
       '--since <date|days>',
-      'only since this date and time ("2026-11-20", "2026-11-20 21:34 UTC"), or this time span: 7d, 12h',
+      'show only records since this date ("2026-11-20", "2026-11-20 21:34 UTC"), or of this age: 7d, 12h',
     )
-    .option('--key <url|key>', 'only what concerns this software URL or key')
-    .option('-n, --lines <number>', 'only the last ones')
+    .option('--key <url|key>', 'show only records of this software URL or key')
+    .option('-n, --lines <number>', 'show only the last NUMBER records')
     .option('--json', 'print each record as a line of JSON');

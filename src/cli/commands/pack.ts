@@ -22,7 +22,7 @@ export const packCommand = () =>
       '--url <url>',
       'software URL of the folder, if only one is named (default: taken from its buildout.cfg)',
     )
-    .addOption(os('system it was built for, such as ubuntu-22.04 (default: that of this machine)'))
+    .addOption(os('system it was built for, such as ubuntu-22.04 (default: the system of this machine)'))
     .addOption(
       multiarch(
         'machine it was built for, such as x86_64-linux-gnu (default: taken from the programs inside)',

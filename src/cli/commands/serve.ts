@@ -12,6 +12,6 @@ export const serveCommand = () =>
     .option('--import [path...]', 'import these media, folders or archives first')
     .option(
       '-l, --listen <host:port>',
-      'listen here instead of where the configuration says; may be repeated',
+      'listen here instead of at the configured addresses; may be repeated',
       collect,
     );

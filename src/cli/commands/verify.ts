@@ -6,21 +6,21 @@ export type VerifyOptions = OptionsOf<typeof verifyCommand>;
 export const verifyCommand = () =>
   command(
     'verify',
-    'Look for damage in the store, and mend it on request.',
+    'Look for damage in the store; heal or repair it on request.',
     'cache verify --deep --heal-from /mnt/device --heal-from http://192.168.32.11:5050',
   )
     .option('--deep', 'read every blob, and compare its sha512')
-    .option('--since <days>', 'only what came within so many days')
-    .option('--rate <size>', 'read at most so many bytes a second, such as 50M (default: no limit)')
-    .option('--repair', 'move damage that can not be healed to quarantine/ in the store; remove leftovers')
+    .option('--since <days>', 'check only entries and blobs received in the last DAYS days')
+    .option('--rate <size>', 'read at most this many bytes a second, such as 50M (default: no limit)')
+    .option('--repair', 'move unhealed damage to quarantine/ in the store; remove leftovers')
     .option(
       '--heal-from <place>',
-      'fetch good copies from this medium, folder of a store, URL of a running cache, or "upstream"; may be repeated',
+      'replace damage with good copies from this medium, store folder, URL of a running cache, or "upstream"; may be repeated',
       collect,
     )
     .addOption(ca())
     .addOption(json())
     .addHelpText(
       'after',
-      '\nExits with 1 if anything is wrong, and with 0 if all of it was mended: healed,\nor only strays and leftovers, which --repair took away. A release that was moved\nto quarantine is missing, which is 1.',
+      '\nExits with 0 without findings, or if all were healed, or strays and leftovers\nthat --repair removed; otherwise with 1. A release in quarantine is missing.',
     );

@@ -47,7 +47,7 @@ export function formatDuration(seconds: number): string {
   return hours > 0 ? `${hours}:${tail}` : tail;
 }
 
-/** The order of rows in a table of releases: by what stands in the column `URL OR KEY`. */
+/** Orders rows of a table of releases by the column `URL OR KEY`. */
 export function byUrlOrKey(a: Release, b: Release): number {
   const [first, second] = [a.softwareUrl ?? a.key, b.softwareUrl ?? b.key];
   return first < second ? -1 : Number(first > second);

@@ -1,15 +1,15 @@
 import { asOneLine } from '../../cache/controls.ts';
 import { formatDuration, formatSize } from './format.ts';
 
-/** A line that is written over and over while work goes on; nothing where stderr is no terminal. */
+/** A progress line, rewritten in place; nothing unless stderr is a terminal. */
 export interface Progress {
   /**
-   * @param label what is worked on
+   * @param label name of the current object
    * @param bytes done since the last call
-   * @param size of what is worked on, in bytes: how much of it is done is shown, too
+   * @param size of the object in bytes; also shows its own progress
    */
   advance(label: string, bytes: number, size?: number): void;
-  /** Takes the line away, so that something else can be written. */
+  /** Clears the line before other output. */
   clear(): void;
 }
 
@@ -20,7 +20,7 @@ const LEAST_LABEL = 20;
 /** Stands for the beginning of a label; ASCII, as the bar, for the consoles of servers. */
 const CUT = '...';
 
-/** @param total bytes; undefined where nobody knows */
+/** @param total bytes; undefined if unknown */
 export function createProgress(total: number | undefined, { quiet }: { readonly quiet: boolean }): Progress {
   const { stderr } = process;
   if (quiet || !stderr.isTTY) return { advance: () => undefined, clear: () => undefined };
@@ -45,7 +45,7 @@ export function createProgress(total: number | undefined, { quiet }: { readonly 
   };
 }
 
-/** Of a label that is too long its end is shown: a path's or URL's beginning is that of all the others. */
+/** Shows the end of a label that is too long, because paths and URLs share their beginnings. */
 function fit(text: string, label: string, width: number): string {
   const room = width - text.length;
   if (label.length <= room) return text + label;

@@ -2,25 +2,25 @@ import { asOneLine } from '../../cache/controls.ts';
 import { formatTable } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
-/** What a command did, thing by thing. */
+/** The results of a command, row by row. */
 export interface Results {
   readonly headings: readonly string[];
   readonly rows: readonly ResultRow[];
   /** Explains an outcome. */
   readonly note?: string | undefined;
-  /** How many of each outcome, see `formatCounts`. */
+  /** Number of each outcome, see `formatCounts`. */
   readonly summary: string;
 }
 
 export interface ResultRow {
   readonly cells: readonly string[];
-  /** Archive, URL or key: what the reasons are about. */
+  /** The archive, URL or key of the reasons. */
   readonly name: string;
-  /** Why it was refused, or what else needs a person's eye. */
+  /** Reasons of a refusal, or warnings. */
   readonly reasons: readonly string[];
 }
 
-/** The table, if it has rows, on stdout; then on stderr a line for each reason, the note and the summary. */
+/** Prints the table, if it has rows, on stdout, then a line for each reason, the note and the summary on stderr. */
 export function printResults({ headings, rows, note, summary }: Results, terminal: Terminal): void {
   if (rows.length > 0)
     terminal.print(
@@ -35,7 +35,7 @@ export function printResults({ headings, rows, note, summary }: Results, termina
   terminal.tell(summary);
 }
 
-/** How often each outcome occurs. */
+/** Number of results with each outcome. */
 export function countOutcomes<Outcome extends string>(
   results: readonly { readonly outcome: Outcome }[],
 ): ReadonlyMap<Outcome, number> {

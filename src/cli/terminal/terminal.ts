@@ -2,13 +2,13 @@ import type { Messages } from '../../operations/site.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { withoutControls } from '../../cache/controls.ts';
 
-/** What a command says, and where: results on stdout, everything else on stderr. */
+/** Output of a command: results on stdout, everything else on stderr. */
 export interface Terminal extends Messages {
   /** A line of the result. */
   print(text: string): void;
-  /** A line for the person who waits; silent with `-q`. */
+  /** An informational line; silent with `-q`. */
   tell(text: string): void;
-  /** A line that must be seen, with `-q` too. */
+  /** A warning, also with `-q`. */
   warn(text: string): void;
 }
 

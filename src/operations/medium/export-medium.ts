@@ -57,7 +57,7 @@ export interface ExportResult {
   /** Bytes written; in a dry run, an estimate. */
   readonly bytes: number;
   /** Number of damaged files on the medium that were rewritten. */
-  readonly mended: number;
+  readonly rewritten: number;
   /** undefined if nothing was written: in a dry run, or with nothing to carry. */
   readonly seal: Seal | undefined;
 }
@@ -131,7 +131,7 @@ async function exportSelected(
   if (bytes > 0) await checkRoom(folder, plan.room, RESERVE, { reason: 'for its file system' });
   const isIdle = plan.entries.size === 0;
   if (signer === undefined || isIdle)
-    return { entries: plannedResults(selected, plan, listing), bytes, mended: 0, seal: undefined };
+    return { entries: plannedResults(selected, plan, listing), bytes, rewritten: 0, seal: undefined };
   noteListing(listing, options, onNote);
   announce(listing, plan, options);
 
@@ -155,10 +155,10 @@ async function exportSelected(
     contents.faults,
   );
   await recordExport(selected, entries, folder, store.log);
-  const mended = contents.written.filter(
+  const rewritten = contents.written.filter(
     (name) => inspection.faults.has(name) && listing.sizes.has(name),
   ).length;
-  return { entries, bytes: contents.bytes, mended, seal: { ...sealed, certificateFile } };
+  return { entries, bytes: contents.bytes, rewritten, seal: { ...sealed, certificateFile } };
 }
 
 function* namesAfter(listing: MediumListing, { missingBlobs, entries }: ExportPlan): Generator<string> {

@@ -193,7 +193,7 @@ async function checkIsThere({ folder }: Medium): Promise<void> {
   if (await isMedium(folder)) return;
   throw new CacheError(
     'storage',
-    `${folder} is gone; plug the medium in, mount it, and run the import again: it goes on where it stopped`,
+    `${folder} is gone; plug the medium in, mount it, and run the import again: it resumes`,
   );
 }
 

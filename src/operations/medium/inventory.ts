@@ -79,7 +79,7 @@ export async function readInventory(path: string, trusted: TrustedCertificates):
   if (signature.kind === 'wrong') {
     throw new CacheError(
       'untrusted',
-      `${path}: the signature does not belong to the text, which was changed after it was signed; get it again with: cache inventory`,
+      `${path}: the signature does not match the text, which was changed after signing; make it again with: cache inventory`,
     );
   }
   const parsed = inventory.safeParse(parseJson(document[0], path));

@@ -14,7 +14,6 @@ import {
 } from '../../cache/layout.ts';
 import type { SignedDocument, TrustedCertificates } from '../../cache/signature.ts';
 import { readSmallFile, UnfitFile } from '../../files/small-file.ts';
-import { formatTrusted } from '../site-folder.ts';
 import {
   describeCertificate,
   DOCUMENT_SIZE_LIMIT,
@@ -129,7 +128,7 @@ function verifySignature(
     case 'wrong':
       throw new CacheError(
         'untrusted',
-        `${where}: the signature does not belong to the text, which was changed after it was signed; have the medium exported again`,
+        `${where}: the signature does not match the text, which was changed after signing; export the medium again`,
       );
     case 'stranger':
       throw new CacheError('untrusted', strangerMessage(signature.certificate, where));
@@ -138,10 +137,9 @@ function verifySignature(
 
 function strangerMessage(certificate: X509Certificate, where: string): string {
   return [
-    `${where} is signed by ${describeCertificate(certificate)}, whom this site does not trust.`,
-    `Compare the fingerprint with the one that cache export showed. If it is the same, trust it: a new site by cache init DIR --no-key --trust ${join(dirname(where), 'miscellaneous', 'sign.crt')}, one that is there by this in its config.ini; where signature-certificate-list stands there already, put the certificate below those that it has:`,
-    '[signature]',
-    formatTrusted([certificate.toString()]),
+    `${where} is signed by ${describeCertificate(certificate)}, which this site does not trust.`,
+    `Compare this fingerprint with the one that cache export showed. If they are equal, trust the certificate: cache init SITE --trust ${join(dirname(where), 'miscellaneous', 'sign.crt')}`,
+    'SITE is the folder of config.ini; with --no-key, init makes a new site that only imports and serves. For a configuration file of another name, add the certificate to its signature-certificate-list.',
   ].join('\n');
 }
 
@@ -169,7 +167,7 @@ function describeIssue({ issues: [issue] }: z.ZodError): string {
 function faultOf({ files, split }: Manifest): string | undefined {
   const byPath = new Map<string, MediumFile>();
   for (const file of files) {
-    if (byPath.has(file.path)) return `${file.path} stands twice`;
+    if (byPath.has(file.path)) return `${file.path} is listed twice`;
     if (!isCarriedName(nameInStore(file.path), file.sha512))
       return `${file.path} is no file of a medium's store, or not under its own sha512`;
     byPath.set(file.path, file);

@@ -39,15 +39,15 @@ export async function refusalOf(folder: string, damages: readonly MediumFault[])
   );
 }
 
-/** An export mends its own files, and refuses to touch any others. */
+/** An export can rewrite its own files, and refuses to touch any others. */
 function adviceFor(damages: readonly MediumFault[]): readonly string[] {
   const extra = damages.filter(({ isExtra }) => isExtra).length;
-  const isMendable = extra < damages.length;
+  const isReplaceable = extra < damages.length;
   return [
     ...(extra > 0 ? ['Nobody has signed for what is not in the manifest: remove it, and import again'] : []),
-    ...(isMendable
+    ...(isReplaceable
       ? [
-          `${extra > 0 ? 'The rest' : 'It'} was changed, cut off or mixed with another after its export. Where it was made, this mends it: cache export --recheck MEDIUM`,
+          `${extra > 0 ? 'The rest' : 'It'} was changed, cut off or mixed with another after its export. Where it was made, this replaces the damage: cache export --recheck MEDIUM`,
         ]
       : []),
   ];

@@ -125,7 +125,7 @@ async function checkIsNewest(folder: string, signed: SignedManifest, { storage }
   if (serial >= highest) return;
   throw new CacheError(
     'untrusted',
-    `${folder} is older than a medium that came before: it is export ${serial} (${created}) of ${describeCertificate(signed.signer)}, and export ${highest} was imported already; if it is to be taken all the same: --accept-older`,
+    `${folder} is older than an imported medium: it is export ${serial} (${created}) of ${describeCertificate(signed.signer)}, and export ${highest} was imported; to use it anyway: --accept-older`,
   );
 }
 

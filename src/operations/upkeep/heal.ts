@@ -7,10 +7,10 @@ import type { Source } from '../../cache/source.ts';
 import { createStoreDestination, ensureBlob } from '../store-destination.ts';
 import { transferKey, type Destination, type TransferOptions } from '../transfer.ts';
 import type { Finding } from './finding.ts';
-import type { MendingStorage } from './mending-storage.ts';
+import type { HealingStorage } from './healing-storage.ts';
 
 /** The store, on a storage that replaces bad objects. */
-type HealTarget = Store & { readonly storage: MendingStorage };
+type HealTarget = Store & { readonly storage: HealingStorage };
 
 export interface HealOptions {
   /** Certificates whose entries are accepted from a source. */

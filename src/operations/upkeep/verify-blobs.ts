@@ -17,7 +17,7 @@ export async function* verifyBlobs(
 ): AsyncGenerator<Finding> {
   try {
     for await (const { name, type } of store.upkeep.list(FOLDER)) {
-      if (!isDigest(name)) yield strayAt(BLOBS + name, 'its name is no sha512: no blob');
+      if (!isDigest(name)) yield strayAt(BLOBS + name, 'its name is not a sha512');
       else if (type !== 'file')
         yield { kind: 'blob-damaged', path: BLOBS + name, sha512: name, problem: 'it is not a file' };
       else {

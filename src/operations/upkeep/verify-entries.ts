@@ -31,7 +31,7 @@ export async function* verifyEntries(
     for await (const { name, type } of store.upkeep.list(FOLDER)) {
       const key = parseKeyFolder(name);
       const path = DIRECTORY + name;
-      if (key === undefined) yield strayAt(path, 'its name is no key as a store spells it');
+      if (key === undefined) yield strayAt(path, 'its name is not a valid key');
       else if (type !== 'folder') yield strayAt(path, 'it is not a folder of entries');
       else yield* verifyKey(key, store, options, state);
     }
@@ -50,7 +50,7 @@ async function* verifyKey(
   try {
     for await (const { name, type } of store.upkeep.list(prefix.slice(0, -1))) {
       const path = prefix + name;
-      if (!isDigest(name)) yield strayAt(path, 'its name is no sha512: no entry');
+      if (!isDigest(name)) yield strayAt(path, 'its name is not a sha512');
       else if (type !== 'file')
         yield { kind: 'entry-damaged', path, key, entry: name, problem: 'it is not a file' };
       else yield* verifyEntry(key, name, store, options, state);
@@ -133,7 +133,7 @@ async function verifyNamedBlob(
     ...where,
     kind: 'blob-missing',
     problem: isInParts
-      ? 'it is there only in parts, as on a medium, and is not served; import the medium into a store'
-      : 'it is not there, and an entry names it',
+      ? 'only its parts exist, as on a medium, so it is not served; import the medium into a store'
+      : 'it is missing, and an entry names it',
   };
 }

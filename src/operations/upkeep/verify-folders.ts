@@ -23,25 +23,25 @@ export async function* verifyFolders(
 ): AsyncGenerator<Finding> {
   if (markFault !== undefined) yield { kind: 'mark-damaged', path: STORE_FILE, problem: markFault.message };
   yield* straysIn(upkeep, '', (name, type) => {
-    if (name !== STORE_FILE && !OWN_NAMES.has(name)) return 'nothing of this name belongs into a store';
+    if (name !== STORE_FILE && !OWN_NAMES.has(name)) return 'this name does not belong in a store';
     if (type !== (FILES.has(name) ? 'file' : 'folder'))
       return `it is not a ${FILES.has(name) ? 'file' : 'folder'}`;
     return undefined;
   });
   yield* straysIn(upkeep, IMPORTS, (name, type) =>
-    isDigest(name) && type === 'file' ? undefined : 'it is no record of an import',
+    isDigest(name) && type === 'file' ? undefined : 'it is not an import record',
   );
   yield* straysIn(upkeep, PARTS, (name, type) =>
-    parsePartName(PARTS + name) !== undefined && type === 'file' ? undefined : 'it is no part of a blob',
+    parsePartName(PARTS + name) !== undefined && type === 'file' ? undefined : 'it is not part of a blob',
   );
   yield* straysIn(upkeep, LOG, (name, type) =>
-    parseRecordName(LOG + name) !== undefined && type === 'file' ? undefined : 'it is no record of the log',
+    parseRecordName(LOG + name) !== undefined && type === 'file' ? undefined : 'it is not a log record',
   );
   for await (const path of upkeep.leftovers())
     yield {
       kind: 'leftover',
       path,
-      problem: 'a writer that is gone left it; it is removed when the store is next written to',
+      problem: 'a killed writer left it; the next writer removes it',
     };
 }
 

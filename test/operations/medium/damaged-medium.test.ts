@@ -202,7 +202,7 @@ describe('a file of a medium', () => {
       'invalid-medium',
       /bcache.*: missing/,
       /bcache.*: not in the manifest/,
-      /remove it, and import again\nThe rest was changed.*mends it: cache export --recheck MEDIUM$/,
+      /remove it, and import again\nThe rest was changed.*replaces the damage: cache export --recheck MEDIUM$/,
     );
   });
 
@@ -227,12 +227,12 @@ describe('a file of a medium', () => {
 describe('a manifest', () => {
   it('whose text was edited is refused', async () => {
     await rewriteManifest(([text, signature]) => [text.replace('"serial":1', '"serial":9'), signature]);
-    await expectRefusalAtOnce('untrusted', /changed after it was signed/);
+    await expectRefusalAtOnce('untrusted', /changed after signing/);
   });
 
   it('whose white space alone was changed is refused', async () => {
     await rewriteManifest(([text, signature]) => [`${text} `, signature]);
-    await expectRefusalAtOnce('untrusted', /changed after it was signed/);
+    await expectRefusalAtOnce('untrusted', /changed after signing/);
   });
 
   it('whose signature was edited is refused', async () => {
@@ -241,7 +241,7 @@ describe('a manifest', () => {
       bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100);
       return [text, bytes.toString('base64')];
     });
-    await expectRefusalAtOnce('untrusted', /changed after it was signed/);
+    await expectRefusalAtOnce('untrusted', /changed after signing/);
   });
 
   it('without signature is refused', async () => {
@@ -255,7 +255,7 @@ describe('a manifest', () => {
       const { pair } = trip.connected.signer.sign(JSON.stringify(members));
       return [pair[0], pair[1]];
     });
-    await expectRefusalAtOnce('untrusted', /changed after it was signed/);
+    await expectRefusalAtOnce('untrusted', /changed after signing/);
   });
 
   it('of a stranger is refused, and the message tells who, and how to trust them', async () => {
@@ -266,19 +266,19 @@ describe('a manifest', () => {
     await exportTo(medium, stranger);
     const message = await expectRefusalAtOnce(
       'untrusted',
-      /is signed by "stranger .*of\\u009b the East.*" \(SHA-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}\), whom this site does not trust/,
-      /^\[signature\]\nsignature-certificate-list =\n {4}-----BEGIN CERTIFICATE-----\n/m,
+      /is signed by "stranger .*of\\u009b the East.*" \(SHA-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}\), which this site does not trust/,
+      /: cache init SITE --trust .*\/miscellaneous\/sign\.crt$/m,
     );
     // A terminal would act on it.
     expect(message).not.toContain('\u009b');
-    const pem = stranger.signer.certificate.trim().split('\n');
-    expect(message).toContain(pem.map((line) => `    ${line}`).join('\n'));
+    const [, certificate = ''] = /--trust (.*)$/m.exec(message) ?? [];
+    expect(await readFile(certificate, 'utf8')).toBe(stranger.signer.certificate);
   });
 
   it('of a stranger who says to be somebody trusted is refused', async () => {
     const stranger = signerOf(await pairOf('stranger'));
     await rewriteManifest(([text]) => stranger.signDocument(text));
-    await expectRefusalAtOnce('untrusted', /changed after it was signed/);
+    await expectRefusalAtOnce('untrusted', /changed after signing/);
   });
 
   it.each([
@@ -320,7 +320,7 @@ describe('a manifest', () => {
       }),
       /not under its own sha512/,
     ],
-    ['a file twice', (content, files) => ({ ...content, files: [...files, files[0]] }), /stands twice/],
+    ['a file twice', (content, files) => ({ ...content, files: [...files, files[0]] }), /is listed twice/],
     ['parts of nothing', (content) => ({ ...content, split: [] }), /is part of no blob/],
     [
       'parts in another order',
@@ -397,7 +397,7 @@ describe('trips that are mixed', () => {
     const before = await contentsOf(trip.offline.root);
     const error = await cacheErrorOf(importFrom(first, trip.offline));
     expect(error.message).toMatch(
-      /first is older than a medium that came before: it is export 1 .* of "connected" .*, and export 2 was imported already; .*--accept-older/,
+      /first is older than an imported medium: it is export 1 .* of "connected" .*, and export 2 was imported; .*--accept-older/,
     );
     expect(error.code).toBe('untrusted');
     expect(await contentsOf(trip.offline.root)).toEqual(before);

@@ -309,7 +309,7 @@ describe('an export that was broken off', () => {
     expect(await importFrom(medium, trip.offline)).toHaveLength(2);
   });
 
-  it('writes no part again that is there and right, and mends one that is not', async () => {
+  it('writes no part again that is there and right, and rewrites a damaged one', async () => {
     // After two parts of the larger blob, and the smaller blob if that comes first.
     await expect(
       exportTo(medium, trip.connected, { ...breakAfter(2 * MIB + 110_000), split: MIB }),
@@ -373,7 +373,7 @@ describe('what is on a medium already', () => {
       [() => rm(join(medium, 'manifest.json')), /^$/],
       [
         () => writeFile(join(medium, 'manifest.json'), '["x", "eA=="]'),
-        /does not count.*changed after it was signed/,
+        /does not count.*changed after signing/,
       ],
     ] as const) {
       await change();
@@ -388,15 +388,15 @@ describe('what is on a medium already', () => {
     }
   });
 
-  it('is mended from the store where it is damaged: what no manifest covers always, the rest with --recheck', async () => {
+  it('is rewritten from the store where it is damaged: what no manifest covers always, the rest with --recheck', async () => {
     await exportTo(medium, trip.connected);
     await flipBit(join(medium, 'store', 'bcache', trip.kvm.sha512));
     await exportTo(medium, trip.connected);
     expect(await judge()).toContain('changed');
-    const { bytes, mended } = await exportTo(medium, trip.connected, { recheck: true });
+    const { bytes, rewritten } = await exportTo(medium, trip.connected, { recheck: true });
     expect(await judge()).toBe('5 files, 2 releases');
     const { size } = await stat(join(medium, 'store', 'bcache', trip.kvm.sha512));
-    expect({ bytes, mended }).toEqual({ bytes: size, mended: 1 });
+    expect({ bytes, rewritten }).toEqual({ bytes: size, rewritten: 1 });
 
     await flipBit(join(medium, 'store', 'bcache', trip.kvm.sha512));
     await rm(join(medium, 'manifest.json'));
@@ -404,15 +404,15 @@ describe('what is on a medium already', () => {
     expect(await judge()).toBe('5 files, 2 releases');
   });
 
-  it('is mended where an entry or a part is damaged, with parts of the size that they had', async () => {
+  it('is rewritten where an entry or a part is damaged, with parts of the size that they had', async () => {
     await exportTo(medium, trip.connected, { split: MIB });
     await flipBit(join(medium, 'store', 'parts', `${trip.kvm.sha512}.0002`));
     await flipBit(join(medium, 'store', entriesPrefix(trip.cdn.key), trip.cdn.entry.digest));
-    const { bytes, mended } = await exportTo(medium, trip.connected, { recheck: true });
+    const { bytes, rewritten } = await exportTo(medium, trip.connected, { recheck: true });
     expect(await judge()).toBe('7 files, 2 releases');
     expect(bytes).toBeGreaterThan(MIB);
     expect(bytes).toBeLessThan(MIB + 10_000);
-    expect(mended).toBe(2);
+    expect(rewritten).toBe(2);
   });
 
   it('is not vouched for where it is damaged and can not be had: all of it is named, nothing is changed', async () => {
@@ -527,7 +527,7 @@ describe('the room on a medium', () => {
     await mountTmpfs(context, medium, 10 * MIB);
     const error = await cacheErrorOf(exportTo(medium, trip.connected));
     expect(error.message).toMatch(
-      /no room in .*: 2\.\d MiB are wanted, 10\.0 MiB are free, of which 8\.0 MiB stay free for its file system/,
+      /no room in .*: needs 2\.\d MiB and must keep 8\.0 MiB in reserve for its file system; 10\.0 MiB is free;/,
     );
     expect(error.code).toBe('no-space');
     expect(await readdir(medium)).toEqual([]);

@@ -12,7 +12,7 @@ import { transferKey } from '../../../src/operations/transfer.ts';
 import { createStoreDestination } from '../../../src/operations/store-destination.ts';
 import type { Store } from '../../../src/cache/store.ts';
 import { recordsIn } from '../../fixtures/store-log.ts';
-import { createMender } from '../../../src/operations/upkeep/mend.ts';
+import { createResolver } from '../../../src/operations/upkeep/resolution.ts';
 import { collect } from '../../fixtures/collect.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
@@ -132,7 +132,7 @@ describe('an import of a medium', () => {
     expect(await entriesIn(trip.offline)).toHaveLength(2);
   });
 
-  it('mends a blob of the store that is cut off', async () => {
+  it('replaces a truncated blob of the store', async () => {
     await exportTo(medium, trip.connected);
     await importFrom(medium, trip.offline);
     const path = join(trip.offline.root, 'bcache', trip.kvm.sha512);
@@ -283,7 +283,7 @@ describe('what is read of a medium into a store', () => {
   });
 
   const [first, second] = [(): string => medium, (): string => join(trip.folder, 'second')];
-  const isRemembered = /is older than a medium that came before: it is export 1 .*and export 2 was imported/;
+  const isRemembered = /is older than an imported medium: it is export 1 .*and export 2 was imported/;
 
   /** Two exports, of which the second has one release more. */
   async function exportTwice(): Promise<void> {
@@ -318,10 +318,10 @@ describe('what is read of a medium into a store', () => {
     await truncate(blob, 5);
     const opened = await openToVerify(root);
     const sources = [(await openMedium(second(), trusted, undefined)).source];
-    const mend = createMender(opened, { repair: false, sources, trusted });
+    const resolve = createResolver(opened, { repair: false, sources, trusted });
     const { findings } = await verifyAll(opened, trusted);
-    const mended = await Promise.all(findings.map(mend));
-    expect(mended).toEqual([expect.objectContaining({ outcome: 'healed' })]);
+    const resolutions = await Promise.all(findings.map(resolve));
+    expect(resolutions).toEqual([expect.objectContaining({ outcome: 'healed' })]);
     await expectCacheError(importFrom(first(), trip.offline), 'untrusted', isRemembered);
   });
 

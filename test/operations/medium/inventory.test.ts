@@ -82,7 +82,7 @@ describe('an inventory', () => {
     await expectCacheError(
       inventoryOf(trip.offline, trip.offline.signer, ([text, signature]) => [`${text} `, signature]),
       'untrusted',
-      /have\.json: .*changed after it was signed/,
+      /have\.json: .*changed after signing/,
     );
   });
 

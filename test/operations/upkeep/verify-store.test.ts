@@ -152,7 +152,7 @@ describe('damage', () => {
       entry: missing.digest,
       sha512: missing.sha512,
       softwareUrl: urlOf(2),
-      problem: expect.stringMatching(/not there/) as string,
+      problem: expect.stringMatching(/it is missing/) as string,
     });
   });
 

@@ -2,17 +2,17 @@ import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { Quarantine } from '../../cache/store-upkeep.ts';
 
 /** A storage that replaces bad objects. */
-export interface MendingStorage extends ObjectStorage {
+export interface HealingStorage extends ObjectStorage {
   /** Hides an object from readers; its replacement moves it to quarantine. */
   condemn(name: string): void;
 }
 
 /** @param onKept receives each object moved to quarantine, and its path there */
-export function createMendingStorage(
+export function createHealingStorage(
   storage: ObjectStorage,
   quarantine: Quarantine,
   onKept: (name: string, target: string) => void,
-): MendingStorage {
+): HealingStorage {
   const condemned = new Set<string>();
   return {
     condemn: (name) => void condemned.add(name),

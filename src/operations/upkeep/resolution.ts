@@ -6,19 +6,19 @@ import { writeSmallObject } from '../../cache/small-object.ts';
 import type { Source } from '../../cache/source.ts';
 import type { Finding } from './finding.ts';
 import { healFrom, type HealOptions } from './heal.ts';
-import { createMendingStorage } from './mending-storage.ts';
+import { createHealingStorage } from './healing-storage.ts';
 import { createPace } from './pace.ts';
 import { verifyBytes } from './verify-blobs.ts';
 
-export interface MendOptions extends HealOptions {
+export interface ResolveOptions extends HealOptions {
   /** Whether to quarantine bad objects that no source can replace. */
   readonly repair: boolean;
   /** Sources of good copies, in order of preference. */
   readonly sources: readonly Source[];
 }
 
-/** Result for one finding. */
-export type Mended =
+/** The result for one finding. */
+export type Resolution =
   /** Replaced with a good copy. */
   | { readonly outcome: 'healed'; readonly source?: string; readonly quarantined?: string | undefined }
   | { readonly outcome: 'quarantined'; readonly quarantined: string }
@@ -29,23 +29,26 @@ export type Mended =
   /** Each asked source, and why it could not help. */
   | { readonly outcome: 'left'; readonly reasons: readonly string[] };
 
-const NOT_HEALED: Mended = { outcome: 'left', reasons: [] };
+const NOT_HEALED: Resolution = { outcome: 'left', reasons: [] };
 
 /**
- * Mends findings one after the other, also in a store in use: a good copy replaces a bad one in one step. Replaced
+ * Resolves findings one after the other, also in a store in use: a good copy replaces a bad one in one step. Replaced
  * and moved objects are kept in quarantine, by a path relative to the store.
  * @throws CacheError `no-space`, `storage`
  */
-export function createMender(store: Store, options: MendOptions): (finding: Finding) => Promise<Mended> {
+export function createResolver(
+  store: Store,
+  options: ResolveOptions,
+): (finding: Finding) => Promise<Resolution> {
   const { log, upkeep } = store;
   const { quarantine } = upkeep;
   const { repair, sources } = options;
   const kept = new Map<string, string>();
-  const storage = createMendingStorage(store.storage, quarantine, (name, place) => kept.set(name, place));
+  const storage = createHealingStorage(store.storage, quarantine, (name, place) => kept.set(name, place));
   const target = { ...withStorage(store, storage), storage };
   const unreachable = new Map<Source, string>();
 
-  const heal = async (finding: Finding): Promise<Mended> => {
+  const heal = async (finding: Finding): Promise<Resolution> => {
     const reasons: string[] = [];
     for (const source of sources) {
       try {
@@ -63,7 +66,7 @@ export function createMender(store: Store, options: MendOptions): (finding: Find
     return { outcome: 'left', reasons };
   };
 
-  const putAway = async (finding: Finding): Promise<Mended> => {
+  const moveToQuarantine = async (finding: Finding): Promise<Resolution> => {
     if (isUndecodable(finding.path)) return { outcome: 'left', reasons: [UNDECODABLE] };
     // Verifies again, so that nothing sound is quarantined: a fault may have passed, or a good copy may have come.
     // The time check covers the minutes that verifying a large blob takes.
@@ -76,7 +79,7 @@ export function createMender(store: Store, options: MendOptions): (finding: Find
     return { outcome: 'quarantined', quarantined };
   };
 
-  const restoreMark = async (finding: Finding): Promise<Mended> => {
+  const restoreMark = async (finding: Finding): Promise<Resolution> => {
     storage.condemn(STORE_FILE);
     await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
     const quarantined = kept.get(STORE_FILE);
@@ -85,7 +88,7 @@ export function createMender(store: Store, options: MendOptions): (finding: Find
   };
 
   /** Removes it, as gc does: in quarantine it would occupy its space forever. */
-  const removeLeftover = async ({ path }: Finding): Promise<Mended> => {
+  const removeLeftover = async ({ path }: Finding): Promise<Resolution> => {
     await store.upkeep.removeLeftover(path);
     return { outcome: 'removed' };
   };
@@ -93,8 +96,10 @@ export function createMender(store: Store, options: MendOptions): (finding: Find
   return async (finding) => {
     if (finding.kind === 'mark-damaged') return repair ? restoreMark(finding) : NOT_HEALED;
     if (finding.kind === 'leftover') return repair ? removeLeftover(finding) : NOT_HEALED;
-    const mended = isHealable(finding) ? await heal(finding) : NOT_HEALED;
-    return repair && mended.outcome === 'left' && isMovable(finding) ? putAway(finding) : mended;
+    const resolution = isHealable(finding) ? await heal(finding) : NOT_HEALED;
+    return repair && resolution.outcome === 'left' && isMovable(finding)
+      ? moveToQuarantine(finding)
+      : resolution;
   };
 }
 

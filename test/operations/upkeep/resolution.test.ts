@@ -8,7 +8,11 @@ import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
 import type { Signer, TrustedCertificates } from '../../../src/cache/signature.ts';
 import type { Source } from '../../../src/cache/source.ts';
 import type { Finding } from '../../../src/operations/upkeep/finding.ts';
-import { createMender, type MendOptions, type Mended } from '../../../src/operations/upkeep/mend.ts';
+import {
+  createResolver,
+  type ResolveOptions,
+  type Resolution,
+} from '../../../src/operations/upkeep/resolution.ts';
 import { createUpstream } from '../../../src/upstream/client.ts';
 import { recordsIn } from '../../fixtures/store-log.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
@@ -47,20 +51,22 @@ async function addReleases(count: number): Promise<readonly VerifiedEntry[]> {
   return entries;
 }
 
-/** Verifies, and mends what is found as it is found. */
-async function mend(options: Partial<MendOptions> = {}): Promise<readonly (Finding & { mended: Mended })[]> {
+/** Verifies the store, and resolves each finding at once. */
+async function resolve(
+  options: Partial<ResolveOptions> = {},
+): Promise<readonly (Finding & { resolution: Resolution })[]> {
   const opened = await openToVerify(store.root);
-  const mender = createMender(opened, {
+  const resolver = createResolver(opened, {
     ...{ repair: false, sources: [], trusted, log: store.log, ...options },
   });
   const { findings } = await verifyAll(opened, trusted);
-  const mended = [];
-  for (const finding of findings) mended.push({ ...finding, mended: await mender(finding) });
-  return mended;
+  const resolved = [];
+  for (const finding of findings) resolved.push({ ...finding, resolution: await resolver(finding) });
+  return resolved;
 }
 
-const outcomes = (findings: readonly { readonly mended: Mended }[]) =>
-  findings.map(({ mended }) => mended.outcome).sort();
+const outcomes = (findings: readonly { readonly resolution: Resolution }[]) =>
+  findings.map(({ resolution }) => resolution.outcome).sort();
 
 async function expectWhole(): Promise<void> {
   expect((await verifyAll(await openToVerify(store.root), trusted)).findings).toEqual([]);
@@ -94,7 +100,7 @@ describe('healing', () => {
     for (const name of bad) await flipBit(store.root, name);
     const wrong = await Promise.all(bad.map((name) => readFile(join(store.root, name))));
     const before = await store.directory.entries(keyOf({ url: urlOf(1) }));
-    expect(outcomes(await mend({ sources: [good.source] }))).toEqual(Array(8).fill('healed'));
+    expect(outcomes(await resolve({ sources: [good.source] }))).toEqual(Array(8).fill('healed'));
     await expectWhole();
     expect(await quarantined()).toEqual([...bad].sort());
     const [run = ''] = await readdir(join(store.root, 'quarantine'));
@@ -129,7 +135,7 @@ describe('healing', () => {
     for (const entry of all) await flipBit(store.root, blobName(entry.sha512));
     await flipBit(store.root, `${entriesPrefix(keyOf())}${all[1]?.digest ?? ''}`);
     const upstream = createUpstream({ directory: `${server.url}/bdir`, blobs: `${server.url}/bcache` });
-    expect(outcomes(await mend({ sources: [upstream] }))).toEqual(Array(4).fill('healed'));
+    expect(outcomes(await resolve({ sources: [upstream] }))).toEqual(Array(4).fill('healed'));
     await expectWhole();
     const order = (await store.directory.entries(keyOf())).map(({ digest }) => digest);
     expect(order).toEqual(all.map(({ digest }) => digest));
@@ -143,8 +149,8 @@ describe('healing', () => {
     await flipBit(good.root, blobName(first?.sha512 ?? digestOf('')));
     const better = await makeStore();
     await addBlob(better.blobs, contentOf(0));
-    const findings = await mend({ sources: [empty.source, good.source, better.source] });
-    expect(findings.map(({ mended }) => mended)).toEqual(
+    const findings = await resolve({ sources: [empty.source, good.source, better.source] });
+    expect(findings.map(({ resolution }) => resolution)).toEqual(
       expect.arrayContaining([
         { outcome: 'healed', source: better.root, quarantined: undefined },
         { outcome: 'healed', source: good.root, quarantined: undefined },
@@ -165,9 +171,11 @@ describe('healing', () => {
     await rm(join(good.root, blobName(three.sha512)));
     await rm(join(store.root, blobName(three.sha512)));
     const before = await objects();
-    const findings = await mend({ sources: [good.source] });
+    const findings = await resolve({ sources: [good.source] });
     expect(outcomes(findings)).toEqual(['left', 'left', 'left']);
-    const reasons = findings.map(({ mended }) => (mended.outcome === 'left' ? mended.reasons[0] : ''));
+    const reasons = findings.map(({ resolution }) =>
+      resolution.outcome === 'left' ? resolution.reasons[0] : '',
+    );
     expect(reasons.every((reason) => reason?.startsWith(`${good.root}: `))).toBe(true);
     expect(reasons.join()).toMatch(/have the sha512/);
     expect(reasons.join()).toMatch(/is damaged/);
@@ -176,7 +184,7 @@ describe('healing', () => {
     const strangers = trusting(await createTestSigner('stranger'));
     await rm(join(good.root, nameOf(two)));
     await addRelease(good, signer, { url: urlOf(1), content: contentOf(1) });
-    const untrusted = await mend({ sources: [good.source], trusted: strangers });
+    const untrusted = await resolve({ sources: [good.source], trusted: strangers });
     expect(JSON.stringify(untrusted)).toMatch(/no trusted certificate/);
     expect(await objects()).toEqual(before);
   });
@@ -190,7 +198,7 @@ describe('healing', () => {
       name: 'away',
       openBlob: () => Promise.reject(new CacheError('unavailable', `away: ${++asked}`)),
     };
-    expect(outcomes(await mend({ sources: [away, good.source] }))).toEqual(Array(3).fill('healed'));
+    expect(outcomes(await resolve({ sources: [away, good.source] }))).toEqual(Array(3).fill('healed'));
     expect(asked).toBe(1);
   });
 
@@ -201,7 +209,7 @@ describe('healing', () => {
       all.push(await addRelease(store, signer, { content: contentOf(number) }));
     }
     for (const entry of all) await flipBit(store.root, nameOf(entry));
-    expect(outcomes(await mend({ sources: [good.source] }))).toEqual(Array(3).fill('healed'));
+    expect(outcomes(await resolve({ sources: [good.source] }))).toEqual(Array(3).fill('healed'));
     await expectWhole();
   });
 
@@ -213,7 +221,7 @@ describe('healing', () => {
     await symlink('/etc/hostname', join(store.root, paths[0] ?? ''));
     await mkdir(join(store.root, paths[1] ?? '', 'inside'), { recursive: true });
     await symlink('/etc/hostname', join(store.root, paths[2] ?? ''));
-    expect(outcomes(await mend({ sources: [good.source] }))).toEqual(Array(3).fill('healed'));
+    expect(outcomes(await resolve({ sources: [good.source] }))).toEqual(Array(3).fill('healed'));
     await expectWhole();
   });
 
@@ -229,7 +237,7 @@ describe('healing', () => {
       }
       return looks;
     })();
-    expect(outcomes(await mend({ sources: [good.source] }))).toEqual(Array(12).fill('healed'));
+    expect(outcomes(await resolve({ sources: [good.source] }))).toEqual(Array(12).fill('healed'));
     isDone = true;
     expect(await watching).toBeGreaterThan(10);
   });
@@ -244,7 +252,7 @@ describe('repair', () => {
     await flipBit(store.root, bad[1] ?? '');
     await writeFile(join(store.root, 'bdir', 'stray'), 'x');
     await symlink('nowhere', join(store.root, 'bcache', 'link'));
-    const findings = await mend({ repair: true });
+    const findings = await resolve({ repair: true });
     expect(outcomes(findings)).toEqual(Array(4).fill('quarantined'));
     expect(await quarantined()).toEqual([...bad].sort());
     // The release is named now whose blob is missing.
@@ -258,7 +266,7 @@ describe('repair', () => {
     await store.log.record({ action: 'import', reason: 'one' });
     const [name = ''] = await store.log.list();
     await flipBit(store.root, name);
-    const findings = await mend({ repair: true });
+    const findings = await resolve({ repair: true });
     expect(findings.map(({ path }) => path)).toContain(name);
     expect(await quarantined()).toContain(name);
     expect(await store.log.list()).not.toContain(name);
@@ -268,7 +276,10 @@ describe('repair', () => {
     const entries = await addReleases(2);
     for (const entry of entries) await flipBit(store.root, blobName(entry.sha512));
     await rm(join(good.root, blobName(entries[0]?.sha512 ?? digestOf(''))));
-    expect(outcomes(await mend({ repair: true, sources: [good.source] }))).toEqual(['healed', 'quarantined']);
+    expect(outcomes(await resolve({ repair: true, sources: [good.source] }))).toEqual([
+      'healed',
+      'quarantined',
+    ]);
   });
 
   it('does not put away a good blob that came while the bad one was looked at once more', async () => {
@@ -293,8 +304,8 @@ describe('repair', () => {
         );
       },
     };
-    const mender = createMender({ ...opened, blobs }, { repair: true, sources: [], trusted });
-    for (const finding of findings) expect(await mender(finding)).toEqual({ outcome: 'gone' });
+    const resolver = createResolver({ ...opened, blobs }, { repair: true, sources: [], trusted });
+    for (const finding of findings) expect(await resolver(finding)).toEqual({ outcome: 'gone' });
     await expectWhole();
   });
 
@@ -302,7 +313,7 @@ describe('repair', () => {
     const [entry] = await addReleases(1);
     if (entry === undefined) throw new Error('none');
     const opened = await openToVerify(store.root);
-    const mender = createMender(opened, { repair: true, sources: [], trusted });
+    const resolver = createResolver(opened, { repair: true, sources: [], trusted });
     for (const name of [blobName(entry.sha512), nameOf(entry)]) {
       const content = await readFile(join(store.root, name));
       await flipBit(store.root, name);
@@ -310,7 +321,7 @@ describe('repair', () => {
       expect(findings).toHaveLength(1);
       // Somebody imports it again in the meantime.
       await writeFile(join(store.root, name), content);
-      for (const finding of findings) expect(await mender(finding)).toEqual({ outcome: 'gone' });
+      for (const finding of findings) expect(await resolver(finding)).toEqual({ outcome: 'gone' });
     }
     expect(await quarantined()).toEqual([]);
     await expectWhole();
@@ -320,7 +331,7 @@ describe('repair', () => {
     const stranger = await createTestSigner('stranger');
     await addRelease(store, stranger, { content: 'x' });
     const before = await contentsOf(store.root);
-    expect(outcomes(await mend({ repair: true, sources: [good.source] }))).toEqual(['left']);
+    expect(outcomes(await resolve({ repair: true, sources: [good.source] }))).toEqual(['left']);
     expect(await contentsOf(store.root)).toEqual(before);
   });
 
@@ -328,8 +339,8 @@ describe('repair', () => {
     await addReleases(1);
     await chmod(join(store.root, 'store.json'), 0o644);
     await writeFile(join(store.root, 'store.json'), '{"format": 1');
-    expect(outcomes(await mend())).toEqual(['left']);
-    expect(outcomes(await mend({ repair: true }))).toEqual(['healed']);
+    expect(outcomes(await resolve())).toEqual(['left']);
+    expect(outcomes(await resolve({ repair: true }))).toEqual(['healed']);
     expect(JSON.parse(await readFile(join(store.root, 'store.json'), 'utf8'))).toEqual({ format: 1 });
     expect(await quarantined()).toEqual(['store.json']);
     await expectWhole();
