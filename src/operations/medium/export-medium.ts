@@ -7,11 +7,12 @@ import type { Platform } from '../../cache/platform.ts';
 import type { Signer, TrustedCertificates } from '../../cache/signature.ts';
 import type { Store } from '../../cache/store.ts';
 import { createFilesystemStorage } from '../../storage/filesystem.ts';
+import { createSplitStorage } from '../../storage/split-storage.ts';
 import { makeStore } from '../../storage/open-store.ts';
 import { checkRoom } from '../../storage/free-space.ts';
 import { checkIsSound } from './medium-faults.ts';
 import { entryName, planExport, type ExportPlan } from './export-plan.ts';
-import { checkFolders, limitsOf } from './file-system-limits.ts';
+import { checkFolders, limitsOf } from '../../storage/file-system-limits.ts';
 import { inspectMedium, namesToRead, type Inspection } from './inspect-medium.ts';
 import type { Inventory } from './inventory.ts';
 import { STORE_FOLDER } from './manifest.ts';
@@ -142,8 +143,8 @@ async function exportSelected(
   const certificateFile = await beginExport(root, signer.certificate);
   const mediumStore = join(folder, STORE_FOLDER);
   await makeStore(mediumStore, { inFolder: true });
-  const storage = createFilesystemStorage(mediumStore);
-  const contents = await writeMissing(missing, { ...options, storage, listing, inspection, onProgress });
+  const storage = createSplitStorage(createFilesystemStorage(mediumStore));
+  const contents = await writeMissing(missing, { ...options, storage, inspection, onProgress });
   await root.checkIsSame();
   const sealed = await signManifest(root, contents, {
     ...options,

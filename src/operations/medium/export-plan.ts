@@ -1,7 +1,7 @@
 import type { Digest } from '../../cache/digest.ts';
 import { CacheError } from '../../cache/errors.ts';
 import { blobName, entriesPrefix } from '../../cache/layout.ts';
-import type { FileSystemLimits } from './file-system-limits.ts';
+import type { FileSystemLimits } from '../../storage/file-system-limits.ts';
 import type { SelectedEntry } from './selection.ts';
 import type { MediumListing } from './medium-listing.ts';
 import { objectsOf, type PlannedBlob } from './write-objects.ts';
@@ -86,13 +86,14 @@ function seemsThere({ sha512, size }: PlannedBlob, { sizes, split }: MediumListi
   return sizes.get(blobName(sha512)) === size || split.get(sha512)?.size === size;
 }
 
+/** @returns undefined if the blob stays whole */
 function partSizeOf(
   size: number,
-  { largestFile, partSize }: FileSystemLimits,
-  split: number | undefined,
+  { split: limits }: FileSystemLimits,
+  wished: number = Infinity,
 ): number | undefined {
-  if (size <= Math.min(split ?? Infinity, largestFile ?? Infinity)) return undefined;
-  return Math.min(split ?? Infinity, partSize ?? Infinity);
+  if (size <= Math.min(wished, limits?.largestFile ?? Infinity)) return undefined;
+  return Math.min(wished, limits?.partSize ?? Infinity);
 }
 
 function roundUp(size: number, blockSize: number): number {

@@ -7,9 +7,11 @@ import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
 import { CacheError, isUndecodable, systemCode, UNDECODABLE } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { BLOBS, DIRECTORY, parseEntryName, STORE_FILE } from '../../cache/layout.ts';
+import { readPieces } from '../../cache/object-pieces.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
 import type { Store } from '../../cache/store.ts';
+import { openJoined } from '../../storage/joined-object.ts';
 import { openStore } from '../../storage/open-store.ts';
 import type { Source } from '../../cache/source.ts';
 import { refusalOf, UNFINISHED_FILE, type MediumFault } from './medium-faults.ts';
@@ -23,7 +25,6 @@ import {
   type MediumFile,
   type SignedManifest,
 } from './manifest.ts';
-import { readBlobPieces } from './medium-blob.ts';
 import { readObject } from './object-digest.ts';
 import { listStoreFiles } from './store-files.ts';
 import { describeCertificate } from './signed-document.ts';
@@ -217,8 +218,30 @@ function sourceOf(
     openBlob(digest) {
       const blob = blobs.get(digest);
       return Promise.resolve(
-        blob && { size: blob.size, pieces: readBlobPieces(blob, storage), close: () => Promise.resolve() },
+        blob && { size: blob.size, pieces: readBlob(blob, storage), close: () => Promise.resolve() },
       );
     },
   };
+}
+
+/**
+ * The bytes of a blob, by the manifest. A piece is valid until the next is requested.
+ * @throws CacheError `invalid-medium`: it can't be read, which concerns this blob only
+ */
+async function* readBlob({ objects }: MediumBlob, storage: ObjectStorage): AsyncGenerator<Uint8Array> {
+  try {
+    const areAllThere = (sizes: readonly number[]): boolean => sizes.length === objects.length;
+    const object = await openJoined(storage, (index) => objects[index], areAllThere);
+    if (object === undefined) throw new CacheError('storage', 'it is gone');
+    try {
+      yield* readPieces(object);
+    } finally {
+      await object.close();
+    }
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    throw new CacheError('invalid-medium', `${STORE_FOLDER}/${objects[0] ?? ''}: ${error.message}`, {
+      cause: error,
+    });
+  }
 }

@@ -2,7 +2,7 @@ import type { Store } from '../../cache/store.ts';
 import type { Digest } from '../../cache/digest.ts';
 import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
 import { CacheError, systemCode, type ErrorCode } from '../../cache/errors.ts';
-import type { ObjectStorage } from '../../cache/object-storage.ts';
+import type { SplitStorage } from '../../storage/split-storage.ts';
 import type { MediumContents } from './compose-manifest.ts';
 import { entryName } from './export-plan.ts';
 import type { Inspection } from './inspect-medium.ts';
@@ -10,7 +10,6 @@ import type { MediumFile } from './manifest.ts';
 import { readObject } from './object-digest.ts';
 import type { MediumEntry } from './open-medium.ts';
 import type { SelectedEntry } from './selection.ts';
-import type { MediumListing } from './medium-listing.ts';
 import type { WorkList } from './work-list.ts';
 import { writeBlob, writeText } from './write-objects.ts';
 
@@ -18,8 +17,7 @@ export interface WriteMissingOptions {
   /** The exporting store. */
   readonly store: Store;
   /** Storage of the medium. */
-  readonly storage: ObjectStorage;
-  readonly listing: MediumListing;
+  readonly storage: SplitStorage;
   readonly inspection: Inspection;
   readonly onProgress?: (label: string, bytes: number) => void;
 }
@@ -39,7 +37,7 @@ export interface ExportedContents extends MediumContents {
 /** Writes blobs, then the entries that name them. @throws CacheError `storage`, `no-space` */
 export async function writeMissing(
   missing: WorkList,
-  { store, storage, listing, inspection, onProgress = () => undefined }: WriteMissingOptions,
+  { store, storage, inspection, onProgress = () => undefined }: WriteMissingOptions,
 ): Promise<ExportedContents> {
   const files = new Map<string, MediumFile>(inspection.sound);
   const entries = new Map<string, MediumEntry>(inspection.entries);
@@ -49,7 +47,7 @@ export async function writeMissing(
   const faults = new Map<SelectedEntry, string>();
   let bytes = 0;
   const onWritten = (size: number): void => void (bytes += size);
-  const options = { from: store.blobs, storage, sizes: listing.sizes, onProgress, onWritten };
+  const options = { from: store.blobs, storage, onProgress, onWritten };
   try {
     for (const blob of missing.blobs) {
       try {
