@@ -17,7 +17,7 @@ import type { MediumFault } from './medium-faults.ts';
 import { readObject } from './object-digest.ts';
 import type { MediumEntry } from './open-medium.ts';
 import { readBack } from './read-back.ts';
-import { listStoreFiles } from './store-files.ts';
+import { differencesOf, listStoreFiles } from './store-files.ts';
 
 /** Files of a medium before an export, found without reading them. */
 export interface MediumListing {
@@ -51,17 +51,14 @@ export interface SplitBlob {
 export async function listMedium(folder: string, signers: TrustedCertificates): Promise<MediumListing> {
   const { sizes, strays } = await listStoreFiles(folder);
   const { manifest, manifestFault } = await readIfValid(folder, signers);
-  const covered = new Map<string, MediumFile>();
-  const differing = new Map<string, string>();
-  for (const [name, file] of manifest === undefined ? [] : filesOf(manifest.manifest)) {
-    const size = sizes.get(name);
-    if (size === file.size) covered.set(name, file);
-    else differing.set(name, size === undefined ? 'missing' : `has ${size} bytes instead of ${file.size}`);
-  }
-  const sizeOf = new Map(manifest?.manifest.files.map(({ path, size }) => [path, size]));
+  const files = manifest === undefined ? new Map<string, MediumFile>() : filesOf(manifest.manifest);
+  const differing = differencesOf(files, sizes);
+  const covered = new Map([...files].filter(([name]) => !differing.has(name)));
   const split = new Map<Digest, SplitBlob>();
-  for (const { sha512, size, parts } of manifest?.manifest.split ?? [])
-    split.set(sha512, { size, parts: parts.map(nameInStore), partSize: sizeOf.get(parts[0] ?? '') ?? size });
+  for (const { sha512, size, parts: paths } of manifest?.manifest.split ?? []) {
+    const parts = paths.map(nameInStore);
+    split.set(sha512, { size, parts, partSize: files.get(parts[0] ?? '')?.size ?? size });
+  }
   return {
     ...{ sizes, covered, split, differing, manifest, manifestFault },
     strays: strays.map((name) => ({

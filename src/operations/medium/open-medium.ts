@@ -26,7 +26,7 @@ import {
   type SignedManifest,
 } from './manifest.ts';
 import { readObject } from './object-digest.ts';
-import { listStoreFiles } from './store-files.ts';
+import { differencesOf, listStoreFiles } from './store-files.ts';
 import { describeCertificate } from './signed-document.ts';
 import { highestArrived, rememberArrival } from './arrivals.ts';
 
@@ -102,8 +102,8 @@ export async function openMedium(
     );
   }
   const { manifest } = signed;
-  const differences = await differencesOf(folder, manifest);
-  if (differences.length > 0) throw await refusalOf(folder, differences);
+  const faults = await faultsOf(folder, manifest);
+  if (faults.length > 0) throw await refusalOf(folder, faults);
   const root = join(folder, STORE_FOLDER);
   const store = await openStore(root, { mode: 'read' }).catch(async (error: unknown) => {
     if (!(error instanceof CacheError)) throw error;
@@ -141,24 +141,18 @@ function rememberingIn(signed: SignedManifest): (storage: ObjectStorage) => Prom
 }
 
 /** Missing files, extra files and files with another size. */
-async function differencesOf(folder: string, { files }: Manifest): Promise<readonly MediumFault[]> {
+async function faultsOf(folder: string, manifest: Manifest): Promise<readonly MediumFault[]> {
   const { sizes, strays } = await listStoreFiles(folder);
-  const extra = new Set(sizes.keys());
-  const damages: MediumFault[] = [];
-  for (const { path, size } of files) {
-    const name = nameInStore(path);
-    extra.delete(name);
-    const found = sizes.get(name);
-    if (found === undefined) damages.push({ path, what: 'missing' });
-    else if (found !== size) damages.push({ path, what: `has ${found} bytes instead of ${size}` });
-  }
-  for (const name of [...strays, ...extra])
-    damages.push({
+  const files = filesOf(manifest);
+  const extra = [...sizes.keys()].filter((name) => !files.has(name));
+  return [
+    ...[...differencesOf(files, sizes)].map(([name, what]) => ({ path: `${STORE_FOLDER}/${name}`, what })),
+    ...[...strays, ...extra].map((name) => ({
       path: `${STORE_FOLDER}/${name}`,
       what: `not in the manifest${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
       isExtra: true,
-    });
-  return damages;
+    })),
+  ];
 }
 
 async function readEntries(
