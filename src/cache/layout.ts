@@ -38,9 +38,9 @@ export function parseRecordName(name: string): { at: number; digest: string } | 
   return digest === undefined || Number.isNaN(at) ? undefined : { at, digest };
 }
 
-/** The name of a part of a blob, on a medium whose file system can't take the blob whole. @param index counted from 1 */
-export function partName(digest: Digest, index: number): string {
-  return `${PARTS}${digest}.${String(index).padStart(4, '0')}`;
+/** The name of a part of a blob that the file system can't hold whole. @param index counted from 1 */
+export function partName(blob: string, index: number): string {
+  return `${PARTS}${blob}.${String(index).padStart(4, '0')}`;
 }
 
 /** The prefix of the records of arrived trips of a medium. @param origin identifies the exporting store and its signer */
@@ -49,7 +49,7 @@ export function tripsPrefix(origin: Digest): string {
 }
 
 export const IMPORTS = 'imports/';
-/** Only on media. */
+/** Parts of large blobs (split-storage.ts). */
 export const PARTS = 'parts/';
 /** The origin of this store and the numbers of its exports. */
 export const EXPORTS = 'exports/';

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { mountedType } from './medium/file-system-limits.ts';
+import { mountedType } from '../storage/file-system-limits.ts';
 
 /** File systems without permissions: all files have those of the mount. */
 const WITHOUT_PERMISSIONS = /fat|ntfs|msdos|^fuse(blk)?$/i;

@@ -108,7 +108,7 @@ export async function ensureBlob(
  * Copies a blob into a store and replaces an existing one.
  * @throws CacheError `blob-missing`, `digest-mismatch`, `incomplete`; then nothing of the blob remains
  */
-async function copyBlob(
+export async function copyBlob(
   wanted: BlobName,
   source: Source,
   { blobs }: Pick<Store, 'blobs'>,

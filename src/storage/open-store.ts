@@ -5,11 +5,14 @@ import { STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { writeSmallObject } from '../cache/small-object.ts';
 import { createStore, type Store, type StoreOptions } from '../cache/store.ts';
+import { limitsOf } from './file-system-limits.ts';
 import { createFilesystemStorage, type FilesystemOptions } from './filesystem.ts';
 import { makeFoldersBelow } from './folders-below.ts';
 import { checkRoom } from './free-space.ts';
 import { localActor } from './local-actor.ts';
 import { makeFolders } from './ownership.ts';
+import { createSplitStorage, type SplitStorage } from './split-storage.ts';
+import { createSplitUpkeep } from './split-upkeep.ts';
 import { storageError } from './storage-error.ts';
 import {
   checkIsStore,
@@ -41,7 +44,7 @@ export async function openStore(
   location: string,
   { mode, make = false, minFreeSpace = 0, onOwnerFault, who = localActor(), ...options }: OpenStoreOptions,
 ): Promise<Store> {
-  let storage = createFilesystemStorage(location, { minFreeSpace, onOwnerFault });
+  const files = createFilesystemStorage(location, { minFreeSpace, onOwnerFault });
   let isMade = false;
   let markFault: CacheError | undefined;
   try {
@@ -54,7 +57,7 @@ export async function openStore(
     else if (mode === 'write') isMade = await makeStore(location);
     else {
       await isMarked(location);
-      storage = emptyStorage(error);
+      return open(createSplitStorage(emptyStorage(error)));
     }
   }
   if (mode === 'write') {
@@ -62,12 +65,16 @@ export async function openStore(
     if (!isMade) await makeStore(location, { inFolder: true });
     await removeLeftovers(location);
   }
-  const upkeep = createStoreUpkeep(location);
-  const checkStoreRoom = (bytes: number): Promise<void> => checkRoom(location, bytes, minFreeSpace);
-  return createStore(
-    { name: location, storage, upkeep, markFault, checkRoom: checkStoreRoom },
-    { ...options, who, threads: createHashThreads() },
-  );
+  return open(createSplitStorage(files, mode === 'read' ? undefined : (await limitsOf(location)).split));
+
+  function open(storage: SplitStorage): Store {
+    const upkeep = createSplitUpkeep(createStoreUpkeep(location), storage);
+    const checkStoreRoom = (bytes: number): Promise<void> => checkRoom(location, bytes, minFreeSpace);
+    return createStore(
+      { name: location, storage, upkeep, markFault, checkRoom: checkStoreRoom },
+      { ...options, who, threads: createHashThreads() },
+    );
+  }
 }
 
 /**

@@ -17,9 +17,9 @@ export function takenName(name: string): string {
 
 /** The own name of a hidden object; undefined for any other temporary file. */
 export function nameOfTaken(fileName: string): string | undefined {
-  const [, encoded = ''] = /\.taken\.([\w%]+)$/.exec(fileName) ?? [];
+  const [, encoded = ''] = /\.taken\.([\w.%]+)$/.exec(fileName) ?? [];
   const name = encoded.replaceAll('%2F', '/');
-  return /^\w+(\/\w+)+$/.test(name) ? name : undefined;
+  return /^\w+(\/\w+(\.\d+)?)+$/.test(name) ? name : undefined;
 }
 
 /** Gives a hidden object its name back; removes it if another object has that name. */

@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
-import { get } from 'node:http';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { mountFat } from '../fixtures/fat-disk.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
@@ -272,37 +272,61 @@ describe('cache export', () => {
     expect(await blobOf(KVM, 'offline')).toBe(await blobOf(KVM));
   });
 
-  it('makes a store that can be served, but for the blobs in parts', async () => {
-    await makeConnected();
-    await expectEnd(0, cache('export', ...on('connected'), device, '--split', '1M'));
-    await writeFile(join(folder, 'served.ini'), `[store]\npath = ${join(device, 'store')}\n`);
-    const server = startCache(folder, ['serve', '-c', 'served.ini', '--listen', '127.0.0.1:0']);
-    const url = await new Promise<string>((resolve, reject) => {
-      let text = '';
-      server.stdout?.on('data', (chunk: Buffer) => {
-        text += chunk.toString();
-        const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(text) ?? [];
-        if (found !== undefined) resolve(found);
+  it.for(['a folder', 'a disk with FAT'])(
+    'makes a store that can be served, blobs in parts too: on %s',
+    async (where, context) => {
+      if (where !== 'a folder') await mountFat(context, join(folder, 'image'), device, 64 * MIB);
+      await makeConnected();
+      await expectEnd(0, cache('export', ...on('connected'), device, '--split', '1M'));
+      const trust = join(device, 'miscellaneous', 'sign.crt');
+      await expectEnd(0, cache('init', 'served', '--no-key', '--trust', trust));
+      const ini = join(folder, 'served', 'config.ini');
+      const config = await readFile(ini, 'utf8');
+      await writeFile(ini, config.replace(/^path = .*$/m, `path = ${join(device, 'store')}`));
+      const server = startCache(folder, ['serve', '-c', ini, '--listen', '127.0.0.1:0']);
+      const url = await new Promise<string>((resolve, reject) => {
+        let text = '';
+        server.stdout?.on('data', (chunk: Buffer) => {
+          text += chunk.toString();
+          const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(text) ?? [];
+          if (found !== undefined) resolve(found);
+        });
+        server.once('close', () => {
+          reject(new Error(text));
+        });
       });
-      server.once('close', () => {
-        reject(new Error(text));
-      });
-    });
-    const statusOf = (path: string): Promise<number | undefined> =>
-      new Promise((resolve, reject) => {
-        get(`${url}${path}`, (response) => {
-          response.resume().once('end', () => {
-            resolve(response.statusCode);
-          });
-        }).once('error', reject);
-      });
-    expect(await statusOf(`/bdir/${keyOfSoftwareUrl(KVM)}`)).toBe(200);
-    expect(await statusOf(`/bcache/${await blobOf(CDN)}`)).toBe(200);
-    expect(await statusOf(`/bcache/${await blobOf(KVM)}`)).toBe(404);
-    server.kill('SIGTERM');
-    await resultOf(server);
-  });
+      const curl = (path: string, ...args: readonly string[]): Buffer =>
+        execFileSync('curl', ['-sSf', ...args, `${url}${path}`], { maxBuffer: 64 * MIB });
+      const sha512 = await blobOf(KVM);
+      expect(await readdir(join(device, 'store', 'parts'))).toContain(`${sha512}.0003`);
+      expect(JSON.parse(curl(`/bdir/${keyOfSoftwareUrl(KVM)}`).toString())).toHaveLength(1);
+      const original = await readFile(join(folder, 'connected', 'store', 'bcache', sha512));
+      expect(curl(`/bcache/${sha512}`).equals(original)).toBe(true);
+      expect(curl(`/bcache/${sha512}`, '-I').toString()).toMatch(
+        new RegExp(`^content-length: ${original.length}\r$`, 'im'),
+      );
+      // From the first part into the third; a client that resumes at the border; the end.
+      for (const range of [`${MIB - 5}-${2 * MIB + 5}`, `${MIB}-`, '-7'])
+        expect(
+          curl(`/bcache/${sha512}`, '-r', range).equals(slice(original, range)),
+          `the range ${range}`,
+        ).toBe(true);
+      expect(curl(`/bcache/${await blobOf(CDN)}`).length).toBeGreaterThan(1000);
+      server.kill('SIGTERM');
+      await resultOf(server);
+      const { stdout } = await expectEnd(0, cache('verify', ...on('served'), '--deep'));
+      expect(stdout).toBe('');
+    },
+  );
 });
+
+/** The bytes of a range as curl names it. */
+function slice(bytes: Buffer, range: string): Buffer {
+  const [start = '', end = ''] = range.split('-');
+  return start === ''
+    ? bytes.subarray(-Number(end))
+    : bytes.subarray(Number(start), Number(end || Infinity) + 1);
+}
 
 describe('cache import of a medium', () => {
   it('that is not trusted tells whom to trust, and no key was made for it', async () => {

@@ -1,29 +1,41 @@
 import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import type { StoreLog } from '../../cache/store-log.ts';
 import type { Digest } from '../../cache/digest.ts';
+import { CacheError, systemCode } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import type { Platform } from '../../cache/platform.ts';
 import type { Signer, TrustedCertificates } from '../../cache/signature.ts';
+import { sourceOfStore, type SourceEntry } from '../../cache/source.ts';
 import type { Store } from '../../cache/store.ts';
 import { createFilesystemStorage } from '../../storage/filesystem.ts';
+import { createSplitStorage } from '../../storage/split-storage.ts';
 import { makeStore } from '../../storage/open-store.ts';
 import { checkRoom } from '../../storage/free-space.ts';
 import { checkIsSound } from './medium-faults.ts';
-import { entryName, planExport, type ExportPlan } from './export-plan.ts';
-import { checkFolders, limitsOf } from './file-system-limits.ts';
-import { inspectMedium, namesToRead, type Inspection } from './inspect-medium.ts';
+import { checkFolders, limitsOf } from '../../storage/file-system-limits.ts';
+import { transferEntries, type BlobName, type Destination } from '../transfer.ts';
+import {
+  inspectMedium,
+  listMedium,
+  namesToRead,
+  type Inspection,
+  type MediumListing,
+} from './inspect-medium.ts';
 import type { Inventory } from './inventory.ts';
 import { STORE_FOLDER } from './manifest.ts';
+import {
+  checkDamage,
+  createMediumDestination,
+  entryName,
+  objectsOf,
+  planExport,
+  type ExportPlan,
+} from './medium-destination.ts';
 import { lockMedium } from './medium-lock.ts';
 import { beginExport, openMediumRoot, type MediumRoot } from './medium-root.ts';
 import { FROM_MEMORY } from './read-back.ts';
 import { selectEntries, type SelectedEntry } from './selection.ts';
 import { signManifest } from './sign-manifest.ts';
-import { listMedium, type MediumListing } from './medium-listing.ts';
-import { workListFor } from './work-list.ts';
-import { writeMissing } from './write-missing.ts';
-import { objectsOf } from './write-objects.ts';
 
 export interface ExportOptions {
   /** The exporting store; it keeps the serial numbers of its exports. */
@@ -137,28 +149,77 @@ async function exportSelected(
 
   const onProgress = labelled(selected, options);
   const inspection = await inspect(folder, listing, { ...options, onProgress });
-  const missing = workListFor(folder, plan, listing, inspection);
+  const work = { plan, listing, inspection };
+  checkDamage(folder, work);
   await root.checkIsSame();
   const certificateFile = await beginExport(root, signer.certificate);
   const mediumStore = join(folder, STORE_FOLDER);
   await makeStore(mediumStore, { inFolder: true });
-  const storage = createFilesystemStorage(mediumStore);
-  const contents = await writeMissing(missing, { ...options, storage, listing, inspection, onProgress });
+  const storage = createSplitStorage(createFilesystemStorage(mediumStore));
+  const destination = createMediumDestination(storage, folder, store, work);
+  const transferred = await transferSelected(selected, destination, { ...options, onProgress });
+  const contents = destination.contents();
   await root.checkIsSame();
   const sealed = await signManifest(root, contents, {
     ...options,
     ...{ signer, storage, listing, onNote, onProgress },
   });
-  const entries = resultsOf(
-    selected,
-    (one) => (contents.isWritten(one) ? 'exported' : 'unchanged'),
-    contents.faults,
-  );
-  await recordExport(selected, entries, folder, store.log);
   const rewritten = contents.written.filter(
     (name) => inspection.faults.has(name) && listing.sizes.has(name),
   ).length;
-  return { entries, bytes: contents.bytes, rewritten, seal: { ...sealed, certificateFile } };
+  return {
+    entries: resultsOf(selected, ({ entry }) => transferred.get(entry)),
+    bytes: contents.bytes,
+    rewritten,
+    seal: { ...sealed, certificateFile },
+  };
+}
+
+/** @returns the result for each carried entry */
+async function transferSelected(
+  selected: readonly SelectedEntry[],
+  destination: Destination,
+  { store, trusted, onProgress }: Pick<ExportOptions, 'store' | 'trusted' | 'onProgress'>,
+): Promise<ReadonlyMap<SourceEntry, EntryOutcome>> {
+  const results = new Map<SourceEntry, EntryOutcome>();
+  const byKey = new Map<Key, SelectedEntry[]>();
+  for (const one of selected) byKey.set(one.key, [...(byKey.get(one.key) ?? []), one]);
+  const source = sourceOfStore(store);
+  const options = {
+    trusted,
+    onProgress: ({ sha512 }: BlobName, bytes: number) => onProgress?.(sha512, bytes),
+  };
+  try {
+    for (const [key, ofKey] of byKey) {
+      const carried = new Set<SourceEntry>(
+        ofKey.filter(({ carry }) => carry !== 'nothing').map(({ entry }) => entry),
+      );
+      const select = (entry: SourceEntry): boolean => carried.has(entry);
+      const listed = ofKey.map(({ entry }) => entry);
+      const transfers = transferEntries(key, listed, source, destination, { ...options, select });
+      for await (const { entry, outcome, reason } of transfers)
+        results.set(
+          entry,
+          reason === undefined
+            ? { outcome: outcome === 'copied' ? 'exported' : 'unchanged' }
+            : { outcome: 'refused', reason },
+        );
+    }
+  } catch (error) {
+    throw withAdvice(error);
+  }
+  return results;
+}
+
+function withAdvice(error: unknown): unknown {
+  if (!(error instanceof CacheError)) return error;
+  if (error.code === 'no-space')
+    return new CacheError('no-space', `${error.message}; the export then goes on where it stopped`, {
+      cause: error,
+    });
+  if (systemCode(error.cause) === 'EFBIG')
+    return new CacheError('storage', `${error.message}; export again with --split 2G`, { cause: error });
+  return error;
 }
 
 function* namesAfter(listing: MediumListing, { missingBlobs, entries }: ExportPlan): Generator<string> {
@@ -239,34 +300,22 @@ function plannedResults(
   const missing = new Set(missingBlobs.map(({ sha512 }) => sha512));
   const isThere = (one: SelectedEntry): boolean =>
     sizes.has(entryName(one)) && !missing.has(one.entry.sha512);
-  return resultsOf(selected, (one) => (isThere(one) ? 'unchanged' : 'planned'));
+  return resultsOf(selected, (one) => ({ outcome: isThere(one) ? 'unchanged' : 'planned' }));
 }
 
-/** @param outcomeOf outcome of a carried entry without a fault */
+type EntryOutcome = Pick<ExportedEntry, 'outcome' | 'reason'>;
+
+/** @param outcomeOf outcome of a carried entry */
 function resultsOf(
   selected: readonly SelectedEntry[],
-  outcomeOf: (one: SelectedEntry) => ExportedEntry['outcome'],
-  faults?: ReadonlyMap<SelectedEntry, string>,
+  outcomeOf: (one: SelectedEntry) => EntryOutcome | undefined,
 ): readonly ExportedEntry[] {
   return selected.map((one) => {
-    const { key, entry, size, carry } = one;
+    const { key, entry, size, fault: reason } = one;
     const { softwareUrl, platform, sha512 } = entry;
     const release = { key, softwareUrl, platform, sha512, size };
-    const reason = one.fault ?? faults?.get(one);
     if (reason !== undefined) return { ...release, outcome: 'refused', reason };
-    return { ...release, outcome: carry === 'nothing' ? 'present' : outcomeOf(one) };
+    const carried = one.carry === 'nothing' ? undefined : outcomeOf(one);
+    return { ...release, outcome: 'present', ...carried };
   });
-}
-
-async function recordExport(
-  selected: readonly SelectedEntry[],
-  results: readonly ExportedEntry[],
-  folder: string,
-  log: StoreLog,
-): Promise<void> {
-  for (const [index, { key, entry, size }] of selected.entries()) {
-    if (results[index]?.outcome !== 'exported') continue;
-    const { digest, sha512, softwareUrl } = entry;
-    await log.record({ action: 'export', key, entry: digest, sha512, softwareUrl, size, target: folder });
-  }
 }

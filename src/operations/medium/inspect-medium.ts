@@ -1,14 +1,85 @@
 import { parseStoredEntry } from '../../cache/directory.ts';
+import type { Digest } from '../../cache/digest.ts';
 import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
-import { CacheError } from '../../cache/errors.ts';
+import { CacheError, isUndecodable, UNDECODABLE } from '../../cache/errors.ts';
 import { BLOBS, blobName, DIRECTORY, parseEntryName, PARTS } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
-import type { MediumFile } from './manifest.ts';
+import {
+  filesOf,
+  nameInStore,
+  readManifest,
+  STORE_FOLDER,
+  type MediumFile,
+  type SignedManifest,
+} from './manifest.ts';
+import type { MediumFault } from './medium-faults.ts';
 import { readObject } from './object-digest.ts';
 import type { MediumEntry } from './open-medium.ts';
 import { readBack } from './read-back.ts';
-import type { MediumListing } from './medium-listing.ts';
+import { differencesOf, listStoreFiles } from './store-files.ts';
+
+/** Files of a medium before an export, found without reading them. */
+export interface MediumListing {
+  /** Bytes of each object. */
+  readonly sizes: ReadonlyMap<string, number>;
+  /** Objects as long as the earlier manifest says, with its data. */
+  readonly covered: ReadonlyMap<string, MediumFile>;
+  /** Blobs that an earlier export split. */
+  readonly split: ReadonlyMap<Digest, SplitBlob>;
+  /** Objects of an earlier export that are missing or have another size; by name. */
+  readonly differing: ReadonlyMap<string, string>;
+  /** Files that don't belong in a store. */
+  readonly strays: readonly MediumFault[];
+  /** undefined if there is no valid one. */
+  readonly manifest: SignedManifest | undefined;
+  /** Reason why the existing manifest is invalid. */
+  readonly manifestFault: string | undefined;
+}
+
+/** A blob in parts, according to the earlier manifest. */
+export interface SplitBlob {
+  /** Bytes. */
+  readonly size: number;
+  /** Names of the parts, in order. */
+  readonly parts: readonly string[];
+  /** Bytes of the first part; repairs keep this size. */
+  readonly partSize: number;
+}
+
+/** @throws CacheError `storage` */
+export async function listMedium(folder: string, signers: TrustedCertificates): Promise<MediumListing> {
+  const { sizes, strays } = await listStoreFiles(folder);
+  const { manifest, manifestFault } = await readIfValid(folder, signers);
+  const files = manifest === undefined ? new Map<string, MediumFile>() : filesOf(manifest.manifest);
+  const differing = differencesOf(files, sizes);
+  const covered = new Map([...files].filter(([name]) => !differing.has(name)));
+  const split = new Map<Digest, SplitBlob>();
+  for (const { sha512, size, parts: paths } of manifest?.manifest.split ?? []) {
+    const parts = paths.map(nameInStore);
+    split.set(sha512, { size, parts, partSize: files.get(parts[0] ?? '')?.size ?? size });
+  }
+  return {
+    ...{ sizes, covered, split, differing, manifest, manifestFault },
+    strays: strays.map((name) => ({
+      path: `${STORE_FOLDER}/${name}`,
+      what: `does not belong into a store; move it elsewhere${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
+    })),
+  };
+}
+
+/** An untrusted or damaged manifest covers nothing, so everything is read instead. */
+async function readIfValid(
+  folder: string,
+  signers: TrustedCertificates,
+): Promise<Pick<MediumListing, 'manifest' | 'manifestFault'>> {
+  try {
+    return { manifest: await readManifest(folder, signers), manifestFault: undefined };
+  } catch (error) {
+    if (!(error instanceof CacheError) || error.code === 'storage') throw error;
+    return { manifest: undefined, manifestFault: error.message.split('\n')[0] };
+  }
+}
 
 export interface InspectOptions {
   readonly folder: string;
@@ -42,7 +113,7 @@ export function namesToRead({ sizes, covered }: MediumListing, recheck: boolean)
   );
 }
 
-/** Reads the files on a medium that no manifest covers, except parts: `writeBlob` compares those. */
+/** Reads the files on a medium that no manifest covers, except parts: `SplitStorage.resume` compares those. */
 export async function inspectMedium(listing: MediumListing, options: InspectOptions): Promise<Inspection> {
   const sound = new Map<string, MediumFile>();
   const faults = new Map(listing.differing);

@@ -7,9 +7,11 @@ import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
 import { CacheError, isUndecodable, systemCode, UNDECODABLE } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { BLOBS, DIRECTORY, parseEntryName, STORE_FILE } from '../../cache/layout.ts';
+import { readPieces } from '../../cache/object-pieces.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
 import type { Store } from '../../cache/store.ts';
+import { openJoined } from '../../storage/joined-object.ts';
 import { openStore } from '../../storage/open-store.ts';
 import type { Source } from '../../cache/source.ts';
 import { refusalOf, UNFINISHED_FILE, type MediumFault } from './medium-faults.ts';
@@ -23,9 +25,8 @@ import {
   type MediumFile,
   type SignedManifest,
 } from './manifest.ts';
-import { readBlobPieces } from './medium-blob.ts';
 import { readObject } from './object-digest.ts';
-import { listStoreFiles } from './store-files.ts';
+import { differencesOf, listStoreFiles } from './store-files.ts';
 import { describeCertificate } from './signed-document.ts';
 import { highestArrived, rememberArrival } from './arrivals.ts';
 
@@ -101,8 +102,8 @@ export async function openMedium(
     );
   }
   const { manifest } = signed;
-  const differences = await differencesOf(folder, manifest);
-  if (differences.length > 0) throw await refusalOf(folder, differences);
+  const faults = await faultsOf(folder, manifest);
+  if (faults.length > 0) throw await refusalOf(folder, faults);
   const root = join(folder, STORE_FOLDER);
   const store = await openStore(root, { mode: 'read' }).catch(async (error: unknown) => {
     if (!(error instanceof CacheError)) throw error;
@@ -140,24 +141,18 @@ function rememberingIn(signed: SignedManifest): (storage: ObjectStorage) => Prom
 }
 
 /** Missing files, extra files and files with another size. */
-async function differencesOf(folder: string, { files }: Manifest): Promise<readonly MediumFault[]> {
+async function faultsOf(folder: string, manifest: Manifest): Promise<readonly MediumFault[]> {
   const { sizes, strays } = await listStoreFiles(folder);
-  const extra = new Set(sizes.keys());
-  const damages: MediumFault[] = [];
-  for (const { path, size } of files) {
-    const name = nameInStore(path);
-    extra.delete(name);
-    const found = sizes.get(name);
-    if (found === undefined) damages.push({ path, what: 'missing' });
-    else if (found !== size) damages.push({ path, what: `has ${found} bytes instead of ${size}` });
-  }
-  for (const name of [...strays, ...extra])
-    damages.push({
+  const files = filesOf(manifest);
+  const extra = [...sizes.keys()].filter((name) => !files.has(name));
+  return [
+    ...[...differencesOf(files, sizes)].map(([name, what]) => ({ path: `${STORE_FOLDER}/${name}`, what })),
+    ...[...strays, ...extra].map((name) => ({
       path: `${STORE_FOLDER}/${name}`,
       what: `not in the manifest${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
       isExtra: true,
-    });
-  return damages;
+    })),
+  ];
 }
 
 async function readEntries(
@@ -217,8 +212,30 @@ function sourceOf(
     openBlob(digest) {
       const blob = blobs.get(digest);
       return Promise.resolve(
-        blob && { size: blob.size, pieces: readBlobPieces(blob, storage), close: () => Promise.resolve() },
+        blob && { size: blob.size, pieces: readBlob(blob, storage), close: () => Promise.resolve() },
       );
     },
   };
+}
+
+/**
+ * The bytes of a blob, by the manifest. A piece is valid until the next is requested.
+ * @throws CacheError `invalid-medium`: it can't be read, which concerns this blob only
+ */
+async function* readBlob({ objects }: MediumBlob, storage: ObjectStorage): AsyncGenerator<Uint8Array> {
+  try {
+    const areAllThere = (sizes: readonly number[]): boolean => sizes.length === objects.length;
+    const object = await openJoined(storage, (index) => objects[index], areAllThere);
+    if (object === undefined) throw new CacheError('storage', 'it is gone');
+    try {
+      yield* readPieces(object);
+    } finally {
+      await object.close();
+    }
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    throw new CacheError('invalid-medium', `${STORE_FOLDER}/${objects[0] ?? ''}: ${error.message}`, {
+      cause: error,
+    });
+  }
 }

@@ -13,7 +13,7 @@ import { digestObject } from './object-digest.ts';
 import { dropFromPageCache } from './page-cache.ts';
 import { FROM_MEMORY, readBack } from './read-back.ts';
 import { signatureOf } from './signed-document.ts';
-import type { MediumListing } from './medium-listing.ts';
+import type { MediumListing } from './inspect-medium.ts';
 import { listStoreFiles } from './store-files.ts';
 import { originOf, takeSerial } from './export-serial.ts';
 

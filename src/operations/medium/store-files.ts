@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CacheError, isUndecodable, shortReasonOf, systemCode } from '../../cache/errors.ts';
 import { BLOBS, DIRECTORY, PARTS, STORE_FILE } from '../../cache/layout.ts';
 import { OWN_NAMES } from '../../storage/store-folder.ts';
-import { isCarriedName, STORE_FOLDER } from './manifest.ts';
+import { isCarriedName, STORE_FOLDER, type MediumFile } from './manifest.ts';
 
 /** Files in the store of a medium. Names are relative to the store. */
 export interface StoreFiles {
@@ -39,6 +39,20 @@ export async function listStoreFiles(medium: string): Promise<StoreFiles> {
     throw new CacheError('invalid-medium', `${root} is a link; a medium's store is a folder of its own`);
   await visit('');
   return { sizes, strays };
+}
+
+/** How the files of a store differ from those of a manifest, by name: they are missing or have another size. */
+export function differencesOf(
+  files: ReadonlyMap<string, MediumFile>,
+  sizes: ReadonlyMap<string, number>,
+): ReadonlyMap<string, string> {
+  const differences = new Map<string, string>();
+  for (const [name, { size }] of files) {
+    const found = sizes.get(name);
+    if (found === undefined) differences.set(name, 'missing');
+    else if (found !== size) differences.set(name, `has ${found} bytes instead of ${size}`);
+  }
+  return differences;
 }
 
 const CARRIED: ReadonlySet<string> = new Set([

@@ -3,14 +3,7 @@ import { isDigest, prefixOf, type Digest } from '../../cache/digest.ts';
 import type { StoredEntry } from '../../cache/directory.ts';
 import { CacheError, systemCode } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
-import {
-  blobName,
-  DIRECTORY,
-  entriesPrefix,
-  parseKeyFolder,
-  partName,
-  STORE_FILE,
-} from '../../cache/layout.ts';
+import { blobName, DIRECTORY, entriesPrefix, parseKeyFolder, STORE_FILE } from '../../cache/layout.ts';
 import type { ObjectStat } from '../../cache/object-storage.ts';
 import { DamagedObject } from '../../cache/small-object.ts';
 import { diskFinding, strayAt, type Finding } from './finding.ts';
@@ -128,12 +121,5 @@ async function verifyNamedBlob(
   }
   // The entry, and then its blob, may have been removed after the entry was read.
   if ((await directory.digests(key)).every((other) => other !== digest)) return undefined;
-  const isInParts = (await storage.stat(partName(sha512, 1))) !== undefined;
-  return {
-    ...where,
-    kind: 'blob-missing',
-    problem: isInParts
-      ? 'only its parts exist, as on a medium, so it is not served; import the medium into a store'
-      : 'it is missing, and an entry names it',
-  };
+  return { ...where, kind: 'blob-missing', problem: 'it is missing, and an entry names it' };
 }

@@ -107,6 +107,31 @@ describe('a medium as it was exported', () => {
   });
 });
 
+describe('a medium of an earlier version', () => {
+  it('is imported although no empty part ends a blob whose size is a multiple of the part size', async () => {
+    const url = 'https://example.com/1.0/software/even/software.cfg';
+    const { key, sha512 } = await addRelease(trip.connected, url, 2 * MIB);
+    await exportTo(medium, trip.connected, { split: MIB });
+    const empty = `store/parts/${sha512}.0003`;
+    await rm(join(medium, empty));
+    await resign((content) => ({
+      ...content,
+      files: (content['files'] as { path: string }[]).filter(({ path }) => path !== empty),
+      split: (content['split'] as { parts: string[] }[]).map((blob) => ({
+        ...blob,
+        parts: blob.parts.filter((path) => path !== empty),
+      })),
+    }));
+    expect((await importFrom(medium, trip.offline)).map(({ outcome }) => outcome)).toEqual(
+      Array(3).fill('imported'),
+    );
+    expect(await hasGoodBlob(trip.offline, sha512)).toBe(true);
+    // An export vouches for it as it is.
+    const { entries } = await exportTo(medium, trip.connected, { keys: [key] });
+    expect(entries.map(({ outcome }) => outcome)).toEqual(['unchanged']);
+  });
+});
+
 describe('a file of a medium', () => {
   it.each([
     ['blob', /bcache/],

@@ -3,15 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/cache/digest.ts';
 import { blobName } from '../../../src/cache/layout.ts';
-import { planExport } from '../../../src/operations/medium/export-plan.ts';
-import {
-  checkFolders,
-  limitsOf,
-  type FileSystemLimits,
-} from '../../../src/operations/medium/file-system-limits.ts';
+import { planExport } from '../../../src/operations/medium/medium-destination.ts';
+import { checkFolders, limitsOf, type FileSystemLimits } from '../../../src/storage/file-system-limits.ts';
 import type { SelectedEntry } from '../../../src/operations/medium/selection.ts';
-import { listMedium } from '../../../src/operations/medium/medium-listing.ts';
-import { objectsOf } from '../../../src/operations/medium/write-objects.ts';
+import { listMedium } from '../../../src/operations/medium/inspect-medium.ts';
+import { objectsOf } from '../../../src/operations/medium/medium-destination.ts';
 import { createTrustedCertificates } from '../../../src/cache/signature.ts';
 import { mountFat } from '../../fixtures/fat-disk.ts';
 import { expectCacheError } from '../../fixtures/expected-error.ts';
@@ -21,10 +17,10 @@ import { exportTo, filesOf, hasGoodBlob, importFrom, MIB, prepareTrip } from './
 
 const GIB = 1024 * MIB;
 const FAT: FileSystemLimits = {
-  ...{ blockSize: 4096, largestFile: 2 ** 32 - 1, partSize: 4095 * MIB, folderSlots: 65_536 },
+  ...{ blockSize: 4096, split: { largestFile: 2 ** 32 - 1, partSize: 4095 * MIB }, folderSlots: 65_536 },
 };
 const EXT4: FileSystemLimits = {
-  ...{ blockSize: 4096, largestFile: undefined, partSize: undefined, folderSlots: undefined },
+  ...{ blockSize: 4096, split: undefined, folderSlots: undefined },
 };
 
 /** The sizes of the objects that a blob of `size` bytes becomes. */
@@ -47,7 +43,8 @@ describe('a blob', () => {
 
   it('is split as a person wishes, but never into parts that FAT can not take', async () => {
     expect(await sizesOf(5 * MIB, EXT4, 2 * MIB)).toEqual([2 * MIB, 2 * MIB, MIB]);
-    expect(await sizesOf(4 * MIB, EXT4, 2 * MIB)).toEqual([2 * MIB, 2 * MIB]);
+    // The empty one says that nothing is missing.
+    expect(await sizesOf(4 * MIB, EXT4, 2 * MIB)).toEqual([2 * MIB, 2 * MIB, 0]);
     expect(await sizesOf(2 * MIB, EXT4, 2 * MIB)).toEqual([2 * MIB]);
     expect(await sizesOf(0, EXT4, 2 * MIB)).toEqual([0]);
     expect(await sizesOf(6 * GIB, FAT, 8 * GIB)).toEqual([4095 * MIB, 6 * GIB - 4095 * MIB]);
@@ -69,10 +66,10 @@ describe('the limits of a file system', () => {
 
   it('are none that matter on others', async (context) => {
     const folder = await temporaryFolder();
-    expect((await limitsOf(folder)).largestFile).toBeUndefined();
+    expect((await limitsOf(folder)).split).toBeUndefined();
     await mountTmpfs(context, join(folder, 'm'), MIB);
     expect(await limitsOf(join(folder, 'm'))).toMatchObject({
-      largestFile: undefined,
+      split: undefined,
       folderSlots: undefined,
     });
   });

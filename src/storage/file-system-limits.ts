@@ -1,16 +1,15 @@
 import { readFile, realpath, statfs } from 'node:fs/promises';
-import { CacheError } from '../../cache/errors.ts';
-import { BLOBS, DIRECTORY, PARTS } from '../../cache/layout.ts';
-import { storageError } from '../../storage/storage-error.ts';
+import { CacheError } from '../cache/errors.ts';
+import { BLOBS, DIRECTORY, PARTS } from '../cache/layout.ts';
+import type { SplitLimits } from './split-storage.ts';
+import { storageError } from './storage-error.ts';
 
 /** Limits of a file system. */
 export interface FileSystemLimits {
   /** Bytes that the smallest file occupies. */
   readonly blockSize: number;
-  /** Bytes of the largest file; undefined if no blob can reach the limit. */
-  readonly largestFile: number | undefined;
-  /** Bytes of the largest reasonable part. */
-  readonly partSize: number | undefined;
+  /** How blobs are split; undefined if no blob can reach the limit. */
+  readonly split: SplitLimits | undefined;
   /** Maximum number of 32-byte directory entries in a folder; undefined if unlimited. */
   readonly folderSlots: number | undefined;
 }
@@ -24,8 +23,8 @@ const FUSE = 0x65735546;
 const FUSE_FAT = /^fuse\.(?!.*exfat).*fat/i;
 
 /** FAT32 stores a file's size in 32 bits, and Linux limits a folder to 2 MiB. */
-const FAT_LIMITS = { largestFile: 2 ** 32 - 1, partSize: 4095 * MIB, folderSlots: 65_536 };
-const NO_LIMITS = { largestFile: undefined, partSize: undefined, folderSlots: undefined };
+const FAT_LIMITS = { split: { largestFile: 2 ** 32 - 1, partSize: 4095 * MIB }, folderSlots: 65_536 };
+const NO_LIMITS = { split: undefined, folderSlots: undefined };
 
 /** @throws CacheError `storage` */
 export async function limitsOf(folder: string): Promise<FileSystemLimits> {
