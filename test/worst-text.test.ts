@@ -44,7 +44,7 @@ import { collect } from './fixtures/collect.ts';
  * the length takes minutes for 1 MiB of one of these, and the test ends by its time limit.
  */
 const pathOf = createPathOf({ cache: ['h'], directory: [] });
-const SIZE = process.env['SHACACHE_HEAVY'] ? 1024 * 1024 : 128 * 1024;
+const SIZE = process.env['SHACACHE_HEAVY'] ? 1024 * 1024 : 64 * 1024;
 const FILLINGS = [
   ...[' ', '\t', '\n', ' \n', '\r\n x', '\0', '\u00a0', '\u0301', '\ud800'],
   ...['/', './', '../', '//', '://', '=/', ':', '=', '==', '@', '//a@', '?', '#', ' #', '; ', ' = '],

@@ -14,7 +14,7 @@ import { ServeProcess } from '../http/serve-process.ts';
 import { BLOB_THERE, bytesOf, isWhole, uploadRequest, type UploadRequest } from './upload-requests.ts';
 import { everythingBelow, temporaryFiles } from '../http/upload-client.ts';
 
-const CASES = process.env['SHACACHE_HEAVY'] === undefined ? 300 : 10_000;
+const CASES = process.env['SHACACHE_HEAVY'] === undefined ? 100 : 10_000;
 const CONFIG =
   '[access]\nanonymous = upload\n[upload]\nallow-unsigned = true\nmin-free-space = 0\nmax-blob-size = 100 KB\n';
 

@@ -14,7 +14,7 @@ import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.t
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { createRandom } from './random.ts';
 
-const RUNS = process.env['SHACACHE_HEAVY'] ? 200 : 15;
+const RUNS = process.env['SHACACHE_HEAVY'] ? 200 : 4;
 const SEED = Number(process.env['SHACACHE_SEED'] ?? Date.now() % 1_000_000);
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 const KEY = keyOfSoftwareUrl(KVM);

@@ -9,7 +9,7 @@ import { recordsIn } from '../fixtures/store-log.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { createRandom } from './random.ts';
 
-const RUNS = process.env['SHACACHE_HEAVY'] ? 100 : 6;
+const RUNS = process.env['SHACACHE_HEAVY'] ? 100 : 2;
 const SEED = Number(process.env['SHACACHE_SEED'] ?? Date.now() % 1_000_000);
 const WRITERS = 3;
 const WHO = { user: 'root', host: 'master' };

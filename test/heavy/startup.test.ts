@@ -10,7 +10,7 @@ import { CACHE, ENVIRONMENT, resultOf, runCache, startCache } from '../cli/comma
 import { membersOf } from '../fixtures/entries.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
-const KEYS = process.env['SHACACHE_HEAVY'] ? 100_000 : 5_000;
+const KEYS = process.env['SHACACHE_HEAVY'] ? 100_000 : 2_000;
 const urlOf = (number: number) => `https://example.com/${number}/software.cfg`;
 
 /** A store whose entries are all damaged but the first: whoever reads one has to tell of it. */
@@ -113,7 +113,7 @@ function addressOf(
     let shown = '';
     server.stdout?.on('data', (text: string | Buffer) => {
       shown += text.toString();
-      const [, url] = /^ {2}(http:\/\/127\.0\.0\.1:\d+)$/m.exec(shown) ?? [];
+      const [, url] = /^Serving .* on (http:\/\/127\.0\.0\.1:\d+)$/m.exec(shown) ?? [];
       if (url !== undefined) resolve(url);
     });
     void result.then(({ stderr }) => {

@@ -10,7 +10,7 @@ import { say } from './outside-programs.ts';
 import { ask, headerOf, RawConnection, type RawResponse } from './raw-connection.ts';
 import { StorageObserver } from './storage-observer.ts';
 
-const CASES = process.env['SHACACHE_HEAVY'] === undefined ? 300 : 10_000;
+const CASES = process.env['SHACACHE_HEAVY'] === undefined ? 100 : 10_000;
 const SEED = Number(process.env['SHACACHE_SEED'] ?? Date.now() % 2 ** 31);
 const TIME_LIMIT = 30 * 60_000;
 

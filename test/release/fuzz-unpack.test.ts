@@ -10,7 +10,7 @@ import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { FOLDER } from './crafted-tar.ts';
 import { paxRecord, rawExtension, rawFile, rawHeader, TAR_END } from './raw-tar.ts';
 
-const numRuns = process.env['SHACACHE_HEAVY'] === undefined ? 1500 : 10_000;
+const numRuns = process.env['SHACACHE_HEAVY'] === undefined ? 300 : 10_000;
 
 /** Stands for whatever nodes have outside of the software root; it is put beside the root that is unpacked into. */
 const VICTIM = '../victim';
