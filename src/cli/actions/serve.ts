@@ -3,7 +3,7 @@ import { DIRECTORY } from '../../cache/layout.ts';
 import type { Store } from '../../cache/store.ts';
 import { parseListen } from '../../config/listen-address.ts';
 import type { Site } from '../../operations/site.ts';
-import { networkcacheSection } from '../../operations/slapos-cfg.ts';
+import { formatNetworkcacheSection, networkcacheSection } from '../../operations/slapos-cfg.ts';
 import { NoStore } from '../../storage/store-folder.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
 import type { OpenListener } from '../../server/listeners.ts';
@@ -88,11 +88,11 @@ async function printWelcome(listeners: readonly OpenListener[], site: CommandSit
   if (base === undefined) return;
   terminal.print(`Serving ${location} on\n${urls.map((url) => `  ${url}`).join('\n')}\n`);
   try {
-    const section = await networkcacheSection(site, base);
+    const section = formatNetworkcacheSection(await networkcacheSection(site, base));
     terminal.print(
-      'For /etc/opt/slapos/slapos.cfg of each node, in place of a [networkcache] section that is there:\n',
+      'The [networkcache] section for /etc/opt/slapos/slapos.cfg of each node (to replace one: cache slapos-cfg --into FILE):\n',
     );
-    terminal.print(`${section}\n`);
+    terminal.print(section);
   } catch (error) {
     if (!(error instanceof CacheError) || error.code !== 'config') throw error;
     terminal.warn(`cache: ${error.message}`);
