@@ -27,7 +27,7 @@ export async function openServer(
   options: ServerOptions = {},
 ): Promise<UploadTarget> {
   const url = parseUrlOption(option, base);
-  return open({ directory: `${url}/bdir`, blobs: `${url}/bcache` }, config, options);
+  return openUrls({ directory: `${url}/bdir`, blobs: `${url}/bcache` }, config, options);
 }
 
 /** The cache that `[upstream]` tells. @throws CacheError `config` when it tells none */
@@ -39,7 +39,7 @@ export async function openUpstream(config: Config, options: ServerOptions = {}):
     );
   }
   const { cacheUrl, dirUrl } = config.upstream;
-  return open({ directory: dirUrl, blobs: cacheUrl }, config, options);
+  return openUrls({ directory: dirUrl, blobs: cacheUrl }, config, options);
 }
 
 const UPSTREAM_EXAMPLE = `
@@ -68,7 +68,8 @@ function isTls(place: string | undefined): boolean {
   return /^https:/i.test(place ?? '');
 }
 
-async function open(
+/** A cache with its two URLs. @throws CacheError `config` */
+export async function openUrls(
   urls: { readonly directory: string; readonly blobs: string },
   config: Config,
   { ca, ...options }: ServerOptions,

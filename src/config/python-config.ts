@@ -5,6 +5,8 @@ export type PythonSection = ReadonlyMap<string, string>;
 
 /** A file as Python's `configparser.ConfigParser()` reads it. */
 export interface PythonConfig {
+  /** Of the sections, without `[DEFAULT]`. */
+  readonly names: readonly string[];
   /**
    * A section, its values interpolated; undefined if it is missing.
    * @throws CacheError `config`, as `FILE:LINE: fault; advice`: Python can't interpolate a value
@@ -30,6 +32,7 @@ export function parsePythonConfig(text: string, file: string): PythonConfig {
   const byName = new Map(sections.map((section) => [section.name, section]));
   const defaults = sections.filter(({ name }) => name === DEFAULT).flatMap(({ keys }) => keys);
   return {
+    names: [...byName.keys()].filter((name) => name !== DEFAULT),
     section(name) {
       const section = byName.get(name);
       if (section === undefined || name === DEFAULT) return undefined;

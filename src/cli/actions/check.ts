@@ -1,25 +1,39 @@
 import { text as readAll } from 'node:stream/consumers';
 import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
-import type { Config } from '../../config/config.ts';
 import { readSmallFile } from '../../files/small-file.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import { sourceOfStore, type Source } from '../../cache/source.ts';
-import type { Store } from '../../cache/store.ts';
 import { createSite } from '../../operations/site.ts';
-import { checkRelease, type ReleaseCheck } from '../../operations/upkeep/check-release.ts';
+import { readPythonAuthorities } from '../../operations/known-authorities.ts';
+import {
+  obstacleOf,
+  planOf,
+  readSlaposNode,
+  type NodePlan,
+  type SlaposNode,
+} from '../../operations/slapos-node.ts';
+import { readMachine } from '../../operations/this-machine.ts';
+import {
+  checkRelease,
+  type ReleaseCheck,
+  type ReleaseProblem,
+} from '../../operations/upkeep/check-release.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
+import type { UpstreamUrls } from '../../upstream/client.ts';
+import { faultOfTrust } from '../../upstream/python-trust.ts';
 import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
-import { checkCa, openServer } from '../servers.ts';
+import { checkCa, openUrls } from '../servers.ts';
 import { machineOf, openSite } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { parseUrlOption } from '../url-option.ts';
 
 /** What is told of one URL. */
 interface CheckedUrl extends ReleaseCheck {
@@ -31,6 +45,8 @@ interface CheckedUrl extends ReleaseCheck {
   readonly suggestions: readonly string[];
   /** What would help, commands among it. */
   readonly fixes: readonly string[];
+  /** What the node of `--slapos-cfg` does. */
+  readonly node?: NodePlan;
 }
 
 export async function check(urls: readonly string[], options: CheckOptions): Promise<void> {
@@ -46,11 +62,17 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   const lists = await Promise.all((options.file ?? []).map(readUrlList));
   const wanted = [...new Set([...urls, ...lists.flat()])];
   if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
-  const machine = await machineOf(options);
-  await checkCa(options.ca, [server], terminal);
-  const trusted = await site.trusted();
-  const store = server === undefined ? await site.store('read') : undefined;
-  const source = await openSource(store, config, options);
+  const { machine, isHere, hasGcc } = await readNodeMachine(options);
+  const node = await readNode(options, isHere);
+  const places = node?.urls ?? (server === undefined ? undefined : urlsOfServer(server));
+  await checkCa(options.ca, Object.values(places ?? {}), terminal);
+  const trusted = node?.trusted ?? (await site.trusted());
+  const store = places === undefined && node === undefined ? await site.store('read') : undefined;
+  const tls = await checkTls(Object.values(places ?? {}), isHere);
+  const source =
+    store === undefined
+      ? places && (await openUrls(places, config, { ca: options.ca, patience: IMPATIENT }))
+      : sourceOfStore(store);
   const ownerFault = store && ((path: string) => store.upkeep.ownerFault(path));
   const suggest = createSuggestions(site);
   const progress = createProgress(undefined, { quiet });
@@ -60,32 +82,94 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
       const onProgress = (bytes: number): void => {
         progress.advance(url, bytes);
       };
-      const result = await checkOne(url, source, { machine, trusted, deep, ownerFault, onProgress });
-      const { problem } = result;
+      const obstacle = node && (await obstacleOf(url, node, { isHere, hasGcc }));
+      const result =
+        obstacle !== undefined || source === undefined
+          ? { key: keyOf(url), problem: obstacle, chosen: undefined, platforms: [] }
+          : await checkOne(url, source, { machine, trusted, deep, ownerFault, onProgress });
+      // Here --ca may be missing, too; the node is refused whatever the cache has.
+      const isHidden = result.problem?.kind === 'unavailable' && tls.problem !== undefined;
+      const problem = isHidden ? tls.problem : (result.problem ?? tls.problem);
       const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
+      const asked = node?.urls && new URL(node.urls.directory).host;
+      const context = { url, options, site, server: server ?? asked, slaposCfg: node?.file };
+      const own = [
+        isHidden ? result.problem.message : undefined,
+        node === undefined ? blacklistNote(url) : undefined,
+      ];
       checked.push({
-        ...{ url, installable: problem === undefined, ...result },
-        notes: [blacklistNote(url)].filter((note) => note !== undefined),
+        ...{ url, installable: problem === undefined, ...result, problem },
+        notes: own.filter((note) => note !== undefined),
         suggestions: isUnknown ? await suggest(url) : [],
-        fixes: problem === undefined ? [] : adviceFor(problem, { url, options, site, server }),
+        fixes: problem === undefined ? [] : adviceFor(problem, context),
+        ...(node === undefined ? {} : { node: planOf(url, node, problem) }),
       });
     }
   } finally {
     progress.clear();
   }
-  if (json) terminal.print(JSON.stringify({ machine, releases: checked }, undefined, 2));
-  else printChecked(checked, machine, terminal);
+  const notes = [...(node?.notes ?? []), ...tls.notes, ...(isHere && !hasGcc ? [NO_GCC] : [])];
+  if (json) terminal.print(JSON.stringify({ machine, notes, releases: checked }, undefined, 2));
+  else printChecked(checked, machine, notes, terminal);
   if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
 }
 
-async function openSource(
-  store: Store | undefined,
-  config: Config,
-  { server = '', ca }: CheckOptions,
-): Promise<Source> {
-  return store === undefined
-    ? openServer('--server', server, config, { ca, patience: IMPATIENT })
-    : sourceOfStore(store);
+const NO_GCC =
+  'this machine has no gcc: a node without gcc does not know its platform, never downloads, and compiles; install gcc';
+
+interface NodeMachine {
+  readonly machine: Platform;
+  /** Whether it is this machine, rather than one that options name. */
+  readonly isHere: boolean;
+  readonly hasGcc: boolean;
+}
+
+async function readNodeMachine(options: CheckOptions): Promise<NodeMachine> {
+  if (options.os !== undefined || options.multiarch !== undefined)
+    return { machine: await machineOf(options), isHere: false, hasGcc: true };
+  const { hasGcc, ...machine } = await readMachine();
+  return { machine, isHere: true, hasGcc };
+}
+
+async function readNode(
+  { slaposCfg, server }: CheckOptions,
+  isHere: boolean,
+): Promise<SlaposNode | undefined> {
+  if (slaposCfg === undefined) return undefined;
+  if (server !== undefined)
+    throw new CacheError('usage', '--slapos-cfg and --server name two caches; leave out one of them');
+  return readSlaposNode(slaposCfg, { isHere });
+}
+
+function urlsOfServer(server: string): UpstreamUrls {
+  const url = parseUrlOption('--server', server);
+  return { directory: `${url}/bdir`, blobs: `${url}/bcache` };
+}
+
+interface TlsCheck {
+  readonly problem: ReleaseProblem | undefined;
+  readonly notes: readonly string[];
+}
+
+/** What a node meets at `https://` URLs, for which `slapos node software` takes no CA. */
+async function checkTls(urls: readonly string[], isHere: boolean): Promise<TlsCheck> {
+  const origins = [...new Set(urls.filter((url) => /^https:/i.test(url)).map((url) => new URL(url).origin))];
+  if (origins.length === 0) return { problem: undefined, notes: [] };
+  if (!isHere)
+    return {
+      problem: undefined,
+      notes: [`nodes download from ${origins.join(' and ')} only if their Python trusts the TLS certificate`],
+    };
+  const { SSL_CERT_FILE: file } = process.env;
+  const by = `a Python of this machine (SSL_CERT_FILE is ${file ?? 'not set'})`;
+  const authorities = await readPythonAuthorities(process.env);
+  for (const origin of origins) {
+    const fault = await faultOfTrust(origin, authorities);
+    if (fault === undefined) continue;
+    const message = `${by} refuses the TLS certificate of ${origin}: ${fault}`;
+    return { problem: { kind: 'tls-refused', message }, notes: [] };
+  }
+  return { problem: undefined, notes: [`${by} accepts the TLS certificate of ${origins.join(' and ')}`] };
 }
 
 /** What stops one release only; the others are looked at all the same. */
@@ -124,7 +208,12 @@ async function readUrlList(file: string): Promise<readonly string[]> {
     .filter((line) => line !== '' && !line.startsWith('#'));
 }
 
-function printChecked(checked: readonly CheckedUrl[], machine: Platform, terminal: Terminal): void {
+function printChecked(
+  checked: readonly CheckedUrl[],
+  machine: Platform,
+  notes: readonly string[],
+  terminal: Terminal,
+): void {
   terminal.tell(`compared with ${formatPlatform(machine)}`);
   terminal.print(
     formatTable(
@@ -137,13 +226,15 @@ function printChecked(checked: readonly CheckedUrl[], machine: Platform, termina
       ]),
     ),
   );
-  for (const { url, problem, notes, suggestions, fixes } of checked) {
+  for (const { url, problem, node, notes: own, suggestions, fixes } of checked) {
     const lines = [
       ...(problem === undefined ? [] : [problem.message]),
+      ...(node === undefined ? [] : [node.text]),
       ...suggestions.map((suggestion) => `did you mean ${suggestion} ?`),
       ...fixes.map((fix) => `-> ${fix}`),
-      ...notes.map((note) => `note: ${note}`),
+      ...own.map((note) => `note: ${note}`),
     ];
     if (lines.length > 0) terminal.print(['', url, ...lines.map((line) => `  ${line}`)].join('\n'));
   }
+  if (notes.length > 0) terminal.print(['', ...notes.map((note) => `note: ${note}`)].join('\n'));
 }
