@@ -17,8 +17,8 @@ export interface PythonConfig {
 const DEFAULT = 'DEFAULT';
 /** `configparser.MAX_INTERPOLATION_DEPTH` */
 const DEPTH_LIMIT = 10;
-/** Characters of one value: references to references multiply. */
-const VALUE_LIMIT = 4 * 1024 * 1024;
+/** Characters of a section's values: references to references multiply. */
+const LENGTH_LIMIT = 16 * 1024 * 1024;
 const REFERENCE = /%\(([^)]+)\)s/y;
 
 /**
@@ -38,9 +38,10 @@ export function parsePythonConfig(text: string, file: string): PythonConfig {
       if (section === undefined || name === DEFAULT) return undefined;
       const keys = new Map([...defaults, ...section.keys].map((key) => [key.name.toLowerCase(), key]));
       const raw: PythonSection = new Map(Array.from(keys, ([key, { value }]) => [key, value]));
+      const room = { left: LENGTH_LIMIT };
       return new Map(
         Array.from(keys, ([key, { name: written, value, line }]) => {
-          const interpolated = interpolate(value, raw, 1);
+          const interpolated = interpolate(value, raw, room, 1);
           if (typeof interpolated === 'string') return [key, interpolated];
           throw configError(file, line, `${written}: ${interpolated.fault}`);
         }),
@@ -77,22 +78,25 @@ interface Fault {
   readonly fault: string;
 }
 
+/** Characters that may still be made. */
+interface Room {
+  left: number;
+}
+
 /** `configparser.BasicInterpolation`: `%%` is `%`, `%(key)s` the value of another key. */
-function interpolate(value: string, values: PythonSection, depth: number): string | Fault {
+function interpolate(value: string, values: PythonSection, room: Room, depth: number): string | Fault {
   if (depth > DEPTH_LIMIT) return { fault: `its references are nested more than ${DEPTH_LIMIT} deep` };
   const parts: string[] = [];
-  let length = 0;
-  const add = (part: string): void => {
-    parts.push(part);
-    length += part.length;
-  };
   let at = 0;
-  while (at < value.length && length <= VALUE_LIMIT) {
+  while (at < value.length) {
     const sign = value.indexOf('%', at);
-    add(value.slice(at, sign === -1 ? undefined : sign));
+    const plain = value.slice(at, sign === -1 ? undefined : sign);
+    parts.push(plain);
+    room.left -= plain.length + 1;
+    if (room.left < 0) return { fault: `its references make more than ${LENGTH_LIMIT} characters` };
     if (sign === -1) break;
     if (value[sign + 1] === '%') {
-      add('%');
+      parts.push('%');
       at = sign + 2;
       continue;
     }
@@ -102,12 +106,13 @@ function interpolate(value: string, values: PythonSection, depth: number): strin
       return { fault: 'has a single "%"; write "%%" for it' };
     const referred = values.get(name.toLowerCase());
     if (referred === undefined) return { fault: `refers to "${name}", which is missing` };
-    const part = referred.includes('%') ? interpolate(referred, values, depth + 1) : referred;
+    const part = referred.includes('%') ? interpolate(referred, values, room, depth + 1) : referred;
     if (typeof part !== 'string') return part;
-    add(part);
+    parts.push(part);
+    room.left -= part.length;
     at = sign + reference.length;
   }
-  return length > VALUE_LIMIT ? { fault: `is longer than ${VALUE_LIMIT} characters` } : parts.join('');
+  return parts.join('');
 }
 
 /** A value that `ConfigParser()` reads as this text. */

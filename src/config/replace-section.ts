@@ -153,7 +153,9 @@ class LineEditor {
   }
 
   insert(after: number, lines: readonly string[]): void {
-    this.#inserted.set(after, [...(this.#inserted.get(after) ?? []), ...lines]);
+    const inserted = this.#inserted.get(after) ?? [];
+    this.#inserted.set(after, inserted);
+    for (const line of lines) inserted.push(line);
   }
 
   /** Moves a key with all its lines. */

@@ -3,8 +3,9 @@ import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
 import { readSmallFile } from '../../files/small-file.ts';
 import { keyOf } from '../../operations/lookup.ts';
+import type { TrustedCertificates } from '../../cache/signature.ts';
 import { sourceOfStore, type Source } from '../../cache/source.ts';
-import { createSite } from '../../operations/site.ts';
+import { createSite, type Site } from '../../operations/site.ts';
 import { readPythonAuthorities } from '../../operations/known-authorities.ts';
 import {
   obstacleOf,
@@ -50,7 +51,7 @@ interface CheckedUrl extends ReleaseCheck {
 }
 
 export async function check(urls: readonly string[], options: CheckOptions): Promise<void> {
-  const { quiet = false, json = false, deep = false, server } = options;
+  const { quiet = false, json = false } = options;
   const { config, terminal } = await openSite(options);
   // Damage decides nothing: a node may well be able to install all the same.
   const site = createSite(config, {
@@ -62,18 +63,7 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   const lists = await Promise.all((options.file ?? []).map(readUrlList));
   const wanted = [...new Set([...urls, ...lists.flat()])];
   if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
-  const { machine, isHere, hasGcc } = await readNodeMachine(options);
-  const node = await readNode(options, isHere);
-  const places = node?.urls ?? (server === undefined ? undefined : urlsOfServer(server));
-  await checkCa(options.ca, Object.values(places ?? {}), terminal);
-  const trusted = node?.trusted ?? (await site.trusted());
-  const store = places === undefined && node === undefined ? await site.store('read') : undefined;
-  const tls = await checkTls(Object.values(places ?? {}), isHere);
-  const source =
-    store === undefined
-      ? places && (await openUrls(places, config, { ca: options.ca, patience: IMPATIENT }))
-      : sourceOfStore(store);
-  const ownerFault = store && ((path: string) => store.upkeep.ownerFault(path));
+  const asked = await openAsked(options, site, terminal);
   const suggest = createSuggestions(site);
   const progress = createProgress(undefined, { quiet });
   const checked: CheckedUrl[] = [];
@@ -82,36 +72,88 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
       const onProgress = (bytes: number): void => {
         progress.advance(url, bytes);
       };
-      const obstacle = node && (await obstacleOf(url, node, { isHere, hasGcc }));
-      const result =
-        obstacle !== undefined || source === undefined
-          ? { key: keyOf(url), problem: obstacle, chosen: undefined, platforms: [] }
-          : await checkOne(url, source, { machine, trusted, deep, ownerFault, onProgress });
-      // Here --ca may be missing, too; the node is refused whatever the cache has.
-      const isHidden = result.problem?.kind === 'unavailable' && tls.problem !== undefined;
-      const problem = isHidden ? tls.problem : (result.problem ?? tls.problem);
-      const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
-      const asked = node?.urls && new URL(node.urls.directory).host;
-      const context = { url, options, site, server: server ?? asked, slaposCfg: node?.file };
-      const own = [
-        isHidden ? result.problem.message : undefined,
-        node === undefined ? blacklistNote(url) : undefined,
-      ];
-      checked.push({
-        ...{ url, installable: problem === undefined, ...result, problem },
-        notes: own.filter((note) => note !== undefined),
-        suggestions: isUnknown ? await suggest(url) : [],
-        fixes: problem === undefined ? [] : adviceFor(problem, context),
-        ...(node === undefined ? {} : { node: planOf(url, node, problem) }),
-      });
+      checked.push(await checkUrl(url, asked, { options, site, suggest, onProgress }));
     }
   } finally {
     progress.clear();
   }
-  const notes = [...(node?.notes ?? []), ...tls.notes, ...(isHere && !hasGcc ? [NO_GCC] : [])];
+  const { machine, notes } = asked;
   if (json) terminal.print(JSON.stringify({ machine, notes, releases: checked }, undefined, 2));
   else printChecked(checked, machine, notes, terminal);
   if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
+}
+
+/** The cache that is asked, and the node that it is asked for. */
+interface Asked extends NodeMachine {
+  /** That of `--slapos-cfg`. */
+  readonly node: SlaposNode | undefined;
+  /** Undefined if the node asks no cache. */
+  readonly source: Source | undefined;
+  readonly trusted: TrustedCertificates;
+  readonly ownerFault: ((path: string) => Promise<string | undefined>) | undefined;
+  /** Why a node of this machine gets nothing over TLS. */
+  readonly tlsProblem: ReleaseProblem | undefined;
+  /** What concerns all URLs. */
+  readonly notes: readonly string[];
+}
+
+async function openAsked(options: CheckOptions, site: Site, terminal: Terminal): Promise<Asked> {
+  const { server, ca } = options;
+  const nodeMachine = await readNodeMachine(options);
+  const { isHere, hasGcc } = nodeMachine;
+  const node = await readNode(options, isHere);
+  const urls = node?.urls ?? (server === undefined ? undefined : urlsOfServer(server));
+  await checkCa(ca, Object.values(urls ?? {}), terminal);
+  const trusted = node?.trusted ?? (await site.trusted());
+  const store = urls === undefined && node === undefined ? await site.store('read') : undefined;
+  const tls = await checkTls(Object.values(urls ?? {}), isHere);
+  return {
+    ...nodeMachine,
+    node,
+    source:
+      store === undefined
+        ? urls && (await openUrls(urls, site.config, { ca, patience: IMPATIENT }))
+        : sourceOfStore(store),
+    trusted,
+    ownerFault: store && ((path) => store.upkeep.ownerFault(path)),
+    tlsProblem: tls.problem,
+    notes: [...(node?.notes ?? []), ...tls.notes, ...(isHere && !hasGcc ? [NO_GCC] : [])],
+  };
+}
+
+interface UrlContext {
+  readonly options: CheckOptions;
+  readonly site: Site;
+  readonly suggest: (url: string) => Promise<readonly string[]>;
+  readonly onProgress: (bytes: number) => void;
+}
+
+async function checkUrl(
+  url: string,
+  asked: Asked,
+  { options, site, suggest, onProgress }: UrlContext,
+): Promise<CheckedUrl> {
+  const { node, source, tlsProblem } = asked;
+  const obstacle = node && (await obstacleOf(url, node, asked));
+  const result =
+    obstacle !== undefined || source === undefined
+      ? { key: keyOf(url), problem: obstacle, chosen: undefined, platforms: [] }
+      : await checkOne(url, source, { ...asked, deep: options.deep ?? false, onProgress });
+  // Here --ca may be missing, too; the node is refused whatever the cache has.
+  const hidden = result.problem?.kind === 'unavailable' && tlsProblem ? result.problem : undefined;
+  const problem = hidden === undefined ? (result.problem ?? tlsProblem) : tlsProblem;
+  const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
+  const host = node?.urls && new URL(node.urls.directory).host;
+  const context = { url, options, site, server: options.server ?? host, slaposCfg: node?.file };
+  return {
+    ...{ url, installable: problem === undefined, ...result, problem },
+    notes: [hidden?.message, node === undefined ? blacklistNote(url) : undefined].filter(
+      (note) => note !== undefined,
+    ),
+    suggestions: isUnknown ? await suggest(url) : [],
+    fixes: problem === undefined ? [] : adviceFor(problem, context),
+    ...(node === undefined ? {} : { node: planOf(url, node, problem) }),
+  };
 }
 
 const NO_GCC =
