@@ -11,16 +11,17 @@ const SYSTEM_CA_FILES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/cer
 
 /**
  * The certificates, in PEM, of all authorities that this machine trusts: Node's, the system's (which may include a
- * company's own), `NODE_EXTRA_CA_CERTS` and `SSL_CERT_FILE`. The list must be complete, because TLS takes it in place of its
+ * company's own), `NODE_EXTRA_CA_CERTS`, `SSL_CERT_FILE` and `SSL_CERT_DIR`. The list must be complete, because TLS takes it in place of its
  * default.
  */
 export async function readKnownAuthorities(environment: Environment): Promise<readonly string[]> {
   // Node itself warns if the variable's file is missing.
   const extra = environment['NODE_EXTRA_CA_CERTS'] ?? '';
-  const openssl = environment['SSL_CERT_FILE'] ?? '';
-  const files = new Set([...SYSTEM_CA_FILES, ...[extra, openssl].filter((file) => file !== '')]);
-  const pems = await Promise.all(Array.from(files, readIfThere));
-  return [...rootCertificates, ...pems.filter((pem) => pem !== undefined)];
+  const files = [...SYSTEM_CA_FILES, ...(extra === '' ? [] : [extra])];
+  const pems = await Promise.all(files.map(readIfThere));
+  const isSet = environment['SSL_CERT_FILE'] !== undefined || environment['SSL_CERT_DIR'] !== undefined;
+  const openssl = isSet ? await readPythonAuthorities(environment) : [];
+  return [...rootCertificates, ...pems.filter((pem) => pem !== undefined), ...openssl];
 }
 
 /** Default files and folders of the OpenSSL of Debian, of Red Hat and of others. */

@@ -82,6 +82,7 @@ export async function readSlaposNode(
     urlOf(file, key, valueOf(key)),
   );
   const { pems, notes } = certificatesOf(valueOf(CERTIFICATE_LIST) ?? '');
+  const lacking = ['download-cache-url', 'download-dir-url'].filter((key) => !options.has(key));
   return {
     file,
     urls: blobs === undefined || directory === undefined ? undefined : { blobs, directory },
@@ -90,7 +91,12 @@ export async function readSlaposNode(
     // The older name counts if the newer one is missing.
     blacklist: linesOf(valueOf(BLACKLIST) === undefined ? 'binary-cache-url-blacklist' : BLACKLIST),
     forceList: linesOf(FORCE_LIST),
-    notes: notes.map((note) => `${file}: ${note}`),
+    notes: [
+      ...notes,
+      ...lacking.map(
+        (key) => `no ${key}: networkcache-download and slapos cachelookup url|pypi fail without it`,
+      ),
+    ].map((note) => `${file}: ${note}`),
   };
 }
 

@@ -202,6 +202,16 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('check --slapos-cfg', () => 
     expect([code, stdout]).toEqual([2, '']);
   });
 
+  it('names keys without which other programs fail', async () => {
+    await into(await serve('127.0.0.1:0'));
+    await writeFile(file, (await readFile(file, 'utf8')).replace(/^download-(?:cache|dir)-url.*\n/gm, ''));
+    expect((await reportOf([urlOf(1), '--slapos-cfg', file])).notes).toEqual(
+      ['download-cache-url', 'download-dir-url'].map(
+        (key) => expect.stringContaining(`no ${key}: `) as string,
+      ),
+    );
+  });
+
   it('refuses --server beside it', async () => {
     const { code, stderr } = await cache(['check', urlOf(1), '--slapos-cfg', file, '--server', 'http://h:1']);
     expect(stderr).toContain('--slapos-cfg and --server name two caches; leave out one of them');
@@ -269,7 +279,7 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('over TLS, without a CA hand
     const variables = { ...NO_TRUST, SSL_CERT_DIR: folder };
     const ask = async (): Promise<readonly unknown[]> => [
       await judge([urlOf(1)], variables),
-      plansOf(await reportOf([urlOf(1), '--slapos-cfg', file, '--ca', ca.certificateFile], variables)),
+      plansOf(await reportOf([urlOf(1), '--slapos-cfg', file], variables)),
     ];
     const compiles = [{ asks: true, outcome: 'compiles' }];
     expect(await ask()).toEqual([compiles, compiles]);

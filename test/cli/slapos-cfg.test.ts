@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, chown, lstat, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { slaposCfg } from '../fixtures/slapos-cfg.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
@@ -35,7 +36,9 @@ parser = configparser.ConfigParser()
 assert parser.read(sys.argv[1]) == [sys.argv[1]]
 print(json.dumps({name: dict(parser.items(name)) for name in parser.sections()}))
 `;
-  return JSON.parse(execFileSync('python3', ['-c', script, path], { encoding: 'utf8' })) as Sections;
+  return JSON.parse(
+    execFileSync('python3', ['-c', script, path], { encoding: 'utf8', stdio: 'pipe' }),
+  ) as Sections;
 }
 
 const backups = async (): Promise<readonly string[]> =>
@@ -158,6 +161,21 @@ describe('slapos-cfg --into', () => {
     });
     await writeFile(file, Buffer.from([0x23, 0xff, 0x0a]));
     expect(await into()).toMatchObject({ code: 2, stderr: expect.stringContaining('not UTF-8') as string });
+  });
+
+  it('leaves the file as it is on a full disk, and nothing half-written beside it', async (context) => {
+    const disk = join(folder, 'disk');
+    await mountTmpfs(context, disk, 64 << 10);
+    // One copy finds room, the new file doesn't.
+    const text = `${before}# ${'x'.repeat(24_000 - before.length)}\n`;
+    await writeFile(join(disk, 'slapos.cfg'), text);
+    await writeFile(join(disk, 'filler'), Buffer.alloc(12_000));
+    const { code, stderr } = await cache('slapos-cfg', '--url', URL, '--into', 'disk/slapos.cfg');
+    expect(stderr).toMatch(/slapos\.cfg: no room is left on the disk/);
+    expect(code).toBe(3);
+    expect(await readFile(join(disk, 'slapos.cfg'), 'utf8')).toBe(text);
+    expect((await readdir(disk)).sort()).toEqual(['filler', 'slapos.cfg', 'slapos.cfg.bak']);
+    expect(await readFile(join(disk, 'slapos.cfg.bak'), 'utf8')).toBe(text);
   });
 
   it('keeps a URL with a percent sign whole', async () => {
