@@ -6,13 +6,20 @@ import { explainCertificate } from './certificate-fault.ts';
 /** Milliseconds for the handshake. */
 const LIMIT_MS = 10_000;
 
+/** Result of a TLS handshake. */
+export interface TlsTrust {
+  /** Undefined if there was no handshake, which a request explains. */
+  readonly isTrusted: boolean | undefined;
+  /** Why the certificate is refused. */
+  readonly fault: string | undefined;
+}
+
 /**
- * Why a client that knows only these authorities refuses the TLS certificate of an `https://` URL. Nodes connect like this,
+ * Whether a client that knows only these authorities trusts the TLS certificate of an `https://` URL. Nodes connect like this,
  * without a proxy.
  * @param authorities PEM texts
- * @returns undefined if the client accepts it, or if the server can't be reached, which a request reports
  */
-export function faultOfTrust(url: string, authorities: readonly string[]): Promise<string | undefined> {
+export function testTrust(url: string, authorities: readonly string[]): Promise<TlsTrust> {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   return new Promise((resolve) => {
@@ -23,13 +30,13 @@ export function faultOfTrust(url: string, authorities: readonly string[]): Promi
       timeout: LIMIT_MS,
       ...(isIP(host) === 0 ? { servername: host } : {}),
     });
-    const end = (fault: string | undefined): void => {
+    const end = (isTrusted: boolean | undefined, fault?: string): void => {
       socket.destroy();
-      resolve(fault);
+      resolve({ isTrusted, fault });
     };
     socket
       .once('secureConnect', () => {
-        end(undefined);
+        end(true);
       })
       .once('timeout', () => {
         end(undefined);
@@ -37,7 +44,8 @@ export function faultOfTrust(url: string, authorities: readonly string[]): Promi
       .once('error', (error: Error) => {
         const code = systemCode(error) ?? '';
         const refused = { host, chain: [], now: new Date() };
-        end(explainCertificate({ code, message: error.message }, refused) && error.message);
+        if (explainCertificate({ code, message: error.message }, refused) === undefined) end(undefined);
+        else end(false, error.message);
       });
   });
 }

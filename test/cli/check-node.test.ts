@@ -288,6 +288,11 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('over TLS, without a CA hand
     expect(await ask()).toEqual([downloads, downloads]);
   });
 
+  it('says nothing of the certificate of a server that is not there', async () => {
+    const { notes, releases } = await reportOf([urlOf(1), '--server', 'https://127.0.0.1:9']);
+    expect([notes, releases[0]?.problem?.kind]).toEqual([[], 'unavailable']);
+  });
+
   it('says of other machines what they need', async () => {
     const url = await serve('https://127.0.0.1:0', '[server]\ntls = auto\n');
     const args = [urlOf(1), '--server', url, '--ca', join(site.folder, 'server.crt'), '--os', 'ubuntu-22.04'];

@@ -22,7 +22,7 @@ import {
 } from '../../operations/upkeep/check-release.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import type { UpstreamUrls } from '../../upstream/client.ts';
-import { faultOfTrust } from '../../upstream/python-trust.ts';
+import { testTrust } from '../../upstream/python-trust.ts';
 import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
@@ -205,13 +205,15 @@ async function checkTls(urls: readonly string[], isHere: boolean): Promise<TlsCh
   const { SSL_CERT_FILE: file } = process.env;
   const by = `a Python of this machine (SSL_CERT_FILE is ${file ?? 'not set'})`;
   const authorities = await readPythonAuthorities(process.env);
+  const notes: string[] = [];
   for (const origin of origins) {
-    const fault = await faultOfTrust(origin, authorities);
+    const { isTrusted, fault } = await testTrust(origin, authorities);
+    if (isTrusted === true) notes.push(`${by} accepts the TLS certificate of ${origin}`);
     if (fault === undefined) continue;
     const message = `${by} refuses the TLS certificate of ${origin}: ${fault}`;
     return { problem: { kind: 'tls-refused', message }, notes: [] };
   }
-  return { problem: undefined, notes: [`${by} accepts the TLS certificate of ${origins.join(' and ')}`] };
+  return { problem: undefined, notes };
 }
 
 /** What stops one release only; the others are looked at all the same. */
