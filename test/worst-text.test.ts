@@ -22,6 +22,8 @@ import { parseConfig } from '../src/config/config.ts';
 import { parseDuration } from '../src/config/duration.ts';
 import { parseBindDn, parseGroupDn, parseLdapUrl } from '../src/config/ldap-value.ts';
 import { parseListen } from '../src/config/listen-address.ts';
+import { parsePythonConfig } from '../src/config/python-config.ts';
+import { replaceSection } from '../src/config/replace-section.ts';
 import { parseSize } from '../src/config/size.ts';
 import { parseBaseUrl, parseCacheUrl, parseLine, parseList, parseSoftwareUrl } from '../src/config/value.ts';
 import { matchesEtag } from '../src/http/etag.ts';
@@ -90,6 +92,16 @@ const PARSERS: readonly Parser[] = [
     'config.ini',
     (text) => parseConfig(text, CONFIG),
     ['', '[a]\nb', '[server]\nlisten = ', '[software]\na = '],
+  ],
+  [
+    'slapos.cfg',
+    (text) => parsePythonConfig(text, 'slapos.cfg').section('a'),
+    ['', '[a]\nb = ', '[a]\nb', '[a]\n%(', '[DEFAULT]\nb = '],
+  ],
+  [
+    'slapos.cfg to be edited',
+    (text) => replaceSection(text, 'slapos.cfg', 'a', { values: new Map([['b', '1']]), defaults: new Map() }),
+    ['', '[a]\nb = ', '[a]\n[a]\n', '[a]\nb = 1\n'],
   ],
   ['a line of config.ini', parseLine],
   ['a list', parseList, ['', '"']],

@@ -9,11 +9,13 @@ export interface AdviceContext {
   readonly site: Site;
   /** The cache that was asked, where it isn't the site's own store. */
   readonly server: string | undefined;
+  /** The slapos.cfg of the node, if one is named. */
+  readonly slaposCfg: string | undefined;
 }
 
 /** What would make a node able to install it, as commands where there are any; the best first. */
 export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): readonly string[] {
-  const { url, server, site } = context;
+  const { url, server, site, slaposCfg } = context;
   const { config, location } = site;
   const on = server === undefined ? '' : `where the store of ${server} is: `;
   const option = server === undefined && config.file !== undefined ? ` -c ${config.file}` : '';
@@ -28,7 +30,7 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
       return [...fetchIfAny, `compile it on such a machine, and there: cache pack FOLDER; then ${bring}`];
     case 'untrusted':
       return [
-        `if its signer is to be trusted: add the certificate to signature-certificate-list in [signature] of ${config.file ?? 'config.ini'} and of the nodes (cache slapos-cfg)`,
+        `if its signer is to be trusted: add the certificate to signature-certificate-list in [signature] of ${config.file ?? 'config.ini'} and of the nodes (cache slapos-cfg --into ${slaposCfg ?? 'slapos.cfg'})`,
         ...fetchIfAny.map((command) => `or have one that you trust: ${command}`),
       ];
     case 'entry-damaged':
@@ -47,6 +49,21 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
       return [`as root: chown -R --reference=${quote(location)} ${quote(location)}`];
     case 'unavailable':
       return [];
+    case 'folder-left':
+      return ['remove the folder if no build runs in it'];
+    case 'no-cache-url':
+      return [`cache slapos-cfg --into ${quote(slaposCfg ?? 'slapos.cfg')}`];
+    case 'blacklisted':
+      return [
+        `remove the prefix from download-from-binary-cache-url-blacklist in ${slaposCfg ?? 'slapos.cfg'}, or supply the URL of a version that it does not match`,
+      ];
+    case 'no-gcc':
+      return ['install gcc on the node'];
+    case 'tls-refused':
+      return [
+        'copy the certificate of its CA (with tls = auto: server.crt) to the node, and set SSL_CERT_FILE to it where slapos runs; nodes ignore shacache-ca-file when they download',
+        'or have nodes download over http://: signature and sha512 protect releases',
+      ];
   }
 }
 

@@ -21,6 +21,13 @@ interface IniSection {
 /** By name, case kept, in the order of the file. */
 export type IniDocument = ReadonlyMap<string, IniSection>;
 
+/** A section of an outline, with its keys in the order of the file; both may be repeated. */
+export interface OutlinedSection {
+  readonly name: string;
+  readonly line: number;
+  readonly keys: readonly IniKey[];
+}
+
 /** An error about a file of the configuration; `line` counts from 1. */
 export function configError(file: string, line: number | undefined, message: string): CacheError {
   return new CacheError('config', line === undefined ? `${file}: ${message}` : `${file}:${line}: ${message}`);
@@ -31,6 +38,8 @@ const INVISIBLE = /[^\P{Cc}\t]|\uFEFF/u;
 /** The line ends of Python. */
 export const LINE_END = /\r\n|\r|\n/;
 const SECTION = /^\[([^[\]]+)\]\s*(?:[#;][^\]]*)?$/;
+/** Python takes anything, and ignores text after the last bracket. */
+const PYTHON_SECTION = /^\[(.+)\]/;
 
 /**
  * Parses the syntax of Python's `configparser.RawConfigParser()`, as in slapos.cfg: `key = value` or `key: value`; deeper
@@ -40,9 +49,25 @@ const SECTION = /^\[([^[\]]+)\]\s*(?:[#;][^\]]*)?$/;
  * @throws CacheError `config`, as `FILE:LINE: fault; advice`
  */
 export function parseIni(text: string, file: string): IniDocument {
-  const reader = new IniReader(file);
-  for (const line of text.replace(/^\uFEFF/, '').split(LINE_END)) reader.read(line);
-  return reader.finish();
+  const reader = new IniReader(file, { isOutline: false });
+  return new Map(
+    reader
+      .readAll(text.replace(/^\uFEFF/, ''))
+      .map(({ name, line, keys }) => [
+        name,
+        { line, keys: new Map(keys.map((key) => [key.name.toLowerCase(), key])) },
+      ]),
+  );
+}
+
+/**
+ * The sections of a file of other programs, such as slapos.cfg, as ConfigParser splits it: with `[DEFAULT]`, and with
+ * repeated sections and keys, which Python refuses. `parsePythonConfig` reads the values.
+ * @param file name of the text in errors
+ * @throws CacheError `config`, as `FILE:LINE: fault; advice`: Python can't split it, or it has control characters
+ */
+export function outlineIni(text: string, file: string): readonly OutlinedSection[] {
+  return new IniReader(file, { isOutline: true }).readAll(text);
 }
 
 interface OpenKey {
@@ -55,23 +80,35 @@ interface OpenKey {
 interface OpenSection {
   readonly name: string;
   readonly line: number;
-  readonly keys: Map<string, OpenKey>;
+  readonly keys: OpenKey[];
 }
 
 class IniReader {
   readonly #file: string;
-  readonly #sections = new Map<string, OpenSection>();
-  #section: OpenSection | undefined;
+  readonly #isOutline: boolean;
+  readonly #sections: OpenSection[] = [];
+  /** Lines of the sections by name, and of the keys of the current section by lower-cased name. */
+  readonly #sectionLines = new Map<string, number>();
+  readonly #keyLines = new Map<string, number>();
   #key: OpenKey | undefined;
   /** Of the last section or key; a deeper indented line continues its value. */
   #indent = 0;
   #line = 0;
 
-  constructor(file: string) {
+  constructor(file: string, { isOutline }: { readonly isOutline: boolean }) {
     this.#file = file;
+    this.#isOutline = isOutline;
   }
 
-  read(line: string): void {
+  readAll(text: string): readonly OutlinedSection[] {
+    for (const line of text.split(LINE_END)) this.#read(line);
+    return this.#sections.map(({ keys, ...section }) => ({
+      ...section,
+      keys: keys.map(({ lines, ...key }) => ({ ...key, value: lines.join('\n').trimEnd() })),
+    }));
+  }
+
+  #read(line: string): void {
     this.#line += 1;
     const content = line.trim();
     if (INVISIBLE.test(line)) this.#fail('contains a control character; retype the line');
@@ -87,20 +124,13 @@ class IniReader {
       return;
     }
     this.#indent = indent;
-    if (content.startsWith('[')) this.#openSection(content);
-    else this.#openKey(content);
+    const name = this.#isOutline ? PYTHON_SECTION.exec(content)?.[1] : this.#strictSection(content);
+    if (name === undefined) this.#openKey(content);
+    else this.#openSection(name);
   }
 
-  finish(): IniDocument {
-    return new Map(
-      Array.from(
-        this.#sections,
-        ([name, { line, keys }]) => [name, { line, keys: closeKeys(keys) }] as const,
-      ),
-    );
-  }
-
-  #openSection(content: string): void {
+  #strictSection(content: string): string | undefined {
+    if (!content.startsWith('[')) return undefined;
     const name = SECTION.exec(content)?.[1];
     if (name === undefined) {
       this.#fail(
@@ -110,17 +140,23 @@ class IniReader {
     if (name === 'DEFAULT') {
       this.#fail('[DEFAULT] would set its keys in every section; write each key in its own section');
     }
-    const other = this.#sections.get(name);
-    if (other !== undefined) {
-      this.#fail(`section [${name}] is repeated, first in line ${other.line}; put all its keys there`);
+    return name;
+  }
+
+  #openSection(name: string): void {
+    const first = this.#sectionLines.get(name);
+    if (first !== undefined && !this.#isOutline) {
+      this.#fail(`section [${name}] is repeated, first in line ${first}; put all its keys there`);
     }
-    this.#section = { name, line: this.#line, keys: new Map() };
-    this.#sections.set(name, this.#section);
+    this.#sections.push({ name, line: this.#line, keys: [] });
+    this.#sectionLines.set(name, this.#line);
+    this.#keyLines.clear();
     this.#key = undefined;
   }
 
   #openKey(content: string): void {
-    if (this.#section === undefined) {
+    const section = this.#sections.at(-1);
+    if (section === undefined) {
       this.#fail(`${quoteBriefly(content)} is before the first section; write a [section] line above it`);
     }
     const delimiter = content.search(/[=:]/);
@@ -131,26 +167,17 @@ class IniReader {
     }
     const name = content.slice(0, delimiter).trimEnd();
     if (name === '') this.#fail(`no key before "${content.charAt(delimiter)}"; write key = value`);
-    const { keys, name: section } = this.#section;
-    const other = keys.get(name.toLowerCase());
-    if (other !== undefined) {
-      this.#fail(`key "${name}" is repeated in [${section}], first in line ${other.line}; keep one of them`);
+    const first = this.#keyLines.get(name.toLowerCase());
+    if (first !== undefined && !this.#isOutline) {
+      this.#fail(`key "${name}" is repeated in [${section.name}], first in line ${first}; keep one of them`);
     }
     const lines = [content.slice(delimiter + 1).trim()];
     this.#key = { name, line: this.#line, lines, lastLine: this.#line };
-    keys.set(name.toLowerCase(), this.#key);
+    this.#keyLines.set(name.toLowerCase(), this.#line);
+    section.keys.push(this.#key);
   }
 
   #fail(message: string): never {
     throw configError(this.#file, this.#line, message);
   }
-}
-
-function closeKeys(keys: ReadonlyMap<string, OpenKey>): ReadonlyMap<string, IniKey> {
-  return new Map(
-    Array.from(
-      keys,
-      ([key, { lines, ...open }]) => [key, { ...open, value: lines.join('\n').trimEnd() }] as const,
-    ),
-  );
 }

@@ -1,4 +1,5 @@
-import { access, rename, open, realpath, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, copyFile, rename, open, realpath, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
 import { makeDurable } from '../storage/durable-names.ts';
@@ -68,19 +69,58 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     });
     const temporary = `${target}.new`;
     await rm(temporary, { force: true });
-    const file = await open(temporary, 'wx', (before?.mode ?? 0o644) & 0o777);
     try {
-      await file.writeFile(text);
-      const made = await file.stat();
-      if (before !== undefined && (made.uid !== before.uid || made.gid !== before.gid))
-        await file.chown(before.uid, before.gid);
-      if (before !== undefined && made.mode !== before.mode) await file.chmod(before.mode & 0o777);
-      await file.sync();
-    } finally {
-      await file.close();
+      const file = await open(temporary, 'wx', (before?.mode ?? 0o644) & 0o777);
+      try {
+        await file.writeFile(text);
+        const made = await file.stat();
+        if (before !== undefined && (made.uid !== before.uid || made.gid !== before.gid))
+          await file.chown(before.uid, before.gid);
+        if (before !== undefined && made.mode !== before.mode) await file.chmod(before.mode & 0o777);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, target);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
     }
-    await rename(temporary, target);
     await makeDurable(target, undefined, { isSynced: true });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+/**
+ * Copies a file to `FILE.bak`, or `FILE.bak.2` and so on if that is there; with its owner, group and mode. Follows a link.
+ * @returns the path of the copy
+ * @throws CacheError `storage`, `no-space`
+ */
+export async function backUp(path: string): Promise<string> {
+  try {
+    const target = await realpath(path);
+    const { uid, gid, mode } = await stat(target);
+    for (let number = 1; ; number++) {
+      const copy = `${target}.bak${number === 1 ? '' : `.${number}`}`;
+      try {
+        await copyFile(target, copy, constants.COPYFILE_EXCL);
+      } catch (error) {
+        if (systemCode(error) === 'EEXIST') continue;
+        throw error;
+      }
+      const file = await open(copy, 'r+');
+      try {
+        const made = await file.stat();
+        if (made.uid !== uid || made.gid !== gid) await file.chown(uid, gid);
+        if ((made.mode & 0o777) !== (mode & 0o777)) await file.chmod(mode & 0o777);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await makeDurable(copy, undefined, { isSynced: true });
+      return copy;
+    }
   } catch (error) {
     throw writeError(path, error);
   }

@@ -27,7 +27,12 @@ function reachableHosts(): readonly string[] {
   return hosts.length > 0 ? hosts : ['127.0.0.1'];
 }
 
-/** The first URL that other machines can reach, or else the first. */
+/**
+ * The URL for nodes: one that other machines can reach, plain HTTP first, because the Python of a node has to trust a TLS
+ * certificate already.
+ */
 export function bestUrl(urls: readonly string[]): string | undefined {
-  return urls.find((url) => !/^https?:\/\/(127\.|\[::1\]|localhost)/.test(url)) ?? urls[0];
+  const reachable = urls.filter((url) => !/^https?:\/\/(127\.|\[::1\]|localhost)/.test(url));
+  const candidates = reachable.length === 0 ? urls : reachable;
+  return candidates.find((url) => url.startsWith('http:')) ?? candidates[0];
 }

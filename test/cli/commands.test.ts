@@ -487,7 +487,7 @@ print(json.dumps(dict(parser['networkcache'])))
     const { code, stdout, stderr } = await cache(...args);
     expect(code).toBe(0);
     expect(stderr).toBe(
-      'cache: replace any existing [networkcache] section with this; slapos.cfg may contain only one\n',
+      'cache: slapos.cfg may contain only one [networkcache] section; to replace it: cache slapos-cfg --into FILE\n',
     );
     const file = join(folder, 'slapos.cfg');
     await writeFile(file, `[slapos]\nsoftware_root = /opt/slapgrid${stdout}`);

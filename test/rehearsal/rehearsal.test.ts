@@ -1,8 +1,9 @@
-import { cp, mkdir } from 'node:fs/promises';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
+import { slaposCfg } from '../fixtures/slapos-cfg.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { makeDisk, teachToMount, whyNoDisk, type DiskFormat } from './disk.ts';
 import { readGuide, withValues, type Step } from './guide.ts';
@@ -34,9 +35,10 @@ describe.each<DiskFormat>(['ext4', 'vfat'])('the guide, with a disk of %s', (for
       await makeDisk(join(folder, 'second.img'), format, 256 * MIB),
     ] as const;
     const originals = await prepareConnected(connected, folder);
-    await node.run(
-      `mkdir -p /etc/opt/slapos && printf '[slapos]\\nsoftware_root = /opt/slapgrid\\n' > /etc/opt/slapos/slapos.cfg`,
-    );
+    const before = await slaposCfg();
+    await writeFile(join(folder, 'slapos.cfg'), before);
+    for (const machine of [master, node])
+      await machine.run(`mkdir -p /etc/opt/slapos && cp '${join(folder, 'slapos.cfg')}' /etc/opt/slapos`);
 
     const values: Record<string, string> = {
       DISK: disks[0],
@@ -57,6 +59,7 @@ describe.each<DiskFormat>(['ext4', 'vfat'])('the guide, with a disk of %s', (for
         continue;
       }
       if (step.heading === 'A node') await waitForServer(node);
+      if (step.machine === 'master' && step.script.includes('--slapos-cfg')) await waitForServer(master);
       if (step.heading === 'The next trip' && values['DISK'] === disks[0]) {
         // Another disk, with nothing on it: what the second trip carries is seen on it alone.
         values['DISK'] = disks[1];
@@ -70,6 +73,8 @@ describe.each<DiskFormat>(['ext4', 'vfat'])('the guide, with a disk of %s', (for
     expect(outputs.length).toBeGreaterThan(15);
 
     await expectInstalled(node, [RE6STNET], originals);
+    for (const machine of [master, node])
+      expect((await machine.run('cat /etc/opt/slapos/slapos.cfg.bak')).stdout).toBe(before);
     const carried = await contentsOf(connected, disks[1]);
     expect(carried.keys).toEqual([keyOfSoftwareUrl(RE6STNET)]);
     expect(carried.blobs).toHaveLength(1);
@@ -137,7 +142,7 @@ async function expectInstalled(node: Machine, urls: readonly string[], originals
 mkdir -p /opt/slapgrid && cd /root
 python3 - <<'END'
 import configparser
-config = configparser.RawConfigParser()
+config = configparser.ConfigParser()
 config.read('/etc/opt/slapos/slapos.cfg')
 assert config.get('networkcache', 'download-binary-cache-url') == '${CACHE_URL}/bcache'
 end = '-----END CERTIFICATE-----'

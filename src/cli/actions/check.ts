@@ -3,12 +3,25 @@ import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
 import { readSmallFile } from '../../files/small-file.ts';
 import { keyOf } from '../../operations/lookup.ts';
+import type { TrustedCertificates } from '../../cache/signature.ts';
 import { sourceOfStore, type Source } from '../../cache/source.ts';
-import type { Store } from '../../cache/store.ts';
 import { createSite, type Site } from '../../operations/site.ts';
-import { checkRelease, type ReleaseCheck } from '../../operations/upkeep/check-release.ts';
+import { readPythonAuthorities } from '../../operations/known-authorities.ts';
+import {
+  obstacleOf,
+  planOf,
+  readSlaposNode,
+  type NodePlan,
+  type SlaposNode,
+} from '../../operations/slapos-node.ts';
+import { readMachine } from '../../operations/this-machine.ts';
+import {
+  checkRelease,
+  type ReleaseCheck,
+  type ReleaseProblem,
+} from '../../operations/upkeep/check-release.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
-import type { UpstreamUrls } from '../../upstream/client.ts';
+import { testTrust } from '../../upstream/python-trust.ts';
 import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
@@ -31,10 +44,12 @@ interface CheckedUrl extends ReleaseCheck {
   readonly suggestions: readonly string[];
   /** What would help, commands among it. */
   readonly fixes: readonly string[];
+  /** What the node of `--slapos-cfg` does. */
+  readonly node?: NodePlan;
 }
 
 export async function check(urls: readonly string[], options: CheckOptions): Promise<void> {
-  const { quiet = false, json = false, deep = false } = options;
+  const { quiet = false, json = false } = options;
   const { config, terminal } = await openSite(options);
   // Damage decides nothing: a node may well be able to install all the same.
   const site = createSite(config, {
@@ -46,12 +61,7 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   const lists = await Promise.all((options.file ?? []).map(readUrlList));
   const wanted = [...new Set([...urls, ...lists.flat()])];
   if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
-  const machine = await machineOf(options);
-  const server = urlsOfOptions(options, config);
-  await checkCa(options.ca, [server], terminal);
-  const trusted = await site.trusted();
-  const { source, store } = await openSource(site, server, options);
-  const ownerFault = store && ((path: string) => store.upkeep.ownerFault(path));
+  const asked = await openAsked(options, site, terminal);
   const suggest = createSuggestions(site);
   const progress = createProgress(undefined, { quiet });
   const checked: CheckedUrl[] = [];
@@ -60,35 +70,144 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
       const onProgress = (bytes: number): void => {
         progress.advance(url, bytes);
       };
-      const result = await checkOne(url, source, { machine, trusted, deep, ownerFault, onProgress });
-      const { problem } = result;
-      const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
-      checked.push({
-        ...{ url, installable: problem === undefined, ...result },
-        notes: [blacklistNote(url)].filter((note) => note !== undefined),
-        suggestions: isUnknown ? await suggest(url) : [],
-        fixes:
-          problem === undefined ? [] : adviceFor(problem, { url, options, site, server: options.server }),
-      });
+      checked.push(await checkUrl(url, asked, { options, site, suggest, onProgress }));
     }
   } finally {
     progress.clear();
   }
-  if (json) terminal.print(JSON.stringify({ machine, releases: checked }, undefined, 2));
-  else printChecked(checked, machine, terminal);
-  await warnOfDoubts(source, terminal);
+  const { machine, notes } = asked;
+  if (json) terminal.print(JSON.stringify({ machine, notes, releases: checked }, undefined, 2));
+  else printChecked(checked, machine, notes, terminal);
+  if (asked.source !== undefined) await warnOfDoubts(asked.source, terminal);
   if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
 }
 
-async function openSource(
-  site: Site,
-  server: UpstreamUrls | undefined,
-  { ca }: CheckOptions,
-): Promise<{ readonly source: Source; readonly store?: Store }> {
+/** The cache that is asked, and the node that it is asked for. */
+interface Asked extends NodeMachine {
+  /** That of `--slapos-cfg`. */
+  readonly node: SlaposNode | undefined;
+  /** Undefined if the node asks no cache. */
+  readonly source: Source | undefined;
+  readonly trusted: TrustedCertificates;
+  readonly ownerFault: ((path: string) => Promise<string | undefined>) | undefined;
+  /** Why a node of this machine gets nothing over TLS. */
+  readonly tlsProblem: ReleaseProblem | undefined;
+  /** What concerns all URLs. */
+  readonly notes: readonly string[];
+}
+
+async function openAsked(options: CheckOptions, site: Site, terminal: Terminal): Promise<Asked> {
+  const { ca } = options;
+  const nodeMachine = await readNodeMachine(options);
+  const { isHere, hasGcc } = nodeMachine;
+  const node = await readNode(options, isHere);
+  const urls = node?.urls ?? urlsOfOptions(options, site.config);
+  await checkCa(ca, Object.values(urls ?? {}), terminal);
+  const trusted = node?.trusted ?? (await site.trusted());
+  const store = urls === undefined && node === undefined ? await site.store('read') : undefined;
+  const tls = await checkTls(Object.values(urls ?? {}), isHere);
+  return {
+    ...nodeMachine,
+    node,
+    source:
+      store === undefined
+        ? urls && (await openServer(urls, site.config, { ca, patience: IMPATIENT }))
+        : sourceOfStore(store),
+    trusted,
+    ownerFault: store && ((path) => store.upkeep.ownerFault(path)),
+    tlsProblem: tls.problem,
+    notes: [...(node?.notes ?? []), ...tls.notes, ...(isHere && !hasGcc ? [NO_GCC] : [])],
+  };
+}
+
+interface UrlContext {
+  readonly options: CheckOptions;
+  readonly site: Site;
+  readonly suggest: (url: string) => Promise<readonly string[]>;
+  readonly onProgress: (bytes: number) => void;
+}
+
+async function checkUrl(
+  url: string,
+  asked: Asked,
+  { options, site, suggest, onProgress }: UrlContext,
+): Promise<CheckedUrl> {
+  const { node, source, tlsProblem } = asked;
+  const obstacle = node && (await obstacleOf(url, node, asked));
+  const result =
+    obstacle !== undefined || source === undefined
+      ? { key: keyOf(url), problem: obstacle, chosen: undefined, platforms: [] }
+      : await checkOne(url, source, { ...asked, deep: options.deep ?? false, onProgress });
+  // Here --ca may be missing, too; the node is refused whatever the cache has.
+  const hidden = result.problem?.kind === 'unavailable' && tlsProblem ? result.problem : undefined;
+  const problem = hidden === undefined ? (result.problem ?? tlsProblem) : tlsProblem;
+  const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
+  const host = node?.urls && new URL(node.urls.directory).host;
+  const context = { url, options, site, server: options.server ?? host, slaposCfg: node?.file };
+  return {
+    ...{ url, installable: problem === undefined, ...result, problem },
+    notes: [hidden?.message, node === undefined ? blacklistNote(url) : undefined].filter(
+      (note) => note !== undefined,
+    ),
+    suggestions: isUnknown ? await suggest(url) : [],
+    fixes: problem === undefined ? [] : adviceFor(problem, context),
+    ...(node === undefined ? {} : { node: planOf(url, node, problem) }),
+  };
+}
+
+const NO_GCC =
+  'this machine has no gcc: a node without gcc does not know its platform, never downloads, and compiles; install gcc';
+
+interface NodeMachine {
+  readonly machine: Platform;
+  /** Whether it is this machine, rather than one that options name. */
+  readonly isHere: boolean;
+  readonly hasGcc: boolean;
+}
+
+async function readNodeMachine(options: CheckOptions): Promise<NodeMachine> {
+  if (options.os !== undefined || options.multiarch !== undefined)
+    return { machine: await machineOf(options), isHere: false, hasGcc: true };
+  const { hasGcc, ...machine } = await readMachine();
+  return { machine, isHere: true, hasGcc };
+}
+
+async function readNode(
+  { slaposCfg, server }: CheckOptions,
+  isHere: boolean,
+): Promise<SlaposNode | undefined> {
+  if (slaposCfg === undefined) return undefined;
   if (server !== undefined)
-    return { source: await openServer(server, site.config, { ca, patience: IMPATIENT }) };
-  const store = await site.store('read');
-  return { source: sourceOfStore(store), store };
+    throw new CacheError('usage', '--slapos-cfg and --server name two caches; leave out one of them');
+  return readSlaposNode(slaposCfg, { isHere });
+}
+
+interface TlsCheck {
+  readonly problem: ReleaseProblem | undefined;
+  readonly notes: readonly string[];
+}
+
+/** What a node meets at `https://` URLs, for which `slapos node software` takes no CA. */
+async function checkTls(urls: readonly string[], isHere: boolean): Promise<TlsCheck> {
+  const origins = [...new Set(urls.filter((url) => /^https:/i.test(url)).map((url) => new URL(url).origin))];
+  if (origins.length === 0) return { problem: undefined, notes: [] };
+  if (!isHere)
+    return {
+      problem: undefined,
+      notes: [`nodes download from ${origins.join(' and ')} only if their Python trusts the TLS certificate`],
+    };
+  const { SSL_CERT_FILE: file } = process.env;
+  const by = `a Python of this machine (SSL_CERT_FILE is ${file ?? 'not set'})`;
+  const authorities = await readPythonAuthorities(process.env);
+  const notes: string[] = [];
+  for (const origin of origins) {
+    const { isTrusted, fault } = await testTrust(origin, authorities);
+    if (isTrusted === true) notes.push(`${by} accepts the TLS certificate of ${origin}`);
+    if (fault === undefined) continue;
+    const message = `${by} refuses the TLS certificate of ${origin}: ${fault}`;
+    return { problem: { kind: 'tls-refused', message }, notes: [] };
+  }
+  return { problem: undefined, notes };
 }
 
 /** What stops one release only; the others are looked at all the same. */
@@ -127,7 +246,12 @@ async function readUrlList(file: string): Promise<readonly string[]> {
     .filter((line) => line !== '' && !line.startsWith('#'));
 }
 
-function printChecked(checked: readonly CheckedUrl[], machine: Platform, terminal: Terminal): void {
+function printChecked(
+  checked: readonly CheckedUrl[],
+  machine: Platform,
+  notes: readonly string[],
+  terminal: Terminal,
+): void {
   terminal.tell(`compared with ${formatPlatform(machine)}`);
   terminal.print(
     formatTable(
@@ -140,13 +264,15 @@ function printChecked(checked: readonly CheckedUrl[], machine: Platform, termina
       ]),
     ),
   );
-  for (const { url, problem, notes, suggestions, fixes } of checked) {
+  for (const { url, problem, node, notes: own, suggestions, fixes } of checked) {
     const lines = [
       ...(problem === undefined ? [] : [problem.message]),
+      ...(node === undefined ? [] : [node.text]),
       ...suggestions.map((suggestion) => `did you mean ${suggestion} ?`),
       ...fixes.map((fix) => `-> ${fix}`),
-      ...notes.map((note) => `note: ${note}`),
+      ...own.map((note) => `note: ${note}`),
     ];
     if (lines.length > 0) terminal.print(['', url, ...lines.map((line) => `  ${line}`)].join('\n'));
   }
+  if (notes.length > 0) terminal.print(['', ...notes.map((note) => `note: ${note}`)].join('\n'));
 }

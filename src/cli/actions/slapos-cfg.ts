@@ -1,21 +1,74 @@
+import { CacheError } from '../../cache/errors.ts';
+import type { SectionValues } from '../../config/replace-section.ts';
 import { warnOfFault } from '../../operations/certificate-state.ts';
 import { readIfThere } from '../../operations/files.ts';
-import { networkcacheSection } from '../../operations/slapos-cfg.ts';
+import {
+  editSlaposCfg,
+  formatNetworkcacheSection,
+  networkcacheSection,
+  readSection,
+} from '../../operations/slapos-cfg.ts';
 import { tlsFilesOf } from '../../operations/tls-certificate.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
 import type { SlaposCfgOptions } from '../commands/slapos-cfg.ts';
-import { openSite } from '../site.ts';
+import { openSite, type CommandSite } from '../site.ts';
+import { createTerminal, type Terminal } from '../terminal/terminal.ts';
+import { formatDiff } from '../terminal/diff.ts';
 import { parseUrlOption } from '../url-option.ts';
 
-export async function slaposCfg({ url, forceBinary = false, ...options }: SlaposCfgOptions): Promise<void> {
-  const site = await openSite(options);
+export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
+  const { into, from, quiet = false, dryRun = false } = options;
+  checkCombination(options);
+  const terminal = createTerminal({ quiet });
+  // A node has no site.
+  const section =
+    from === undefined ? await sectionOfSite(await openSite(options), options) : await readSection(from);
+  tellFiles(section, terminal);
+  if (into === undefined) {
+    terminal.tell(
+      'cache: slapos.cfg may contain only one [networkcache] section; to replace it: cache slapos-cfg --into FILE',
+    );
+    // The file that this is appended to may lack its last newline.
+    terminal.print(`\n${formatNetworkcacheSection(section).trimEnd()}`);
+    return;
+  }
+  const { lines, isChanged, backup } = await editSlaposCfg(into, section, {
+    dryRun,
+    warn: (text) => {
+      terminal.warn(text);
+    },
+  });
+  if (!isChanged) terminal.tell(`cache: ${into} has this section already; nothing to change`);
+  else if (backup === undefined) terminal.print(withoutPasswords(formatDiff(lines, into, into)).trimEnd());
+  else terminal.tell(`cache: replaced the [networkcache] section of ${into}; the file before is ${backup}`);
+}
+
+function checkCombination({ into, from, print, dryRun, url, forceBinary, upload }: SlaposCfgOptions): void {
+  if (into !== undefined && print === true)
+    throw new CacheError('usage', '--into and --print exclude each other; leave out one of them');
+  if (into === undefined && dryRun === true)
+    throw new CacheError('usage', '--dry-run needs --into FILE; without it nothing is written');
+  if (from === undefined) return;
+  const others = { '--url': url, '--force-binary': forceBinary, '--upload': upload };
+  for (const [option, value] of Object.entries(others))
+    if (value !== undefined && value !== false)
+      throw new CacheError('usage', `--from and ${option} exclude each other; leave out one of them`);
+}
+
+async function sectionOfSite(
+  site: CommandSite,
+  { url, upload, forceBinary = false }: SlaposCfgOptions,
+): Promise<SectionValues> {
   const { config, terminal } = site;
   const base =
     (url === undefined ? undefined : parseUrlOption('--url', url)) ??
     config.server.publicUrl ??
     bestUrl(config.server.listen.flatMap(urlsOf)) ??
     '';
-  const section = await networkcacheSection(site, base, { forceBinary });
+  const section = await networkcacheSection(site, base, {
+    forceBinary,
+    upload: upload === undefined ? undefined : parseUrlOption('--upload', upload),
+  });
   if (url === undefined && config.server.publicUrl === undefined) {
     terminal.tell(
       `cache: nodes are told ${base}, an address of this machine; give another with --url or [server] public-url`,
@@ -24,9 +77,16 @@ export async function slaposCfg({ url, forceBinary = false, ...options }: Slapos
   const certificateFile = tlsFilesOf(config)?.certificateFile;
   const certificate = certificateFile && (await readIfThere(certificateFile));
   if (certificateFile && certificate) warnOfFault(certificateFile, certificate, terminal);
-  terminal.tell(
-    'cache: replace any existing [networkcache] section with this; slapos.cfg may contain only one',
-  );
-  // The file that this is appended to may lack its last newline.
-  terminal.print(`\n${section}`);
+  return section;
+}
+
+/** slapos stops if a file that the section names is missing. */
+function tellFiles({ defaults }: SectionValues, terminal: Terminal): void {
+  const files = [...new Set(defaults.values())].filter((file) => file !== '');
+  if (files.length > 0)
+    terminal.tell(`cache: each node needs these files first, or slapos stops there: ${files.join(', ')}`);
+}
+
+function withoutPasswords(text: string): string {
+  return text.replace(/(https?:\/\/)[^\s/@]*@/gi, '$1…@');
 }

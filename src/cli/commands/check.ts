@@ -7,7 +7,7 @@ export const checkCommand = () =>
   command(
     'check',
     'Test whether nodes can install releases, and show what is missing if they can not.',
-    'cache check --file releases.txt --server http://192.168.32.10:5050',
+    'cache check --file releases.txt --slapos-cfg /etc/opt/slapos/slapos.cfg',
   )
     .argument('[url...]', 'software URLs')
     .option(
@@ -17,6 +17,10 @@ export const checkCommand = () =>
     )
     .addOption(server('ask', 'the store'))
     .addOption(serverDir())
+    .option(
+      '--slapos-cfg <file>',
+      'ask the cache that this slapos.cfg of a node names, and say what the node would do',
+    )
     .addOption(ca())
     .addOption(os('test for nodes with this system, such as ubuntu-22.04 (default: that of this machine)'))
     .addOption(multiarch('test for nodes of this kind, such as x86_64-linux-gnu (default: this machine)'))

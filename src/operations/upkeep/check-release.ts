@@ -39,6 +39,18 @@ export interface ChosenEntry {
   readonly size: number | undefined;
 }
 
+/** Why a node doesn't get even a good release. */
+export type NodeObstacle =
+  /** `download-from-binary-cache-url-blacklist` matches. */
+  | 'blacklisted'
+  /** slapos.cfg names no cache. */
+  | 'no-cache-url'
+  /** An unfinished build is in the way. */
+  | 'folder-left'
+  | 'no-gcc'
+  /** The node's Python refuses the certificate of the server. */
+  | 'tls-refused';
+
 export interface ReleaseProblem {
   readonly kind:
     | 'no-entry'
@@ -53,7 +65,9 @@ export interface ReleaseProblem {
     /** The owner of the store, such as a server, may not use it. */
     | 'owner-forbidden'
     /** The source did not answer as a cache does. */
-    | 'unavailable';
+    | 'unavailable'
+    /** The node's own setup: `SlaposNode`. */
+    | NodeObstacle;
   /** For a person. */
   readonly message: string;
 }
