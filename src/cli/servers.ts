@@ -5,8 +5,8 @@ import { parseBaseUrl } from '../config/value.ts';
 import { readIfThere } from '../operations/files.ts';
 import { readKnownAuthorities } from '../operations/known-authorities.ts';
 import { readCaFile, tlsFilesOf } from '../operations/tls-certificate.ts';
-import type { Patience } from '../upstream/attempts.ts';
-import { createUpstream, type UpstreamUrls } from '../upstream/client.ts';
+import { IMPATIENT, type Patience } from '../upstream/attempts.ts';
+import { createUpstream, readTextAt, type UpstreamUrls } from '../upstream/client.ts';
 import type { LookupOptions } from './commands/lookup.ts';
 import { parseOption } from './parse-option.ts';
 import type { Terminal } from './terminal/terminal.ts';
@@ -101,6 +101,18 @@ export async function openServer(
   return createUpstream(urls, {
     ...{ ...options, environment: process.env },
     ...(needsCa ? { ca: await readCas(config, ca) } : {}),
+  });
+}
+
+/** A small text at a URL. @throws CacheError `config`, `unavailable`, `not-found` */
+export async function readFromServer(
+  url: string,
+  config: Config,
+  { ca, patience = IMPATIENT }: ServerOptions = {},
+): Promise<string> {
+  return readTextAt(url, {
+    ...{ patience, environment: process.env },
+    ...(isTls(url) ? { ca: await readCas(config, ca) } : {}),
   });
 }
 

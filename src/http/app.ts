@@ -1,8 +1,9 @@
-import { Hono } from 'hono';
+import { Hono, type Context } from 'hono';
+import { CacheError } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import type { Store } from '../cache/store.ts';
-import type { AccessControl } from './access-control.ts';
+import { requireRole, type AccessControl } from './access-control.ts';
 import { createRecorder, type RequestLog } from './access-log.ts';
 import { createBlobRoutes } from './bcache.ts';
 import { createDirectoryRoutes } from './bdir.ts';
@@ -22,6 +23,8 @@ export interface AppParts {
   readonly lastScrub?: () => { readonly finished: string; readonly findings: number } | undefined;
   /** Expiry and fault of the server's certificate; shown by `/health`. */
   readonly tls?: () => { readonly expires: string; readonly fault?: string } | undefined;
+  /** The section for the slapos.cfg of a node that reaches this cache at `base`, `http://HOST:PORT`. @throws CacheError */
+  readonly nodeSection?: (base: string) => Promise<string>;
   readonly access: AccessControl;
   /** Whose entries may be uploaded. */
   readonly trusted: TrustedCertificates;
@@ -40,14 +43,14 @@ export interface AppParts {
  * other paths of the same routes: see `createPathOf`.
  */
 export function createApp(parts: AppParts): App {
-  const { store, log, version, lastScrub, access, trusted, upload } = parts;
+  const { store, log, version, lastScrub, access, trusted, upload, nodeSection } = parts;
   const { blobs, directory } = store;
   // The path as sent: a URL object would resolve "..", which must be refused.
   const pathOf = createPathOf(parts.hosts);
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => pathOf(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
   app.notFound((c) =>
-    refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health'),
+    refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health'),
   );
   const recordUpload = createRecordUpload(store.log, log);
   app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize, recordUpload }));
@@ -64,6 +67,11 @@ export function createApp(parts: AppParts): App {
     return c.json(report, 200, { 'Cache-Control': 'no-store' });
   };
   app.all('/health', byMethod({ GET: health }));
+  if (nodeSection !== undefined) {
+    const section: Handler = async (c) =>
+      c.text(await nodeSection(baseOf(c)), 200, { 'Cache-Control': 'no-store' });
+    app.all('/slapos.cfg', byMethod({ GET: requireRole(access, 'read', section) }));
+  }
   const recordOf = createRecorder(log);
   return {
     fetch(request, { incoming, outgoing }) {
@@ -74,4 +82,13 @@ export function createApp(parts: AppParts): App {
       return refuse({ env }, fault.status, fault.text, { Connection: 'close' });
     },
   };
+}
+
+/** The URL of this cache as the client reached it. @throws CacheError `not-found` without a usable Host */
+function baseOf({ env: { incoming } }: Context<HttpEnv>): string {
+  const { host = '' } = incoming.headers;
+  // It becomes part of a file: nothing but the characters of a name, an address and a port.
+  if (!/^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?$/i.test(host))
+    throw new CacheError('not-found', 'the request names no host, so there is no URL for nodes');
+  return `${'encrypted' in incoming.socket ? 'https' : 'http'}://${host}`;
 }

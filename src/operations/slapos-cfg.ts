@@ -169,7 +169,15 @@ async function servedUrls(site: Site): Promise<readonly string[]> {
  * @throws CacheError `config`: the file has none, or no certificate to trust
  */
 export async function readSection(file: string): Promise<SectionValues> {
-  const text = await readConfigText(file);
+  return parseSection(await readConfigText(file), file);
+}
+
+/**
+ * The `[networkcache]` section in a text.
+ * @param file where it comes from, for messages
+ * @throws CacheError `config`: it has none, or no certificate to trust
+ */
+export function parseSection(text: string, file: string): SectionValues {
   parsePythonConfig(text, file).section(NETWORKCACHE);
   const keys = outlineIni(text, file).find(({ name }) => name === NETWORKCACHE)?.keys ?? [];
   const values = new Map(keys.map(({ name, value }) => [name.toLowerCase(), value]));

@@ -1,10 +1,12 @@
 import { CacheError, systemCode } from '../cache/errors.ts';
 import type { Store } from '../cache/store.ts';
+import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { createApp } from '../http/app.ts';
 import { certificateState, parseChain, warnOfFault } from '../operations/certificate-state.ts';
 import { checkNamedFiles } from '../operations/check-paths.ts';
 import { createSite, type Site } from '../operations/site.ts';
+import { formatNetworkcacheSection, networkcacheSection } from '../operations/slapos-cfg.ts';
 import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
 import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
@@ -45,6 +47,7 @@ export async function serve(
   const store = await openServedStore(served, messages);
   const scrub = await createStoreScrub(served, log);
   const shown: { tls: TlsMaterial | undefined } = { tls: await prepareTls(config, messages) };
+  let listeners: readonly OpenListener[] = [];
   const app = createApp({
     ...{ store, log, version, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
@@ -52,12 +55,13 @@ export async function serve(
     }),
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
+    nodeSection: (base) => sectionFor(base, config, listeners),
     lastScrub: () => scrub?.last(),
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
   });
   const stopped = untilStopped();
   // Listens before the long preparation, so that a port in use is reported at once.
-  const listeners = await listenOnAll(app, addresses, shown.tls, {
+  listeners = await listenOnAll(app, addresses, shown.tls, {
     most: config.server.maxConnections,
     onRefused: (count) => {
       log.warn(
@@ -86,6 +90,42 @@ export async function serve(
     await closeAll(listeners, log);
   }
   return { signal: await stopped, isPreparing };
+}
+
+/**
+ * The section for nodes as a file that Python's ConfigParser reads; warnings are comments in it.
+ * @param base URL by which the node reached this server; `public-url` counts more
+ * @throws CacheError `not-found`
+ */
+async function sectionFor(base: string, config: Config, listeners: readonly OpenListener[]): Promise<string> {
+  const notes: string[] = [];
+  const note = (text: string): void => {
+    notes.push(text.replace(/^cache: /, '').replaceAll('\n', '\n# '));
+  };
+  // The certificates may have changed since the start.
+  const site = createSite(config, { tell: note, warn: note, fail: note });
+  const url = config.server.publicUrl ?? plainUrl(base, listeners);
+  try {
+    const section = formatNetworkcacheSection(await networkcacheSection(site, url));
+    return notes.map((line) => `# ${line}\n`).join('') + section;
+  } catch (error) {
+    if (!(error instanceof CacheError) || error.code !== 'config') throw error;
+    throw new CacheError(
+      'not-found',
+      'this cache has no certificate that nodes could trust; see [signature] in its configuration',
+      { cause: error },
+    );
+  }
+}
+
+/** A node's Python has to trust a TLS certificate already: where plain HTTP is served, too, nodes download over that. */
+function plainUrl(base: string, listeners: readonly OpenListener[]): string {
+  const { hostname } = new URL(base);
+  const plain = listeners.find(
+    ({ address: { scheme, host } }) => scheme === 'http' && ['::', '0.0.0.0', hostname].includes(host),
+  );
+  if (!base.startsWith('https:') || plain === undefined) return base;
+  return base.replace(/^https:/, 'http:').replace(/(?::\d+)?$/, `:${plain.port}`);
 }
 
 /** Without the name of the program, which stands before warnings on a terminal. */

@@ -3,7 +3,7 @@ import { parseEntry, type UnverifiedEntry } from '../cache/entry.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
 import type { UploadTarget } from '../cache/source.ts';
-import { dropAnswer, faultOfAnswer, readText } from './answer.ts';
+import { dropAnswer, faultOfAnswer, formatAnswer, readText } from './answer.ts';
 import { PATIENT, persist, type Patience } from './attempts.ts';
 import { lengthOf, openBlob } from './blob-download.ts';
 import { watchMisses } from './doubt.ts';
@@ -33,6 +33,8 @@ export interface UpstreamOptions {
 const IDLE_LIMIT_MS = 60_000;
 /** Largest list of entries, in bytes. */
 const LIST_SIZE_LIMIT = 16 * 1024 * 1024;
+/** Largest other text, in bytes. */
+const TEXT_SIZE_LIMIT = 1024 * 1024;
 /** Entries per key, far more than any release has: each is verified. */
 const LIST_LIMIT = 10_000;
 
@@ -64,6 +66,24 @@ export function createUpstream(
     putEntry: (key, pair) => persist(patience, () => putEntry(directory, pathOfKey(key), pair)),
     doubts: async () => [await directory.doubt(), await blobs.doubt()].filter((doubt) => doubt !== undefined),
   };
+}
+
+/**
+ * The text at a URL, of at most 1 MiB.
+ * @throws CacheError `unavailable`; `not-found`
+ */
+export async function readTextAt(
+  url: string,
+  { ca = [], environment = {}, patience = PATIENT, idleLimit = IDLE_LIMIT_MS }: UpstreamOptions = {},
+): Promise<string> {
+  const endpoint = createEndpoint(url, { ca, environment, idleLimit });
+  return persist(patience, async () => {
+    const response = await endpoint.send('GET', '');
+    if (response.statusCode === 200) return readText(response, endpoint, endpoint.url, TEXT_SIZE_LIMIT);
+    if (response.statusCode !== 404) throw await faultOfAnswer(response, endpoint, endpoint.url);
+    dropAnswer(response);
+    throw new CacheError('not-found', `${endpoint.url}: ${formatAnswer(response)}; correct the URL`);
+  });
 }
 
 async function fetchEntries(endpoint: Endpoint, key: Key): Promise<readonly UnverifiedEntry[]> {

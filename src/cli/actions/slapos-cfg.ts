@@ -1,16 +1,22 @@
 import { CacheError } from '../../cache/errors.ts';
+import { createTrustedCertificates } from '../../cache/signature.ts';
 import type { SectionValues } from '../../config/replace-section.ts';
 import { warnOfFault } from '../../operations/certificate-state.ts';
 import { readIfThere } from '../../operations/files.ts';
 import {
+  CERTIFICATE_LIST,
   editSlaposCfg,
   formatNetworkcacheSection,
   networkcacheSection,
+  parseSection,
   readSection,
 } from '../../operations/slapos-cfg.ts';
+import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import { tlsFilesOf } from '../../operations/tls-certificate.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
+import { IMPATIENT } from '../../upstream/attempts.ts';
 import type { SlaposCfgOptions } from '../commands/slapos-cfg.ts';
+import { readFromServer } from '../servers.ts';
 import { openSite, type CommandSite } from '../site.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { formatDiff } from '../terminal/diff.ts';
@@ -20,6 +26,10 @@ export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
   const { into, from, quiet = false, dryRun = false } = options;
   checkCombination(options);
   const terminal = createTerminal({ quiet });
+  if (options.server !== undefined) {
+    await showServed(options.server, options, await openSite(options));
+    return;
+  }
   // A node has no site.
   const section =
     from === undefined ? await sectionOfSite(await openSite(options), options) : await readSection(from);
@@ -43,16 +53,50 @@ export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
   else terminal.tell(`cache: replaced the [networkcache] section of ${into}; the file before is ${backup}`);
 }
 
-function checkCombination({ into, from, print, dryRun, url, forceBinary, upload }: SlaposCfgOptions): void {
+function checkCombination({
+  into,
+  from,
+  server,
+  print,
+  dryRun,
+  url,
+  forceBinary,
+  upload,
+}: SlaposCfgOptions): void {
   if (into !== undefined && print === true)
     throw new CacheError('usage', '--into and --print exclude each other; leave out one of them');
   if (into === undefined && dryRun === true)
     throw new CacheError('usage', '--dry-run needs --into FILE; without it nothing is written');
-  if (from === undefined) return;
-  const others = { '--url': url, '--force-binary': forceBinary, '--upload': upload };
+  if (server !== undefined && into !== undefined)
+    throw new CacheError(
+      'usage',
+      '--server and --into exclude each other: save the section, compare the fingerprints, then: cache slapos-cfg --from FILE --into SLAPOS_CFG',
+    );
+  const origin = server === undefined ? '--from' : '--server';
+  if (server === undefined && from === undefined) return;
+  const others = {
+    ...(server === undefined ? {} : { '--from': from }),
+    ...{ '--url': url, '--force-binary': forceBinary, '--upload': upload },
+  };
   for (const [option, value] of Object.entries(others))
     if (value !== undefined && value !== false)
-      throw new CacheError('usage', `--from and ${option} exclude each other; leave out one of them`);
+      throw new CacheError('usage', `${origin} and ${option} exclude each other; leave out one of them`);
+}
+
+/** Whoever answers at the URL may have put in a certificate of their own: a person compares before it is used. */
+async function showServed(server: string, { ca }: SlaposCfgOptions, site: CommandSite): Promise<void> {
+  const { config, terminal } = site;
+  const url = `${parseUrlOption('--server', server)}/slapos.cfg`;
+  const text = await readFromServer(url, config, { ca, patience: IMPATIENT });
+  const { values } = parseSection(text, withoutPasswords(url));
+  terminal.print(text.trimEnd());
+  for (const certificate of createTrustedCertificates([
+    { pem: values.get(CERTIFICATE_LIST) ?? '', where: withoutPasswords(url) },
+  ]).certificates)
+    terminal.tell(`cache: its nodes trust ${describeCertificate(certificate)}`);
+  terminal.tell(
+    'cache: compare each fingerprint with that of the machine that signs, before a node uses the section: openssl x509 -in sign.crt -noout -fingerprint -sha256',
+  );
 }
 
 async function sectionOfSite(

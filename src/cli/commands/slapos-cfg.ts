@@ -1,5 +1,5 @@
 import { command, type OptionsOf } from '../command.ts';
-import { dryRun } from '../options.ts';
+import { ca, dryRun } from '../options.ts';
 
 export type SlaposCfgOptions = OptionsOf<typeof slaposCfgCommand>;
 
@@ -13,6 +13,11 @@ export const slaposCfgCommand = () =>
       '--url <base>',
       'URL of the cache as nodes reach it (default: public-url, or an address of this machine, http:// first)',
     )
+    .option(
+      '--server <base>',
+      'show the section that the running cache at this URL gives to nodes, and fingerprints to compare',
+    )
+    .addOption(ca())
     .option('--from <file>', 'take the section from this file, which this command printed on another machine')
     .option(
       '--into <file>',
