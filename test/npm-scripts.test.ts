@@ -148,6 +148,17 @@ describe('npx cache in a clone', () => {
   });
 });
 
+it('npm install --global . in a clone makes the command cache', async () => {
+  const clone = await cloneProgram();
+  await symlink(join(REPOSITORY, 'node_modules'), join(clone, 'node_modules'));
+  await cp(join(REPOSITORY, 'dist'), join(clone, 'dist'), { recursive: true });
+  const prefix = join(clone, '..', 'prefix');
+  const env = { ...process.env, npm_config_cache: join(clone, '..', 'npm'), npm_config_offline: 'true' };
+  await promisify(execFile)('npm', ['install', '--global', '--prefix', prefix, '.'], { cwd: clone, env });
+  const { stdout } = await promisify(execFile)(join(prefix, 'bin/cache'), ['--version'], { cwd: '/' });
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
 describe('a build that is killed', () => {
   it.each([
     ['while it writes', 'dist.new/cli'],
