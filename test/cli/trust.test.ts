@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
@@ -57,5 +57,21 @@ describe('the certificates of [upstream]', () => {
     expect(stdout).toMatch(/imported +ubuntu 22\.04/);
     expect(await store.directory.entries(KEY)).toHaveLength(2);
     expect((await runCache(folder, 'import', archive)).stdout).toMatch(/unchanged +ubuntu/);
+  });
+});
+
+describe('a server from which the signing key was moved away', () => {
+  it('gets no key from init, trusts whom it names, and makes an inventory', async () => {
+    const folder = await temporaryFolder();
+    await runCache(folder, 'init', 'other', '--common-name', 'Other');
+    await runCache(folder, 'init', 'site', '--common-name', 'Moved');
+    await rm(join(folder, 'site/miscellaneous/sign.key'));
+    const init = await runCache(folder, 'init', 'site', '--trust', 'other/miscellaneous/sign.crt');
+    expect(init).toMatchObject({ code: 0 });
+    expect(init.stdout).toMatch(/^changed {2}site\/config\.ini$/m);
+    expect(init.stdout).not.toMatch(/sign\./);
+    expect(init.stderr).toMatch(/^trusted: "Other" .*[^]*no signing key; none was made/m);
+    const { code, stderr } = await runCache(folder, 'inventory', '-c', 'site/config.ini');
+    expect([code, stderr]).toEqual([0, 'note: this site has no signing key: the inventory is not signed\n']);
   });
 });
