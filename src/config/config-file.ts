@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { realpath, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { readSmallFile } from '../files/small-file.ts';
 import { type Config, defaultConfig, parseConfig } from './config.ts';
@@ -41,7 +41,17 @@ export async function loadConfig(search: ConfigSearch): Promise<Config> {
   const { option, env, cwd } = search;
   const isNamed = option !== undefined || isSet(env['SHACACHE_CONFIG']);
   const isOfFolder = !isNamed && file === fileOfFolder(cwd);
-  return parseConfig(await readConfigText(file), { file, isOfFolder, cwd });
+  const text = await readConfigText(file);
+  return parseConfig(text, { file, folder: await configFolderOf(file), isOfFolder, cwd });
+}
+
+/** The folder that relative paths in a configuration begin from: where the file is, not a link to it. @throws CacheError `config` */
+export async function configFolderOf(file: string): Promise<string> {
+  try {
+    return dirname(await realpath(file));
+  } catch (error) {
+    throw unreadable(file, error);
+  }
 }
 
 function isSet(variable: string | undefined): variable is string {

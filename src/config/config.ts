@@ -11,6 +11,8 @@ import type { UpstreamConfig } from './upstream-section.ts';
 export interface Config {
   /** Absolute path of the file; undefined if there is no file. */
   readonly file: string | undefined;
+  /** Absolute path of the folder that relative paths in the file begin from. */
+  readonly folder: string;
   /** Whether the file was found in the current folder, not named by the user. */
   readonly isOfFolder: boolean;
   readonly server: ServerConfig;
@@ -51,11 +53,13 @@ interface UploadConfig {
 
 /** The source of a configuration text. */
 export interface ConfigSource {
-  /** Its file, for messages and as base of relative paths. */
+  /** Its file, for messages. */
   readonly file?: string | undefined;
+  /** Absolute path of the base of relative paths: the folder of `file` by default. */
+  readonly folder?: string | undefined;
   /** See `Config`. */
   readonly isOfFolder?: boolean;
-  /** Base of a relative `file`; without a file, base of relative paths. */
+  /** Base of a relative `file`; without a file and a folder, base of relative paths. */
   readonly cwd: string;
 }
 
@@ -63,11 +67,12 @@ export interface ConfigSource {
  * Reads the text of a config.ini. Of several faults the first in the file is reported.
  * @throws CacheError `config`, as `FILE:LINE: [section] key: fault; advice`
  */
-export function parseConfig(text: string, { file, isOfFolder = false, cwd }: ConfigSource): Config {
+export function parseConfig(text: string, { file, folder, isOfFolder = false, cwd }: ConfigSource): Config {
   const path = file === undefined ? undefined : resolve(cwd, file);
+  const base = folder ?? (path === undefined ? cwd : dirname(path));
   const label = path ?? 'configuration';
   const document = parseIni(text, label);
-  const sections = createSections(path === undefined ? cwd : dirname(path));
+  const sections = createSections(base);
   const known = new Map<string, readonly string[] | undefined>(TABLES.map((name) => [name, undefined]));
   for (const [name, section] of Object.entries(sections)) known.set(name, Object.keys(section.shape));
   verifyNames(document, known, label);
@@ -78,7 +83,7 @@ export function parseConfig(text: string, { file, isOfFolder = false, cwd }: Con
   const tables = Object.fromEntries(TABLES.map((name) => [name, tableOf(document, name)] as const));
   const result = createConfigSchema(sections).safeParse({ ...input, ...tables });
   if (!result.success) throw firstFault(result.error.issues, document, label);
-  return freezeDeep({ file: path, isOfFolder, ...result.data });
+  return freezeDeep({ file: path, folder: base, isOfFolder, ...result.data });
 }
 
 /** Sections whose keys are names chosen by the user. */

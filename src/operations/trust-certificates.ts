@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { CacheError } from '../cache/errors.ts';
-import { readConfigText } from '../config/config-file.ts';
+import { configFolderOf, readConfigText } from '../config/config-file.ts';
 import { parseConfig } from '../config/config.ts';
 import { extendCertificateList } from '../config/extend-list.ts';
 import { readIfThere, replaceFile } from './files.ts';
@@ -44,7 +44,7 @@ export async function trustCertificates(file: string, pems: readonly string[]): 
 
 /** Fingerprints of the trusted certificates of a configuration, without its upstream's. */
 async function fingerprintsOf(text: string, file: string): Promise<ReadonlySet<string>> {
-  const { signature } = parseConfig(text, { file, cwd: process.cwd() });
+  const { signature } = parseConfig(text, { file, folder: await configFolderOf(file), cwd: process.cwd() });
   const own = await readIfThere(signature.certificateFile);
   const pems = [...(own === undefined ? [] : [own]), ...signature.trustedCertificates];
   return new Set(pems.map((pem) => new X509Certificate(pem).fingerprint256));

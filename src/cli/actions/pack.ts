@@ -99,8 +99,8 @@ async function checkOutside(places: readonly string[], folders: readonly Packabl
 }
 
 /** The archives of a medium stand in the folder `software` beside its configuration. */
-async function defaultOutput({ file }: Config): Promise<string> {
-  const onMedium = file === undefined ? undefined : join(dirname(file), 'software');
+async function defaultOutput({ file, folder }: Config): Promise<string> {
+  const onMedium = file === undefined ? undefined : join(folder, 'software');
   const isThere = onMedium !== undefined && (await stat(onMedium).catch(() => undefined))?.isDirectory();
   return isThere ? onMedium : 'software';
 }
