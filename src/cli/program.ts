@@ -17,6 +17,7 @@ import { removeCommand } from './commands/remove.ts';
 import { serveCommand } from './commands/serve.ts';
 import { slaposCfgCommand } from './commands/slapos-cfg.ts';
 import { syncCommand } from './commands/sync.ts';
+import { trustAddCommand, trustCommand, trustListCommand, trustRemoveCommand } from './commands/trust.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { tellWhenInterrupted } from './interruption.ts';
 
@@ -85,8 +86,27 @@ export function createProgram(): Command {
     slaposCfgCommand().action(async (options) =>
       (await import('./actions/slapos-cfg.ts')).slaposCfg(options),
     ),
+    trustCommand()
+      .addCommand(
+        trustListCommand().action(async (_options, self) =>
+          (await import('./actions/trust.ts')).listTrust(self.optsWithGlobals()),
+        ),
+      )
+      .addCommand(
+        trustAddCommand().action(async (certs, _options, self) =>
+          (await import('./actions/trust.ts')).addTrust(certs, self.optsWithGlobals()),
+        ),
+      )
+      .addCommand(
+        trustRemoveCommand().action(async (certs, _options, self) =>
+          (await import('./actions/trust.ts')).removeTrust(certs, self.optsWithGlobals()),
+        ),
+      ),
   ];
-  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  for (const command of commands) {
+    program.addCommand(command.copyInheritedSettings(program));
+    for (const part of command.commands) part.copyInheritedSettings(program);
+  }
   return program;
 }
 

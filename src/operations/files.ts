@@ -62,16 +62,21 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     await rm(temporary, { force: true });
     const file = await open(temporary, 'wx', (before?.mode ?? 0o644) & 0o777);
     try {
-      await file.writeFile(text);
-      const made = await file.stat();
-      if (before !== undefined && (made.uid !== before.uid || made.gid !== before.gid))
-        await file.chown(before.uid, before.gid);
-      if (before !== undefined && made.mode !== before.mode) await file.chmod(before.mode & 0o777);
-      await file.sync();
-    } finally {
-      await file.close();
+      try {
+        await file.writeFile(text);
+        const made = await file.stat();
+        if (before !== undefined && (made.uid !== before.uid || made.gid !== before.gid))
+          await file.chown(before.uid, before.gid);
+        if (before !== undefined && made.mode !== before.mode) await file.chmod(before.mode & 0o777);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, target);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
     }
-    await rename(temporary, target);
     await makeDurable(target, undefined, { isSynced: true });
   } catch (error) {
     throw writeError(path, error);
