@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import { CacheError } from '../cache/errors.ts';
 import { parseOs, type Platform } from '../cache/platform.ts';
 import { loadConfig } from '../config/config-file.ts';
@@ -19,6 +20,16 @@ export interface CommandSite extends Site {
 export async function openSite({ config: file, quiet = false }: CommonOptions): Promise<CommandSite> {
   const terminal = createTerminal({ quiet });
   return { ...createSite(await readConfig(file), terminal), terminal };
+}
+
+/** The same for a command that works on the store of the site: it names the store if no configuration does. */
+export async function openStoreSite(options: CommonOptions): Promise<CommandSite> {
+  const site = await openSite(options);
+  const { config, location, terminal } = site;
+  const cwd = process.cwd();
+  if (config.file === undefined)
+    terminal.tell(`using ./${relative(cwd, location)}: no config.ini found in ${cwd}`);
+  return site;
 }
 
 /** @throws CacheError `config` */

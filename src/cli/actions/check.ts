@@ -14,7 +14,7 @@ import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
 import { checkCa, openServer } from '../servers.ts';
-import { machineOf, openSite } from '../site.ts';
+import { machineOf, openSite, openStoreSite } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
@@ -35,7 +35,7 @@ interface CheckedUrl extends ReleaseCheck {
 
 export async function check(urls: readonly string[], options: CheckOptions): Promise<void> {
   const { quiet = false, json = false, deep = false, server } = options;
-  const { config, terminal } = await openSite(options);
+  const { config, terminal } = await (server === undefined ? openStoreSite : openSite)(options);
   // Damage decides nothing: a node may well be able to install all the same.
   const site = createSite(config, {
     ...terminal,

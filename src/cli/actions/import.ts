@@ -1,11 +1,11 @@
 import { EXIT, endWith } from '../exit-code.ts';
 import type { ImportOptions } from '../commands/import.ts';
 import { findSources, printImported, runImport, type Imported } from '../import-run.ts';
-import { openSite } from '../site.ts';
+import { openStoreSite } from '../site.ts';
 
 export async function importPaths(paths: readonly string[], options: ImportOptions): Promise<void> {
   const { json = false } = options;
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { terminal } = site;
   const imported: Imported = { media: [], archives: [] };
   try {

@@ -2,10 +2,10 @@ import { warnOfExposure } from '../../operations/key-exposure.ts';
 import { takeInventory } from '../../operations/medium/inventory.ts';
 import { hasSigningKey, readSigner } from '../../operations/signing-key.ts';
 import type { CommonOptions } from '../command.ts';
-import { openSite } from '../site.ts';
+import { openStoreSite } from '../site.ts';
 
 export async function inventory(options: CommonOptions): Promise<void> {
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { terminal, config } = site;
   const store = await site.store('read');
   const { signature } = config;
