@@ -2,6 +2,7 @@ import { Command, Help } from '@commander-js/extra-typings';
 import { readFileSync } from 'node:fs';
 import { withoutControls } from '../cache/controls.ts';
 import { checkCommand } from './commands/check.ts';
+import { configCheckCommand, configCommand } from './commands/config.ts';
 import { exportCommand } from './commands/export.ts';
 import { fetchCommand } from './commands/fetch.ts';
 import { gcCommand } from './commands/gc.ts';
@@ -86,6 +87,13 @@ export function createProgram(): Command {
     slaposCfgCommand().action(async (options) =>
       (await import('./actions/slapos-cfg.ts')).slaposCfg(options),
     ),
+    configCommand()
+      .action(async (options) => (await import('./actions/config.ts')).showConfig(options))
+      .addCommand(
+        configCheckCommand().action(async (file, _options, self) =>
+          (await import('./actions/config.ts')).checkConfig(file, self.optsWithGlobals()),
+        ),
+      ),
     trustCommand()
       .addCommand(
         trustListCommand().action(async (_options, self) =>

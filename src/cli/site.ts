@@ -35,12 +35,20 @@ export async function openStoreSite(options: CommonOptions): Promise<CommandSite
 /** @throws CacheError `config` */
 export async function readConfig(option: string | undefined): Promise<Config> {
   const config = await loadConfig({ option, env: process.env, cwd: process.cwd() });
-  if (config.isOfFolder || config.file === undefined) await checkKeyIsInside(config, process.cwd());
+  await checkKeyIsInside(config, process.cwd());
   return config;
 }
 
-/** The folder may be a medium that was in other hands: it must not have this site sign, by a path or by a link. */
-async function checkKeyIsInside({ file, signature }: Config, folder: string): Promise<void> {
+/**
+ * The current folder may be a medium that was in other hands: unless the configuration was named, it must not have this
+ * site sign, by a path or by a link.
+ * @throws CacheError `config`
+ */
+export async function checkKeyIsInside(
+  { file, isOfFolder, signature }: Config,
+  folder: string,
+): Promise<void> {
+  if (file !== undefined && !isOfFolder) return;
   const key = signature.privateKeyFile;
   const path = await realPathOf(key);
   if (isWithin(path, await realPathOf(folder))) return;

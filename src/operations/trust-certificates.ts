@@ -35,31 +35,38 @@ export interface TrustOptions {
   readonly dryRun?: boolean;
 }
 
+/** A trusted certificate that is not parsed yet. */
+export interface TrustedPem {
+  readonly pem: string;
+  /** Its file or its place in the configuration, for messages. */
+  readonly where: string;
+  readonly from: TrustedCertificate['from'];
+}
+
 /**
  * The certificates that a configuration trusts: its own, then those of its lists, in their order.
- * @throws CacheError `config`: one can't be read
+ * @throws CacheError `config`: the file of its own can't be read
  */
-export async function listTrusted({
-  file,
-  signature,
-  upstream,
-}: Config): Promise<readonly TrustedCertificate[]> {
-  const own = await readIfThere(signature.certificateFile);
-  const listed = (from: 'signature' | 'upstream', pems: readonly string[]): TrustedCertificate[] =>
+export async function readTrustedPems({ file, signature, upstream }: Config): Promise<readonly TrustedPem[]> {
+  const { certificateFile, trustedCertificates } = signature;
+  const own = await readIfThere(certificateFile);
+  const listed = (from: 'signature' | 'upstream', pems: readonly string[]): TrustedPem[] =>
     pems.map((pem, index) => ({
-      certificate: parseCertificate(
-        pem,
-        `${file ?? 'configuration'}: [${from}] signature-certificate-list, certificate ${index + 1}`,
-      ),
+      pem,
+      where: `${file ?? 'configuration'}: [${from}] signature-certificate-list, certificate ${index + 1}`,
       from,
     }));
   return [
-    ...(own === undefined
-      ? []
-      : [{ certificate: parseCertificate(own, signature.certificateFile), from: 'own' as const }]),
-    ...listed('signature', signature.trustedCertificates),
+    ...(own === undefined ? [] : [{ pem: own, where: certificateFile, from: 'own' as const }]),
+    ...listed('signature', trustedCertificates),
     ...listed('upstream', upstream?.trustedCertificates ?? []),
   ];
+}
+
+/** The same, parsed. @throws CacheError `config`: one can't be read */
+export async function listTrusted(config: Config): Promise<readonly TrustedCertificate[]> {
+  const pems = await readTrustedPems(config);
+  return pems.map(({ pem, where, from }) => ({ certificate: parseCertificate(pem, where), from }));
 }
 
 /**
