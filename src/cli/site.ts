@@ -22,14 +22,29 @@ export async function openSite({ config: file, quiet = false }: CommonOptions): 
   return { ...createSite(await readConfig(file), terminal), terminal };
 }
 
-/** The same for a command that works on the store of the site: it names the store if no configuration does. */
+/** The same for a command that works on the store of the site: it names the store before its first use. */
 export async function openStoreSite(options: CommonOptions): Promise<CommandSite> {
   const site = await openSite(options);
-  const { config, location, terminal } = site;
+  let isTold = false;
+  const telling = <Result>(use: () => Result): Result => {
+    if (!isTold) tellDefaultStore(site);
+    isTold = true;
+    return use();
+  };
+  return {
+    ...site,
+    store: (use) => telling(() => site.store(use)),
+    trusted: () => telling(() => site.trusted()),
+    ownTrusted: () => telling(() => site.ownTrusted()),
+    signer: () => telling(() => site.signer()),
+  };
+}
+
+/** Names the store if no configuration does: the person may be in the wrong folder. */
+export function tellDefaultStore({ config, location, messages }: Site): void {
   const cwd = process.cwd();
   if (config.file === undefined)
-    terminal.tell(`using ./${relative(cwd, location)}: no config.ini found in ${cwd}`);
-  return site;
+    messages.tell(`using ./${relative(cwd, location)}: no config.ini found in ${cwd}`);
 }
 
 /** @throws CacheError `config` */

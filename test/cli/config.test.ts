@@ -29,6 +29,10 @@ describe('a command on the store', () => {
     }
   });
 
+  it('says nothing of it before a wrong option', async () => {
+    expect((await cache('import', '--os', 'linux', folder)).stderr).toMatch(/^cache: --os: not an operating/);
+  });
+
   it('says nothing of it where a configuration is found, or another cache is asked', async () => {
     await cache('init', '-q', '.');
     expect((await cache('list')).stderr).not.toContain('using');

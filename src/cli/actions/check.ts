@@ -14,7 +14,7 @@ import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
 import { checkCa, openServer } from '../servers.ts';
-import { machineOf, openSite, openStoreSite } from '../site.ts';
+import { machineOf, openSite, tellDefaultStore } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
@@ -35,7 +35,7 @@ interface CheckedUrl extends ReleaseCheck {
 
 export async function check(urls: readonly string[], options: CheckOptions): Promise<void> {
   const { quiet = false, json = false, deep = false, server } = options;
-  const { config, terminal } = await (server === undefined ? openStoreSite : openSite)(options);
+  const { config, terminal } = await openSite(options);
   // Damage decides nothing: a node may well be able to install all the same.
   const site = createSite(config, {
     ...terminal,
@@ -48,6 +48,7 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
   const machine = await machineOf(options);
   await checkCa(options.ca, [server], terminal);
+  if (server === undefined) tellDefaultStore(site);
   const trusted = await site.trusted();
   const store = server === undefined ? await site.store('read') : undefined;
   const source = await openSource(store, config, options);
