@@ -36,6 +36,11 @@ const CHECK_INTERVAL_MS = 1000;
 /** Bytes; 100 000 users have 7 MB. */
 const SIZE_LIMIT = 16 * 1024 * 1024;
 
+/** The users of a file. @throws CacheError `config` when it can't be read or is invalid */
+export async function readHtpasswdFile(path: string): Promise<Htpasswd> {
+  return parseHtpasswd((await readVersion(path, statVersion)).bytes, path);
+}
+
 /** @throws CacheError `config` when the file can't be read or is invalid */
 export async function openHtpasswdFile(
   path: string,

@@ -2,6 +2,7 @@ import { Command, Help } from '@commander-js/extra-typings';
 import { readFileSync } from 'node:fs';
 import { withoutControls } from '../cache/controls.ts';
 import { checkCommand } from './commands/check.ts';
+import { configCheckCommand, configCommand } from './commands/config.ts';
 import { exportCommand } from './commands/export.ts';
 import { fetchCommand } from './commands/fetch.ts';
 import { gcCommand } from './commands/gc.ts';
@@ -17,6 +18,7 @@ import { removeCommand } from './commands/remove.ts';
 import { serveCommand } from './commands/serve.ts';
 import { slaposCfgCommand } from './commands/slapos-cfg.ts';
 import { syncCommand } from './commands/sync.ts';
+import { trustAddCommand, trustCommand, trustListCommand, trustRemoveCommand } from './commands/trust.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { tellWhenInterrupted } from './interruption.ts';
 
@@ -85,8 +87,34 @@ export function createProgram(): Command {
     slaposCfgCommand().action(async (options) =>
       (await import('./actions/slapos-cfg.ts')).slaposCfg(options),
     ),
+    configCommand()
+      .action(async (options) => (await import('./actions/config.ts')).showConfig(options))
+      .addCommand(
+        configCheckCommand().action(async (file, _options, self) =>
+          (await import('./actions/config.ts')).checkConfig(file, self.optsWithGlobals()),
+        ),
+      ),
+    trustCommand()
+      .addCommand(
+        trustListCommand().action(async (_options, self) =>
+          (await import('./actions/trust.ts')).listTrust(self.optsWithGlobals()),
+        ),
+      )
+      .addCommand(
+        trustAddCommand().action(async (certs, _options, self) =>
+          (await import('./actions/trust.ts')).addTrust(certs, self.optsWithGlobals()),
+        ),
+      )
+      .addCommand(
+        trustRemoveCommand().action(async (certs, _options, self) =>
+          (await import('./actions/trust.ts')).removeTrust(certs, self.optsWithGlobals()),
+        ),
+      ),
   ];
-  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  for (const command of commands) {
+    program.addCommand(command.copyInheritedSettings(program));
+    for (const part of command.commands) part.copyInheritedSettings(program);
+  }
   return program;
 }
 

@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import { CacheError } from '../cache/errors.ts';
 import { parseOs, type Platform } from '../cache/platform.ts';
 import { loadConfig } from '../config/config-file.ts';
@@ -21,15 +22,48 @@ export async function openSite({ config: file, quiet = false }: CommonOptions): 
   return { ...createSite(await readConfig(file), terminal), terminal };
 }
 
+/** The same for a command that works on the store of the site: it names the store before its first use. */
+export async function openStoreSite(options: CommonOptions): Promise<CommandSite> {
+  const site = await openSite(options);
+  let isTold = false;
+  const telling = <Result>(use: () => Result): Result => {
+    if (!isTold) tellDefaultStore(site);
+    isTold = true;
+    return use();
+  };
+  return {
+    ...site,
+    store: (use) => telling(() => site.store(use)),
+    trusted: () => telling(() => site.trusted()),
+    ownTrusted: () => telling(() => site.ownTrusted()),
+    signer: () => telling(() => site.signer()),
+  };
+}
+
+/** Names the store if no configuration does: the person may be in the wrong folder. */
+export function tellDefaultStore({ config, location, messages }: Site): void {
+  const cwd = process.cwd();
+  if (config.file === undefined)
+    messages.tell(`using ./${relative(cwd, location)}: no config.ini found in ${cwd}`);
+}
+
 /** @throws CacheError `config` */
 export async function readConfig(option: string | undefined): Promise<Config> {
   const config = await loadConfig({ option, env: process.env, cwd: process.cwd() });
-  if (config.isOfFolder || config.file === undefined) await checkKeyIsInside(config, process.cwd());
+  await checkKeyIsInside(config, process.cwd());
   return config;
 }
 
-/** The folder may be a medium from elsewhere, which must not use this site's key through a path or a link. */
-async function checkKeyIsInside({ file, signature }: Config, folder: string): Promise<void> {
+/**
+ * The current folder may be a medium that was in other hands: unless the configuration was named, it must not have this
+ * site sign, by a path or by a link.
+ * @throws CacheError `config`
+ */
+export async function checkKeyIsInside(
+  { file, isOfFolder, signature }: Config,
+  folder: string,
+): Promise<void> {
+  if (file !== undefined && !isOfFolder) return;
   const key = signature.privateKeyFile;
   const path = await realPathOf(key);
   if (isWithin(path, await realPathOf(folder))) return;

@@ -5,7 +5,7 @@ import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import { isMedium, openMedium, type MediumTarget } from '../operations/medium/open-medium.ts';
 import { checkIsNoFile } from '../operations/check-paths.ts';
-import { isWithin } from '../operations/is-within.ts';
+import { isWithin, realPathOf } from '../operations/is-within.ts';
 import type { Site } from '../operations/site.ts';
 import { sourceOfStore, type Source } from '../cache/source.ts';
 import type { Store } from '../cache/store.ts';
@@ -118,7 +118,7 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
   await checkIsNoFile('TO', folder);
   const location = await storeIn(folder);
   // Only cache init makes the store of a configuration: its disk may not be mounted.
-  if (site.config.file !== undefined && location === site.location)
+  if (site.config.file !== undefined && (await realPathOf(location)) === (await realPathOf(site.location)))
     return site.store(dryRun ? 'read' : 'write');
   return site.storeAt(location, dryRun ? 'dry-run' : 'write', true);
 }

@@ -2,7 +2,8 @@ import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 
 const BEGIN = '-----BEGIN CERTIFICATE-----';
-const END = '-----END CERTIFICATE-----';
+/** The last line of a certificate in PEM. */
+export const CERTIFICATE_END = '-----END CERTIFICATE-----';
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /**
@@ -17,11 +18,11 @@ export function parseCertificateList(text: string): readonly string[] {
     if (line === '') continue;
     if (block === undefined) {
       if (line !== BEGIN)
-        throw new CacheError('usage', `${faultOfOutside(line)}; paste "${BEGIN}" to "${END}"`);
+        throw new CacheError('usage', `${faultOfOutside(line)}; paste "${BEGIN}" to "${CERTIFICATE_END}"`);
       block = [];
-    } else if (line === END) {
+    } else if (line === CERTIFICATE_END) {
       if (block.length === 0) throw fault(certificates, 'is empty');
-      certificates.push([BEGIN, ...block, END, ''].join('\n'));
+      certificates.push([BEGIN, ...block, CERTIFICATE_END, ''].join('\n'));
       block = undefined;
     } else if (BASE64.test(line)) {
       block.push(line);
@@ -36,7 +37,7 @@ export function parseCertificateList(text: string): readonly string[] {
 function fault(before: readonly string[], what: string): CacheError {
   return new CacheError(
     'usage',
-    `certificate ${before.length + 1} ${what}; paste it again, "${BEGIN}" to "${END}"`,
+    `certificate ${before.length + 1} ${what}; paste it again, "${BEGIN}" to "${CERTIFICATE_END}"`,
   );
 }
 

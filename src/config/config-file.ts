@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { realpath, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { readSmallFile } from '../files/small-file.ts';
 import { type Config, defaultConfig, parseConfig } from './config.ts';
@@ -15,13 +15,49 @@ export interface ConfigSearch {
   readonly systemFile?: string;
 }
 
+/** A place where a configuration file is searched. */
+export interface ConfigPlace {
+  /** `-c`, `$SHACACHE_CONFIG`, `./config.ini` or the path of the system's. */
+  readonly place: string;
+  /** Absolute path; undefined if the option or the variable is not given. */
+  readonly file: string | undefined;
+  /** The configuration is read from the place `used`; without one, the defaults apply. */
+  readonly state: 'used' | 'not used' | 'missing' | 'not given';
+}
+
+/** The default of `ConfigSearch.systemFile`. */
+const SYSTEM_FILE = '/etc/shacache/config.ini';
+
+/** All places in the order of the search. @throws CacheError as `findConfigFile` */
+export async function listConfigPlaces(search: ConfigSearch): Promise<readonly ConfigPlace[]> {
+  const { option, env, cwd, systemFile = SYSTEM_FILE } = search;
+  const used = await findConfigFile(search);
+  const variable = env['SHACACHE_CONFIG'];
+  const places = [
+    ['-c', option === undefined ? undefined : resolve(cwd, option)],
+    ['$SHACACHE_CONFIG', isSet(variable) ? resolve(cwd, variable) : undefined],
+    ['./config.ini', fileOfFolder(cwd)],
+    [systemFile, systemFile],
+  ] as const;
+  let isFound = false;
+  const listed: ConfigPlace[] = [];
+  for (const [place, file] of places) {
+    const isUsed: boolean = !isFound && file !== undefined && file === used;
+    isFound ||= isUsed;
+    const state =
+      file === undefined ? 'not given' : isUsed ? 'used' : (await isThere(file)) ? 'not used' : 'missing';
+    listed.push({ place, file, state });
+  }
+  return listed;
+}
+
 /**
  * The absolute path of the configuration file: the first of `-c FILE`, `$SHACACHE_CONFIG`, `./config.ini` and
  * `/etc/shacache/config.ini`; undefined if there is none.
  * @throws CacheError `config` when a named file doesn't exist, or a file can't be accessed
  */
 export async function findConfigFile(search: ConfigSearch): Promise<string | undefined> {
-  const { option, env, cwd, systemFile = '/etc/shacache/config.ini' } = search;
+  const { option, env, cwd, systemFile = SYSTEM_FILE } = search;
   if (option !== undefined) return await namedFile(option, cwd, '-c');
   const variable = env['SHACACHE_CONFIG'];
   if (isSet(variable)) return await namedFile(variable, cwd, '$SHACACHE_CONFIG');
@@ -41,7 +77,17 @@ export async function loadConfig(search: ConfigSearch): Promise<Config> {
   const { option, env, cwd } = search;
   const isNamed = option !== undefined || isSet(env['SHACACHE_CONFIG']);
   const isOfFolder = !isNamed && file === fileOfFolder(cwd);
-  return parseConfig(await readConfigText(file), { file, isOfFolder, cwd });
+  const text = await readConfigText(file);
+  return parseConfig(text, { file, folder: await configFolderOf(file), isOfFolder, cwd });
+}
+
+/** The folder that relative paths in a configuration begin from: where the file is, not a link to it. @throws CacheError `config` */
+export async function configFolderOf(file: string): Promise<string> {
+  try {
+    return dirname(await realpath(file));
+  } catch (error) {
+    throw unreadable(file, error);
+  }
 }
 
 function isSet(variable: string | undefined): variable is string {

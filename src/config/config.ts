@@ -1,7 +1,8 @@
 import { dirname, resolve } from 'node:path';
+import type { CacheError } from '../cache/errors.ts';
 import type { AccessConfig } from './access-section.ts';
 import { type IniDocument, configError, parseIni } from './ini.ts';
-import { verifyNames } from './known-names.ts';
+import { type ConfigFault, faultsOfNames } from './known-names.ts';
 import { createConfigSchema, createSections } from './schema.ts';
 import type { ServerConfig } from './server-section.ts';
 import type { SoftwareTable } from './software-table.ts';
@@ -11,6 +12,8 @@ import type { UpstreamConfig } from './upstream-section.ts';
 export interface Config {
   /** Absolute path of the file; undefined if there is no file. */
   readonly file: string | undefined;
+  /** Absolute path of the folder that relative paths in the file begin from. */
+  readonly folder: string;
   /** Whether the file was found in the current folder, not named by the user. */
   readonly isOfFolder: boolean;
   readonly server: ServerConfig;
@@ -51,11 +54,13 @@ interface UploadConfig {
 
 /** The source of a configuration text. */
 export interface ConfigSource {
-  /** Its file, for messages and as base of relative paths. */
+  /** Its file, for messages. */
   readonly file?: string | undefined;
+  /** Absolute path of the base of relative paths: the folder of `file` by default. */
+  readonly folder?: string | undefined;
   /** See `Config`. */
   readonly isOfFolder?: boolean;
-  /** Base of a relative `file`; without a file, base of relative paths. */
+  /** Base of a relative `file`; without a file and a folder, base of relative paths. */
   readonly cwd: string;
 }
 
@@ -63,26 +68,55 @@ export interface ConfigSource {
  * Reads the text of a config.ini. Of several faults the first in the file is reported.
  * @throws CacheError `config`, as `FILE:LINE: [section] key: fault; advice`
  */
-export function parseConfig(text: string, { file, isOfFolder = false, cwd }: ConfigSource): Config {
-  const path = file === undefined ? undefined : resolve(cwd, file);
-  const label = path ?? 'configuration';
+export function parseConfig(text: string, source: ConfigSource): Config {
+  const { config, faults } = inspectConfig(text, source);
+  if (config !== undefined) return config;
+  throw faults[0] ?? configError(labelOf(source), undefined, 'is not a configuration');
+}
+
+/** A configuration, or all its faults in the order of the file. */
+export type ConfigInspection =
+  | { readonly config: Config; readonly faults: readonly [] }
+  | { readonly config: undefined; readonly faults: readonly CacheError[] };
+
+/**
+ * Reads the text of a config.ini.
+ * @throws CacheError `config`: it can't be split into sections and keys
+ */
+export function inspectConfig(text: string, source: ConfigSource): ConfigInspection {
+  const { file, isOfFolder = false, cwd } = source;
+  const label = labelOf(source);
+  const folder = baseOf(source);
   const document = parseIni(text, label);
-  const sections = createSections(path === undefined ? cwd : dirname(path));
+  const sections = createSections(folder);
   const known = new Map<string, readonly string[] | undefined>(TABLES.map((name) => [name, undefined]));
   for (const [name, section] of Object.entries(sections)) known.set(name, Object.keys(section.shape));
-  verifyNames(document, known, label);
-
   const input = Object.fromEntries(
     Array.from(known.keys(), (name) => [name, textsOf(document, name)] as const),
   );
   const tables = Object.fromEntries(TABLES.map((name) => [name, tableOf(document, name)] as const));
   const result = createConfigSchema(sections).safeParse({ ...input, ...tables });
-  if (!result.success) throw firstFault(result.error.issues, document, label);
-  return freezeDeep({ file: path, isOfFolder, ...result.data });
+  const names = faultsOfNames(document, known);
+  if (result.success && names.length === 0) {
+    const path = file === undefined ? undefined : resolve(cwd, file);
+    return { config: freezeDeep({ file: path, folder, isOfFolder, ...result.data }), faults: [] };
+  }
+  const values = result.success ? [] : faultsOfValues(result.error.issues, document);
+  const faults = [...names, ...values].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  return { config: undefined, faults: faults.map(({ line, message }) => configError(label, line, message)) };
+}
+
+function labelOf({ file, cwd }: ConfigSource): string {
+  return file === undefined ? 'configuration' : resolve(cwd, file);
+}
+
+/** The folder that relative paths begin from. */
+export function baseOf({ file, folder, cwd }: ConfigSource): string {
+  return folder ?? (file === undefined ? cwd : dirname(resolve(cwd, file)));
 }
 
 /** Sections whose keys are names chosen by the user. */
-const TABLES = ['software', 'pin'] as const;
+export const TABLES = ['software', 'pin'] as const;
 
 function tableOf(document: IniDocument, section: string): ReadonlyMap<string, string> {
   const keys = document.get(section)?.keys.values() ?? [];
@@ -104,17 +138,14 @@ interface Issue {
   readonly message: string;
 }
 
-function firstFault(issues: readonly Issue[], document: IniDocument, label: string): Error {
-  const faults = issues.map(({ path: [section, key], message }) => {
+function faultsOfValues(issues: readonly Issue[], document: IniDocument): readonly ConfigFault[] {
+  return issues.map(({ path: [section, key], message }) => {
     const found = document.get(String(section));
     return {
       line: found?.keys.get(String(key).toLowerCase())?.line ?? found?.line,
       message: `[${String(section)}] ${String(key)}: ${message}`,
     };
   });
-  faults.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
-  const [first] = faults;
-  return configError(label, first?.line, first?.message ?? 'is not a configuration');
 }
 
 function freezeDeep<Value>(value: Value): Value {

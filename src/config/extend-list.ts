@@ -1,7 +1,8 @@
 import { LINE_END, parseIni } from './ini.ts';
 
-const SECTION = 'signature';
-const KEY = 'signature-certificate-list';
+/** Where the list of trusted certificates is in config.ini. */
+export const LIST_SECTION = 'signature';
+export const LIST_KEY = 'signature-certificate-list';
 
 /**
  * Adds certificates to `[signature] signature-certificate-list` in the text of a config.ini. Keeps all other bytes, and uses the
@@ -13,12 +14,12 @@ const KEY = 'signature-certificate-list';
 export function extendCertificateList(text: string, pems: readonly string[], file: string): string {
   const added = pems.flatMap((pem) => pem.trim().split('\n'));
   const end = LINE_END.exec(text)?.[0] ?? '\n';
-  const section = parseIni(text, file).get(SECTION);
-  const list = section?.keys.get(KEY);
-  const asKey = [`${KEY} =`, ...added.map((line) => `    ${line}`)];
+  const section = parseIni(text, file).get(LIST_SECTION);
+  const list = section?.keys.get(LIST_KEY);
+  const asKey = [`${LIST_KEY} =`, ...added.map((line) => `    ${line}`)];
   if (section === undefined) {
     const gap = text === '' ? '' : /[\r\n]$/.test(text) ? end : end + end;
-    return `${text}${gap}${[`[${SECTION}]`, ...asKey].join(end)}${end}`;
+    return `${text}${gap}${[`[${LIST_SECTION}]`, ...asKey].join(end)}${end}`;
   }
   if (list === undefined)
     return insertAfter(

@@ -1,5 +1,5 @@
 import { nearest } from '../cache/nearest.ts';
-import { type IniDocument, configError } from './ini.ts';
+import type { IniDocument } from './ini.ts';
 
 /** The keys of each section; undefined if the section allows any key. */
 export type KnownNames = ReadonlyMap<string, readonly string[] | undefined>;
@@ -12,23 +12,29 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
   ),
 ]);
 
-/**
- * Refuses unknown sections and keys, and suggests a similar name.
- * @throws CacheError `config`
- */
-export function verifyNames(document: IniDocument, known: KnownNames, file: string): void {
+/** A fault of a configuration; `line` counts from 1, undefined for the whole file. */
+export interface ConfigFault {
+  readonly line: number | undefined;
+  readonly message: string;
+}
+
+/** The unknown sections and keys of a file, each with a similar name. */
+export function faultsOfNames(document: IniDocument, known: KnownNames): readonly ConfigFault[] {
+  const faults: ConfigFault[] = [];
   for (const [name, section] of document) {
     if (!known.has(name)) {
-      throw configError(file, section.line, `unknown section [${name}]; ${adviseSection(name, known)}`);
+      const message = `unknown section [${name}]; ${adviseSection(name, known)}`;
+      faults.push({ line: section.line, message });
     }
     const keys = known.get(name);
     if (keys === undefined) continue;
     for (const [key, { line }] of section.keys) {
       if (keys.includes(key)) continue;
       const reason = RESERVED.get(`[${name}] ${key}`) ?? `unknown key; ${adviseKey(key, keys, known)}`;
-      throw configError(file, line, `[${name}] ${key}: ${reason}`);
+      faults.push({ line, message: `[${name}] ${key}: ${reason}` });
     }
   }
+  return faults;
 }
 
 function adviseSection(name: string, known: KnownNames): string {

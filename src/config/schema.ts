@@ -11,8 +11,6 @@ import { textSchema } from './text-schema.ts';
 import { createUpstreamSection, toUpstreamConfig } from './upstream-section.ts';
 import { parseBoolean, parsePath, parseSoftwareUrl } from './value.ts';
 
-const GIBIBYTE = 1024 ** 3;
-
 /** The sections with fixed keys; each schema parses the text of a key. Paths are relative to `folder`. */
 export function createSections(folder: string) {
   const path = textSchema((text) => resolve(folder, parsePath(text)));
@@ -28,9 +26,9 @@ export function createSections(folder: string) {
       'signature-certificate-list': textSchema(parseCertificateList).default([]),
     }),
     upload: z.object({
-      'max-blob-size': textSchema(parseLargestSize).default(20 * GIBIBYTE),
+      'max-blob-size': textSchema(parseLargestSize).prefault('20 GiB'),
       // Small enough for a small machine, large enough for a system on the same disk.
-      'min-free-space': textSchema(parseSize).default(GIBIBYTE / 4),
+      'min-free-space': textSchema(parseSize).prefault('256 MiB'),
       'allow-unsigned': textSchema(parseBoolean).default(false),
     }),
     access: createAccessSection(path),

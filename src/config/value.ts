@@ -31,7 +31,8 @@ function quoteWithoutPasswords(text: string): string {
   return quoteBriefly(text.split('\n').map(withoutPassword).join('\n'));
 }
 
-function withoutPassword(line: string): string {
+/** Replaces user name and password of a URL by `…`. */
+export function withoutPassword(line: string): string {
   const start = line.indexOf('//');
   const end = line.lastIndexOf('@');
   return start === -1 || end < start ? line : `${line.slice(0, start)}//…${line.slice(end)}`;

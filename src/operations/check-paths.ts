@@ -13,7 +13,17 @@ export async function checkStorePath({ file, store }: Config): Promise<void> {
 }
 
 /** @throws CacheError `config`: a missing file of `[access]` or for TLS */
-export async function checkNamedFiles({ file, access, server: { tls } }: Config): Promise<void> {
+export async function checkNamedFiles(config: Config): Promise<void> {
+  const [fault] = (await faultsOfNamedFiles(config)).values();
+  if (fault !== undefined) throw fault;
+}
+
+/** All missing files of `[access]` and for TLS: a CacheError `config` by path. */
+export async function faultsOfNamedFiles({
+  file,
+  access,
+  server: { tls },
+}: Config): Promise<ReadonlyMap<string, CacheError>> {
   const files = {
     '[server] tls-certificate': tls.mode === 'on' ? tls.certificateFile : undefined,
     '[server] tls-key': tls.mode === 'on' ? tls.keyFile : undefined,
@@ -21,12 +31,14 @@ export async function checkNamedFiles({ file, access, server: { tls } }: Config)
     '[access] client-ca-file': access.clientCaFile,
     '[access] ldap-ca-file': access.ldap?.caFile,
   };
+  const faults = new Map<string, CacheError>();
   for (const [key, path] of Object.entries(files)) {
     if (path === undefined) continue;
     const kind = await kindOf(path);
-    if (kind === 'folder') throw wrong(file, key, `${path} is a folder`);
-    if (kind === 'nothing') throw wrong(file, key, `there is no file ${path}`);
+    if (kind === 'folder') faults.set(path, wrong(file, key, `${path} is a folder`));
+    if (kind === 'nothing') faults.set(path, wrong(file, key, `there is no file ${path}`));
   }
+  return faults;
 }
 
 function wrong(file: string | undefined, key: string, what: string): CacheError {

@@ -32,6 +32,11 @@ export async function ensureSigningKey(
   return true;
 }
 
+/** Whether there is a private key. A server has at most its certificate, which verifies what the key has signed elsewhere. */
+export async function hasSigningKey({ privateKeyFile }: KeyFiles): Promise<boolean> {
+  return (await readIfThere(privateKeyFile)) !== undefined;
+}
+
 /**
  * The signer of the two files; undefined if neither exists.
  * @throws CacheError `config` if only one of the files exists, or they don't match

@@ -4,7 +4,7 @@ import { CacheError, systemCode } from '../cache/errors.ts';
 import { makeStore } from '../storage/open-store.ts';
 import { makeFolders } from '../storage/ownership.ts';
 import { readIfThere, writeError, writeNew } from './files.ts';
-import { ensureSigningKey, readSigner } from './signing-key.ts';
+import { ensureSigningKey, hasSigningKey } from './signing-key.ts';
 
 /** The site folder that `cache init` found or made. */
 export interface SiteFolder {
@@ -52,7 +52,7 @@ export async function makeSiteFolder(
   const configFile = join(folder, 'config.ini');
   const hasConfig = (await readIfThere(configFile)) !== undefined;
   const files = { privateKeyFile, certificateFile };
-  const isSigning = (hasKey && !hasConfig) || (await readSigner(files)) !== undefined;
+  const isSigning = (hasKey && !hasConfig) || (await hasSigningKey(files));
   if (isSigning) {
     const isNew = await ensureSigningKey(files, commonName);
     note('miscellaneous/sign.key', isNew);

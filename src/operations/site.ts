@@ -5,9 +5,9 @@ import type { Config } from '../config/config.ts';
 import { openStore } from '../storage/open-store.ts';
 import { NoStore } from '../storage/store-folder.ts';
 import { checkStorePath } from './check-paths.ts';
-import { readIfThere } from './files.ts';
 import { warnOfExposure } from './key-exposure.ts';
 import { ensureSigningKey, readSigner } from './signing-key.ts';
+import { readTrustedPems } from './trust-certificates.ts';
 
 /** Receives messages for the operator: on a terminal, or in the log of a server. */
 export interface Messages {
@@ -88,14 +88,11 @@ export function createSite(config: Config, messages: Messages): Site {
       opening.catch(() => opened.delete(use));
       return opening;
     },
-    trusted: () =>
-      (trusted ??= readOwnCertificates(config).then((own) =>
-        createTrustedCertificates([
-          ...own,
-          ...listed(config, 'upstream', config.upstream?.trustedCertificates ?? []),
-        ]),
+    trusted: () => (trusted ??= readTrustedPems(config).then(createTrustedCertificates)),
+    ownTrusted: () =>
+      (ownTrusted ??= readTrustedPems(config).then((pems) =>
+        createTrustedCertificates(pems.filter(({ from }) => from !== 'upstream')),
       )),
-    ownTrusted: () => (ownTrusted ??= readOwnCertificates(config).then(createTrustedCertificates)),
     signer: () => (signer ??= openSigner(config, messages)),
   };
 }
@@ -127,27 +124,6 @@ function eventsOf(location: string, use: StoreUse, messages: Messages): StoreEve
 
 function adviceToMakeOne({ file }: Config): string {
   return file === undefined ? 'To make one: cache import FOLDER' : `To make one: cache init -c ${file}`;
-}
-
-interface NamedCertificate {
-  readonly pem: string;
-  readonly where: string;
-}
-
-async function readOwnCertificates(config: Config): Promise<readonly NamedCertificate[]> {
-  const { certificateFile, trustedCertificates } = config.signature;
-  const own = await readIfThere(certificateFile);
-  return [
-    ...(own === undefined ? [] : [{ pem: own, where: certificateFile }]),
-    ...listed(config, 'signature', trustedCertificates),
-  ];
-}
-
-function listed({ file }: Config, section: string, pems: readonly string[]): readonly NamedCertificate[] {
-  return pems.map((pem, index) => ({
-    pem,
-    where: `${file ?? 'configuration'}: [${section}] signature-certificate-list, certificate ${index + 1}`,
-  }));
 }
 
 /** Sites have shorter keys; they still work, with a warning. */

@@ -28,6 +28,8 @@ beforeEach(async () => {
 });
 
 const cache = (...args: readonly string[]) => runCache(folder, ...args);
+/** What each command says first, because there is no configuration. */
+const using = () => `using ./cache-store: no config.ini found in ${folder}\n`;
 
 /** A store in which alice did this and that, long ago and just now. @returns the records as `--json` prints them */
 async function makeLog(): Promise<readonly string[]> {
@@ -71,7 +73,7 @@ describe('cache log', () => {
     expect(rows[4]).toContain(`export  ${RAPID_CDN}  to /mnt/x`);
     expect(rows[5]).toContain(`remove  ${KVM}  1.5 KiB  (named)`);
     expect(rows).toHaveLength(6);
-    expect(stderr).toBe('5 records\n');
+    expect(stderr).toBe(`${using()}5 records\n`);
     expect(code).toBe(0);
   });
 
@@ -98,7 +100,7 @@ describe('cache log', () => {
     const { code, stdout, stderr } = await cache('log', '--json', ...options);
     expect(stdout).toBe(wanted.map((index) => `${lines[index] ?? ''}\n`).join(''));
     expect(stderr).toBe(
-      wanted.length === 5 ? '5 records\n' : `${wanted.length === 0 ? 'none' : wanted.length} of 5 records\n`,
+      `${using()}${wanted.length === 5 ? '' : `${wanted.length === 0 ? 'none' : wanted.length} of `}5 records\n`,
     );
     expect(code).toBe(0);
   });
@@ -156,7 +158,7 @@ describe('cache log', () => {
     await mkdir(join(store, 'bcache'), { recursive: true });
     const before = await contentsOf(folder);
     expect(await cache('log')).toEqual({
-      ...{ code: 0, stdout: '', stderr: 'the log is empty: nothing was recorded yet\n' },
+      ...{ code: 0, stdout: '', stderr: `${using()}the log is empty: nothing was recorded yet\n` },
     });
     expect(await contentsOf(folder)).toEqual(before);
   });
@@ -187,7 +189,7 @@ describe('cache log', () => {
     const { code, stdout, stderr } = await cache('log', '--json');
     expect(stdout).toBe([0, 2, 3, 4].map((index) => `${records[index] ?? ''}\n`).join(''));
     expect(stderr).toBe(
-      `cache: log/${second} of the store is damaged: it is not what was written\n4 records\n`,
+      `${using()}cache: log/${second} of the store is damaged: it is not what was written\n4 records\n`,
     );
     expect(code).toBe(1);
   });
@@ -206,7 +208,7 @@ describe('cache log', () => {
     expect(
       stdout.split('\n').map((line) => (line === '' ? undefined : (JSON.parse(line) as unknown))),
     ).toEqual([...[old, ...records].map((line) => JSON.parse(line) as unknown), undefined]);
-    expect(stderr).toBe("cache: custody.log: 1 line can't be read\n6 records\n");
+    expect(stderr).toBe(`${using()}cache: custody.log: 1 line can't be read\n6 records\n`);
     expect(code).toBe(0);
     expect((await cache('log')).stdout.split('\n')[1]).toBe(
       '2000-11-20 21:34 UTC  bob@old                   gc',

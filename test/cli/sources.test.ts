@@ -11,7 +11,7 @@ const PYPI = parseKey('pypi:slapos.core=1.24');
 const IMAGES = parseKey('packer-images');
 const URL = 'https://example.com/numpy-1.0.tar.gz';
 const SIZE = String.raw`[0-9.]+ (?:B|KiB)`;
-const DATE = String.raw`\d{4}-\d\d-\d\d \d\d:\d\dZ`;
+const DATE = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d UTC`;
 
 let site: Site;
 

@@ -86,6 +86,25 @@ describe('loadConfig', () => {
     expect(system).toMatchObject({ file, isOfFolder: false });
   });
 
+  it('takes relative paths from the folder of the real file, behind links to the file and to its folder', async () => {
+    await put('real/config.ini', '[store]\npath = ../store\n[signature]\nprivate-key-file = sign.key\n');
+    await mkdir(join(folder, 'links/deep'), { recursive: true });
+    await symlink('../../real/config.ini', join(folder, 'links/deep/site.ini'));
+    await symlink('deep/site.ini', join(folder, 'links/config.ini'));
+    await symlink('../real', join(folder, 'links/folder'));
+    for (const [option, cwd] of [
+      ['links/config.ini', folder],
+      [undefined, join(folder, 'links')],
+      ['links/folder/config.ini', folder],
+    ] as const) {
+      const config = await loadConfig({ option, env: {}, cwd, systemFile });
+      expect(config.file).toBe(join(cwd, option ?? 'config.ini'));
+      expect(config.folder).toBe(join(folder, 'real'));
+      expect(config.store.path).toBe(join(folder, 'store'));
+      expect(config.signature.privateKeyFile).toBe(join(folder, 'real/sign.key'));
+    }
+  });
+
   it('gives the defaults where there is no file', async () => {
     const config = await loadConfig({ env: {}, cwd: folder, systemFile });
     expect(config.file).toBeUndefined();

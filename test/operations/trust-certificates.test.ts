@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readCertificateFiles } from '../../src/operations/certificate-files.ts';
 import { trustCertificates } from '../../src/operations/trust-certificates.ts';
+import { asOrdinaryUser } from '../fixtures/ordinary-user.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { makePairByOpenssl } from '../fixtures/signing-keys.ts';
@@ -63,3 +64,23 @@ it('a text that is not UTF-8, or no configuration, stays as it is', async () => 
     expect(await readFile(file)).toEqual(bytes);
   }
 });
+
+it.skipIf(process.getuid?.() !== 0)(
+  'a file whose owner can not be kept stays as it is, and nothing is left beside it (needs root)',
+  async () => {
+    const folder = await temporaryFolder();
+    const { certificate } = await makePairByOpenssl(folder, 'one');
+    const file = join(folder, 'config.ini');
+    await writeFile(file, '[signature]\n');
+    await chmod(folder, 0o777);
+    const before = await contentsOf(folder);
+    await asOrdinaryUser(() =>
+      expectCacheError(
+        trustCertificates(file, [certificate]),
+        'storage',
+        /config\.ini: can't be written \(EPERM\)/,
+      ),
+    );
+    expect(await contentsOf(folder)).toEqual(before);
+  },
+);

@@ -27,7 +27,7 @@ import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
 import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
-import { machineOf, openSite } from '../site.ts';
+import { machineOf, openSite, tellDefaultStore } from '../site.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
@@ -103,8 +103,10 @@ async function openAsked(options: CheckOptions, site: Site, terminal: Terminal):
   const node = await readNode(options, isHere);
   const urls = node?.urls ?? urlsOfOptions(options, site.config);
   await checkCa(ca, Object.values(urls ?? {}), terminal);
+  const isOwn = urls === undefined && node === undefined;
+  if (isOwn) tellDefaultStore(site);
   const trusted = node?.trusted ?? (await site.trusted());
-  const store = urls === undefined && node === undefined ? await site.store('read') : undefined;
+  const store = isOwn ? await site.store('read') : undefined;
   const tls = await checkTls(Object.values(urls ?? {}), isHere);
   return {
     ...nodeMachine,

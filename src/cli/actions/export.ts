@@ -14,7 +14,7 @@ import { RELEASE_HEADINGS, releaseRow } from '../release-results.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import type { Site } from '../../operations/site.ts';
-import { openSite } from '../site.ts';
+import { openStoreSite } from '../site.ts';
 import { refuseNesting } from '../store-location.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
@@ -30,7 +30,7 @@ export async function exportReleases(
   if (path === '') throw new CacheError('usage', 'the folder of the medium has no name; write its path');
   const folder = resolve(path);
   const { verify, recheck = false, dryRun = false, json = false, quiet = false } = options;
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { terminal } = site;
   const split = options.split === undefined ? undefined : splitSizeOf(options.split);
   await refuseNesting(folder, site.location);

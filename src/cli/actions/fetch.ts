@@ -7,7 +7,7 @@ import { EXIT, endWith } from '../exit-code.ts';
 import { printFetched, tellOffers, toJson, type Fetched } from '../fetch-report.ts';
 import { checkCa, openServer, urlsOfOptions, urlsOfUpstream, warnOfDoubts } from '../servers.ts';
 import type { Site } from '../../operations/site.ts';
-import { machineOf, openSite } from '../site.ts';
+import { machineOf, openStoreSite } from '../site.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
@@ -16,7 +16,7 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   const { ca, quiet = false, dryRun = false, json = false, allPlatforms = false } = options;
   if (allPlatforms && (options.os !== undefined || options.multiarch !== undefined))
     throw new CacheError('usage', '--all-platforms takes every platform; leave out --os and --multiarch');
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { config, terminal } = site;
   const server = urlsOfOptions(options, config) ?? urlsOfUpstream(config);
   await checkCa(ca, [server], terminal);

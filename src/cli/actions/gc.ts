@@ -6,7 +6,7 @@ import { findGarbage, type Garbage, type GarbageBlob } from '../../operations/up
 import type { GcOptions } from '../commands/gc.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
-import { openSite } from '../site.ts';
+import { openStoreSite } from '../site.ts';
 import { formatBlobs, formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { pinnedKeys } from '../../operations/upkeep/pinned-keys.ts';
@@ -15,7 +15,7 @@ export async function gc(options: GcOptions): Promise<void> {
   const { json = false, dryRun = false, unnamed = false, allowEmpty = false } = options;
   const keep = parseKeep(options.keep);
   const grace = parseOption('--grace', () => parseDuration(options.grace));
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { terminal } = site;
   const store = await site.store('upkeep');
   if (store.markFault !== undefined) throw store.markFault;

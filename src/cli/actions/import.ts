@@ -2,12 +2,12 @@ import { EXIT, endWith } from '../exit-code.ts';
 import type { ImportOptions } from '../commands/import.ts';
 import { findSources, printImported, runImport, type Imported } from '../import-run.ts';
 import { printProxyResults, runProxyImport } from '../proxy-import.ts';
-import { openSite } from '../site.ts';
+import { openStoreSite } from '../site.ts';
 import type { ProxyImportResult } from '../../operations/import-proxy.ts';
 
 export async function importPaths(paths: readonly string[], options: ImportOptions): Promise<void> {
   const { json = false, fromProxy = false } = options;
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { terminal } = site;
   const imported: Imported = { media: [], archives: [] };
   const taken: ProxyImportResult[] = [];

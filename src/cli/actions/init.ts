@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import { readCertificateFiles } from '../../operations/certificate-files.ts';
-import { readSigner } from '../../operations/signing-key.ts';
+import { hasSigningKey } from '../../operations/signing-key.ts';
 import { makeSiteFolder } from '../../operations/site-folder.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import { trustCertificates } from '../../operations/trust-certificates.ts';
@@ -74,7 +74,7 @@ async function initStore({ json, commonName, trust, key, ...options }: InitOptio
 
 /** Whether an existing configuration names a key in another folder. */
 async function hasKeyElsewhere(configFile: string): Promise<boolean> {
-  return (await readSigner((await readConfig(configFile)).signature)) !== undefined;
+  return hasSigningKey((await readConfig(configFile)).signature);
 }
 
 function stepsWithKey(folder: string, configFile: string, key: string): readonly string[] {

@@ -6,12 +6,12 @@ import {
   type Release,
 } from '../../operations/list-releases.ts';
 import type { ListOptions } from '../commands/list.ts';
-import { openSite } from '../site.ts';
+import { openStoreSite } from '../site.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 
 export async function list({ json, releases, sources, ...options }: ListOptions): Promise<void> {
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { terminal } = site;
   const { blobs, directory } = await site.store('read');
   const isBoth = releases === sources;

@@ -6,7 +6,7 @@ import { parseDuration } from '../../config/duration.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import type { LogOptions } from '../commands/log.ts';
 import { parseOption } from '../parse-option.ts';
-import { openSite } from '../site.ts';
+import { openStoreSite } from '../site.ts';
 import { formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { asOneLine } from '../../cache/controls.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -16,7 +16,7 @@ export async function log(options: LogOptions): Promise<void> {
     options.since === undefined ? -Infinity : parseOption('--since', () => parseSince(options.since ?? ''));
   const key = options.key === undefined ? undefined : parseOption('--key', () => keyOf(options.key ?? ''));
   const last = countOf(options) ?? Infinity;
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { terminal } = site;
   const store = await site.store('read');
   const show = options.json ? formatOneLine : createRows();

@@ -6,14 +6,14 @@ import { IMPATIENT } from '../../upstream/attempts.ts';
 import { noteBlacklist } from '../blacklist-note.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import type { LookupOptions } from '../commands/lookup.ts';
-import { machineOf, openSite } from '../site.ts';
+import { machineOf, openSite, openStoreSite } from '../site.ts';
 import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 
 export async function lookup(target: string, options: LookupOptions): Promise<void> {
-  const site = await openSite(options);
+  const site = await (options.server === undefined ? openStoreSite : openSite)(options);
   const { config, terminal } = site;
   const keys = keysToTry(target);
   const { ca } = options;

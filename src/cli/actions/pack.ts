@@ -22,7 +22,7 @@ import { printReleaseResults } from '../release-results.ts';
 import { readMachine } from '../../operations/this-machine.ts';
 import { openSigningTarget } from '../../operations/release-entry.ts';
 import type { Site } from '../../operations/site.ts';
-import { openSite } from '../site.ts';
+import { openSite, openStoreSite } from '../site.ts';
 import { createProgress } from '../terminal/progress.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
@@ -39,7 +39,7 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
     softwareRoot:
       root === undefined ? undefined : parseOption('--software-root', () => parseSoftwareRoot(root)),
   };
-  const site = await openSite(options);
+  const site = await (options.import ? openStoreSite : openSite)(options);
   const { terminal } = site;
   const folders: ExaminedFolder[] = [];
   for (const path of paths) folders.push(await examineFolder(path, { url, force }));
@@ -99,8 +99,8 @@ async function checkOutside(places: readonly string[], folders: readonly Packabl
 }
 
 /** A medium keeps its archives in the folder `software` beside its configuration. */
-async function defaultOutput({ file }: Config): Promise<string> {
-  const onMedium = file === undefined ? undefined : join(dirname(file), 'software');
+async function defaultOutput({ file, folder }: Config): Promise<string> {
+  const onMedium = file === undefined ? undefined : join(folder, 'software');
   const isThere = onMedium !== undefined && (await stat(onMedium).catch(() => undefined))?.isDirectory();
   return isThere ? onMedium : 'software';
 }

@@ -8,7 +8,7 @@ import { removeUnnamed } from '../../operations/upkeep/remove-unnamed.ts';
 import type { RemoveOptions } from '../commands/remove.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
-import { openSite, type MachineOptions } from '../site.ts';
+import { openStoreSite, type MachineOptions } from '../site.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
@@ -28,7 +28,7 @@ interface RemovedTarget {
 
 export async function remove(targets: readonly string[], options: RemoveOptions): Promise<void> {
   const { json = false, dryRun = false } = options;
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { config, terminal } = site;
   const matches = matcherOf(options);
   const pins = pinnedKeys(config);

@@ -11,7 +11,7 @@ import { parseOption } from '../parse-option.ts';
 import { openSource, urlsOfPlace } from '../store-location.ts';
 import { checkCa, warnOfDoubts } from '../servers.ts';
 import type { Store } from '../../cache/store.ts';
-import { openSite, type CommandSite } from '../site.ts';
+import { openStoreSite, type CommandSite } from '../site.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import {
   isResolved,
@@ -23,7 +23,7 @@ import {
 
 export async function verify(options: VerifyOptions): Promise<void> {
   const { quiet = false, json = false, deep = false, repair = false, healFrom = [] } = options;
-  const site = await openSite(options);
+  const site = await openStoreSite(options);
   const { terminal } = site;
   await checkCa(
     options.ca,
