@@ -73,7 +73,7 @@ describe('a server from which the signing key was moved away', () => {
     expect(init).toMatchObject({ code: 0 });
     expect(init.stdout).toMatch(/^changed {2}site\/config\.ini$/m);
     expect(init.stdout).not.toMatch(/sign\./);
-    expect(init.stderr).toMatch(/^trusted: "Other" .*[^]*no signing key; none was made/m);
+    expect(init.stderr).toMatch(/^trusted: "Other" .*[^]*, which has no signing key; made none\./m);
     const { code, stderr } = await runCache(folder, 'inventory', '-c', 'site/config.ini');
     expect([code, stderr]).toEqual([0, 'note: this site has no signing key: the inventory is not signed\n']);
   });
