@@ -182,7 +182,9 @@ describe('cache config check', () => {
     await writeFile(at('config.ini'), '[signature]\nprivate-key-file = /root/sign.key\n[store]\npath = s\n');
     const { code, stdout } = await cache('config', 'check');
     expect(code).toBe(2);
-    expect(stdout).toMatch(/\[signature\] private-key-file = .* is outside the current folder, [^]*there is no store at /);
+    expect(stdout).toMatch(
+      /\[signature\] private-key-file = .* is outside the current folder, [^]*there is no store at /,
+    );
     expect((await cache('config', 'check', 'config.ini')).stdout).not.toContain('outside');
     expect((await cache('config', 'check', 'x', '-c', 'y')).code).toBe(2);
   });
