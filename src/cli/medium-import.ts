@@ -1,7 +1,12 @@
 import { join, resolve } from 'node:path';
 import type { Store } from '../cache/store.ts';
 import { findArchives } from '../operations/find-archives.ts';
-import { importMedium, type MediumImportResult } from '../operations/medium/import-medium.ts';
+import {
+  importMedium,
+  type MediumImport,
+  type MediumImportResult,
+} from '../operations/medium/import-medium.ts';
+import { DamagedMedium, formatDamages } from '../operations/medium/medium-faults.ts';
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
 import type { Messages, Site } from '../operations/site.ts';
@@ -16,12 +21,28 @@ import type { Terminal } from './terminal/terminal.ts';
 export async function runMediumImport(
   path: string,
   site: Site,
-  { dryRun = false, acceptOlder = false, quiet = false }: ImportOptions,
-): Promise<readonly MediumImportResult[]> {
+  options: ImportOptions,
+): Promise<MediumImport> {
+  try {
+    return await openAndImport(resolve(path), site, options);
+  } catch (error) {
+    if (!(error instanceof DamagedMedium) || options.partial) throw error;
+    throw error.withAdvice(`To import its undamaged releases: cache import --partial ${path}`);
+  }
+}
+
+async function openAndImport(
+  folder: string,
+  site: Site,
+  { dryRun = false, acceptOlder = false, partial = false, quiet = false }: ImportOptions,
+): Promise<MediumImport> {
   const { messages } = site;
-  const folder = resolve(path);
   const openStore = (): Promise<Store> => site.store(dryRun ? 'dry-run' : 'write');
-  const medium = await openMedium(folder, await site.ownTrusted(), { store: openStore, acceptOlder });
+  const medium = await openMedium(folder, await site.ownTrusted(), {
+    store: openStore,
+    acceptOlder,
+    partial,
+  });
   const { serial, created } = medium.manifest;
   messages.tell(
     `${folder}: export ${serial} of ${formatDate(created)}, signed by ${describeCertificate(medium.signer)}`,
@@ -44,6 +65,14 @@ export async function runMediumImport(
 
 function labelsOf({ entries }: Medium): ReadonlyMap<string, string> {
   return new Map(entries.map(({ key, entry }) => [entry.sha512, entry.softwareUrl ?? key]));
+}
+
+/** What a person is told last of a medium that did not arrive whole. */
+export function describeDamage(path: string, { faults }: MediumImport): string {
+  return [
+    `cache: ${path} did not arrive whole; where it was made, this replaces the damage: cache export --recheck MEDIUM`,
+    ...(faults.length > 0 ? [formatDamages(faults)] : []),
+  ].join('\n');
 }
 
 /** Mentions archives beside the store, which the manifest does not cover. */

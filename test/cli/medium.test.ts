@@ -356,6 +356,25 @@ describe('cache import of a medium', () => {
     expect(stderr).toMatch(
       /device is not as its manifest says; nothing of it was taken:\n {2}store\/bcache\/\w+: has 5 bytes instead of \d+\n/,
     );
+    // The command that it names takes the rest.
+    const [, args = ''] =
+      /To import its undamaged releases: cache (import --partial .*)$/m.exec(stderr) ?? [];
+    const partial = await expectEnd(1, cache(...args.split(' '), ...on('offline')));
+    expect(partial.stdout).toMatch(/^imported .*kvm[^]*^REFUSED .*rapid-cdn/m);
+    expect(partial.stdout).not.toContain(blob);
+    expect(partial.stderr).not.toContain(blob);
+    expect(partial.stderr).toMatch(/rapid-cdn.*: its blob on the medium: has 5 bytes instead of \d+$/m);
+    expect(partial.stderr.trimEnd()).toMatch(
+      /^cache: .*device did not arrive whole; where it was made, this replaces the damage: cache export --recheck MEDIUM$/m,
+    );
+    const { stdout: log } = await expectEnd(0, cache('log', ...on('offline')));
+    expect(log).toMatch(/import .*did not arrive whole: 1 of 2 releases refused/);
+    const json = await expectEnd(1, cache('import', ...on('offline'), '--partial', '--json', device));
+    expect((JSON.parse(json.stdout) as { outcome: string }[]).map(({ outcome }) => outcome).sort()).toEqual([
+      'refused',
+      'unchanged',
+    ]);
+    expect(json.stderr).toMatch(/did not arrive whole/);
   });
 
   it('in a dry run writes nothing, where there is a store and where there is none', async () => {

@@ -12,6 +12,7 @@ import {
 } from '../../../src/operations/medium/export-medium.ts';
 import {
   importMedium,
+  type MediumImport,
   type MediumImportOptions,
   type MediumImportResult,
 } from '../../../src/operations/medium/import-medium.ts';
@@ -140,7 +141,20 @@ export async function importFrom(
 ): Promise<readonly MediumImportResult[]> {
   const trusted = trustedOf(to);
   const into = { store: () => Promise.resolve(to.site), acceptOlder };
-  return importMedium(await openMedium(medium, trusted, into), { trusted, target: to.site, ...options });
+  const opened = await openMedium(medium, trusted, into);
+  return (await importMedium(opened, { trusted, target: to.site, ...options })).results;
+}
+
+/** As `cache import --partial`. */
+export async function importWhatIsWhole(
+  medium: string,
+  to: MediumSite,
+  options: Partial<MediumImportOptions> = {},
+): Promise<MediumImport> {
+  const trusted = trustedOf(to);
+  const into = { store: () => Promise.resolve(to.site), acceptOlder: false, partial: true };
+  const opened = await openMedium(medium, trusted, into);
+  return importMedium(opened, { trusted, target: to.site, ...options });
 }
 
 /** The keys that have an entry in a store, each as often as it has one. */
