@@ -21,6 +21,8 @@ import { adviseOnMixedFolder } from './unsigned-medium.ts';
 export interface Imported {
   readonly media: MediumImportResult[];
   readonly archives: ImportResult[];
+  /** Files of packages/ on the media. */
+  readonly packages: string[];
   /** Messages about media that did not arrive whole. */
   readonly damages: string[];
 }
@@ -58,6 +60,7 @@ export async function runImport(
   for (const path of media) {
     const result = await runMediumImport(path, site, options);
     for (const one of result.results) imported.media.push(one);
+    for (const name of result.packages ?? []) imported.packages.push(name);
     if (!result.isWhole) imported.damages.push(describeDamage(path, result));
   }
   if (others.length > 0) await runArchiveImport(archives, others, options, site, imported.archives);

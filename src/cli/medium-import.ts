@@ -1,4 +1,5 @@
-import { join, resolve } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { Store } from '../cache/store.ts';
 import { findArchives } from '../operations/find-archives.ts';
 import {
@@ -7,11 +8,12 @@ import {
   type MediumImportResult,
 } from '../operations/medium/import-medium.ts';
 import { DamagedMedium, formatDamages } from '../operations/medium/medium-faults.ts';
+import { PACKAGES_FOLDER } from '../operations/medium/manifest.ts';
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
 import type { Messages, Site } from '../operations/site.ts';
 import type { ImportOptions } from './commands/import.ts';
-import { byUrlOrKey, formatDate } from './terminal/format.ts';
+import { byUrlOrKey, formatCount, formatDate } from './terminal/format.ts';
 import { refusedLast, RELEASE_HEADINGS, releaseRow } from './release-results.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
 import { countOutcomes, formatCounts, printResults } from './terminal/results.ts';
@@ -50,21 +52,52 @@ async function openAndImport(
   await hintAtArchives(folder, messages);
   const labels = labelsOf(medium);
   let progress: Progress | undefined;
+  let result: MediumImport;
   try {
     const store = await openStore();
-    return await importMedium(medium, {
+    result = await importMedium(medium, {
       ...(dryRun ? { present: store } : { target: store }),
       trusted: await site.trusted(),
+      packagesFolder: packagesFolderOf(site),
       onTotal: (bytes) => (progress = createProgress(bytes, { quiet })),
       onProgress: (sha512, bytes) => progress?.advance(labels.get(sha512) ?? sha512, bytes),
     });
   } finally {
     progress?.clear();
   }
+  await tellOfPackages(folder, result, dryRun, site);
+  return result;
 }
 
-function labelsOf({ entries }: Medium): ReadonlyMap<string, string> {
-  return new Map(entries.map(({ key, entry }) => [entry.sha512, entry.softwareUrl ?? key]));
+function labelsOf({ entries, packages = new Map() }: Medium): ReadonlyMap<string, string> {
+  return new Map([
+    ...entries.map(({ key, entry }) => [entry.sha512, entry.softwareUrl ?? key] as const),
+    ...[...packages].map(([name, { sha512 }]) => [sha512, `${PACKAGES_FOLDER}/${name}`] as const),
+  ]);
+}
+
+/** Beside the store, as `cache init` makes it. */
+function packagesFolderOf({ location }: Site): string {
+  return join(dirname(location), PACKAGES_FOLDER);
+}
+
+/** What a person is told of the files of `packages/`, or why they were not taken. */
+async function tellOfPackages(
+  folder: string,
+  { packages }: MediumImport,
+  isDryRun: boolean,
+  site: Site,
+): Promise<void> {
+  if (packages === undefined) {
+    const names = await readdir(join(folder, PACKAGES_FOLDER)).catch(() => []);
+    if (names.length > 0)
+      site.messages.tell(
+        `note: the manifest does not cover ${join(folder, PACKAGES_FOLDER)}: its files are neither verified nor copied; export again to cover them`,
+      );
+  } else if (packages.length > 0) {
+    const what = isDryRun ? 'verified' : `verified and copied to ${packagesFolderOf(site)}`;
+    site.messages.tell(`${formatCount(packages.length, 'file')} of ${PACKAGES_FOLDER}/ ${what}`);
+  }
 }
 
 /** What a person is told last of a medium that did not arrive whole. */

@@ -377,6 +377,30 @@ describe('cache import of a medium', () => {
     expect(json.stderr).toMatch(/did not arrive whole/);
   });
 
+  it('copies packages beside the store, and says where', async () => {
+    await makeConnected();
+    await mkdir(join(device, 'packages'));
+    await writeFile(join(device, 'packages', 'node'), 'a program');
+    const exported = await expectEnd(0, cache('export', ...on('connected'), device));
+    expect(exported.stderr).toMatch(/^the manifest also covers 1 file of packages\/$/m);
+    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    const { stderr } = await expectEnd(0, cache('import', ...on('offline'), device));
+    expect(stderr).toContain(
+      `1 file of packages/ verified and copied to ${join(folder, 'offline', 'packages')}\n`,
+    );
+    expect(await readFile(join(folder, 'offline', 'packages', 'node'), 'utf8')).toBe('a program');
+    // A medium that brings only packages is no mistake.
+    await cache('inventory', ...on('offline')).then(({ stdout }) =>
+      writeFile(join(folder, 'have.json'), stdout),
+    );
+    const second = join(folder, 'second');
+    await mkdir(join(second, 'packages'), { recursive: true });
+    await writeFile(join(second, 'packages', 'node'), 'another program');
+    await expectEnd(0, cache('export', ...on('connected'), second, '--missing-from', 'have.json'));
+    await expectEnd(0, cache('import', ...on('offline'), second));
+    expect(await readFile(join(folder, 'offline', 'packages', 'node'), 'utf8')).toBe('another program');
+  });
+
   it('in a dry run writes nothing, where there is a store and where there is none', async () => {
     await makeConnected();
     await cache('export', ...on('connected'), device);

@@ -128,7 +128,7 @@ function printJson(
 /** Prints the table, the refusals, and the next steps. */
 function print(
   folder: string,
-  { bytes, rewritten, seal, ...result }: ExportResult,
+  { bytes, rewritten, packages, seal, ...result }: ExportResult,
   dryRun: boolean,
   terminal: Terminal,
 ): void {
@@ -153,6 +153,7 @@ function print(
     terminal.tell(
       `${formatCount(rewritten, 'file')} on the medium ${rewritten === 1 ? 'was damaged and is' : 'were damaged and are'} rewritten`,
     );
+  if (packages > 0) terminal.tell(`the manifest also covers ${formatCount(packages, 'file')} of packages/`);
   if (seal !== undefined) terminal.tell(nextSteps(folder, seal));
 }
 

@@ -9,7 +9,7 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
   const { json = false, fromProxy = false } = options;
   const site = await openSite(options);
   const { terminal } = site;
-  const imported: Imported = { media: [], archives: [], damages: [] };
+  const imported: Imported = { media: [], archives: [], packages: [], damages: [] };
   const taken: ProxyImportResult[] = [];
   const all = () => [...imported.media, ...imported.archives, ...taken];
   try {
@@ -24,5 +24,6 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
     else printImported(imported, terminal);
   }
   const results = all();
-  if (results.length === 0 || results.some(({ outcome }) => outcome === 'refused')) endWith(EXIT.incomplete);
+  if (results.length + imported.packages.length === 0 || results.some(({ outcome }) => outcome === 'refused'))
+    endWith(EXIT.incomplete);
 }

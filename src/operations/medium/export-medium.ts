@@ -70,6 +70,8 @@ export interface ExportResult {
   readonly bytes: number;
   /** Number of damaged files on the medium that were rewritten. */
   readonly rewritten: number;
+  /** Number of files in `packages/` that the manifest covers. */
+  readonly packages: number;
   /** undefined if nothing was written: in a dry run, or with nothing to carry. */
   readonly seal: Seal | undefined;
 }
@@ -141,9 +143,16 @@ async function exportSelected(
   const { bytes } = plan;
   checkFolders(limits, namesAfter(listing, plan));
   if (bytes > 0) await checkRoom(folder, plan.room, RESERVE, { reason: 'for its file system' });
-  const isIdle = plan.entries.size === 0;
+  // Without a release, packages may be new.
+  const isIdle = selected.length === 0 || plan.entries.size + listing.packages.size === 0;
   if (signer === undefined || isIdle)
-    return { entries: plannedResults(selected, plan, listing), bytes, rewritten: 0, seal: undefined };
+    return {
+      entries: plannedResults(selected, plan, listing),
+      bytes,
+      rewritten: 0,
+      packages: 0,
+      seal: undefined,
+    };
   noteListing(listing, options, onNote);
   announce(listing, plan, options);
 
@@ -171,6 +180,7 @@ async function exportSelected(
     entries: resultsOf(selected, ({ entry }) => transferred.get(entry)),
     bytes: contents.bytes,
     rewritten,
+    packages: listing.packages.size,
     seal: { ...sealed, certificateFile },
   };
 }
@@ -266,7 +276,8 @@ function announce(
   { recheck, verify, onTotal }: ExportOptions,
 ): void {
   const toRead = namesToRead(listing, recheck).reduce((sum, name) => sum + (listing.sizes.get(name) ?? 0), 0);
-  onTotal?.(toRead + bytes * (verify ? 2 : 1));
+  const packages = [...listing.packages.values()].reduce((sum, size) => sum + size, 0);
+  onTotal?.(toRead + (bytes + packages) * (verify ? 2 : 1));
 }
 
 /** Operators know releases by URL; object names contain only digests. */

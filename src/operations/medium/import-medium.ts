@@ -11,8 +11,9 @@ import { createStoreDestination, ensureBlob } from '../store-destination.ts';
 import { transferKey, type TransferResult } from '../transfer.ts';
 import { createArrival } from './arrivals.ts';
 import { refusalOf, type MediumFault } from './medium-faults.ts';
-import { blobFaultsOf, lostEntries, otherFaults, refuseDamaged, type MediumDamage } from './medium-damage.ts';
-import { STORE_FOLDER } from './manifest.ts';
+import { blobFaultsOf, lostEntries, otherFaults, refuseDamaged } from './medium-damage.ts';
+import { createPackageCopy, type PackageCopy } from './copy-packages.ts';
+import { PACKAGES_FOLDER, STORE_FOLDER, type MediumFile } from './manifest.ts';
 import { digestObject } from './object-digest.ts';
 import { isMedium, type Medium, type MediumEntry } from './open-medium.ts';
 
@@ -23,9 +24,11 @@ export interface MediumImportOptions {
   readonly target?: Store;
   /** The store to compare with; in a dry run, too. */
   readonly present?: Store;
+  /** Folder that the files of `packages/` are copied to; without it, or in a dry run, they are only verified. */
+  readonly packagesFolder?: string;
   /** Receives the total bytes to read before it begins. */
   readonly onTotal?: (bytes: number) => void;
-  /** Receives the bytes of a blob read since the last call. */
+  /** Receives the bytes of a blob, or of a file of `packages/`, read since the last call. */
   readonly onProgress?: (digest: Digest, bytes: number) => void;
 }
 
@@ -53,6 +56,8 @@ export interface MediumImport {
   readonly results: readonly MediumImportResult[];
   /** Whether the medium is as its manifest says; only a partial import accepts another. */
   readonly isWhole: boolean;
+  /** Names of the verified files of `packages/`; undefined if the manifest does not cover it. */
+  readonly packages: readonly string[] | undefined;
   /** Faults of files that no refused entry accounts for. */
   readonly faults: readonly MediumFault[];
 }
@@ -72,26 +77,80 @@ export async function importMedium(medium: Medium, options: MediumImportOptions)
     if (reason !== undefined || size === undefined) continue;
     if ((await present?.blobs.stat(entry.sha512))?.size !== size) missing.set(entry.sha512, size);
   }
+  const packages = await copyOfPackages(medium, options);
+  try {
+    const damage = { medium, missing, faults: await findFaults(medium, missing, packages, options) };
+    const { faults } = damage;
+    if (faults.length > 0 && !medium.partial) throw await refusalOf(medium.folder, faults);
+    const arriveIn = createArrival(medium, { isWhole: faults.length === 0 });
+    const sound = markTwins(refuseDamaged(judged, damage));
+    const transferred =
+      target === undefined ? undefined : await addEntries(medium, sound, target, arriveIn, options);
+    const results = sound.map((one) => {
+      const { outcome, reason } = transferred?.get(one.entry) ?? {};
+      const isImported = outcome === 'copied' || missing.has(one.entry.sha512);
+      const accepted = target === undefined ? 'checked' : isImported ? 'imported' : 'unchanged';
+      return resultOf(reason === undefined ? one : { ...one, reason }, medium, accepted);
+    });
+    const all = [...results, ...lostEntries(damage)];
+    if (target !== undefined) {
+      if (faults.length > 0) await recordDamage(medium, all, target);
+      // Like entries, packages count as arrived: no older medium takes them back.
+      if (packages.count() > 0) await arriveIn(target.storage);
+      await packages.place();
+    }
+    return {
+      results: all,
+      isWhole: faults.length === 0,
+      packages: medium.packages && [...soundPackages(medium.packages, faults).keys()],
+      faults: otherFaults(damage, all),
+    };
+  } finally {
+    await packages.abort();
+  }
+}
+
+/** Copies the wanted blobs and packages, or only reads all in a dry run. @returns all faults of the medium */
+async function findFaults(
+  medium: Medium,
+  missing: ReadonlyMap<Digest, number>,
+  packages: PackageCopy,
+  options: MediumImportOptions,
+): Promise<readonly MediumFault[]> {
+  const { target, onTotal } = options;
   const known = blobFaultsOf(medium.faults);
-  const wanted = new Map([...missing].filter(([sha512]) => !known.has(sha512)));
-  const found =
+  const sizes = target === undefined ? sizesOf(medium) : missing;
+  const wanted = new Map([...sizes].filter(([sha512]) => !known.has(sha512)));
+  const total = sumOf(wanted.values()) + packages.bytes;
+  await target?.checkRoom(total);
+  onTotal?.(total);
+  const inStore =
     target === undefined
-      ? await checkAllBytes(medium, known, options)
+      ? await checkAllBytes(medium, wanted, options)
       : await copyBlobs(medium, wanted, target, options);
-  if (found.length > 0 && !medium.partial) throw await refusalOf(medium.folder, found);
-  const damage = { medium, missing, faults: [...medium.faults, ...found] };
-  const sound = markTwins(refuseDamaged(judged, damage));
-  const transferred =
-    target === undefined ? undefined : await addEntries(medium, sound, target, damage, options);
-  const results = sound.map((one) => {
-    const { outcome, reason } = transferred?.get(one.entry) ?? {};
-    const isImported = outcome === 'copied' || missing.has(one.entry.sha512);
-    const accepted = target === undefined ? 'checked' : isImported ? 'imported' : 'unchanged';
-    return resultOf(reason === undefined ? one : { ...one, reason }, medium, accepted);
-  });
-  const all = [...results, ...lostEntries(damage)];
-  if (target !== undefined && damage.faults.length > 0) await recordDamage(medium, all, target);
-  return { results: all, isWhole: damage.faults.length === 0, faults: otherFaults(damage, all) };
+  const inPackages = await packages.read();
+  if (inPackages.length > 0) await checkIsThere(medium);
+  return [...medium.faults, ...inStore, ...inPackages];
+}
+
+function sizesOf({ blobs }: Medium): ReadonlyMap<Digest, number> {
+  return new Map([...blobs].map(([sha512, { size }]) => [sha512, size]));
+}
+
+function copyOfPackages(
+  { folder, packages = new Map(), faults }: Medium,
+  { target, packagesFolder, onProgress = () => undefined }: MediumImportOptions,
+): Promise<PackageCopy> {
+  const to = target === undefined ? undefined : packagesFolder;
+  return createPackageCopy(folder, soundPackages(packages, faults), to, onProgress);
+}
+
+function soundPackages(
+  packages: ReadonlyMap<string, MediumFile>,
+  faults: readonly MediumFault[],
+): ReadonlyMap<string, MediumFile> {
+  const faulty = new Set(faults.map(({ path }) => path));
+  return new Map([...packages].filter(([name]) => !faulty.has(`${PACKAGES_FOLDER}/${name}`)));
 }
 
 /**
@@ -101,14 +160,14 @@ async function addEntries(
   medium: Medium,
   judged: readonly JudgedEntry[],
   target: Store,
-  { faults }: MediumDamage,
+  arriveIn: ReturnType<typeof createArrival>,
   { trusted }: MediumImportOptions,
 ): Promise<ReadonlyMap<SourceEntry, TransferResult>> {
   const wanted = new Set<SourceEntry>(
     judged.filter(({ reason }) => reason === undefined).map(({ entry }) => entry),
   );
   const destination = createStoreDestination(target, () => ({ action: 'import' }));
-  const source = { ...medium.source, arriveIn: createArrival(medium, { isWhole: faults.length === 0 }) };
+  const source = { ...medium.source, arriveIn };
   const results = new Map<SourceEntry, TransferResult>();
   for (const key of new Set(judged.map((one) => one.key))) {
     const select = (entry: SourceEntry): boolean => wanted.has(entry);
@@ -176,15 +235,12 @@ function resultOf(
 
 async function copyBlobs(
   medium: Medium,
-  missing: ReadonlyMap<Digest, number>,
+  wanted: ReadonlyMap<Digest, number>,
   target: Store,
-  { onTotal, onProgress }: Pick<MediumImportOptions, 'onTotal' | 'onProgress'>,
+  { onProgress }: Pick<MediumImportOptions, 'onProgress'>,
 ): Promise<readonly MediumFault[]> {
-  const total = sumOf(missing.values());
-  await target.checkRoom(total);
-  onTotal?.(total);
   const damages: MediumFault[] = [];
-  for (const [sha512, size] of missing) {
+  for (const [sha512, size] of wanted) {
     try {
       await ensureBlob({ sha512, size }, medium.source, target, (_blob, bytes) =>
         onProgress?.(sha512, bytes),
@@ -227,14 +283,13 @@ async function damagesOf(medium: Medium, sha512: Digest, cause: CacheError): Pro
 
 async function checkAllBytes(
   medium: Medium,
-  known: ReadonlyMap<Digest, string>,
-  { onTotal, onProgress }: MediumImportOptions,
+  wanted: ReadonlyMap<Digest, number>,
+  { onProgress }: Pick<MediumImportOptions, 'onProgress'>,
 ): Promise<readonly MediumFault[]> {
-  const blobs = [...medium.blobs].filter(([sha512]) => !known.has(sha512));
-  onTotal?.(sumOf(blobs.map(([, { size }]) => size)));
   const damages: MediumFault[] = [];
-  for (const [sha512, { objects }] of blobs) {
+  for (const sha512 of wanted.keys()) {
     const advance = (bytes: number): void => onProgress?.(sha512, bytes);
+    const { objects = [] } = medium.blobs.get(sha512) ?? {};
     for (const damage of await damagedFiles(medium, objects, advance)) damages.push(damage);
     if (damages.length > 0) await checkIsThere(medium);
   }

@@ -78,7 +78,10 @@ export function otherFaults(
   results: readonly { readonly outcome: string; readonly sha512: Digest | undefined }[],
 ): readonly MediumFault[] {
   const refused = new Set(results.filter(({ outcome }) => outcome === 'refused').map(({ sha512 }) => sha512));
-  return faults.filter((fault) => keyOf(fault) === undefined && !refused.has(blobOf(fault)?.sha512));
+  return faults.filter((fault) => {
+    const blob = blobOf(fault);
+    return keyOf(fault) === undefined && (blob === undefined || !refused.has(blob.sha512));
+  });
 }
 
 /** The releases of the manifest without those whose entry could be read, by key. */

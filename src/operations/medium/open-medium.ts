@@ -20,6 +20,8 @@ import {
   filesOf,
   MANIFEST_FILE,
   nameInStore,
+  PACKAGES_FOLDER,
+  packagesOf,
   readManifest,
   STORE_FOLDER,
   type Manifest,
@@ -27,7 +29,7 @@ import {
   type SignedManifest,
 } from './manifest.ts';
 import { readObject } from './object-digest.ts';
-import { differencesOf, listStoreFiles } from './store-files.ts';
+import { differencesOf, listPackages, listStoreFiles, type FolderFiles } from './medium-files.ts';
 import { describeCertificate } from './signed-document.ts';
 import { createArrival, didArriveWhole, highestArrived } from './arrivals.ts';
 
@@ -40,6 +42,8 @@ export interface Medium {
   readonly storage: ObjectStorage;
   /** The expected size and digest of each object in its store. */
   readonly files: ReadonlyMap<string, MediumFile>;
+  /** The files of `packages/`, by name relative to it; undefined if the manifest does not cover it. */
+  readonly packages: ReadonlyMap<string, MediumFile> | undefined;
   /** How the files differ from the manifest; a medium opened without `partial` has no faults. */
   readonly faults: readonly MediumFault[];
   /** Whether what is undamaged is taken of a damaged medium. */
@@ -128,7 +132,8 @@ export async function openMedium(
     ...sourceOf(folder, storage, entries, blobs),
     arriveIn: createArrival(signed, { isWhole: faults.length === 0 }),
   };
-  return { folder, ...signed, storage, files: filesOf(manifest), faults, partial, entries, blobs, source };
+  const [files, packages] = [filesOf(manifest), packagesOf(manifest)];
+  return { folder, ...signed, storage, files, packages, faults, partial, entries, blobs, source };
 }
 
 /** @throws DamagedMedium: the store's format is unknown */
@@ -155,13 +160,23 @@ async function checkIsNewest(folder: string, signed: SignedManifest, { storage }
 
 /** Missing files, extra files and files with another size. */
 async function faultsOf(folder: string, manifest: Manifest): Promise<readonly MediumFault[]> {
-  const { sizes, strays } = await listStoreFiles(folder);
-  const files = filesOf(manifest);
+  const packages = packagesOf(manifest);
+  return [
+    ...faultsIn(STORE_FOLDER, filesOf(manifest), await listStoreFiles(folder)),
+    ...(packages === undefined ? [] : faultsIn(PACKAGES_FOLDER, packages, await listPackages(folder))),
+  ];
+}
+
+function faultsIn(
+  folder: string,
+  files: ReadonlyMap<string, MediumFile>,
+  { sizes, strays }: FolderFiles,
+): readonly MediumFault[] {
   const extra = [...sizes.keys()].filter((name) => !files.has(name));
   return [
-    ...[...differencesOf(files, sizes)].map(([name, what]) => ({ path: `${STORE_FOLDER}/${name}`, what })),
+    ...[...differencesOf(files, sizes)].map(([name, what]) => ({ path: `${folder}/${name}`, what })),
     ...[...strays, ...extra].map((name) => ({
-      path: `${STORE_FOLDER}/${name}`,
+      path: `${folder}/${name}`,
       what: `not in the manifest${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
       isExtra: true,
     })),

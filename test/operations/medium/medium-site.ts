@@ -16,7 +16,7 @@ import {
   type MediumImportOptions,
   type MediumImportResult,
 } from '../../../src/operations/medium/import-medium.ts';
-import { openMedium } from '../../../src/operations/medium/open-medium.ts';
+import { openMedium, type MediumTarget } from '../../../src/operations/medium/open-medium.ts';
 import type { Store } from '../../../src/cache/store.ts';
 import { makeStore, openStore } from '../../../src/storage/open-store.ts';
 import { membersOf } from '../../fixtures/entries.ts';
@@ -137,22 +137,29 @@ export function exportTo(
 export async function importFrom(
   medium: string,
   to: MediumSite,
-  { acceptOlder = false, ...options }: Partial<MediumImportOptions> & { readonly acceptOlder?: boolean } = {},
+  options: ImportFromOptions = {},
 ): Promise<readonly MediumImportResult[]> {
-  const trusted = trustedOf(to);
-  const into = { store: () => Promise.resolve(to.site), acceptOlder };
-  const opened = await openMedium(medium, trusted, into);
-  return (await importMedium(opened, { trusted, target: to.site, ...options })).results;
+  return (await importAll(medium, to, options)).results;
 }
 
 /** As `cache import --partial`. */
-export async function importWhatIsWhole(
+export function importWhatIsWhole(
   medium: string,
   to: MediumSite,
-  options: Partial<MediumImportOptions> = {},
+  options: ImportFromOptions = {},
+): Promise<MediumImport> {
+  return importAll(medium, to, { partial: true, ...options });
+}
+
+type ImportFromOptions = Partial<MediumImportOptions & Omit<MediumTarget, 'store'>>;
+
+export async function importAll(
+  medium: string,
+  to: MediumSite,
+  { acceptOlder = false, partial = false, ...options }: ImportFromOptions = {},
 ): Promise<MediumImport> {
   const trusted = trustedOf(to);
-  const into = { store: () => Promise.resolve(to.site), acceptOlder: false, partial: true };
+  const into = { store: () => Promise.resolve(to.site), acceptOlder, partial };
   const opened = await openMedium(medium, trusted, into);
   return importMedium(opened, { trusted, target: to.site, ...options });
 }
