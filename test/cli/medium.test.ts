@@ -1,11 +1,23 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { mountFat } from '../fixtures/fat-disk.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
+import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { CACHE, ENVIRONMENT, resultOf, runCache, startCache, type CommandResult } from './command.ts';
@@ -227,6 +239,30 @@ describe('cache export', () => {
       expect(stderr).toMatch(message);
     }
     expect(await contentsOf(folder)).toEqual(before);
+  });
+
+  it('to a place for disks where nothing is mounted asks for --no-mount-check', async (context) => {
+    await makeConnected();
+    const place = await mkdtemp('/mnt/shacache-test-').catch(() =>
+      context.skip('needs the right to write to /mnt'),
+    );
+    onTestFinished(() => rm(place, { recursive: true, force: true }));
+    const inside = join(place, 'backup');
+    await mkdir(inside);
+    for (const path of [place, inside])
+      for (const more of [[], ['--dry-run']]) {
+        const { stderr } = await expectEnd(2, cache('export', ...on('connected'), path, ...more));
+        expect(stderr).toBe(
+          `cache: nothing is mounted at ${path}: mount the medium there, or add --no-mount-check to write to the disk that the folder is on\n`,
+        );
+      }
+    expect(await readdir(inside)).toEqual([]);
+    await expectEnd(0, cache('export', ...on('connected'), inside, '--no-mount-check'));
+    await rm(inside, { recursive: true });
+    await mountTmpfs(context, place, 64 * MIB);
+    await mkdir(inside);
+    await expectEnd(0, cache('export', ...on('connected'), inside));
+    await expectEnd(0, cache('export', ...on('connected'), place));
   });
 
   it('of an empty store says so', async () => {

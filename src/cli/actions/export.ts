@@ -29,7 +29,7 @@ export async function exportReleases(
 ): Promise<void> {
   if (path === '') throw new CacheError('usage', 'the folder of the medium has no name; write its path');
   const folder = resolve(path);
-  const { verify, recheck = false, dryRun = false, json = false, quiet = false } = options;
+  const { verify, mountCheck, recheck = false, dryRun = false, json = false, quiet = false } = options;
   const site = await openSite(options);
   const { terminal } = site;
   const split = options.split === undefined ? undefined : splitSizeOf(options.split);
@@ -47,7 +47,7 @@ export async function exportReleases(
   let result: ExportResult;
   try {
     result = await exportMedium(folder, {
-      ...{ store, signer, trusted, mediumSigners, keys, inventory, split, verify, recheck },
+      ...{ store, signer, trusted, mediumSigners, keys, inventory, split, verify, recheck, mountCheck },
       onNote: (text) => {
         progress?.clear();
         terminal.tell(text);

@@ -33,6 +33,7 @@ import {
 } from './medium-destination.ts';
 import { lockMedium } from './medium-lock.ts';
 import { beginExport, openMediumRoot, type MediumRoot } from './medium-root.ts';
+import { lacksMount } from './mount-point.ts';
 import { FROM_MEMORY } from './read-back.ts';
 import { selectEntries, type SelectedEntry } from './selection.ts';
 import { signManifest } from './sign-manifest.ts';
@@ -56,6 +57,8 @@ export interface ExportOptions {
   readonly verify: boolean;
   /** Whether to also reread files of earlier exports. */
   readonly recheck: boolean;
+  /** Whether to refuse a folder below a conventional mount folder where nothing is mounted. */
+  readonly mountCheck: boolean;
   /** Receives notes for the operator. */
   readonly onNote?: (text: string) => void;
   /** Receives the total work in bytes before it begins. */
@@ -108,13 +111,18 @@ const RESERVE = 8 * 1024 * 1024;
 /**
  * Writes releases to the medium mounted at `folder` and signs a manifest of its whole store; sound files are kept. An
  * interrupted export resumes, and imports see the earlier state until it is done.
- * @throws CacheError `usage`: no such folder; `no-space`; `too-large`: more than the file system can hold;
+ * @throws CacheError `usage`: no such folder, or nothing is mounted there; `no-space`; `too-large`: more than the file system can hold;
  * `invalid-medium`: the medium holds something that must not be signed; `storage`: the store or the medium fails, or
  * another export writes to it
  */
 export async function exportMedium(folder: string, options: ExportOptions): Promise<ExportResult> {
   const { store, signer, onNote = () => undefined } = options;
   const root = await openMediumRoot(folder);
+  if (options.mountCheck && (await lacksMount(folder)))
+    throw new CacheError(
+      'usage',
+      `nothing is mounted at ${folder}: mount the medium there, or add --no-mount-check to write to the disk that the folder is on`,
+    );
   if (!root.isMountPoint)
     onNote(`note: nothing is mounted at ${folder}: this writes to the disk that it is on`);
   const selected = await selectEntries({ ...store, ...options });

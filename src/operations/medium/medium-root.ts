@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { lstat, mkdir, open, realpath, rename, rmdir, stat, unlink, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, mkdir, open, rename, rmdir, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
 import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../../cache/errors.ts';
 import type { SignedDocument } from '../../cache/signature.ts';
 import { makeDurable } from '../../storage/durable-names.ts';
@@ -8,6 +8,7 @@ import { adoptFile, adoptFolder, ownershipOf } from '../../storage/ownership.ts'
 import { syncFolder } from '../../storage/sync-folder.ts';
 import { readIfThere, writeError } from '../files.ts';
 import { UNFINISHED_FILE } from './medium-faults.ts';
+import { isMountPoint } from './mount-point.ts';
 import { MANIFEST_FILE, PACKAGES_FOLDER, STORE_FOLDER } from './manifest.ts';
 
 /** The folder of a medium that holds certificates. */
@@ -37,7 +38,6 @@ export interface MediumRoot {
 /** @throws CacheError `usage`: the folder doesn't exist; making it would fill the disk beneath an unmounted medium */
 export async function openMediumRoot(folder: string): Promise<MediumRoot> {
   const { dev, ino } = await statFolder(folder);
-  const parent = await stat(dirname(await realpath(folder)));
   const gone = (): CacheError =>
     new CacheError(
       'storage',
@@ -49,7 +49,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
   };
   return {
     folder,
-    isMountPoint: parent.dev !== dev || parent.ino === ino,
+    isMountPoint: await isMountPoint(folder),
     async checkIsSame() {
       if (!(await isSame())) throw gone();
     },

@@ -130,7 +130,7 @@ export function exportTo(
   const trusted = trustedOf(from);
   return exportMedium(medium, {
     ...{ store: from.site, signer: from.signer, trusted, mediumSigners: trusted },
-    ...{ verify: true, recheck: false, ...options },
+    ...{ verify: true, recheck: false, mountCheck: true, ...options },
   });
 }
 
