@@ -9,7 +9,7 @@ import { isMedium } from '../operations/medium/open-medium.ts';
 import { openSigningTarget } from '../operations/release-entry.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { hintAtMedium } from './medium-hint.ts';
-import { printMediumResults, runMediumImport } from './medium-import.ts';
+import { describeDamage, printMediumResults, runMediumImport } from './medium-import.ts';
 import { parseOption } from './parse-option.ts';
 import { printReleaseResults } from './release-results.ts';
 import type { CommandSite } from './site.ts';
@@ -21,6 +21,10 @@ import { adviseOnMixedFolder } from './unsigned-medium.ts';
 export interface Imported {
   readonly media: MediumImportResult[];
   readonly archives: ImportResult[];
+  /** Files of packages/ on the media. */
+  readonly packages: string[];
+  /** Messages about media that did not arrive whole. */
+  readonly damages: string[];
 }
 
 /** What the named paths lead to. */
@@ -54,14 +58,23 @@ export async function runImport(
   imported: Imported,
 ): Promise<void> {
   for (const path of media) {
-    for (const result of await runMediumImport(path, site, options)) imported.media.push(result);
+    const result = await runMediumImport(path, site, options);
+    for (const one of result.results) imported.media.push(one);
+    for (const name of result.packages ?? []) imported.packages.push(name);
+    if (!result.isWhole) imported.damages.push(describeDamage(path, result));
   }
   if (others.length > 0) await runArchiveImport(archives, others, options, site, imported.archives);
 }
 
-export function printImported({ media, archives }: Imported, terminal: Terminal): void {
+export function printImported({ media, archives, damages }: Imported, terminal: Terminal): void {
   if (media.length > 0) printMediumResults(media, terminal);
   printReleaseResults(archives, terminal);
+  tellDamages({ damages }, terminal);
+}
+
+/** Ends the command with 1 if a medium did not arrive whole. */
+export function tellDamages({ damages }: Pick<Imported, 'damages'>, terminal: Terminal): void {
+  for (const damage of damages) terminal.fail(damage, 'incomplete');
 }
 
 async function runArchiveImport(

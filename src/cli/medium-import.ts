@@ -1,12 +1,19 @@
-import { join, resolve } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { Store } from '../cache/store.ts';
 import { findArchives } from '../operations/find-archives.ts';
-import { importMedium, type MediumImportResult } from '../operations/medium/import-medium.ts';
+import {
+  importMedium,
+  type MediumImport,
+  type MediumImportResult,
+} from '../operations/medium/import-medium.ts';
+import { DamagedMedium, formatDamages } from '../operations/medium/medium-faults.ts';
+import { PACKAGES_FOLDER } from '../operations/medium/manifest.ts';
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
 import type { Messages, Site } from '../operations/site.ts';
 import type { ImportOptions } from './commands/import.ts';
-import { byUrlOrKey, formatDate } from './terminal/format.ts';
+import { byUrlOrKey, formatCount, formatDate } from './terminal/format.ts';
 import { refusedLast, RELEASE_HEADINGS, releaseRow } from './release-results.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
 import { countOutcomes, formatCounts, printResults } from './terminal/results.ts';
@@ -16,12 +23,28 @@ import type { Terminal } from './terminal/terminal.ts';
 export async function runMediumImport(
   path: string,
   site: Site,
-  { dryRun = false, acceptOlder = false, quiet = false }: ImportOptions,
-): Promise<readonly MediumImportResult[]> {
+  options: ImportOptions,
+): Promise<MediumImport> {
+  try {
+    return await openAndImport(resolve(path), site, options);
+  } catch (error) {
+    if (!(error instanceof DamagedMedium) || options.partial) throw error;
+    throw error.withAdvice(`To import its undamaged releases: cache import --partial ${path}`);
+  }
+}
+
+async function openAndImport(
+  folder: string,
+  site: Site,
+  { dryRun = false, acceptOlder = false, partial = false, quiet = false }: ImportOptions,
+): Promise<MediumImport> {
   const { messages } = site;
-  const folder = resolve(path);
   const openStore = (): Promise<Store> => site.store(dryRun ? 'dry-run' : 'write');
-  const medium = await openMedium(folder, await site.ownTrusted(), { store: openStore, acceptOlder });
+  const medium = await openMedium(folder, await site.ownTrusted(), {
+    store: openStore,
+    acceptOlder,
+    partial,
+  });
   const { serial, created } = medium.manifest;
   messages.tell(
     `${folder}: export ${serial} of ${formatDate(created)}, signed by ${describeCertificate(medium.signer)}`,
@@ -29,21 +52,60 @@ export async function runMediumImport(
   await hintAtArchives(folder, messages);
   const labels = labelsOf(medium);
   let progress: Progress | undefined;
+  let result: MediumImport;
   try {
     const store = await openStore();
-    return await importMedium(medium, {
+    result = await importMedium(medium, {
       ...(dryRun ? { present: store } : { target: store }),
       trusted: await site.trusted(),
+      packagesFolder: packagesFolderOf(site),
       onTotal: (bytes) => (progress = createProgress(bytes, { quiet })),
       onProgress: (sha512, bytes) => progress?.advance(labels.get(sha512) ?? sha512, bytes),
     });
   } finally {
     progress?.clear();
   }
+  await tellOfPackages(folder, result, dryRun, site);
+  return result;
 }
 
-function labelsOf({ entries }: Medium): ReadonlyMap<string, string> {
-  return new Map(entries.map(({ key, entry }) => [entry.sha512, entry.softwareUrl ?? key]));
+function labelsOf({ entries, packages = new Map() }: Medium): ReadonlyMap<string, string> {
+  return new Map([
+    ...entries.map(({ key, entry }) => [entry.sha512, entry.softwareUrl ?? key] as const),
+    ...[...packages].map(([name, { sha512 }]) => [sha512, `${PACKAGES_FOLDER}/${name}`] as const),
+  ]);
+}
+
+/** Beside the store, as `cache init` makes it. */
+function packagesFolderOf({ location }: Site): string {
+  return join(dirname(location), PACKAGES_FOLDER);
+}
+
+/** What a person is told of the files of `packages/`, or why they were not taken. */
+async function tellOfPackages(
+  folder: string,
+  { packages }: MediumImport,
+  isDryRun: boolean,
+  site: Site,
+): Promise<void> {
+  if (packages === undefined) {
+    const names = await readdir(join(folder, PACKAGES_FOLDER)).catch(() => []);
+    if (names.length > 0)
+      site.messages.tell(
+        `note: the manifest does not cover ${join(folder, PACKAGES_FOLDER)}: its files are neither verified nor copied; export again to cover them`,
+      );
+  } else if (packages.length > 0) {
+    const what = isDryRun ? 'verified' : `verified and copied to ${packagesFolderOf(site)}`;
+    site.messages.tell(`${formatCount(packages.length, 'file')} of ${PACKAGES_FOLDER}/ ${what}`);
+  }
+}
+
+/** What a person is told last of a medium that did not arrive whole. */
+export function describeDamage(path: string, { faults }: MediumImport): string {
+  return [
+    `cache: ${path} did not arrive whole; where it was made, this replaces the damage: cache export --recheck MEDIUM`,
+    ...(faults.length > 0 ? [formatDamages(faults)] : []),
+  ].join('\n');
 }
 
 /** Mentions archives beside the store, which the manifest does not cover. */

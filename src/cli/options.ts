@@ -36,7 +36,7 @@ export const fromProxy = () =>
   new Option(
     '--from-proxy',
     'take over what slapos proxy has; the paths are CONTENT_DIR and METADATA_DIR of its shacache',
-  ).conflicts(['url', 'os', 'multiarch', 'softwareRoot', 'recheck', 'acceptOlder']);
+  ).conflicts(['url', 'os', 'multiarch', 'softwareRoot', 'recheck', 'acceptOlder', 'partial']);
 
 export const commonName = () => new Option('--common-name <name>', 'name in the certificate');
 

@@ -1,10 +1,10 @@
-import { constants } from 'node:fs';
-import { lstat, open, opendir, readdir, rmdir, unlink, type FileHandle } from 'node:fs/promises';
+import { lstat, opendir, readdir, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { createDurableNames, makeDurable } from './durable-names.ts';
 import { createFileWriter } from './file-writer.ts';
+import { openFile } from './open-file.ts';
 import { readError, storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere } from './store-folder.ts';
 import { syncFolder } from './sync-folder.ts';
@@ -46,36 +46,9 @@ export function createFilesystemStorage(
     },
 
     async open(name) {
-      const path = pathOf(name);
-      let file: FileHandle;
-      try {
-        // Without O_NONBLOCK, opening a pipe in place of a blob would wait for ever.
-        file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-      } catch (error) {
-        throwUnlessAbsent(error, `can't open ${path}`, readError);
-        await checkMiss(name);
-        return undefined;
-      }
-      try {
-        const stats = await file.stat();
-        if (!stats.isFile())
-          throw new CacheError('storage', `${path} is not a file; move it out of the store`);
-        return {
-          size: stats.size,
-          modified: stats.mtimeMs,
-          async read(into, position) {
-            try {
-              return (await file.read(into, 0, into.byteLength, position)).bytesRead;
-            } catch (error) {
-              throw readError(error, `can't read ${path}`);
-            }
-          },
-          close: () => file.close(),
-        };
-      } catch (error) {
-        await file.close();
-        throw readError(error, `can't look at ${path}`);
-      }
+      const file = await openFile(pathOf(name));
+      if (file === undefined) await checkMiss(name);
+      return file;
     },
 
     create: (size, holder) => createFileWriter(root, { size, holder, room, pathOf, durable, onOwnerFault }),

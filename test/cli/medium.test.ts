@@ -1,11 +1,23 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { mountFat } from '../fixtures/fat-disk.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
+import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { CACHE, ENVIRONMENT, resultOf, runCache, startCache, type CommandResult } from './command.ts';
@@ -229,6 +241,30 @@ describe('cache export', () => {
     expect(await contentsOf(folder)).toEqual(before);
   });
 
+  it('to a place for disks where nothing is mounted asks for --no-mount-check', async (context) => {
+    await makeConnected();
+    const place = await mkdtemp('/mnt/shacache-test-').catch(() =>
+      context.skip('needs the right to write to /mnt'),
+    );
+    onTestFinished(() => rm(place, { recursive: true, force: true }));
+    const inside = join(place, 'backup');
+    await mkdir(inside);
+    for (const path of [place, inside])
+      for (const more of [[], ['--dry-run']]) {
+        const { stderr } = await expectEnd(2, cache('export', ...on('connected'), path, ...more));
+        expect(stderr).toBe(
+          `cache: nothing is mounted at ${path}: mount the medium there, or add --no-mount-check to write to the disk that the folder is on\n`,
+        );
+      }
+    expect(await readdir(inside)).toEqual([]);
+    await expectEnd(0, cache('export', ...on('connected'), inside, '--no-mount-check'));
+    await rm(inside, { recursive: true });
+    await mountTmpfs(context, place, 64 * MIB);
+    await mkdir(inside);
+    await expectEnd(0, cache('export', ...on('connected'), inside));
+    await expectEnd(0, cache('export', ...on('connected'), place));
+  });
+
   it('of an empty store says so', async () => {
     await cache('init', 'connected');
     const { stderr } = await expectEnd(1, cache('export', ...on('connected'), device));
@@ -356,6 +392,49 @@ describe('cache import of a medium', () => {
     expect(stderr).toMatch(
       /device is not as its manifest says; nothing of it was taken:\n {2}store\/bcache\/\w+: has 5 bytes instead of \d+\n/,
     );
+    // The command that it names takes the rest.
+    const [, args = ''] =
+      /To import its undamaged releases: cache (import --partial .*)$/m.exec(stderr) ?? [];
+    const partial = await expectEnd(1, cache(...args.split(' '), ...on('offline')));
+    expect(partial.stdout).toMatch(/^imported .*kvm[^]*^REFUSED .*rapid-cdn/m);
+    expect(partial.stdout).not.toContain(blob);
+    expect(partial.stderr).not.toContain(blob);
+    expect(partial.stderr).toMatch(/rapid-cdn.*: its blob on the medium: has 5 bytes instead of \d+$/m);
+    expect(partial.stderr.trimEnd()).toMatch(
+      /^cache: .*device did not arrive whole; where it was made, this replaces the damage: cache export --recheck MEDIUM$/m,
+    );
+    const { stdout: log } = await expectEnd(0, cache('log', ...on('offline')));
+    expect(log).toMatch(/import .*did not arrive whole: 1 of 2 releases refused/);
+    const json = await expectEnd(1, cache('import', ...on('offline'), '--partial', '--json', device));
+    expect((JSON.parse(json.stdout) as { outcome: string }[]).map(({ outcome }) => outcome).sort()).toEqual([
+      'refused',
+      'unchanged',
+    ]);
+    expect(json.stderr).toMatch(/did not arrive whole/);
+  });
+
+  it('copies packages beside the store, and says where', async () => {
+    await makeConnected();
+    await mkdir(join(device, 'packages'));
+    await writeFile(join(device, 'packages', 'node'), 'a program');
+    const exported = await expectEnd(0, cache('export', ...on('connected'), device));
+    expect(exported.stderr).toMatch(/^the manifest also covers 1 file of packages\/$/m);
+    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    const { stderr } = await expectEnd(0, cache('import', ...on('offline'), device));
+    expect(stderr).toContain(
+      `1 file of packages/ verified and copied to ${join(folder, 'offline', 'packages')}\n`,
+    );
+    expect(await readFile(join(folder, 'offline', 'packages', 'node'), 'utf8')).toBe('a program');
+    // A medium that brings only packages is no mistake.
+    await cache('inventory', ...on('offline')).then(({ stdout }) =>
+      writeFile(join(folder, 'have.json'), stdout),
+    );
+    const second = join(folder, 'second');
+    await mkdir(join(second, 'packages'), { recursive: true });
+    await writeFile(join(second, 'packages', 'node'), 'another program');
+    await expectEnd(0, cache('export', ...on('connected'), second, '--missing-from', 'have.json'));
+    await expectEnd(0, cache('import', ...on('offline'), second));
+    expect(await readFile(join(folder, 'offline', 'packages', 'node'), 'utf8')).toBe('another program');
   });
 
   it('in a dry run writes nothing, where there is a store and where there is none', async () => {

@@ -32,8 +32,9 @@ with tempfile.TemporaryDirectory() as folder:
 manifest = json.loads(text)
 assert manifest['type'] == 'shacache-medium' and manifest['format'] == 1
 
+# Media of earlier versions do not cover packages/.
 listed = {}
-for file in manifest['files']:
+for file in manifest['files'] + manifest.get('packages', []):
     listed[file['path']] = file
     path = os.path.join(medium, file['path'])
     if not os.path.isfile(path):
@@ -58,6 +59,9 @@ for name in ('bcache', 'bdir', 'parts'):
         for one in names:
             there.add(os.path.relpath(os.path.join(folder, one), medium))
 there.add('store/store.json')
+if 'packages' in manifest:
+    for folder, _, names in os.walk(os.path.join(medium, 'packages')):
+        there.update(os.path.relpath(os.path.join(folder, one), medium) for one in names)
 for path in sorted(there ^ set(listed)):
     faults.append(path + ': only on one side')
 

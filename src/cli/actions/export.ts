@@ -29,7 +29,7 @@ export async function exportReleases(
 ): Promise<void> {
   if (path === '') throw new CacheError('usage', 'the folder of the medium has no name; write its path');
   const folder = resolve(path);
-  const { verify, recheck = false, dryRun = false, json = false, quiet = false } = options;
+  const { verify, mountCheck, recheck = false, dryRun = false, json = false, quiet = false } = options;
   const site = await openStoreSite(options);
   const { terminal } = site;
   const split = options.split === undefined ? undefined : splitSizeOf(options.split);
@@ -47,7 +47,7 @@ export async function exportReleases(
   let result: ExportResult;
   try {
     result = await exportMedium(folder, {
-      ...{ store, signer, trusted, mediumSigners, keys, inventory, split, verify, recheck },
+      ...{ store, signer, trusted, mediumSigners, keys, inventory, split, verify, recheck, mountCheck },
       onNote: (text) => {
         progress?.clear();
         terminal.tell(text);
@@ -128,7 +128,7 @@ function printJson(
 /** Prints the table, the refusals, and the next steps. */
 function print(
   folder: string,
-  { bytes, rewritten, seal, ...result }: ExportResult,
+  { bytes, rewritten, packages, seal, ...result }: ExportResult,
   dryRun: boolean,
   terminal: Terminal,
 ): void {
@@ -153,6 +153,7 @@ function print(
     terminal.tell(
       `${formatCount(rewritten, 'file')} on the medium ${rewritten === 1 ? 'was damaged and is' : 'were damaged and are'} rewritten`,
     );
+  if (packages > 0) terminal.tell(`the manifest also covers ${formatCount(packages, 'file')} of packages/`);
   if (seal !== undefined) terminal.tell(nextSteps(folder, seal));
 }
 

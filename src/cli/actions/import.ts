@@ -1,6 +1,6 @@
 import { EXIT, endWith } from '../exit-code.ts';
 import type { ImportOptions } from '../commands/import.ts';
-import { findSources, printImported, runImport, type Imported } from '../import-run.ts';
+import { findSources, printImported, runImport, tellDamages, type Imported } from '../import-run.ts';
 import { printProxyResults, runProxyImport } from '../proxy-import.ts';
 import { openStoreSite } from '../site.ts';
 import type { ProxyImportResult } from '../../operations/import-proxy.ts';
@@ -9,7 +9,7 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
   const { json = false, fromProxy = false } = options;
   const site = await openStoreSite(options);
   const { terminal } = site;
-  const imported: Imported = { media: [], archives: [] };
+  const imported: Imported = { media: [], archives: [], packages: [], damages: [] };
   const taken: ProxyImportResult[] = [];
   const all = () => [...imported.media, ...imported.archives, ...taken];
   try {
@@ -17,10 +17,13 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
     else await runImport(await findSources(paths, site.config), options, site, imported);
   } finally {
     // What is done is done, even if the disk failed at the next one.
-    if (json) terminal.print(JSON.stringify(all(), undefined, 2));
-    else if (fromProxy) printProxyResults(taken, terminal);
+    if (json) {
+      terminal.print(JSON.stringify(all(), undefined, 2));
+      tellDamages(imported, terminal);
+    } else if (fromProxy) printProxyResults(taken, terminal);
     else printImported(imported, terminal);
   }
   const results = all();
-  if (results.length === 0 || results.some(({ outcome }) => outcome === 'refused')) endWith(EXIT.incomplete);
+  if (results.length + imported.packages.length === 0 || results.some(({ outcome }) => outcome === 'refused'))
+    endWith(EXIT.incomplete);
 }

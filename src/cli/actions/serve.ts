@@ -28,7 +28,7 @@ export async function serveStore(options: ServeOptions, version: string): Promis
   const paths = Array.isArray(options.import) ? options.import : [];
   const sources = await findSources(paths, site.config);
   await checkThereIsSomething(paths, sources, site);
-  const imported: Imported = { media: [], archives: [] };
+  const imported: Imported = { media: [], archives: [], packages: [], damages: [] };
   const { signal, isPreparing } = await serve(site, {
     addresses,
     version,

@@ -17,6 +17,7 @@ export const exportCommand = () =>
       'split larger blobs into parts of this size, such as 2G (default: as the file system needs)',
     )
     .option('--no-verify', 'do not read back the written files')
+    .option('--no-mount-check', 'accept a folder in /mnt, /media or /run/media where nothing is mounted')
     .option('--recheck', 'also read files of earlier exports, and rewrite damaged ones')
     .addOption(dryRun('show what would be written and write nothing'))
     .addOption(json());

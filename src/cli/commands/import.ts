@@ -25,5 +25,6 @@ export const importCommand = () =>
     .option('--software-root <folder>', `where it was built and must be unpacked (default: ${SOFTWARE_ROOT})`)
     .option('--recheck', 'also read archives that were imported before and have not changed since')
     .addOption(acceptOlder())
+    .option('--partial', 'import the undamaged releases of a damaged medium')
     .addOption(dryRun('check everything and write nothing'))
     .addOption(json());

@@ -33,6 +33,7 @@ import {
 } from './medium-destination.ts';
 import { lockMedium } from './medium-lock.ts';
 import { beginExport, openMediumRoot, type MediumRoot } from './medium-root.ts';
+import { lacksMount } from './mount-point.ts';
 import { FROM_MEMORY } from './read-back.ts';
 import { selectEntries, type SelectedEntry } from './selection.ts';
 import { signManifest } from './sign-manifest.ts';
@@ -56,6 +57,8 @@ export interface ExportOptions {
   readonly verify: boolean;
   /** Whether to also reread files of earlier exports. */
   readonly recheck: boolean;
+  /** Whether to refuse a folder below a conventional mount folder where nothing is mounted. */
+  readonly mountCheck: boolean;
   /** Receives notes for the operator. */
   readonly onNote?: (text: string) => void;
   /** Receives the total work in bytes before it begins. */
@@ -70,6 +73,8 @@ export interface ExportResult {
   readonly bytes: number;
   /** Number of damaged files on the medium that were rewritten. */
   readonly rewritten: number;
+  /** Number of files in `packages/` that the manifest covers. */
+  readonly packages: number;
   /** undefined if nothing was written: in a dry run, or with nothing to carry. */
   readonly seal: Seal | undefined;
 }
@@ -106,13 +111,18 @@ const RESERVE = 8 * 1024 * 1024;
 /**
  * Writes releases to the medium mounted at `folder` and signs a manifest of its whole store; sound files are kept. An
  * interrupted export resumes, and imports see the earlier state until it is done.
- * @throws CacheError `usage`: no such folder; `no-space`; `too-large`: more than the file system can hold;
+ * @throws CacheError `usage`: no such folder, or nothing is mounted there; `no-space`; `too-large`: more than the file system can hold;
  * `invalid-medium`: the medium holds something that must not be signed; `storage`: the store or the medium fails, or
  * another export writes to it
  */
 export async function exportMedium(folder: string, options: ExportOptions): Promise<ExportResult> {
   const { store, signer, onNote = () => undefined } = options;
   const root = await openMediumRoot(folder);
+  if (options.mountCheck && (await lacksMount(folder)))
+    throw new CacheError(
+      'usage',
+      `nothing is mounted at ${folder}: mount the medium there, or add --no-mount-check to write to the disk that the folder is on`,
+    );
   if (!root.isMountPoint)
     onNote(`note: nothing is mounted at ${folder}: this writes to the disk that it is on`);
   const selected = await selectEntries({ ...store, ...options });
@@ -141,9 +151,16 @@ async function exportSelected(
   const { bytes } = plan;
   checkFolders(limits, namesAfter(listing, plan));
   if (bytes > 0) await checkRoom(folder, plan.room, RESERVE, { reason: 'for its file system' });
-  const isIdle = plan.entries.size === 0;
+  // Without a release, packages may be new.
+  const isIdle = selected.length === 0 || plan.entries.size + listing.packages.size === 0;
   if (signer === undefined || isIdle)
-    return { entries: plannedResults(selected, plan, listing), bytes, rewritten: 0, seal: undefined };
+    return {
+      entries: plannedResults(selected, plan, listing),
+      bytes,
+      rewritten: 0,
+      packages: 0,
+      seal: undefined,
+    };
   noteListing(listing, options, onNote);
   announce(listing, plan, options);
 
@@ -171,6 +188,7 @@ async function exportSelected(
     entries: resultsOf(selected, ({ entry }) => transferred.get(entry)),
     bytes: contents.bytes,
     rewritten,
+    packages: listing.packages.size,
     seal: { ...sealed, certificateFile },
   };
 }
@@ -266,7 +284,8 @@ function announce(
   { recheck, verify, onTotal }: ExportOptions,
 ): void {
   const toRead = namesToRead(listing, recheck).reduce((sum, name) => sum + (listing.sizes.get(name) ?? 0), 0);
-  onTotal?.(toRead + bytes * (verify ? 2 : 1));
+  const packages = [...listing.packages.values()].reduce((sum, size) => sum + size, 0);
+  onTotal?.(toRead + (bytes + packages) * (verify ? 2 : 1));
 }
 
 /** Operators know releases by URL; object names contain only digests. */

@@ -1,5 +1,6 @@
 import type { Store } from '../../cache/store.ts';
 import type { Digest } from '../../cache/digest.ts';
+import { blobName } from '../../cache/layout.ts';
 import { CacheError } from '../../cache/errors.ts';
 import { createGivingWay } from '../../cache/give-way.ts';
 import type { Key } from '../../cache/key.ts';
@@ -8,8 +9,11 @@ import type { TrustedCertificates } from '../../cache/signature.ts';
 import type { SourceEntry } from '../../cache/source.ts';
 import { createStoreDestination, ensureBlob } from '../store-destination.ts';
 import { transferKey, type TransferResult } from '../transfer.ts';
+import { createArrival } from './arrivals.ts';
 import { refusalOf, type MediumFault } from './medium-faults.ts';
-import { STORE_FOLDER } from './manifest.ts';
+import { blobFaultsOf, lostEntries, otherFaults, refuseDamaged } from './medium-damage.ts';
+import { createPackageCopy, type PackageCopy } from './copy-packages.ts';
+import { PACKAGES_FOLDER, STORE_FOLDER, type MediumFile } from './manifest.ts';
 import { digestObject } from './object-digest.ts';
 import { isMedium, type Medium, type MediumEntry } from './open-medium.ts';
 
@@ -20,9 +24,11 @@ export interface MediumImportOptions {
   readonly target?: Store;
   /** The store to compare with; in a dry run, too. */
   readonly present?: Store;
+  /** Folder that the files of `packages/` are copied to; without it, or in a dry run, they are only verified. */
+  readonly packagesFolder?: string;
   /** Receives the total bytes to read before it begins. */
   readonly onTotal?: (bytes: number) => void;
-  /** Receives the bytes of a blob read since the last call. */
+  /** Receives the bytes of a blob, or of a file of `packages/`, read since the last call. */
   readonly onProgress?: (digest: Digest, bytes: number) => void;
 }
 
@@ -31,7 +37,8 @@ export interface MediumImportResult {
   readonly key: Key;
   readonly softwareUrl: string | undefined;
   readonly platform: Platform | undefined;
-  readonly sha512: Digest;
+  /** undefined for a damaged entry that the manifest's list of releases does not name. */
+  readonly sha512: Digest | undefined;
   /** Bytes of the blob; undefined if the medium lacks it. */
   readonly size: number | undefined;
   /**
@@ -43,39 +50,107 @@ export interface MediumImportResult {
   readonly reason?: string;
 }
 
+/** Result of importing a medium. */
+export interface MediumImport {
+  /** A result for each entry of the medium. */
+  readonly results: readonly MediumImportResult[];
+  /** Whether the medium is as its manifest says; only a partial import accepts another. */
+  readonly isWhole: boolean;
+  /** Names of the verified files of `packages/`; undefined if the manifest does not cover it. */
+  readonly packages: readonly string[] | undefined;
+  /** Faults of files that no refused entry accounts for. */
+  readonly faults: readonly MediumFault[];
+}
+
 /**
  * Imports a medium into a store without writing to the medium: hashes each blob while copying it, and adds entries
- * only after all wanted files were found good. An interrupted import resumes with the missing files.
- * @returns a result for each entry of the medium
- * @throws CacheError `invalid-medium` with the list of damaged files: then no entry was added; `storage`, `no-space`
+ * only after all wanted files were found good; of a medium opened with `partial` it adds the entries whose files were. An
+ * interrupted import resumes with the missing files.
+ * @throws DamagedMedium: then no entry was added; CacheError `storage`, `no-space`
  */
-export async function importMedium(
-  medium: Medium,
-  options: MediumImportOptions,
-): Promise<readonly MediumImportResult[]> {
+export async function importMedium(medium: Medium, options: MediumImportOptions): Promise<MediumImport> {
   const { target, present = target } = options;
-  const judged = markTwins(await judgeAll(medium, options));
+  const judged = await judgeAll(medium, options);
   const missing = new Map<Digest, number>();
   for (const { entry, reason } of judged) {
     const size = medium.blobs.get(entry.sha512)?.size;
     if (reason !== undefined || size === undefined) continue;
     if ((await present?.blobs.stat(entry.sha512))?.size !== size) missing.set(entry.sha512, size);
   }
-  if (target === undefined) {
-    await checkAllBytes(medium, options);
-    return judged.map((one) => resultOf(one, medium, 'checked'));
+  const packages = await copyOfPackages(medium, options);
+  try {
+    const damage = { medium, missing, faults: await findFaults(medium, missing, packages, options) };
+    const { faults } = damage;
+    if (faults.length > 0 && !medium.partial) throw await refusalOf(medium.folder, faults);
+    const arriveIn = createArrival(medium, { isWhole: faults.length === 0 });
+    const sound = markTwins(refuseDamaged(judged, damage));
+    const transferred =
+      target === undefined ? undefined : await addEntries(medium, sound, target, arriveIn, options);
+    const results = sound.map((one) => {
+      const { outcome, reason } = transferred?.get(one.entry) ?? {};
+      const isImported = outcome === 'copied' || missing.has(one.entry.sha512);
+      const accepted = target === undefined ? 'checked' : isImported ? 'imported' : 'unchanged';
+      return resultOf(reason === undefined ? one : { ...one, reason }, medium, accepted);
+    });
+    const all = [...results, ...lostEntries(damage)];
+    if (target !== undefined) {
+      if (faults.length > 0) await recordDamage(medium, all, target);
+      // Like entries, packages count as arrived: no older medium takes them back.
+      if (packages.count() > 0) await arriveIn(target.storage);
+      await packages.place();
+    }
+    return {
+      results: all,
+      isWhole: faults.length === 0,
+      packages: medium.packages && [...soundPackages(medium.packages, faults).keys()],
+      faults: otherFaults(damage, all),
+    };
+  } finally {
+    await packages.abort();
   }
-  await copyBlobs(medium, missing, target, options);
-  const transferred = await addEntries(medium, judged, target, options);
-  return judged.map((one) => {
-    const { outcome, reason } = transferred.get(one.entry) ?? {};
-    const isImported = outcome === 'copied' || missing.has(one.entry.sha512);
-    return resultOf(
-      reason === undefined ? one : { ...one, reason },
-      medium,
-      isImported ? 'imported' : 'unchanged',
-    );
-  });
+}
+
+/** Copies the wanted blobs and packages, or only reads all in a dry run. @returns all faults of the medium */
+async function findFaults(
+  medium: Medium,
+  missing: ReadonlyMap<Digest, number>,
+  packages: PackageCopy,
+  options: MediumImportOptions,
+): Promise<readonly MediumFault[]> {
+  const { target, onTotal } = options;
+  const known = blobFaultsOf(medium.faults);
+  const sizes = target === undefined ? sizesOf(medium) : missing;
+  const wanted = new Map([...sizes].filter(([sha512]) => !known.has(sha512)));
+  const total = sumOf(wanted.values()) + packages.bytes;
+  await target?.checkRoom(total);
+  onTotal?.(total);
+  const inStore =
+    target === undefined
+      ? await checkAllBytes(medium, wanted, options)
+      : await copyBlobs(medium, wanted, target, options);
+  const inPackages = await packages.read();
+  if (inPackages.length > 0) await checkIsThere(medium);
+  return [...medium.faults, ...inStore, ...inPackages];
+}
+
+function sizesOf({ blobs }: Medium): ReadonlyMap<Digest, number> {
+  return new Map([...blobs].map(([sha512, { size }]) => [sha512, size]));
+}
+
+function copyOfPackages(
+  { folder, packages = new Map(), faults }: Medium,
+  { target, packagesFolder, onProgress = () => undefined }: MediumImportOptions,
+): Promise<PackageCopy> {
+  const to = target === undefined ? undefined : packagesFolder;
+  return createPackageCopy(folder, soundPackages(packages, faults), to, onProgress);
+}
+
+function soundPackages(
+  packages: ReadonlyMap<string, MediumFile>,
+  faults: readonly MediumFault[],
+): ReadonlyMap<string, MediumFile> {
+  const faulty = new Set(faults.map(({ path }) => path));
+  return new Map([...packages].filter(([name]) => !faulty.has(`${PACKAGES_FOLDER}/${name}`)));
 }
 
 /**
@@ -85,16 +160,18 @@ async function addEntries(
   medium: Medium,
   judged: readonly JudgedEntry[],
   target: Store,
+  arriveIn: ReturnType<typeof createArrival>,
   { trusted }: MediumImportOptions,
 ): Promise<ReadonlyMap<SourceEntry, TransferResult>> {
   const wanted = new Set<SourceEntry>(
     judged.filter(({ reason }) => reason === undefined).map(({ entry }) => entry),
   );
   const destination = createStoreDestination(target, () => ({ action: 'import' }));
+  const source = { ...medium.source, arriveIn };
   const results = new Map<SourceEntry, TransferResult>();
   for (const key of new Set(judged.map((one) => one.key))) {
     const select = (entry: SourceEntry): boolean => wanted.has(entry);
-    for await (const result of transferKey(key, medium.source, destination, { trusted, select }))
+    for await (const result of transferKey(key, source, destination, { trusted, select }))
       results.set(result.entry, result);
   }
   return results;
@@ -158,15 +235,12 @@ function resultOf(
 
 async function copyBlobs(
   medium: Medium,
-  missing: ReadonlyMap<Digest, number>,
+  wanted: ReadonlyMap<Digest, number>,
   target: Store,
-  { onTotal, onProgress }: Pick<MediumImportOptions, 'onTotal' | 'onProgress'>,
-): Promise<void> {
-  const total = sumOf(missing.values());
-  await target.checkRoom(total);
-  onTotal?.(total);
+  { onProgress }: Pick<MediumImportOptions, 'onProgress'>,
+): Promise<readonly MediumFault[]> {
   const damages: MediumFault[] = [];
-  for (const [sha512, size] of missing) {
+  for (const [sha512, size] of wanted) {
     try {
       await ensureBlob({ sha512, size }, medium.source, target, (_blob, bytes) =>
         onProgress?.(sha512, bytes),
@@ -177,7 +251,7 @@ async function copyBlobs(
       for (const damage of await damagesOf(medium, sha512, error)) damages.push(damage);
     }
   }
-  if (damages.length > 0) throw await refusalOf(medium.folder, damages);
+  return damages;
 }
 
 /** Errors that a blob on the medium can cause; all others come from the store. */
@@ -199,20 +273,27 @@ async function checkIsThere({ folder }: Medium): Promise<void> {
 
 /** The files of a blob that differ from the manifest. */
 async function damagesOf(medium: Medium, sha512: Digest, cause: CacheError): Promise<readonly MediumFault[]> {
-  const found = await damagedFiles(medium, medium.blobs.get(sha512)?.objects ?? []);
+  const { objects = [] } = medium.blobs.get(sha512) ?? {};
+  const found = await damagedFiles(medium, objects);
   // A failing disk can return other bytes on the second read.
-  return found.length > 0 ? found : [{ path: `blob ${sha512}`, what: cause.message }];
+  return found.length > 0
+    ? found
+    : [{ path: `${STORE_FOLDER}/${objects[0] ?? blobName(sha512)}`, what: cause.message }];
 }
 
-async function checkAllBytes(medium: Medium, { onTotal, onProgress }: MediumImportOptions): Promise<void> {
-  onTotal?.(sumOf([...medium.blobs.values()].map(({ size }) => size)));
+async function checkAllBytes(
+  medium: Medium,
+  wanted: ReadonlyMap<Digest, number>,
+  { onProgress }: Pick<MediumImportOptions, 'onProgress'>,
+): Promise<readonly MediumFault[]> {
   const damages: MediumFault[] = [];
-  for (const [sha512, { objects }] of medium.blobs) {
+  for (const sha512 of wanted.keys()) {
     const advance = (bytes: number): void => onProgress?.(sha512, bytes);
+    const { objects = [] } = medium.blobs.get(sha512) ?? {};
     for (const damage of await damagedFiles(medium, objects, advance)) damages.push(damage);
     if (damages.length > 0) await checkIsThere(medium);
   }
-  if (damages.length > 0) throw await refusalOf(medium.folder, damages);
+  return damages;
 }
 
 async function damagedFiles(
@@ -233,6 +314,20 @@ async function damagedFiles(
     }
   }
   return damages;
+}
+
+/** Records in the log how much of a medium came that did not arrive whole. */
+async function recordDamage(
+  { folder, manifest }: Medium,
+  results: readonly MediumImportResult[],
+  { log }: Store,
+): Promise<void> {
+  if (!results.some(({ outcome }) => outcome === 'imported')) return;
+  const refused = results.filter(({ outcome }) => outcome === 'refused').length;
+  await log.record({
+    ...{ action: 'import', source: folder },
+    reason: `export ${manifest.serial} did not arrive whole: ${refused} of ${results.length} releases refused`,
+  });
 }
 
 function sumOf(sizes: Iterable<number>): number {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { parseStoredEntry } from '../../cache/directory.ts';
 import type { Digest } from '../../cache/digest.ts';
 import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
@@ -7,7 +8,9 @@ import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
 import {
   filesOf,
+  isPackageName,
   nameInStore,
+  PACKAGES_FOLDER,
   readManifest,
   STORE_FOLDER,
   type MediumFile,
@@ -17,7 +20,7 @@ import type { MediumFault } from './medium-faults.ts';
 import { readObject } from './object-digest.ts';
 import type { MediumEntry } from './open-medium.ts';
 import { readBack } from './read-back.ts';
-import { differencesOf, listStoreFiles } from './store-files.ts';
+import { differencesOf, listPackages, listStoreFiles } from './medium-files.ts';
 
 /** Files of a medium before an export, found without reading them. */
 export interface MediumListing {
@@ -29,7 +32,9 @@ export interface MediumListing {
   readonly split: ReadonlyMap<Digest, SplitBlob>;
   /** Objects of an earlier export that are missing or have another size; by name. */
   readonly differing: ReadonlyMap<string, string>;
-  /** Files that don't belong in a store. */
+  /** Bytes of each file of `packages/`, by name relative to it. */
+  readonly packages: ReadonlyMap<string, number>;
+  /** Files that don't belong on a medium. */
   readonly strays: readonly MediumFault[];
   /** undefined if there is no valid one. */
   readonly manifest: SignedManifest | undefined;
@@ -50,6 +55,7 @@ export interface SplitBlob {
 /** @throws CacheError `storage` */
 export async function listMedium(folder: string, signers: TrustedCertificates): Promise<MediumListing> {
   const { sizes, strays } = await listStoreFiles(folder);
+  const packages = await listPackages(folder);
   const { manifest, manifestFault } = await readIfValid(folder, signers);
   const files = manifest === undefined ? new Map<string, MediumFile>() : filesOf(manifest.manifest);
   const differing = differencesOf(files, sizes);
@@ -61,11 +67,22 @@ export async function listMedium(folder: string, signers: TrustedCertificates): 
   }
   return {
     ...{ sizes, covered, split, differing, manifest, manifestFault },
-    strays: strays.map((name) => ({
-      path: `${STORE_FOLDER}/${name}`,
-      what: `does not belong into a store; move it elsewhere${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
-    })),
+    packages: packages.sizes,
+    strays: [
+      ...strays.map((name) => ({
+        path: `${STORE_FOLDER}/${name}`,
+        what: `does not belong into a store; move it elsewhere${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
+      })),
+      ...packages.strays.map((name) => ({ path: `${PACKAGES_FOLDER}/${name}`, what: packageFault(name) })),
+    ],
   };
+}
+
+function packageFault(name: string): string {
+  if (isUndecodable(name)) return UNDECODABLE;
+  return isPackageName(name)
+    ? 'is no file; a medium carries files only'
+    : 'its name has a control character or a backslash; rename it';
 }
 
 /** An untrusted or damaged manifest covers nothing, so everything is read instead. */
@@ -121,7 +138,7 @@ export async function inspectMedium(listing: MediumListing, options: InspectOpti
   let fromMemory = false;
   const names = namesToRead(listing, options.recheck);
   for await (const { name, found, fault, fromDisk } of readBack(
-    options.folder,
+    join(options.folder, STORE_FOLDER),
     options.storage,
     names,
     options.onProgress,

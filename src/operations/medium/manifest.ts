@@ -1,8 +1,8 @@
 import { dirname, join } from 'node:path';
 import type { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import { isDigest, type Digest } from '../../cache/digest.ts';
-import { CacheError, shortReasonOf, systemCode } from '../../cache/errors.ts';
+import { isDigest, quoteBriefly, type Digest } from '../../cache/digest.ts';
+import { CacheError, isUndecodable, shortReasonOf, systemCode } from '../../cache/errors.ts';
 import {
   BLOBS,
   DIRECTORY,
@@ -24,8 +24,10 @@ import {
 } from './signed-document.ts';
 
 export const MANIFEST_FILE = 'manifest.json';
-/** The folder of a medium that the manifest covers. */
+/** The folder of a medium with its releases. */
 export const STORE_FOLDER = 'store';
+/** The folder of a medium for other software that the site needs, such as this program. */
+export const PACKAGES_FOLDER = 'packages';
 
 const TYPE = 'shacache-medium';
 const FORMAT = 1;
@@ -56,12 +58,14 @@ const manifest = z.object({
   files: z.array(z.object({ path, size, sha512: digest })),
   /** Blobs that are split, with their parts in order. */
   split: z.array(z.object({ sha512: digest, size, parts: z.array(path).min(1) })),
+  /** Every file of `packages/`, by its path on the medium; earlier versions did not list them. */
+  packages: z.array(z.object({ path: z.string(), size, sha512: digest })).optional(),
 });
 
 /** The content of a medium's manifest. */
 export type Manifest = Readonly<z.infer<typeof manifest>>;
 
-/** A file of a medium's store. */
+/** A file of a medium. */
 export interface MediumFile {
   /** Bytes. */
   readonly size: number;
@@ -78,6 +82,22 @@ export function filesOf({ files }: Manifest): ReadonlyMap<string, MediumFile> {
   return new Map(files.map(({ path, size, sha512 }) => [nameInStore(path), { size, sha512 }]));
 }
 
+/** The files of `packages/` in a manifest, by name relative to it; undefined if it covers none. */
+export function packagesOf({ packages }: Manifest): ReadonlyMap<string, MediumFile> | undefined {
+  return (
+    packages && new Map(packages.map(({ path, ...file }) => [path.slice(PACKAGES_FOLDER.length + 1), file]))
+  );
+}
+
+/** Whether a file of `packages/` can be carried: tools and terminals take such a name for nothing else. */
+export function isPackageName(name: string): boolean {
+  return (
+    !isUndecodable(name) &&
+    // eslint-disable-next-line no-control-regex -- these are what it looks for
+    name.split('/').every((item) => !['', '.', '..'].includes(item) && !/[\x00-\x1f\x7f\\]/.test(item))
+  );
+}
+
 /** @throws CacheError `too-large`: more files than a manifest can hold */
 export function formatManifest(content: Manifest): string {
   const text = JSON.stringify({ type: TYPE, format: FORMAT, ...content });
@@ -85,7 +105,7 @@ export function formatManifest(content: Manifest): string {
   if (Buffer.byteLength(JSON.stringify(text)) < DOCUMENT_SIZE_LIMIT - 64 * 1024) return text;
   throw new CacheError(
     'too-large',
-    `${content.files.length} files are more than one medium can carry; export fewer releases to each of several`,
+    `${content.files.length + (content.packages?.length ?? 0)} files are more than one medium can carry; export fewer releases to each of several`,
   );
 }
 
@@ -164,7 +184,15 @@ function describeIssue({ issues: [issue] }: z.ZodError): string {
 }
 
 /** A contradiction inside the manifest: even a trusted signer can err, and no file may pass for another. */
-function faultOf({ files, split }: Manifest): string | undefined {
+function faultOf({ files, split, packages = [] }: Manifest): string | undefined {
+  const listed = new Set<string>();
+  for (const { path } of packages) {
+    if (listed.has(path)) return `${path} is listed twice`;
+    const prefix = `${PACKAGES_FOLDER}/`;
+    if (!path.startsWith(prefix) || !isPackageName(path.slice(prefix.length)))
+      return `${quoteBriefly(path)} is no file of ${prefix}`;
+    listed.add(path);
+  }
   const byPath = new Map<string, MediumFile>();
   for (const file of files) {
     if (byPath.has(file.path)) return `${file.path} is listed twice`;

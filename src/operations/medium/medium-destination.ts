@@ -97,7 +97,8 @@ export function planExport(
     ...missingBlobs.flatMap(objectsOf).filter(({ name, size }) => there.get(name) !== size),
     ...[...entries.keys()].filter((name) => !there.has(name)).map(() => ({ size: ENTRY_SIZE })),
   ].map(({ size }) => size);
-  const manifestSize = (sizes.length + there.size + entries.size) * MANIFEST_LINE;
+  const lines = sizes.length + there.size + entries.size + listing.packages.size;
+  const manifestSize = lines * MANIFEST_LINE;
   return {
     ...{ blobs, missingBlobs, entries },
     bytes: sizes.reduce((sum, size) => sum + size, 0),

@@ -22,11 +22,22 @@ export function formatDamages(damages: readonly MediumFault[]): string {
   return [...lines, ...(damages.length > LINES ? [`  and ${damages.length - LINES} more`] : [])].join('\n');
 }
 
+/** A medium is not as its manifest says. */
+export class DamagedMedium extends CacheError {
+  constructor(message: string) {
+    super('invalid-medium', message);
+  }
+
+  /** @param advice a remedy, one line */
+  withAdvice(advice: string): DamagedMedium {
+    return new DamagedMedium(`${this.message}\n${advice}`);
+  }
+}
+
 /** The error that refuses a medium. It says if the cause is an unfinished export. */
-export async function refusalOf(folder: string, damages: readonly MediumFault[]): Promise<CacheError> {
+export async function refusalOf(folder: string, damages: readonly MediumFault[]): Promise<DamagedMedium> {
   const began = await readIfThere(join(folder, UNFINISHED_FILE)).catch(() => undefined);
-  return new CacheError(
-    'invalid-medium',
+  return new DamagedMedium(
     [
       `${folder} is not as its manifest says; nothing of it was taken:`,
       formatDamages(damages),

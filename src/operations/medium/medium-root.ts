@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { lstat, mkdir, open, realpath, rename, rmdir, stat, unlink, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, mkdir, open, rename, rmdir, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
 import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../../cache/errors.ts';
 import type { SignedDocument } from '../../cache/signature.ts';
 import { makeDurable } from '../../storage/durable-names.ts';
@@ -8,7 +8,8 @@ import { adoptFile, adoptFolder, ownershipOf } from '../../storage/ownership.ts'
 import { syncFolder } from '../../storage/sync-folder.ts';
 import { readIfThere, writeError } from '../files.ts';
 import { UNFINISHED_FILE } from './medium-faults.ts';
-import { MANIFEST_FILE, STORE_FOLDER } from './manifest.ts';
+import { isMountPoint } from './mount-point.ts';
+import { MANIFEST_FILE, PACKAGES_FOLDER, STORE_FOLDER } from './manifest.ts';
 
 /** The folder of a medium that holds certificates. */
 const CERTIFICATES = 'miscellaneous';
@@ -29,13 +30,14 @@ export interface MediumRoot {
    * Replaces a small file of the medium; a crash leaves the old one or the new one.
    * @throws CacheError `storage` as `makeFolder`; `no-space`
    */
-  replaceFile(name: string, text: string): Promise<void>;
+  replaceFile(name: string, content: string | Uint8Array): Promise<void>;
+  /** Removes a file of the medium if it is there. @throws CacheError `storage` */
+  removeFile(name: string): Promise<void>;
 }
 
 /** @throws CacheError `usage`: the folder doesn't exist; making it would fill the disk beneath an unmounted medium */
 export async function openMediumRoot(folder: string): Promise<MediumRoot> {
   const { dev, ino } = await statFolder(folder);
-  const parent = await stat(dirname(await realpath(folder)));
   const gone = (): CacheError =>
     new CacheError(
       'storage',
@@ -47,7 +49,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
   };
   return {
     folder,
-    isMountPoint: parent.dev !== dev || parent.ino === ino,
+    isMountPoint: await isMountPoint(folder),
     async checkIsSame() {
       if (!(await isSame())) throw gone();
     },
@@ -69,7 +71,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
       if (made !== undefined) await rmdir(path).catch(() => undefined);
       throw gone();
     },
-    async replaceFile(name, text) {
+    async replaceFile(name, content) {
       const path = join(folder, name);
       const temporary = `${path}.new`;
       try {
@@ -81,7 +83,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
             throw gone();
           }
           await adoptFile(file, await ownershipOf(folder), 0o644);
-          await file.writeFile(text);
+          await file.writeFile(content);
           await file.sync();
         } finally {
           await file.close();
@@ -91,6 +93,15 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
       } catch (error) {
         if (error instanceof CacheError) throw error;
         throw writeError(path, error);
+      }
+    },
+    async removeFile(name) {
+      const path = join(folder, name);
+      try {
+        await unlink(path);
+        await syncFolder(folder);
+      } catch (error) {
+        if (systemCode(error) !== 'ENOENT') throw writeError(path, error);
       }
     },
   };
@@ -137,7 +148,7 @@ async function statFolder(folder: string): Promise<{ readonly dev: number; reado
  * @throws CacheError `storage`, `no-space`
  */
 export async function beginExport(root: MediumRoot, certificate: string): Promise<string> {
-  for (const name of ['software', 'packages', CERTIFICATES, STORE_FOLDER]) await root.makeFolder(name);
+  for (const name of ['software', PACKAGES_FOLDER, CERTIFICATES, STORE_FOLDER]) await root.makeFolder(name);
   const certificateFile = await placeCertificate(root, certificate);
   await root.replaceFile(UNFINISHED_FILE, `${JSON.stringify({ began: new Date().toISOString() })}\n`);
   return certificateFile;
@@ -172,12 +183,6 @@ export async function writeManifest(root: MediumRoot, [text, signature]: SignedD
 }
 
 /** Removes the mark of an unfinished export. @throws CacheError `storage` */
-export async function endExport(folder: string): Promise<void> {
-  const mark = join(folder, UNFINISHED_FILE);
-  try {
-    await unlink(mark);
-    await syncFolder(folder);
-  } catch (error) {
-    throw writeError(mark, error);
-  }
+export async function endExport(root: MediumRoot): Promise<void> {
+  await root.removeFile(UNFINISHED_FILE);
 }

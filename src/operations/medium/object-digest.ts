@@ -9,7 +9,7 @@ import type { MediumFile } from './manifest.ts';
  * @throws CacheError `storage`
  */
 export async function digestObject(
-  storage: ObjectStorage,
+  storage: Pick<ObjectStorage, 'open'>,
   name: string,
   onProgress: (bytes: number) => void = () => undefined,
 ): Promise<MediumFile | undefined> {

@@ -12,6 +12,7 @@ import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
 import type { Store } from '../../cache/store.ts';
 import { openJoined } from '../../storage/joined-object.ts';
+import { createFilesystemStorage } from '../../storage/filesystem.ts';
 import { openStore } from '../../storage/open-store.ts';
 import type { Source } from '../../cache/source.ts';
 import { refusalOf, UNFINISHED_FILE, type MediumFault } from './medium-faults.ts';
@@ -19,6 +20,8 @@ import {
   filesOf,
   MANIFEST_FILE,
   nameInStore,
+  PACKAGES_FOLDER,
+  packagesOf,
   readManifest,
   STORE_FOLDER,
   type Manifest,
@@ -26,11 +29,11 @@ import {
   type SignedManifest,
 } from './manifest.ts';
 import { readObject } from './object-digest.ts';
-import { differencesOf, listStoreFiles } from './store-files.ts';
+import { differencesOf, listPackages, listStoreFiles, type FolderFiles } from './medium-files.ts';
 import { describeCertificate } from './signed-document.ts';
-import { highestArrived, rememberArrival } from './arrivals.ts';
+import { createArrival, didArriveWhole, highestArrived } from './arrivals.ts';
 
-/** A medium whose files match its manifest, and whose entries were read and compared with it. */
+/** A medium whose manifest is verified, and whose files and entries were compared with it. */
 export interface Medium {
   readonly folder: string;
   readonly manifest: Manifest;
@@ -39,7 +42,13 @@ export interface Medium {
   readonly storage: ObjectStorage;
   /** The expected size and digest of each object in its store. */
   readonly files: ReadonlyMap<string, MediumFile>;
-  /** The entries; their signatures are not verified yet. */
+  /** The files of `packages/`, by name relative to it; undefined if the manifest does not cover it. */
+  readonly packages: ReadonlyMap<string, MediumFile> | undefined;
+  /** How the files differ from the manifest; a medium opened without `partial` has no faults. */
+  readonly faults: readonly MediumFault[];
+  /** Whether what is undamaged is taken of a damaged medium. */
+  readonly partial: boolean;
+  /** The undamaged entries; their signatures are not verified yet. */
   readonly entries: readonly MediumEntry[];
   readonly blobs: ReadonlyMap<Digest, MediumBlob>;
   /** The medium as a source; a copy must hash the blobs, because their bytes are unverified. */
@@ -75,10 +84,12 @@ export async function isMedium(folder: string): Promise<boolean> {
 
 /** A store to import a medium into. */
 export interface MediumTarget {
-  /** Opens the store, once, and only for a medium that matches its manifest. */
+  /** Opens the store, once, and only for a medium that can be imported. */
   readonly store: () => Promise<Store>;
   /** Accepts a medium although a newer one of the same origin was imported. */
   readonly acceptOlder: boolean;
+  /** Opens a medium that does not match its manifest, too, and lists its faults. */
+  readonly partial?: boolean;
 }
 
 /**
@@ -87,7 +98,7 @@ export interface MediumTarget {
  * @param signers certificates that may sign manifests
  * @param into undefined if nothing is copied that could replace newer entries
  * @throws CacheError `untrusted`: the manifest's signer is untrusted, or a newer medium of this origin was imported;
- * `invalid-medium` with the list of faults; `storage`
+ * `invalid-medium`: there is no manifest; `DamagedMedium`; `storage`
  */
 export async function openMedium(
   folder: string,
@@ -102,21 +113,37 @@ export async function openMedium(
     );
   }
   const { manifest } = signed;
-  const faults = await faultsOf(folder, manifest);
-  if (faults.length > 0) throw await refusalOf(folder, faults);
+  const partial = into?.partial ?? false;
+  const checkFaults = async (found: readonly MediumFault[]): Promise<void> => {
+    if (found.length > 0 && !partial) throw await refusalOf(folder, found);
+  };
+  const listed = await faultsOf(folder, manifest);
+  await checkFaults(listed);
   const root = join(folder, STORE_FOLDER);
-  const store = await openStore(root, { mode: 'read' }).catch(async (error: unknown) => {
-    if (!(error instanceof CacheError)) throw error;
-    throw await refusalOf(folder, [{ path: `${STORE_FOLDER}/${STORE_FILE}`, what: error.message }]);
-  });
-  const { storage } = store;
-  const { entries, damages } = await readEntries(manifest, storage);
-  if (damages.length > 0) throw await refusalOf(folder, damages);
+  // The mark of a damaged store may say anything.
+  const storage = partial ? createFilesystemStorage(root) : await openWhole(folder, root);
+  const { entries, damages } = await readEntries(manifest, storage, new Set(listed.map(({ path }) => path)));
+  await checkFaults(damages);
   // Opening can create the store, so only a good medium gets here.
   if (into !== undefined && !into.acceptOlder) await checkIsNewest(folder, signed, await into.store());
   const blobs = blobsOf(manifest);
-  const source = { ...sourceOf(folder, storage, entries, blobs), arriveIn: rememberingIn(signed) };
-  return { folder, ...signed, storage, files: filesOf(manifest), entries, blobs, source };
+  const faults = [...listed, ...damages];
+  const source = {
+    ...sourceOf(folder, storage, entries, blobs),
+    arriveIn: createArrival(signed, { isWhole: faults.length === 0 }),
+  };
+  const [files, packages] = [filesOf(manifest), packagesOf(manifest)];
+  return { folder, ...signed, storage, files, packages, faults, partial, entries, blobs, source };
+}
+
+/** @throws DamagedMedium: the store's format is unknown */
+async function openWhole(folder: string, root: string): Promise<ObjectStorage> {
+  try {
+    return (await openStore(root, { mode: 'read' })).storage;
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    throw await refusalOf(folder, [{ path: `${STORE_FOLDER}/${STORE_FILE}`, what: error.message }]);
+  }
 }
 
 /** @throws CacheError `untrusted`: a newer medium of the same origin was imported into this store */
@@ -124,46 +151,49 @@ async function checkIsNewest(folder: string, signed: SignedManifest, { storage }
   const { serial, created } = signed.manifest;
   const highest = await highestArrived(storage, signed);
   if (serial >= highest) return;
+  const inPart = (await didArriveWhole(storage, signed, highest)) ? '' : ' in part';
   throw new CacheError(
     'untrusted',
-    `${folder} is older than an imported medium: it is export ${serial} (${created}) of ${describeCertificate(signed.signer)}, and export ${highest} was imported; to use it anyway: --accept-older`,
+    `${folder} is older than an imported medium: it is export ${serial} (${created}) of ${describeCertificate(signed.signer)}, and export ${highest} was imported${inPart}; to use it anyway: --accept-older`,
   );
-}
-
-/** Records the arrival once per store, although it is called for each entry. */
-function rememberingIn(signed: SignedManifest): (storage: ObjectStorage) => Promise<void> {
-  let last: ObjectStorage | undefined;
-  return async (storage) => {
-    if (storage === last) return;
-    await rememberArrival(storage, signed);
-    last = storage;
-  };
 }
 
 /** Missing files, extra files and files with another size. */
 async function faultsOf(folder: string, manifest: Manifest): Promise<readonly MediumFault[]> {
-  const { sizes, strays } = await listStoreFiles(folder);
-  const files = filesOf(manifest);
+  const packages = packagesOf(manifest);
+  return [
+    ...faultsIn(STORE_FOLDER, filesOf(manifest), await listStoreFiles(folder)),
+    ...(packages === undefined ? [] : faultsIn(PACKAGES_FOLDER, packages, await listPackages(folder))),
+  ];
+}
+
+function faultsIn(
+  folder: string,
+  files: ReadonlyMap<string, MediumFile>,
+  { sizes, strays }: FolderFiles,
+): readonly MediumFault[] {
   const extra = [...sizes.keys()].filter((name) => !files.has(name));
   return [
-    ...[...differencesOf(files, sizes)].map(([name, what]) => ({ path: `${STORE_FOLDER}/${name}`, what })),
+    ...[...differencesOf(files, sizes)].map(([name, what]) => ({ path: `${folder}/${name}`, what })),
     ...[...strays, ...extra].map((name) => ({
-      path: `${STORE_FOLDER}/${name}`,
+      path: `${folder}/${name}`,
       what: `not in the manifest${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
       isExtra: true,
     })),
   ];
 }
 
+/** @param skipped paths of files with a known fault */
 async function readEntries(
   { files }: Manifest,
   storage: ObjectStorage,
+  skipped: ReadonlySet<string>,
 ): Promise<{ readonly entries: readonly MediumEntry[]; readonly damages: readonly MediumFault[] }> {
   const entries: MediumEntry[] = [];
   const damages: MediumFault[] = [];
   for (const { path, sha512 } of files) {
     const name = nameInStore(path);
-    if (name.startsWith(BLOBS) || (!name.startsWith(DIRECTORY) && name !== STORE_FILE)) continue;
+    if (skipped.has(path) || (!name.startsWith(DIRECTORY) && name !== STORE_FILE)) continue;
     try {
       const object = await readObject(storage, name, ENTRY_SIZE_LIMIT + 1024);
       const parsed = parseEntryName(name);

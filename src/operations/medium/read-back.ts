@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
-import { STORE_FOLDER, type MediumFile } from './manifest.ts';
+import type { MediumFile } from './manifest.ts';
 import { digestObject } from './object-digest.ts';
 import { dropFromPageCache } from './page-cache.ts';
 
@@ -23,22 +23,22 @@ export const FROM_MEMORY =
 /** Files dropped from the page cache at once: few enough that they are read before they are cached again. */
 const BATCH = 64;
 
-/** Reads objects of a medium's store from the disk, not the page cache. */
+/** Reads files of a medium from the disk, not the page cache. @param folder that contains `names` */
 export async function* readBack(
   folder: string,
-  storage: ObjectStorage,
+  storage: Pick<ObjectStorage, 'open'>,
   names: readonly string[],
   onProgress: (label: string, bytes: number) => void,
 ): AsyncGenerator<ReadBack> {
   for (let start = 0; start < names.length; start += BATCH) {
     const batch = names.slice(start, start + BATCH);
-    const fromDisk = await dropFromPageCache(batch.map((name) => join(folder, STORE_FOLDER, name)));
+    const fromDisk = await dropFromPageCache(batch.map((name) => join(folder, name)));
     for (const name of batch) yield { name, fromDisk, ...(await read(storage, name, onProgress)) };
   }
 }
 
 async function read(
-  storage: ObjectStorage,
+  storage: Pick<ObjectStorage, 'open'>,
   name: string,
   onProgress: (label: string, bytes: number) => void,
 ): Promise<Pick<ReadBack, 'found' | 'fault'>> {

@@ -7,14 +7,23 @@ import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { Signer, TrustedCertificates } from '../../cache/signature.ts';
 import { describeContents, type MediumContents } from './compose-manifest.ts';
 import { checkIsSound, formatDamages, type MediumFault } from './medium-faults.ts';
-import { formatManifest, MANIFEST_FILE, readManifest, STORE_FOLDER, type MediumFile } from './manifest.ts';
+import {
+  formatManifest,
+  MANIFEST_FILE,
+  PACKAGES_FOLDER,
+  packagesOf,
+  readManifest,
+  STORE_FOLDER,
+  type MediumFile,
+} from './manifest.ts';
 import { endExport, writeManifest, type MediumRoot } from './medium-root.ts';
 import { digestObject } from './object-digest.ts';
 import { dropFromPageCache } from './page-cache.ts';
 import { FROM_MEMORY, readBack } from './read-back.ts';
 import { signatureOf } from './signed-document.ts';
 import type { MediumListing } from './inspect-medium.ts';
-import { listStoreFiles } from './store-files.ts';
+import { digestPackages, noteOfChanges, packagesOn, writeChecksums } from './packages.ts';
+import { listPackages, listStoreFiles, type FolderFiles } from './medium-files.ts';
 import { originOf, takeSerial } from './export-serial.ts';
 
 export interface SignManifestOptions {
@@ -22,7 +31,7 @@ export interface SignManifestOptions {
   readonly store: Store;
   /** Storage of the medium. */
   readonly storage: ObjectStorage;
-  readonly listing: Pick<MediumListing, 'manifest' | 'covered'>;
+  readonly listing: Pick<MediumListing, 'manifest' | 'covered' | 'packages'>;
   readonly signer: Signer;
   readonly mediumSigners: TrustedCertificates;
   readonly verify: boolean;
@@ -40,25 +49,30 @@ export async function signManifest(
   options: SignManifestOptions,
 ): Promise<{ readonly serial: number; readonly signer: X509Certificate }> {
   const { folder } = root;
-  const { store, storage, listing, signer, verify } = options;
+  const { store, storage, listing, signer, verify, onNote, onProgress = () => undefined } = options;
   const all = new Map(files);
   const isStoreNew = !all.has(STORE_FILE);
   if (isStoreNew) all.set(STORE_FILE, await readNew(storage, STORE_FILE));
   if (verify) await verifyWritten(folder, [...written, ...(isStoreNew ? [STORE_FILE] : [])], all, options);
   // Files of an interrupted export may never have been synced; files in a manifest were.
   for (const name of all.keys()) if (!listing.covered.has(name)) await storage.ensureDurable(name);
-  await checkNothingCame(folder, all);
+  const packages = await digestPackages(folder, listing.packages.keys(), onProgress);
+  if (verify) await verifyPackages(folder, packages, options);
+  await checkNothingCame(folder, all, packages);
 
   const origin = await originOf(store.storage);
   const former = listing.manifest?.manifest;
+  const note = noteOfChanges(packages, (former && packagesOf(former)) ?? packages);
+  if (note !== undefined) onNote?.(note);
   const serial = await takeSerial(store.storage, former?.origin === origin ? former.serial : 0);
   const text = formatManifest({
     ...{ origin, serial, created: new Date().toISOString(), by: signatureOf(signer) },
-    ...describeContents({ files: all, entries }),
+    ...describeContents({ files: all, entries }, packages),
   });
+  await writeChecksums(root, packages, signer);
   await writeManifest(root, signer.signDocument(text));
   if (verify) await verifyManifest(folder, serial, options);
-  await endExport(folder);
+  await endExport(root);
   return { serial, signer: new X509Certificate(signer.certificate) };
 }
 
@@ -76,7 +90,7 @@ async function verifyWritten(
 ): Promise<void> {
   const damages: MediumFault[] = [];
   let fromDisk = true;
-  for await (const read of readBack(folder, storage, names, onProgress)) {
+  for await (const read of readBack(join(folder, STORE_FOLDER), storage, names, onProgress)) {
     if (!read.fromDisk) fromDisk = false;
     if (read.fault === undefined && read.found?.sha512 === files.get(read.name)?.sha512) continue;
     const what = read.fault ?? 'what is read back is not what was written';
@@ -84,6 +98,25 @@ async function verifyWritten(
   }
   if (damages.length > 0) throw failing(folder, damages);
   if (!fromDisk) onNote?.(FROM_MEMORY);
+}
+
+/** Their bytes may have been in memory only when they were read first. */
+async function verifyPackages(
+  folder: string,
+  packages: ReadonlyMap<string, MediumFile>,
+  { onProgress = () => undefined }: SignManifestOptions,
+): Promise<void> {
+  const damages: MediumFault[] = [];
+  const advance = (name: string, bytes: number): void => {
+    onProgress(`${PACKAGES_FOLDER}/${name}`, bytes);
+  };
+  const root = join(folder, PACKAGES_FOLDER);
+  for await (const read of readBack(root, packagesOn(folder), [...packages.keys()], advance)) {
+    if (read.found?.sha512 === packages.get(read.name)?.sha512) continue;
+    const what = read.fault ?? 'what is read back is not what was there before';
+    damages.push({ path: `${PACKAGES_FOLDER}/${read.name}`, what });
+  }
+  if (damages.length > 0) throw failing(folder, damages);
 }
 
 async function verifyManifest(
@@ -110,15 +143,24 @@ function failing(folder: string, damages: readonly MediumFault[]): CacheError {
 }
 
 /** The manifest must cover exactly the files that exist. */
-async function checkNothingCame(folder: string, files: ReadonlyMap<string, MediumFile>): Promise<void> {
-  const { sizes, strays } = await listStoreFiles(folder);
-  const others = [...sizes].filter(([name, size]) => files.get(name)?.size !== size).map(([name]) => name);
-  const gone = [...files.keys()].filter((name) => !sizes.has(name));
+async function checkNothingCame(
+  folder: string,
+  files: ReadonlyMap<string, MediumFile>,
+  packages: ReadonlyMap<string, MediumFile>,
+): Promise<void> {
+  const inStore = unlike(files, await listStoreFiles(folder));
+  const inPackages = unlike(packages, await listPackages(folder));
   checkIsSound(
     folder,
-    [...strays, ...others, ...gone].map((name) => ({
-      path: `${STORE_FOLDER}/${name}`,
-      what: 'is damaged, or changed while it was exported',
-    })),
+    [
+      ...inStore.map((name) => `${STORE_FOLDER}/${name}`),
+      ...inPackages.map((name) => `${PACKAGES_FOLDER}/${name}`),
+    ].map((path) => ({ path, what: 'is damaged, or changed while it was exported' })),
   );
+}
+
+function unlike(files: ReadonlyMap<string, MediumFile>, { sizes, strays }: FolderFiles): readonly string[] {
+  const others = [...sizes].filter(([name, size]) => files.get(name)?.size !== size).map(([name]) => name);
+  const gone = [...files.keys()].filter((name) => !sizes.has(name));
+  return [...strays, ...others, ...gone];
 }

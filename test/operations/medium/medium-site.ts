@@ -12,10 +12,11 @@ import {
 } from '../../../src/operations/medium/export-medium.ts';
 import {
   importMedium,
+  type MediumImport,
   type MediumImportOptions,
   type MediumImportResult,
 } from '../../../src/operations/medium/import-medium.ts';
-import { openMedium } from '../../../src/operations/medium/open-medium.ts';
+import { openMedium, type MediumTarget } from '../../../src/operations/medium/open-medium.ts';
 import type { Store } from '../../../src/cache/store.ts';
 import { makeStore, openStore } from '../../../src/storage/open-store.ts';
 import { membersOf } from '../../fixtures/entries.ts';
@@ -129,18 +130,38 @@ export function exportTo(
   const trusted = trustedOf(from);
   return exportMedium(medium, {
     ...{ store: from.site, signer: from.signer, trusted, mediumSigners: trusted },
-    ...{ verify: true, recheck: false, ...options },
+    ...{ verify: true, recheck: false, mountCheck: true, ...options },
   });
 }
 
 export async function importFrom(
   medium: string,
   to: MediumSite,
-  { acceptOlder = false, ...options }: Partial<MediumImportOptions> & { readonly acceptOlder?: boolean } = {},
+  options: ImportFromOptions = {},
 ): Promise<readonly MediumImportResult[]> {
+  return (await importAll(medium, to, options)).results;
+}
+
+/** As `cache import --partial`. */
+export function importWhatIsWhole(
+  medium: string,
+  to: MediumSite,
+  options: ImportFromOptions = {},
+): Promise<MediumImport> {
+  return importAll(medium, to, { partial: true, ...options });
+}
+
+type ImportFromOptions = Partial<MediumImportOptions & Omit<MediumTarget, 'store'>>;
+
+export async function importAll(
+  medium: string,
+  to: MediumSite,
+  { acceptOlder = false, partial = false, ...options }: ImportFromOptions = {},
+): Promise<MediumImport> {
   const trusted = trustedOf(to);
-  const into = { store: () => Promise.resolve(to.site), acceptOlder };
-  return importMedium(await openMedium(medium, trusted, into), { trusted, target: to.site, ...options });
+  const into = { store: () => Promise.resolve(to.site), acceptOlder, partial };
+  const opened = await openMedium(medium, trusted, into);
+  return importMedium(opened, { trusted, target: to.site, ...options });
 }
 
 /** The keys that have an entry in a store, each as often as it has one. */

@@ -1,16 +1,16 @@
 import type { Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { CacheError, isUndecodable, shortReasonOf, systemCode } from '../../cache/errors.ts';
 import { BLOBS, DIRECTORY, PARTS, STORE_FILE } from '../../cache/layout.ts';
 import { OWN_NAMES } from '../../storage/store-folder.ts';
-import { isCarriedName, STORE_FOLDER, type MediumFile } from './manifest.ts';
+import { isCarriedName, isPackageName, PACKAGES_FOLDER, STORE_FOLDER, type MediumFile } from './manifest.ts';
 
-/** Files in the store of a medium. Names are relative to the store. */
-export interface StoreFiles {
-  /** Bytes of each file of a kind that a medium carries. */
+/** Files below a folder of a medium. Names are relative to the folder. */
+export interface FolderFiles {
+  /** Bytes of each file that a medium carries. */
   readonly sizes: ReadonlyMap<string, number>;
-  /** Names of other files, which don't belong in a store. */
+  /** Names of other files, which don't belong there. */
   readonly strays: readonly string[];
 }
 
@@ -19,8 +19,21 @@ export interface StoreFiles {
  * records, unfinished writes), because they aren't carried.
  * @throws CacheError `storage`, `invalid-medium`
  */
-export async function listStoreFiles(medium: string): Promise<StoreFiles> {
-  const root = join(medium, STORE_FOLDER);
+export function listStoreFiles(medium: string): Promise<FolderFiles> {
+  return listFiles(join(medium, STORE_FOLDER), (name) => isCarriedName(name), isForOwnUse);
+}
+
+/** Lists every file below `packages/` of a medium without opening any. @throws CacheError `storage`, `invalid-medium` */
+export function listPackages(medium: string): Promise<FolderFiles> {
+  return listFiles(join(medium, PACKAGES_FOLDER), isPackageName);
+}
+
+/** @param isSkipped judges files and folders at the top */
+async function listFiles(
+  root: string,
+  isCarried: (name: string) => boolean,
+  isSkipped: (name: string) => boolean = () => false,
+): Promise<FolderFiles> {
   const sizes = new Map<string, number>();
   const strays: string[] = [];
   const visit = async (folder: string): Promise<void> => {
@@ -28,20 +41,23 @@ export async function listStoreFiles(medium: string): Promise<StoreFiles> {
       const name = folder + item;
       const stats = await statsOf(join(root, name));
       // Excludes links: writing or tidying behind one would change this machine.
-      if (folder === '' && isForOwnUse(item) && !stats?.isSymbolicLink()) continue;
+      if (folder === '' && isSkipped(item) && !stats?.isSymbolicLink()) continue;
       if (stats?.isDirectory()) await visit(`${name}/`);
-      else if (stats?.isFile() && isCarriedName(name)) sizes.set(name, stats.size);
+      else if (stats?.isFile() && isCarried(name)) sizes.set(name, stats.size);
       // A name that can't be decoded can't be looked up, but its file exists.
       else if (stats !== undefined || isUndecodable(item)) strays.push(name);
     }
   };
   if ((await statsOf(root))?.isSymbolicLink())
-    throw new CacheError('invalid-medium', `${root} is a link; a medium's store is a folder of its own`);
+    throw new CacheError(
+      'invalid-medium',
+      `${root} is a link; a medium's ${basename(root)} is a folder of its own`,
+    );
   await visit('');
   return { sizes, strays };
 }
 
-/** How the files of a store differ from those of a manifest, by name: they are missing or have another size. */
+/** How files differ from those of a manifest, by name: they are missing or have another size. */
 export function differencesOf(
   files: ReadonlyMap<string, MediumFile>,
   sizes: ReadonlyMap<string, number>,
