@@ -3,10 +3,10 @@ import type { Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
 import { isSourceEntry } from '../cache/entry.ts';
 import { CacheError, isDamage } from '../cache/errors.ts';
-import { isKey, keyOfFileUrl, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
+import { isKey, isReleaseKey, keyOfFileUrl, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
 import { isCompatible, type Platform } from '../cache/platform.ts';
 import { signerNameOf, type SignerName, type TrustedCertificates } from '../cache/signature.ts';
-import type { EntrySource, SourceEntry } from '../cache/source.ts';
+import type { EntrySource, Source, SourceEntry } from '../cache/source.ts';
 
 /** An entry as `slapos cache lookup` shows it. */
 export interface LookupRow {
@@ -119,6 +119,20 @@ async function* softwareUrls(directory: Directory): AsyncGenerator<string> {
       // A damaged entry has no URL to suggest.
       if (!isDamage(error)) throw error;
     }
+  }
+}
+
+/**
+ * The software URL of every release of a source. Reads the entries of each key, with a request each from a running cache.
+ * @throws CacheError `not-found` if the source has no list of keys; `unavailable`
+ */
+export async function* urlsOfSource(source: Pick<Source, 'keys' | 'entries'>): AsyncGenerator<string> {
+  for await (const key of source.keys()) {
+    if (!isReleaseKey(key)) continue;
+    const entries = await source.entries(key);
+    const url = entries.find(({ softwareUrl }) => softwareUrl !== undefined)?.softwareUrl;
+    // Nobody verified the list: an entry under another key would change what a name means.
+    if (url !== undefined && keyOfSoftwareUrl(url) === key) yield url;
   }
 }
 

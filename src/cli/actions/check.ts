@@ -13,9 +13,9 @@ import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
+import { createKnownReleases, inServer, inStore } from '../known-releases.ts';
 import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
 import { machineOf, openSite } from '../site.ts';
-import { createSuggestions } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
@@ -44,15 +44,17 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
     },
   });
   const lists = await Promise.all((options.file ?? []).map(readUrlList));
-  const wanted = [...new Set([...urls, ...lists.flat()])];
-  if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
+  const named = [...urls, ...lists.flat()];
+  if (named.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
   const machine = await machineOf(options);
   const server = urlsOfOptions(options, config);
   await checkCa(options.ca, [server], terminal);
   const trusted = await site.trusted();
   const { source, store } = await openSource(site, server, options);
   const ownerFault = store && ((path: string) => store.upkeep.ownerFault(path));
-  const suggest = createSuggestions(site);
+  const known = createKnownReleases(site, store === undefined ? inServer(source) : inStore(store));
+  const wanted = new Set<string>();
+  for (const text of named) wanted.add(await known.resolve(text));
   const progress = createProgress(undefined, { quiet });
   const checked: CheckedUrl[] = [];
   try {
@@ -62,11 +64,10 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
       };
       const result = await checkOne(url, source, { machine, trusted, deep, ownerFault, onProgress });
       const { problem } = result;
-      const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
       checked.push({
         ...{ url, installable: problem === undefined, ...result },
         notes: [blacklistNote(url)].filter((note) => note !== undefined),
-        suggestions: isUnknown ? await suggest(url) : [],
+        suggestions: problem?.kind === 'no-entry' ? await known.suggest(url) : [],
         fixes:
           problem === undefined ? [] : adviceFor(problem, { url, options, site, server: options.server }),
       });

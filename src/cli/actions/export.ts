@@ -10,13 +10,13 @@ import { isMedium } from '../../operations/medium/open-medium.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import type { ExportOptions } from '../commands/export.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { createKnownReleases, inStore } from '../known-releases.ts';
 import { RELEASE_HEADINGS, releaseRow } from '../release-results.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import type { Site } from '../../operations/site.ts';
 import { openSite } from '../site.ts';
 import { refuseNesting } from '../store-location.ts';
-import { createSuggestions } from '../suggestions.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import { countOutcomes, formatCounts, printResults } from '../terminal/results.ts';
@@ -80,14 +80,15 @@ function splitSizeOf(text: string): number {
 
 /** @throws CacheError `not-found` for a URL or key without any entry */
 async function keysOf(targets: readonly string[], store: Store, site: Site): Promise<readonly Key[]> {
-  const suggest = createSuggestions(site);
+  const known = createKnownReleases(site, inStore(store));
   const keys = new Set<Key>();
   const unknown: string[] = [];
-  for (const target of targets) {
+  for (const text of targets) {
+    const target = await known.resolve(text);
     const key = keyOf(target);
     keys.add(key);
     if ((await store.directory.digests(key)).length > 0) continue;
-    const [nearest] = await suggest(target);
+    const [nearest] = await known.suggest(target);
     unknown.push(
       `the store has nothing for ${target}${nearest === undefined ? '' : `; did you mean ${nearest} ?`}`,
     );

@@ -2,33 +2,33 @@ import { formatPlatform } from '../../cache/platform.ts';
 import { keysToTry, lookUp, type LookupRow, type SourceTerms } from '../../operations/lookup.ts';
 import { asOneLine } from '../../cache/controls.ts';
 import { sourceOfStore, type Source } from '../../cache/source.ts';
+import type { Site } from '../../operations/site.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
+import type { UpstreamUrls } from '../../upstream/client.ts';
 import { noteBlacklist } from '../blacklist-note.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import type { LookupOptions } from '../commands/lookup.ts';
+import { createKnownReleases, inServer, inStore, type KnownReleases } from '../known-releases.ts';
 import { machineOf, openSite } from '../site.ts';
 import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
-import { suggestUrls } from '../suggestions.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 
-export async function lookup(target: string, options: LookupOptions): Promise<void> {
+export async function lookup(text: string, options: LookupOptions): Promise<void> {
   const site = await openSite(options);
   const { config, terminal } = site;
-  const keys = keysToTry(target);
   const { ca } = options;
   const server = urlsOfOptions(options, config);
   await checkCa(ca, [server], terminal);
-  const source: Source =
-    server === undefined
-      ? sourceOfStore(await site.store('read'))
-      : await openServer(server, config, { ca, patience: IMPATIENT });
+  const { source, known } = await openAsked(site, server, options);
+  const target = await known.resolve(text);
+  const keys = keysToTry(target);
   const machine = await machineOf(options);
   const { key, rows } = await lookUp(target, source, machine, await site.trusted());
   const isUrl = key !== target;
   const isSource = rows.length > 0 && rows.every((row) => row.source !== undefined);
   if (isUrl && !isSource) noteBlacklist(target, terminal);
-  const suggestions = rows.length === 0 && isUrl ? await suggestUrls(target, site) : [];
+  const suggestions = rows.length === 0 ? await known.suggest(target) : [];
   if (options.json)
     terminal.print(JSON.stringify({ key, machine, entries: rows, suggestions }, undefined, 2));
   if (rows.length === 0) {
@@ -40,6 +40,21 @@ export async function lookup(target: string, options: LookupOptions): Promise<vo
     terminal.print(isSource ? formatSources(rows) : formatRows(rows));
   }
   await warnOfDoubts(source, terminal);
+}
+
+interface Asked {
+  readonly source: Source;
+  readonly known: KnownReleases;
+}
+
+/** @param urls of the running cache; undefined for the site's store */
+async function openAsked(site: Site, urls: UpstreamUrls | undefined, { ca }: LookupOptions): Promise<Asked> {
+  if (urls === undefined) {
+    const store = await site.store('read');
+    return { source: sourceOfStore(store), known: createKnownReleases(site, inStore(store)) };
+  }
+  const server = await openServer(urls, site.config, { ca, patience: IMPATIENT });
+  return { source: server, known: createKnownReleases(site, inServer(server)) };
 }
 
 function formatSources(rows: readonly LookupRow[]): string {

@@ -7,9 +7,9 @@ import { removeRelease, type RemovedEntry } from '../../operations/upkeep/remove
 import { removeUnnamed } from '../../operations/upkeep/remove-unnamed.ts';
 import type { RemoveOptions } from '../commands/remove.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { createKnownReleases, inStore } from '../known-releases.ts';
 import { parseOption } from '../parse-option.ts';
 import { openSite, type MachineOptions } from '../site.ts';
-import { suggestUrls } from '../suggestions.ts';
 import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -33,8 +33,13 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   const matches = matcherOf(options);
   const pins = pinnedKeys(config);
   const store = await site.store('upkeep');
+  const known = createKnownReleases(site, inStore(store));
   // Parses all before it removes anything: one may be wrong.
-  const keys = new Map(targets.map((target) => [target, keyOf(target)]));
+  const keys = new Map<string, Key>();
+  for (const text of targets) {
+    const target = await known.resolve(text, dryRun);
+    keys.set(target, keyOf(target));
+  }
   const since = Date.now();
   const results: RemovedTarget[] = [];
   for (const [target, key] of keys) {
@@ -53,8 +58,8 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
     if (outcome !== 'unknown') continue;
     const others = matches === undefined ? 0 : (await directory.digests(key)).length;
     terminal.warn(`cache: ${describeMiss(others)}: ${target}`);
-    if (others > 0 || key === target) continue;
-    for (const url of await suggestUrls(target, site)) terminal.warn(`cache: did you mean ${url} ?`);
+    if (others > 0) continue;
+    for (const url of await known.suggest(target)) terminal.warn(`cache: did you mean ${url} ?`);
   }
   const entries = results.flatMap((result) => result.entries);
   const freed = await removeUnnamed(store, entries, { since, dryRun });
