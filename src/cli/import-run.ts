@@ -8,6 +8,7 @@ import type { MediumImportResult } from '../operations/medium/import-medium.ts';
 import { isMedium } from '../operations/medium/open-medium.ts';
 import { openSigningTarget } from '../operations/release-entry.ts';
 import type { ImportOptions } from './commands/import.ts';
+import { withJsonNames, type JsonOutput } from './json-output.ts';
 import { hintAtMedium } from './medium-hint.ts';
 import { printMediumResults, runMediumImport } from './medium-import.ts';
 import { parseOption } from './parse-option.ts';
@@ -57,6 +58,10 @@ export async function runImport(
     for (const result of await runMediumImport(path, site, options)) imported.media.push(result);
   }
   if (others.length > 0) await runArchiveImport(archives, others, options, site, imported.archives);
+}
+
+export function importedJson({ media, archives }: Imported): JsonOutput<'import'> {
+  return [...media.map(withJsonNames), ...archives.map(withJsonNames)];
 }
 
 export function printImported({ media, archives }: Imported, terminal: Terminal): void {

@@ -22,8 +22,10 @@ export interface LookupRow {
   readonly sha512: Digest;
   /** Bytes of the blob; undefined if it is missing. */
   readonly size: number | undefined;
-  /** Received time of the entry, or else its creation date; undefined if both are unknown. */
-  readonly date: string | undefined;
+  /** When the store received the entry; undefined for another cache. */
+  readonly received: Date | undefined;
+  /** When it was made, according to the entry; any text. */
+  readonly creationDate: string | undefined;
 }
 
 /** An entry of a source, in the terms of its clients. */
@@ -79,7 +81,8 @@ export async function lookUp(
       source: isSourceEntry(key, entry) ? termsOf(entry) : undefined,
       sha512: entry.sha512,
       size: await source.blobSize(entry.sha512),
-      date: entry.received?.toISOString() ?? entry.creationDate,
+      received: entry.received,
+      creationDate: entry.creationDate,
     };
   });
   return { key, rows: await Promise.all(rows) };

@@ -13,6 +13,7 @@ import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
+import { printJson } from '../json-output.ts';
 import { createKnownReleases, inServer, inStore } from '../known-releases.ts';
 import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
 import { machineOf, openSite } from '../site.ts';
@@ -75,10 +76,19 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
   } finally {
     progress.clear();
   }
-  if (json) terminal.print(JSON.stringify({ machine, releases: checked }, undefined, 2));
+  if (json) printJson('check', { platform: machine, releases: checked.map(checkedJson) }, terminal);
   else printChecked(checked, machine, terminal);
   await warnOfDoubts(source, terminal);
   if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
+}
+
+function checkedJson({ url, key, problem, chosen, platforms, notes, suggestions, fixes }: CheckedUrl) {
+  return {
+    status: problem?.kind ?? ('installable' as const),
+    ...(url === key ? {} : { url }),
+    ...{ key, reason: problem?.message, ...chosen },
+    ...{ platforms, notes, suggestions, fixes },
+  };
 }
 
 async function openSource(

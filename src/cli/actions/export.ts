@@ -10,6 +10,7 @@ import { isMedium } from '../../operations/medium/open-medium.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import type { ExportOptions } from '../commands/export.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { printJson, withJsonNames } from '../json-output.ts';
 import { createKnownReleases, inStore } from '../known-releases.ts';
 import { RELEASE_HEADINGS, releaseRow } from '../release-results.ts';
 import { hintAtKey } from '../medium-hint.ts';
@@ -59,7 +60,7 @@ export async function exportReleases(
     progress?.clear();
   }
   await hintAtKey(folder, site);
-  if (json) printJson(folder, result, terminal);
+  if (json) printJson('export', toJson(folder, result), terminal);
   else {
     print(folder, result, dryRun, terminal);
     if (result.entries.length > 0 && result.seal === undefined && !dryRun && !(await isMedium(folder)))
@@ -113,17 +114,13 @@ async function openInventory(
   return inventory;
 }
 
-function printJson(
-  folder: string,
-  { entries, bytes, rewritten, seal }: ExportResult,
-  terminal: Terminal,
-): void {
+function toJson(medium: string, { entries, bytes: size, rewritten, seal }: ExportResult) {
   const shown = seal && {
     serial: seal.serial,
     fingerprint: seal.signer.fingerprint256,
     certificateFile: seal.certificateFile,
   };
-  terminal.print(JSON.stringify({ medium: folder, bytes, rewritten, ...shown, entries }, undefined, 2));
+  return { medium, size, rewritten, ...shown, entries: entries.map(withJsonNames) };
 }
 
 /** Prints the table, the refusals, and the next steps. */

@@ -5,6 +5,7 @@ import { readSigner } from '../../operations/signing-key.ts';
 import type { FetchOptions } from '../commands/fetch.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printFetched, tellOffers, toJson, type Fetched } from '../fetch-report.ts';
+import { printJson } from '../json-output.ts';
 import { createKnownReleases, inServer } from '../known-releases.ts';
 import { checkCa, openServer, urlsOfOptions, urlsOfUpstream, warnOfDoubts } from '../servers.ts';
 import type { Site } from '../../operations/site.ts';
@@ -55,7 +56,7 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   } finally {
     progress.clear();
     // What is done is done, even if the disk failed at the next one.
-    if (json) terminal.print(JSON.stringify(toJson(fetched), undefined, 2));
+    if (json) printJson('fetch', toJson(fetched), terminal);
     else printFetched(fetched, terminal);
   }
   for (const { target, offers, isOutage } of fetched) {

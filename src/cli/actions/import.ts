@@ -1,6 +1,7 @@
 import { EXIT, endWith } from '../exit-code.ts';
 import type { ImportOptions } from '../commands/import.ts';
-import { findSources, printImported, runImport, type Imported } from '../import-run.ts';
+import { findSources, importedJson, printImported, runImport, type Imported } from '../import-run.ts';
+import { printJson, withJsonNames } from '../json-output.ts';
 import { printProxyResults, runProxyImport } from '../proxy-import.ts';
 import { openSite } from '../site.ts';
 import type { ProxyImportResult } from '../../operations/import-proxy.ts';
@@ -17,7 +18,7 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
     else await runImport(await findSources(paths, site.config), options, site, imported);
   } finally {
     // What is done is done, even if the disk failed at the next one.
-    if (json) terminal.print(JSON.stringify(all(), undefined, 2));
+    if (json) printJson('import', [...importedJson(imported), ...taken.map(withJsonNames)], terminal);
     else if (fromProxy) printProxyResults(taken, terminal);
     else printImported(imported, terminal);
   }

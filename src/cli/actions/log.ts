@@ -7,6 +7,7 @@ import { parseDuration } from '../../config/duration.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import { findByName, isReleaseName } from '../../operations/named-releases.ts';
 import type { LogOptions } from '../commands/log.ts';
+import type { JsonOutput } from '../json-output.ts';
 import { oneOf } from '../known-releases.ts';
 import { parseOption } from '../parse-option.ts';
 import { openSite } from '../site.ts';
@@ -24,7 +25,7 @@ export async function log(options: LogOptions): Promise<void> {
   const { terminal } = site;
   const store = await site.store('read');
   const key = named && (await keyIn(store.log, named, terminal));
-  const show = options.json ? formatOneLine : createRows();
+  const show = options.json ? formatJson : createRows();
   const isWanted = (record: LogRecord): boolean =>
     Date.parse(record.at) >= begin && (key === undefined || record.key === key);
   let kept: LogRecord[] = [];
@@ -46,6 +47,11 @@ export async function log(options: LogOptions): Promise<void> {
         ? formatCount(total, 'record')
         : `${shown === 0 ? 'none' : shown} of ${formatCount(total, 'record')}`,
   );
+}
+
+/** One line, because a log may have any length. */
+function formatJson({ at, who, action, key, entry, sha512, softwareUrl: url, ...rest }: LogRecord): string {
+  return formatOneLine({ at, who, action, key, entry, sha512, url, ...rest } satisfies JsonOutput<'log'>);
 }
 
 /** A text, and its key if it is the name of no release. */

@@ -8,6 +8,7 @@ import type { UpstreamUrls } from '../../upstream/client.ts';
 import { noteBlacklist } from '../blacklist-note.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import type { LookupOptions } from '../commands/lookup.ts';
+import { isoTime, printJson } from '../json-output.ts';
 import { createKnownReleases, inServer, inStore, type KnownReleases } from '../known-releases.ts';
 import { machineOf, openSite } from '../site.ts';
 import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
@@ -29,8 +30,14 @@ export async function lookup(text: string, options: LookupOptions): Promise<void
   const isSource = rows.length > 0 && rows.every((row) => row.source !== undefined);
   if (isUrl && !isSource) noteBlacklist(target, terminal);
   const suggestions = rows.length === 0 ? await known.suggest(target) : [];
-  if (options.json)
-    terminal.print(JSON.stringify({ key, machine, entries: rows, suggestions }, undefined, 2));
+  if (options.json) {
+    const url = isUrl ? { url: target } : {};
+    printJson(
+      'lookup',
+      { ...url, key, platform: machine, entries: rows.map(rowJson), suggestions },
+      terminal,
+    );
+  }
   if (rows.length === 0) {
     terminal.warn(`cache: nothing is known for ${target}${isUrl ? ` (key ${keys.join(' or ')})` : ''}`);
     for (const url of suggestions) terminal.warn(`cache: did you mean ${url} ?`);
@@ -57,15 +64,24 @@ async function openAsked(site: Site, urls: UpstreamUrls | undefined, { ca }: Loo
   return { source: server, known: createKnownReleases(site, inServer(server)) };
 }
 
+function rowJson({ source, received, creationDate, ...row }: LookupRow) {
+  return { ...row, ...source, received: received?.toISOString(), created: isoTime(creationDate) };
+}
+
+function dateOf({ received, creationDate }: Pick<LookupRow, 'received' | 'creationDate'>): string {
+  const date = received ?? creationDate;
+  return date === undefined ? '' : formatDate(date);
+}
+
 function formatSources(rows: readonly LookupRow[]): string {
   const table = formatTable(
     ['', 'VERIFIED?', 'SIGNER', 'SIZE', 'DATE', 'URL OR FILE'],
-    rows.map(({ verified, signer, size, date, source }, index) => [
+    rows.map(({ verified, signer, size, source, ...row }, index) => [
       String(index + 1),
       verified ? 'yes' : 'no',
       signer?.name ?? '',
       size === undefined ? 'MISSING' : formatSize(size),
-      date === undefined ? '' : formatDate(date),
+      dateOf(row),
       source?.url ?? source?.basename ?? '',
     ]),
   );
@@ -85,7 +101,7 @@ function formatMember(value: SourceTerms['members'][string]): string {
 function formatRows(rows: readonly LookupRow[]): string {
   const table = formatTable(
     ['', 'MULTIARCH', 'DISTRIBUTION', 'VERSION', 'ID', 'COMPATIBLE?', 'VERIFIED?', 'SIZE', 'DATE'],
-    rows.map(({ platform, compatible, verified, size, date }, index) => {
+    rows.map(({ platform, compatible, verified, size, ...row }, index) => {
       const [id = '?', version = '?', codename = '?'] = platform?.os ?? [];
       return [
         String(index + 1),
@@ -94,7 +110,7 @@ function formatRows(rows: readonly LookupRow[]): string {
         compatible ? 'yes' : 'no',
         verified ? 'yes' : 'no',
         size === undefined ? 'MISSING' : formatSize(size),
-        date === undefined ? '' : formatDate(date),
+        dateOf(row),
       ];
     }),
   );

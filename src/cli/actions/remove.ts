@@ -7,6 +7,7 @@ import { removeRelease, type RemovedEntry } from '../../operations/upkeep/remove
 import { removeUnnamed } from '../../operations/upkeep/remove-unnamed.ts';
 import type { RemoveOptions } from '../commands/remove.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { printJson, withUrl, type JsonOutput } from '../json-output.ts';
 import { createKnownReleases, inStore } from '../known-releases.ts';
 import { parseOption } from '../parse-option.ts';
 import { openSite, type MachineOptions } from '../site.ts';
@@ -63,7 +64,7 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   }
   const entries = results.flatMap((result) => result.entries);
   const freed = await removeUnnamed(store, entries, { since, dryRun });
-  if (json) terminal.print(JSON.stringify(withBlobs(results, freed.blobs), undefined, 2));
+  if (json) printJson('remove', toJson(results, freed.blobs), terminal);
   else if (entries.length > 0) printRemoved(entries, freed, dryRun, terminal);
   if (!freed.isAllSeen) warnOfDamage(terminal);
   if (results.some(({ outcome }) => outcome === 'unknown' || outcome === 'pinned')) endWith(EXIT.incomplete);
@@ -86,10 +87,14 @@ function matcherOf({ os, multiarch }: MachineOptions): ((platform: Platform) => 
 }
 
 /** Results with the removed blobs; in a dry run, with those to be removed. */
-function withBlobs(results: readonly RemovedTarget[], blobs: readonly GarbageBlob[]): readonly unknown[] {
-  return results.map((result) => ({
-    ...result,
-    blobs: blobs.filter(({ sha512 }) => result.entries.some((entry) => entry.sha512 === sha512)),
+function toJson(results: readonly RemovedTarget[], blobs: readonly GarbageBlob[]): JsonOutput<'remove'> {
+  return results.map(({ target, key, outcome: status, entries, pin }) => ({
+    ...{ status, ...(target === key ? {} : { url: target }), key, pin },
+    entries: entries.map(({ received, ...entry }) => ({
+      ...withUrl(entry),
+      received: received?.toISOString(),
+    })),
+    blobs: blobs.filter(({ sha512 }) => entries.some((entry) => entry.sha512 === sha512)),
   }));
 }
 

@@ -4,10 +4,12 @@ import { networkcacheSection } from '../../operations/slapos-cfg.ts';
 import { tlsFilesOf } from '../../operations/tls-certificate.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
 import type { SlaposCfgOptions } from '../commands/slapos-cfg.ts';
+import { printJson } from '../json-output.ts';
 import { openSite } from '../site.ts';
 import { parseUrlOption } from '../url-option.ts';
 
-export async function slaposCfg({ url, forceBinary = false, ...options }: SlaposCfgOptions): Promise<void> {
+export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
+  const { url, forceBinary = false, json } = options;
   const site = await openSite(options);
   const { config, terminal } = site;
   const base =
@@ -28,5 +30,6 @@ export async function slaposCfg({ url, forceBinary = false, ...options }: Slapos
     'cache: replace any existing [networkcache] section with this; slapos.cfg may contain only one',
   );
   // The file that this is appended to may lack its last newline.
-  terminal.print(`\n${section}`);
+  if (json) printJson('slapos-cfg', { url: base, section }, terminal);
+  else terminal.print(`\n${section}`);
 }

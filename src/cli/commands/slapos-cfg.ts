@@ -1,4 +1,5 @@
 import { command, type OptionsOf } from '../command.ts';
+import { json } from '../options.ts';
 
 export type SlaposCfgOptions = OptionsOf<typeof slaposCfgCommand>;
 
@@ -15,4 +16,5 @@ export const slaposCfgCommand = () =>
     .option(
       '--force-binary',
       'make nodes fail at once, instead of compiling, if a release of this store cannot be downloaded',
-    );
+    )
+    .addOption(json());
