@@ -4,6 +4,7 @@ import { formatPlatform } from '../cache/platform.ts';
 import type { SourceEntry } from '../cache/source.ts';
 import type { FetchPlan, FetchResult, Offer } from '../operations/fetch.ts';
 import { noteBlacklist } from './blacklist-note.ts';
+import { isoTime, type JsonOutput } from './json-output.ts';
 import { formatDate, formatSize } from './terminal/format.ts';
 import { countOutcomes, formatCounts, printResults, type ResultRow } from './terminal/results.ts';
 import { formatTable } from './terminal/table.ts';
@@ -36,16 +37,15 @@ export function tellOffers({ target, key, offers }: FetchPlan, terminal: Termina
 }
 
 /** As it is shown with `--json`. */
-export function toJson(fetched: readonly Fetched[]): unknown {
-  return fetched.map(({ target, key, offers, results, refusal }) => ({
-    target,
-    key,
-    refusal,
-    offers: offers.map(({ entry: { platform, sha512, creationDate }, verdict, reason }) => ({
-      ...{ platform, sha512, creationDate, verdict, reason },
+export function toJson(fetched: readonly Fetched[]): JsonOutput<'fetch'> {
+  return fetched.map(({ target, key, offers, results, refusal: reason }) => ({
+    ...(target === key ? {} : { url: target }),
+    ...{ key, reason },
+    offers: offers.map(({ entry: { platform, sha512, creationDate }, verdict: status, reason }) => ({
+      ...{ status, platform, sha512, created: isoTime(creationDate), reason },
     })),
-    results: results.map(({ entry: { platform, sha512 }, outcome, size, reason }) => ({
-      ...{ platform, sha512, outcome, size, reason },
+    results: results.map(({ entry: { platform, sha512 }, outcome: status, size, reason }) => ({
+      ...{ status, platform, sha512, size, reason },
     })),
   }));
 }

@@ -8,6 +8,7 @@ import type { MediumImportResult } from '../operations/medium/import-medium.ts';
 import { isMedium } from '../operations/medium/open-medium.ts';
 import { openSigningTarget } from '../operations/release-entry.ts';
 import type { ImportOptions } from './commands/import.ts';
+import { withJsonNames, type JsonOutput } from './json-output.ts';
 import { hintAtMedium } from './medium-hint.ts';
 import { describeDamage, printMediumResults, runMediumImport } from './medium-import.ts';
 import { parseOption } from './parse-option.ts';
@@ -64,6 +65,10 @@ export async function runImport(
     if (!result.isWhole) imported.damages.push(describeDamage(path, result));
   }
   if (others.length > 0) await runArchiveImport(archives, others, options, site, imported.archives);
+}
+
+export function importedJson({ media, archives }: Imported): JsonOutput<'import'> {
+  return [...media.map(withJsonNames), ...archives.map(withJsonNames)];
 }
 
 export function printImported({ media, archives, damages }: Imported, terminal: Terminal): void {

@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
 // Options of several commands.
 
-export const json = () => new Option('--json', 'print the result as JSON');
+export const json = (description = 'print the result as JSON') => new Option('--json', description);
 
 export const dryRun = (description: string) => new Option('-n, --dry-run', description);
 

@@ -25,8 +25,9 @@ import { tellWhenInterrupted } from './interruption.ts';
 /**
  * The command line: the declarations in `commands/`, each with its code in `actions/`. Only running a command loads its
  * code: `--help` and wrong options answer at once.
+ * @param isSilent leaves the messages about wrong options to the caller
  */
-export function createProgram(): Command {
+export function createProgram({ isSilent = false }: { readonly isSilent?: boolean } = {}): Command {
   const program = new Command('cache')
     .description(
       'Offline binary cache for SlapOS: imports archives of compiled software, signs them and serves them.',
@@ -47,7 +48,7 @@ export function createProgram(): Command {
     })
     .configureOutput({
       writeOut: (text) => process.stdout.write(withoutControls(text)),
-      writeErr: (text) => process.stderr.write(withoutControls(text)),
+      writeErr: (text) => isSilent || process.stderr.write(withoutControls(text)),
     })
     .exitOverride();
 

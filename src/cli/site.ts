@@ -17,8 +17,12 @@ export interface CommandSite extends Site {
 }
 
 /** @throws CacheError `config` */
-export async function openSite({ config: file, quiet = false }: CommonOptions): Promise<CommandSite> {
-  const terminal = createTerminal({ quiet });
+export async function openSite({
+  config: file,
+  quiet = false,
+  json = false,
+}: CommonOptions & { readonly json?: boolean }): Promise<CommandSite> {
+  const terminal = createTerminal({ quiet, json });
   return { ...createSite(await readConfig(file), terminal), terminal };
 }
 

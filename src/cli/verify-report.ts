@@ -3,6 +3,7 @@ import type { BlobUser } from '../operations/upkeep/blob-users.ts';
 import type { Finding, FindingKind } from '../operations/upkeep/finding.ts';
 import type { Resolution } from '../operations/upkeep/resolution.ts';
 import type { VerifyCounts } from '../operations/upkeep/verification.ts';
+import { withUrl, type JsonOutput } from './json-output.ts';
 import { formatCount, formatSize } from './terminal/format.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { asOneLine } from '../cache/controls.ts';
@@ -25,6 +26,23 @@ export function isResolved({ kind, resolution }: ResolvedFinding): boolean {
   const outcome = resolution?.outcome;
   if (outcome === 'quarantined') return kind === 'stray';
   return outcome !== undefined && outcome !== 'left';
+}
+
+/** As it is shown with `--json`. */
+export function toJson({ findings, looked, affected }: VerifyReport): JsonOutput<'verify'> {
+  const { entries, blobs, bytes: size, unreferencedBlobs, unreferencedBytes } = looked;
+  return {
+    findings: findings.map(({ problem: reason, resolution, ...finding }) => ({
+      ...{ ...withUrl(finding), reason, ...(resolution ? resolutionJson(resolution) : { status: 'found' }) },
+    })),
+    counts: { entries, blobs, size, unnamedBlobs: unreferencedBlobs, unnamedSize: unreferencedBytes },
+    affected: affected.map(withUrl),
+  };
+}
+
+function resolutionJson({ outcome: status, ...resolution }: Resolution) {
+  if (!('reasons' in resolution)) return { status, ...resolution };
+  return { status, attempts: resolution.reasons };
 }
 
 /** Prints a line for grep, with details indented below it. */

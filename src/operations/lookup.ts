@@ -3,10 +3,10 @@ import type { Digest } from '../cache/digest.ts';
 import type { Directory } from '../cache/directory.ts';
 import { isSourceEntry } from '../cache/entry.ts';
 import { CacheError, isDamage } from '../cache/errors.ts';
-import { isKey, keyOfFileUrl, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
+import { isKey, isReleaseKey, keyOfFileUrl, keyOfSoftwareUrl, type Key } from '../cache/key.ts';
 import { isCompatible, type Platform } from '../cache/platform.ts';
 import { signerNameOf, type SignerName, type TrustedCertificates } from '../cache/signature.ts';
-import type { EntrySource, SourceEntry } from '../cache/source.ts';
+import type { EntrySource, Source, SourceEntry } from '../cache/source.ts';
 
 /** An entry as `slapos cache lookup` shows it. */
 export interface LookupRow {
@@ -22,8 +22,10 @@ export interface LookupRow {
   readonly sha512: Digest;
   /** Bytes of the blob; undefined if it is missing. */
   readonly size: number | undefined;
-  /** Received time of the entry, or else its creation date; undefined if both are unknown. */
-  readonly date: string | undefined;
+  /** When the store received the entry; undefined for another cache. */
+  readonly received: Date | undefined;
+  /** When it was made, according to the entry; any text. */
+  readonly creationDate: string | undefined;
 }
 
 /** An entry of a source, in the terms of its clients. */
@@ -79,7 +81,8 @@ export async function lookUp(
       source: isSourceEntry(key, entry) ? termsOf(entry) : undefined,
       sha512: entry.sha512,
       size: await source.blobSize(entry.sha512),
-      date: entry.received?.toISOString() ?? entry.creationDate,
+      received: entry.received,
+      creationDate: entry.creationDate,
     };
   });
   return { key, rows: await Promise.all(rows) };
@@ -119,6 +122,20 @@ async function* softwareUrls(directory: Directory): AsyncGenerator<string> {
       // A damaged entry has no URL to suggest.
       if (!isDamage(error)) throw error;
     }
+  }
+}
+
+/**
+ * The software URL of every release of a source. Reads the entries of each key, with a request each from a running cache.
+ * @throws CacheError `not-found` if the source has no list of keys; `unavailable`
+ */
+export async function* urlsOfSource(source: Pick<Source, 'keys' | 'entries'>): AsyncGenerator<string> {
+  for await (const key of source.keys()) {
+    if (!isReleaseKey(key)) continue;
+    const entries = await source.entries(key);
+    const url = entries.find(({ softwareUrl }) => softwareUrl !== undefined)?.softwareUrl;
+    // Nobody verified the list: an entry under another key would change what a name means.
+    if (url !== undefined && keyOfSoftwareUrl(url) === key) yield url;
   }
 }
 

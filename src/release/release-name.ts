@@ -20,12 +20,33 @@ interface Told {
  * `software-py3.cfg`. Without a version if the URL has none; different URLs may get the same name. Never throws.
  */
 export function nameOfRelease(url: string): string {
+  const { name, version } = toldBy(url);
+  return fileNamePart(joined([...name, ...version]).slice(0, LENGTH_LIMIT)) || keyOfSoftwareUrl(url);
+}
+
+/**
+ * Name and version of the release of a software URL, as a person writes them: `rapid-cdn@1.0.344`. The parts are those of
+ * `nameOfRelease`; undefined if the URL lacks one. Never throws.
+ */
+export function versionedNameOf(url: string): string | undefined {
+  const told = toldBy(url);
+  const [name, version] = [joined(told.name), joined(told.version)];
+  return name === '' || version === '' ? undefined : `${name}@${version}`;
+}
+
+/** The name includes the variant of the profile. */
+function toldBy(url: string): Told {
   const { host, segments } = partsOf(url);
   const folders = segments.slice(0, -1);
   const { name, version } = toldByRef(host, folders) ?? toldByFolders(folders);
-  const variant = variantOf(segments.at(-1) ?? '', name.at(-1));
-  const parts = [...name, variant, ...version].map(fileNamePart).filter((part) => part !== '');
-  return fileNamePart(parts.join('-').slice(0, LENGTH_LIMIT)) || keyOfSoftwareUrl(url);
+  return { name: [...name, variantOf(segments.at(-1) ?? '', name.at(-1))], version };
+}
+
+function joined(parts: readonly string[]): string {
+  return parts
+    .map(fileNamePart)
+    .filter((part) => part !== '')
+    .join('-');
 }
 
 function partsOf(url: string): { readonly host: string; readonly segments: readonly string[] } {

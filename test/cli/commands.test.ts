@@ -223,7 +223,7 @@ describe('the empty mount point of the store', () => {
   it('becomes a store by init, once', async () => {
     expect((await cache('init', '-c', 'config.ini')).stdout).toBe(`made  ${join(folder, 'disk')}\n`);
     expect((await cache('init', '-c', 'config.ini', '--json')).stdout).toBe(
-      `${JSON.stringify({ made: [], kept: [join(folder, 'disk')] })}\n`,
+      `${JSON.stringify({ made: [], kept: [join(folder, 'disk')], changed: [] })}\n`,
     );
     expect(await cache('list')).toMatchObject({ code: 0 });
   });
@@ -277,8 +277,13 @@ describe('a failing store ends with 3', () => {
       await cache('init', '-c', 'config.ini');
       const { code, stdout, stderr } = await cache('import', 'medium', ...args);
       if (args.length === 0) expect(stdout).toMatch(new RegExp(`^${FILE} +imported `, 'm'));
-      else expect(JSON.parse(stdout)).toMatchObject([{ file: FILE, outcome: 'imported' }]);
-      expect(stderr).toMatch(
+      else expect(JSON.parse(stdout)).toMatchObject([{ file: FILE, status: 'imported' }]);
+      const last = stderr.trimEnd().split('\n').at(-1) ?? '';
+      const text =
+        args.length === 0
+          ? last
+          : `cache: ${(JSON.parse(last) as { error: { message: string } }).error.message}`;
+      expect(text).toMatch(
         /^cache: large-ubuntu-22\.04\.tar\.gz: no room in .*: needs 9\.\d MiB.* and must keep 1\.0 MiB in reserve \(\[upload\] min-free-space\); [78]\.\d MiB is free; free some and try again$/m,
       );
       expect(stderr).toMatch(/^stopped after 1 of 2 archives; run the same command again to continue$/m);
@@ -354,11 +359,11 @@ describe('import', () => {
     await writeFile(join(folder, 'medium', 'broken.tar.gz'), '');
     const { code, stdout } = await cache('import', '--json', 'medium');
     expect(JSON.parse(stdout)).toEqual([
-      { file: 'broken.tar.gz', outcome: 'refused', reason: expect.stringMatching(/empty/) as string },
+      { file: 'broken.tar.gz', status: 'refused', reason: expect.stringMatching(/empty/) as string },
       expect.objectContaining({
         file: FILE,
-        outcome: 'imported',
-        softwareUrl: KVM,
+        status: 'imported',
+        url: KVM,
         key: keyOfSoftwareUrl(KVM),
       }),
     ]);
@@ -381,7 +386,7 @@ describe('lookup', () => {
     const json = await cache('lookup', '--json', ...fitting, keyOfSoftwareUrl(KVM));
     expect(JSON.parse(json.stdout)).toMatchObject({
       key: keyOfSoftwareUrl(KVM),
-      machine: { os: ['ubuntu', '22.04', 'jammy'] },
+      platform: { os: ['ubuntu', '22.04', 'jammy'] },
       entries: [{ compatible: true, verified: true }],
       suggestions: [],
     });
@@ -457,7 +462,7 @@ describe('list', () => {
     expect(code).toBe(0);
     const json = await cache('list', '--json');
     expect(JSON.parse(json.stdout)).toMatchObject([
-      { softwareUrl: KVM, builds: [{ platform: { multiarch: 'x86_64-linux-gnu' } }] },
+      { url: KVM, builds: [{ platform: { multiarch: 'x86_64-linux-gnu' } }] },
     ]);
   });
 
@@ -547,7 +552,7 @@ describe('init and keygen', () => {
     };
     expect([init.made.length, init.kept.length]).toEqual([7, 0]);
     const keygen = await cache('keygen', '--json', '-c', 'medium/config.ini');
-    expect(JSON.parse(keygen.stdout)).toMatchObject({ made: false });
+    expect(JSON.parse(keygen.stdout)).toMatchObject({ status: 'kept' });
   });
 
   it('refuse half a key pair with 2', async () => {

@@ -127,12 +127,11 @@ describe('fetch', () => {
     const dry = await cache('fetch', '-n', '--json', '--all-platforms', KEY);
     expect(JSON.parse(dry.stdout)).toMatchObject([
       {
-        target: KEY,
         key: KEY,
-        offers: [{ verdict: 'wanted' }, { verdict: 'wanted' }],
+        offers: [{ status: 'wanted' }, { status: 'wanted' }],
         results: [
-          { outcome: 'to-fetch', platform: { os: BOOKWORM } },
-          { outcome: 'to-fetch', sha512: digestOf('for ubuntu') },
+          { status: 'to-fetch', platform: { os: BOOKWORM } },
+          { status: 'to-fetch', sha512: digestOf('for ubuntu') },
         ],
       },
     ]);
@@ -208,10 +207,10 @@ describe('fetch', () => {
     await configure({}, '[upload]\nmin-free-space = 0\n');
     const { code, stdout, stderr } = await cache('fetch', '--json', RAPID_CDN, large, ...OS);
     expect(JSON.parse(stdout)).toMatchObject([
-      { target: RAPID_CDN, results: [{ outcome: 'fetched' }] },
-      { target: large, results: [] },
+      { url: RAPID_CDN, results: [{ status: 'fetched' }] },
+      { url: large, results: [] },
     ]);
-    expect(stderr).toMatch(/^cache: no room in .*store: needs 1\.5 MiB/m);
+    expect(stderr).toMatch(/^\{"error":\{"code":"no-space","message":"no room in .*store: needs 1\.5 MiB/m);
     expect(code).toBe(3);
   });
 

@@ -160,7 +160,7 @@ describe('cache remove and cache gc', () => {
       [['remove', urlOf(7)], 1, /no entry in the store: .*1\.0\.7.*\ncache: did you mean .*1\.0\.\d\//],
       [['remove', '--os', 'debian-12', urlOf(0)], 1, /its only entry is for another platform: /],
       [['remove', urlOf(0), ''], 2, /an empty name; write a software URL or a key/],
-      [['remove'], 2, /missing required argument 'url\|key'/],
+      [['remove'], 2, /missing required argument 'url\|name\|key'/],
       [['gc', '--keep', '0'], 2, /--keep: not a number of entries to keep: "0"; write 1 or more/],
       [['gc', '--grace', '1 moon'], 2, /--grace: not a duration: "1 moon"/],
     ] as const) {

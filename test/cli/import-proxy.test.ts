@@ -26,7 +26,7 @@ interface Row {
   readonly key?: string;
   readonly sha512?: string;
   readonly size?: number;
-  readonly outcome: string;
+  readonly status: string;
   readonly reason?: string;
 }
 
@@ -100,7 +100,7 @@ describe.skipIf(lacks('python3'))('cache import --from-proxy', () => {
     expect(new Set(records.map((record) => record['source']))).toEqual(new Set([content]));
 
     const again = await rowsOf();
-    expect(again.rows.map(({ outcome }) => outcome)).toEqual(Array(6).fill('unchanged'));
+    expect(again.rows.map(({ status }) => status)).toEqual(Array(6).fill('unchanged'));
     expect(again.code).toBe(0);
     expect(await recordsIn(site.root)).toHaveLength(6);
   });
@@ -183,15 +183,15 @@ describe.skipIf(lacks('python3'))('cache import --from-proxy', () => {
     };
 
     const expectRows = (rows: readonly Row[], good: string): void => {
-      const refused = rows.filter(({ outcome }) => outcome === 'refused');
+      const refused = rows.filter(({ status }) => status === 'refused');
       const byFile = new Map(
         refused.map(({ file, reason = '' }) => [file.slice(site.folder.length + 1), reason]),
       );
       expect([...byFile.keys()].sort()).toEqual(Object.keys(REFUSED).sort());
       for (const [file, reason] of Object.entries(REFUSED)) expect(byFile.get(file), file).toMatch(reason);
       expect(refused).toHaveLength(byFile.size);
-      const others = rows.filter(({ outcome }) => outcome !== 'refused');
-      expect(others.every(({ outcome }) => outcome === good)).toBe(true);
+      const others = rows.filter(({ status }) => status !== 'refused');
+      expect(others.every(({ status }) => status === good)).toBe(true);
       expect(others.map(({ sha512 = '' }) => sha512).sort()).toEqual(
         ['good', 'good source', 'bad pair', 'damaged', 'behind a folder']
           .map((text) => digestOf(text) as string)
@@ -232,7 +232,7 @@ describe.skipIf(lacks('python3'))('cache import --from-proxy', () => {
     expect((await importAll()).code).toBe(0);
     for (const text of ['whole', 'image']) await truncate(join(site.root, 'bcache', digestOf(text)), 2);
     const { rows, code } = await rowsOf();
-    expect(rows.map(({ outcome }) => outcome)).toEqual(['imported', 'imported']);
+    expect(rows.map(({ status }) => status)).toEqual(['imported', 'imported']);
     expect(code).toBe(0);
     expect((await cache('verify', '--deep')).code).toBe(0);
   });

@@ -56,7 +56,7 @@ async function makeLog(): Promise<readonly string[]> {
     target: '/mnt/x',
   });
   await now.record({ action: 'remove', ...kvm, reason: 'named' });
-  return (await recordsIn(store)).map((record) => JSON.stringify(record));
+  return (await recordsIn(store)).map((record) => JSON.stringify(record).replace('softwareUrl', 'url'));
 }
 
 describe('cache log', () => {
@@ -77,7 +77,7 @@ describe('cache log', () => {
     expect(code).toBe(0);
   });
 
-  it('prints a record a line with --json, as it was written', async () => {
+  it('prints a record a line with --json, as it was written but for the name of the URL', async () => {
     const records = await makeLog();
     const { code, stdout } = await cache('log', '--json', '-q');
     expect(stdout).toBe(records.map((record) => `${record}\n`).join(''));
@@ -189,7 +189,7 @@ describe('cache log', () => {
     const { code, stdout, stderr } = await cache('log', '--json');
     expect(stdout).toBe([0, 2, 3, 4].map((index) => `${records[index] ?? ''}\n`).join(''));
     expect(stderr).toBe(
-      `${using()}cache: log/${second} of the store is damaged: it is not what was written\n4 records\n`,
+      `${using()}{"error":{"code":"incomplete","message":"log/${second} of the store is damaged: it is not what was written"}}\n4 records\n`,
     );
     expect(code).toBe(1);
   });
@@ -244,7 +244,7 @@ describe('commands record', () => {
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({
       action: 'import',
-      softwareUrl: KVM,
+      url: KVM,
       key: keyOfSoftwareUrl(KVM),
       source: archive,
     });

@@ -68,8 +68,8 @@ interface ExportJson {
   readonly serial: number;
   readonly fingerprint: string;
   readonly certificateFile: string;
-  readonly bytes: number;
-  readonly entries: readonly { readonly softwareUrl: string; readonly outcome: string }[];
+  readonly size: number;
+  readonly entries: readonly { readonly url: string; readonly status: string }[];
 }
 
 describe('a trip over the air gap', () => {
@@ -97,7 +97,7 @@ describe('a trip over the air gap', () => {
     expect(JSON.parse(stdout)).toMatchObject({ entries: [{ verified: true }] });
 
     const again = await expectEnd(0, cache('import', ...on('offline'), '--json', device));
-    expect((JSON.parse(again.stdout) as { outcome: string }[]).map(({ outcome }) => outcome)).toEqual([
+    expect((JSON.parse(again.stdout) as { status: string }[]).map(({ status }) => status)).toEqual([
       ...['unchanged', 'unchanged'],
     ]);
 
@@ -115,7 +115,7 @@ describe('a trip over the air gap', () => {
     );
     const { serial, entries } = JSON.parse(result.stdout) as ExportJson;
     expect(serial).toBe(2);
-    expect(entries.map(({ softwareUrl, outcome }) => [outcome, softwareUrl]).sort()).toEqual(
+    expect(entries.map(({ status, url: exported }) => [status, exported]).sort()).toEqual(
       [['exported', url], ...[CDN, KVM].map((one) => ['present', one])].sort(),
     );
     expect(result.stderr).toMatch(/have\.json: inventory of /);
@@ -467,8 +467,8 @@ describe('cache import of a medium', () => {
       cache('import', ...on('offline'), '--json', device, join(device, 'software')),
     );
     expect(JSON.parse(both.stdout)).toMatchObject([
-      { outcome: 'unchanged', softwareUrl: CDN },
-      { outcome: 'imported', file: 'x-ubuntu-22.04.tar.gz' },
+      { status: 'unchanged', url: CDN },
+      { status: 'imported', file: 'x-ubuntu-22.04.tar.gz' },
     ]);
   });
 

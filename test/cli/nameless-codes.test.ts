@@ -60,7 +60,7 @@ describe.each(['EUCLEAN', 'EBADMSG', 'EIO'])('a blob whose reading fails with %s
     const args = ['verify', '--deep', '--json', '--heal-from', medium];
     const { code, stdout, stderr } = await runFailing(error, blob, site.folder, ...args);
     expect(JSON.parse(stdout), stderr).toMatchObject({
-      findings: [{ kind: 'unreadable', path: `bcache/${sha512}`, resolution: { outcome: 'healed' } }],
+      findings: [{ kind: 'unreadable', path: `bcache/${sha512}`, status: 'healed' }],
     });
     expect(code).toBe(0);
     expect(Object.keys(await contentsOf(join(site.root, 'quarantine'))).join()).toContain(sha512);

@@ -41,7 +41,7 @@ describe('pack', () => {
     expect(code).toBe(0);
     expect(await readdir(join(folder, 'medium', 'software'))).toEqual([FILE]);
     const listed = await cache('list', '-c', config, '--json');
-    expect(JSON.parse(listed.stdout)).toMatchObject([{ softwareUrl: KVM, key: KEY }]);
+    expect(JSON.parse(listed.stdout)).toMatchObject([{ url: KVM, key: KEY }]);
     const again = await cache('import', '-c', config, join('medium', 'software'));
     expect(again).toMatchObject({ code: 0, stderr: '1 unchanged\n' });
   });
@@ -113,7 +113,7 @@ describe('pack', () => {
 
   it('makes neither key nor store when there is nothing to pack', async () => {
     const { code, stdout } = await cache('pack', '--json', 'nowhere');
-    expect(JSON.parse(stdout)).toEqual([{ folder: 'nowhere', outcome: 'refused', reason: 'no such folder' }]);
+    expect(JSON.parse(stdout)).toEqual([{ folder: 'nowhere', status: 'refused', reason: 'no such folder' }]);
     expect(code).toBe(1);
     expect(await readdir(folder)).toEqual([]);
   });

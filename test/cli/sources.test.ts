@@ -70,7 +70,7 @@ describe('cache list', () => {
     await addSources();
     const listed = async (...args: readonly string[]): Promise<readonly unknown[]> =>
       JSON.parse((await cache('list', '--json', ...args)).stdout) as unknown[];
-    const release = { softwareUrl: urlOf(0), key: keyOfSoftwareUrl(urlOf(0)) };
+    const release = { url: urlOf(0), key: keyOfSoftwareUrl(urlOf(0)) };
     const sources = [
       { key: keyOfFileUrl(URL), entries: [{ url: URL, size: 5, sha512: digestOf('numpy') }] },
       { key: IMAGES, entries: [{ size: 7 }, { basename: 'debian.qcow2', signer: { name: 'ShaCache' } }] },
@@ -112,7 +112,7 @@ describe('cache lookup', () => {
     );
     expect(JSON.parse((await cache('lookup', PYPI, '--json')).stdout)).toMatchObject({
       key: PYPI,
-      entries: [{ verified: true, source: { basename: 'slapos.core-1.24.tar.gz', members: {} } }],
+      entries: [{ verified: true, basename: 'slapos.core-1.24.tar.gz', members: {} }],
     });
   });
 

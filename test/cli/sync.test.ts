@@ -118,7 +118,7 @@ describe('sync', () => {
     const json = await cache('sync', '--json', 'from', 'to');
     expect(JSON.parse(json.stdout)).toMatchObject({
       counts: { unchanged: 1, refused: 1 },
-      changes: [{ softwareUrl: OTHER, outcome: 'refused' }],
+      changes: [{ url: OTHER, status: 'refused' }],
     });
     expect(json.code).toBe(1);
   });

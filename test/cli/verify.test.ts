@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VerifiedEntry } from '../../src/cache/entry.ts';
 import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
-import type { ResolvedFinding, VerifyReport } from '../../src/cli/verify-report.ts';
+import type { JsonOutput } from '../../src/cli/json-output.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { python } from '../http/python-judge.ts';
@@ -14,6 +14,8 @@ import { flipBit } from '../operations/upkeep/upkeep-store.ts';
 import { runCache } from './command.ts';
 import { serveFrom } from './served.ts';
 import { addReleases, makeSite, sha512, urlOf, type Site } from './upkeep-site.ts';
+
+type Report = JsonOutput<'verify'>;
 
 let site: Site;
 
@@ -25,12 +27,12 @@ const cache = (...args: readonly string[]) => runCache(site.folder, ...args);
 const nameOf = ({ softwareUrl = '', digest }: VerifiedEntry) =>
   entriesPrefix(keyOf({ url: softwareUrl })) + digest;
 
-async function report(...args: readonly string[]): Promise<VerifyReport & { readonly code: number | null }> {
+async function report(...args: readonly string[]): Promise<Report & { readonly code: number | null }> {
   const { code, stdout } = await cache('verify', '--json', ...args);
-  return { code, ...(JSON.parse(stdout) as VerifyReport) };
+  return { code, ...(JSON.parse(stdout) as Report) };
 }
 
-const paths = (findings: readonly ResolvedFinding[]) => findings.map(({ path }) => path).sort();
+const paths = (findings: Report['findings']) => findings.map(({ path }) => path).sort();
 
 describe('one bit flipped in each of 20 blobs and 20 entries', () => {
   let good: Site;
@@ -52,10 +54,10 @@ describe('one bit flipped in each of 20 blobs and 20 entries', () => {
 
   it('is found: all 40, and nothing else; nothing is changed', async () => {
     const before = await contentsOf(site.folder);
-    const { code, findings, looked } = await report('--deep');
+    const { code, findings, counts } = await report('--deep');
     expect(code).toBe(1);
     expect(paths(findings)).toEqual([...bad].sort());
-    expect(looked).toMatchObject({ entries: 45, blobs: 45 });
+    expect(counts).toMatchObject({ entries: 45, blobs: 45 });
     expect(await contentsOf(site.folder)).toEqual(before);
   });
 
@@ -94,7 +96,7 @@ describe('one bit flipped in each of 20 blobs and 20 entries', () => {
       const place = await placeOf(kind);
       const watch = watchServer(served.url);
       const { code, findings } = await report('--deep', '--heal-from', place);
-      expect(findings.filter(({ resolution }) => resolution?.outcome !== 'healed')).toEqual([]);
+      expect(findings.filter(({ status }) => status !== 'healed')).toEqual([]);
       expect(findings).toHaveLength(40);
       expect(code).toBe(0);
       await watch.stop();
@@ -192,7 +194,7 @@ describe('verify', () => {
     const [, place = ''] = /^blob-damaged: .*\n {2}moved to (\S+)$/m.exec(stdout) ?? [];
     expect(await readFile(join(site.root, place))).toEqual(wrong);
     const after = await report('--deep');
-    expect(after.findings).toMatchObject([{ kind: 'blob-missing', softwareUrl: urlOf(0) }]);
+    expect(after.findings).toMatchObject([{ kind: 'blob-missing', url: urlOf(0) }]);
     expect(after.code).toBe(1);
     const { stdout: log } = await cache('log');
     expect(log).toMatch(/repair/);

@@ -42,7 +42,7 @@ describe('a lookup', () => {
     );
     expect(rows[0]?.size).toBeUndefined();
     expect(rows[2]?.size).toBeGreaterThan(1000);
-    expect(rows[2]?.date).toMatch(/^\d{4}-\d\d-\d\dT/);
+    expect(rows[2]?.received?.toISOString()).toMatch(/^\d{4}-\d\d-\d\dT/);
     const { rows: strangers } = await lookUp(KVM_KEY, source, JAMMY, createTrustedCertificates([]));
     expect(strangers.some(({ verified }) => verified)).toBe(false);
   });

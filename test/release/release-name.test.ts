@@ -2,10 +2,24 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { formatArchiveName, isArchiveName, parseArchiveName } from '../../src/release/archive-name.ts';
-import { nameOfRelease } from '../../src/release/release-name.ts';
+import { nameOfRelease, versionedNameOf } from '../../src/release/release-name.ts';
 
 const LAB = 'https://lab.nexedi.com/nexedi/slapos';
 const COMMIT = '3f2a91c04be7d2581aa03c5e94f6b7d8e0c1f2a3';
+
+describe('versionedNameOf', () => {
+  it.each([
+    [`${LAB}/raw/1.0.344/software/rapid-cdn/software.cfg`, 'rapid-cdn@1.0.344'],
+    [`${LAB}/raw/1.0.344/software/rapid-cdn/software-py3.cfg`, 'rapid-cdn-py3@1.0.344'],
+    [`${LAB}/-/raw/refs/heads/feature/x/software/kvm/software.cfg`, 'kvm@feature-x'],
+    ['https://files.example.com/slapos-1.0.344/software/kvm/software.cfg', 'kvm@1.0.344'],
+    ['/srv/slapos/software/kvm/software.cfg', undefined],
+    ['https://example.com/', undefined],
+    ['', undefined],
+  ])('of %s is %s', (url, name) => {
+    expect(versionedNameOf(url)).toBe(name);
+  });
+});
 
 describe('nameOfRelease', () => {
   it.each([

@@ -91,7 +91,7 @@ interface Importing {
   readonly end: () => Promise<void>;
 }
 
-const outcomes = z.array(z.object({ outcome: z.string(), file: z.string(), reason: z.string().optional() }));
+const outcomes = z.array(z.object({ status: z.string(), file: z.string(), reason: z.string().optional() }));
 
 async function createImporting(bench: Workbench, archives: readonly Archive[]): Promise<Importing> {
   const { folder, signal } = bench;
@@ -104,10 +104,10 @@ async function createImporting(bench: Workbench, archives: readonly Archive[]): 
     const args = [PROGRAM, 'import', '-q', '--json', '-c', config, medium];
     const { stdout, seconds } = await execute(process.execPath, args, { signal, limitSeconds: 300 });
     const results = outcomes.parse(JSON.parse(stdout));
-    const odd = results.find(({ outcome }) => outcome !== expected);
+    const odd = results.find(({ status }) => status !== expected);
     if (odd !== undefined || results.length !== archives.length)
       throw new Error(
-        `import: ${odd === undefined ? `${results.length} archives` : `${odd.file} is ${odd.outcome}, not ${expected}: ${odd.reason ?? ''}`}`,
+        `import: ${odd === undefined ? `${results.length} archives` : `${odd.file} is ${odd.status}, not ${expected}: ${odd.reason ?? ''}`}`,
       );
     return seconds;
   };

@@ -26,9 +26,10 @@ import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';
+import { printJson } from '../json-output.ts';
+import { createKnownReleases, inServer, inStore, type KnownReleases } from '../known-releases.ts';
 import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
 import { machineOf, openSite, tellDefaultStore } from '../site.ts';
-import { createSuggestions } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
@@ -59,10 +60,12 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
     },
   });
   const lists = await Promise.all((options.file ?? []).map(readUrlList));
-  const wanted = [...new Set([...urls, ...lists.flat()])];
-  if (wanted.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
+  const named = [...urls, ...lists.flat()];
+  if (named.length === 0) throw new CacheError('usage', 'no URL is named; name some, or a list with --file');
   const asked = await openAsked(options, site, terminal);
-  const suggest = createSuggestions(site);
+  const { known } = asked;
+  const wanted = new Set<string>();
+  for (const text of named) wanted.add(await known.resolve(text));
   const progress = createProgress(undefined, { quiet });
   const checked: CheckedUrl[] = [];
   try {
@@ -70,16 +73,25 @@ export async function check(urls: readonly string[], options: CheckOptions): Pro
       const onProgress = (bytes: number): void => {
         progress.advance(url, bytes);
       };
-      checked.push(await checkUrl(url, asked, { options, site, suggest, onProgress }));
+      checked.push(await checkUrl(url, asked, { options, site, onProgress }));
     }
   } finally {
     progress.clear();
   }
   const { machine, notes } = asked;
-  if (json) terminal.print(JSON.stringify({ machine, notes, releases: checked }, undefined, 2));
+  if (json) printJson('check', { platform: machine, notes, releases: checked.map(checkedJson) }, terminal);
   else printChecked(checked, machine, notes, terminal);
   if (asked.source !== undefined) await warnOfDoubts(asked.source, terminal);
   if (checked.some(({ installable }) => !installable)) endWith(EXIT.incomplete);
+}
+
+function checkedJson({ url, key, problem, chosen, platforms, notes, suggestions, fixes, node }: CheckedUrl) {
+  return {
+    status: problem?.kind ?? ('installable' as const),
+    ...(url === key ? {} : { url }),
+    ...{ key, reason: problem?.message, ...chosen },
+    ...{ platforms, notes, suggestions, fixes, node },
+  };
 }
 
 /** The cache that is asked, and the node that it is asked for. */
@@ -88,6 +100,8 @@ interface Asked extends NodeMachine {
   readonly node: SlaposNode | undefined;
   /** Undefined if the node asks no cache. */
   readonly source: Source | undefined;
+  /** Releases by name. */
+  readonly known: KnownReleases;
   readonly trusted: TrustedCertificates;
   readonly ownerFault: ((path: string) => Promise<string | undefined>) | undefined;
   /** Why a node of this machine gets nothing over TLS. */
@@ -107,14 +121,19 @@ async function openAsked(options: CheckOptions, site: Site, terminal: Terminal):
   if (isOwn) tellDefaultStore(site);
   const trusted = node?.trusted ?? (await site.trusted());
   const store = isOwn ? await site.store('read') : undefined;
+  const source =
+    store === undefined
+      ? urls && (await openServer(urls, site.config, { ca, patience: IMPATIENT }))
+      : sourceOfStore(store);
   const tls = await checkTls(Object.values(urls ?? {}), isHere);
   return {
     ...nodeMachine,
     node,
-    source:
-      store === undefined
-        ? urls && (await openServer(urls, site.config, { ca, patience: IMPATIENT }))
-        : sourceOfStore(store),
+    source,
+    known: createKnownReleases(
+      site,
+      source === undefined ? NOWHERE : store === undefined ? inServer(source) : inStore(store),
+    ),
     trusted,
     ownerFault: store && ((path) => store.upkeep.ownerFault(path)),
     tlsProblem: tls.problem,
@@ -125,16 +144,15 @@ async function openAsked(options: CheckOptions, site: Site, terminal: Terminal):
 interface UrlContext {
   readonly options: CheckOptions;
   readonly site: Site;
-  readonly suggest: (url: string) => Promise<readonly string[]>;
   readonly onProgress: (bytes: number) => void;
 }
 
 async function checkUrl(
   url: string,
   asked: Asked,
-  { options, site, suggest, onProgress }: UrlContext,
+  { options, site, onProgress }: UrlContext,
 ): Promise<CheckedUrl> {
-  const { node, source, tlsProblem } = asked;
+  const { node, source, known, tlsProblem } = asked;
   const obstacle = node && (await obstacleOf(url, node, asked));
   const result =
     obstacle !== undefined || source === undefined
@@ -143,7 +161,6 @@ async function checkUrl(
   // Here --ca may be missing, too; the node is refused whatever the cache has.
   const hidden = result.problem?.kind === 'unavailable' && tlsProblem ? result.problem : undefined;
   const problem = hidden === undefined ? (result.problem ?? tlsProblem) : tlsProblem;
-  const isUnknown = problem?.kind === 'no-entry' && result.key !== url;
   const host = node?.urls && new URL(node.urls.directory).host;
   const context = { url, options, site, server: options.server ?? host, slaposCfg: node?.file };
   return {
@@ -151,11 +168,14 @@ async function checkUrl(
     notes: [hidden?.message, node === undefined ? blacklistNote(url) : undefined].filter(
       (note) => note !== undefined,
     ),
-    suggestions: isUnknown ? await suggest(url) : [],
+    suggestions: problem?.kind === 'no-entry' ? await known.suggest(url) : [],
     fixes: problem === undefined ? [] : adviceFor(problem, context),
     ...(node === undefined ? {} : { node: planOf(url, node, problem) }),
   };
 }
+
+/** Of a node that asks no cache. */
+const NOWHERE = { hasEntries: () => Promise.resolve(false) };
 
 const NO_GCC =
   'this machine has no gcc: a node without gcc does not know its platform, never downloads, and compiles; install gcc';

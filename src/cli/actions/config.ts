@@ -16,6 +16,7 @@ import { findConfigFaults } from '../../operations/check-config.ts';
 import { listTrusted, type TrustedCertificate } from '../../operations/trust-certificates.ts';
 import type { ConfigOptions } from '../commands/config.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { printJson } from '../json-output.ts';
 import { checkKeyIsInside } from '../site.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
@@ -44,25 +45,18 @@ export async function showConfig({ config: option, json, quiet = false }: Config
   const text = file === undefined ? '' : await readConfigText(file);
   const values = [...(await valuesOf(text, config)), ...variables()];
   if (json)
-    terminal.print(
-      JSON.stringify(
-        {
-          file: file ?? null,
-          folder: config.folder,
-          places: places.map(withNulls),
-          values: values.map(withNulls),
-        },
-        undefined,
-        2,
-      ),
+    printJson(
+      'config',
+      {
+        file: file ?? null,
+        folder: config.folder,
+        places: places.map((place) => ({ ...place, file: place.file ?? null })),
+        values: values.map((value) => ({ ...value, value: value.value ?? null, line: value.line ?? null })),
+      },
+      terminal,
     );
   else printValues(values, config, terminal);
   await checkKeyIsInside(config, process.cwd());
-}
-
-/** JSON has members for what is not given, too. */
-function withNulls(shown: object): object {
-  return Object.fromEntries(Object.entries(shown).map(([name, value]) => [name, (value as unknown) ?? null]));
 }
 
 function formatPlaces(places: readonly ConfigPlace[]): string {
@@ -124,7 +118,7 @@ export async function checkConfig(argument: string | undefined, options: ConfigO
   const terminal = createTerminal({ quiet });
   if (json) {
     const messages = faults.map(({ message }) => message);
-    terminal.print(JSON.stringify({ file: file ?? null, faults: messages, notes }, undefined, 2));
+    printJson('config check', { file: file ?? null, faults: messages, notes }, terminal);
   } else {
     for (const { message } of faults) terminal.print(message);
     for (const text of notes) terminal.tell(`note: ${text}`);

@@ -10,13 +10,14 @@ import { isMedium } from '../../operations/medium/open-medium.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import type { ExportOptions } from '../commands/export.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { printJson, withJsonNames } from '../json-output.ts';
+import { createKnownReleases, inStore } from '../known-releases.ts';
 import { RELEASE_HEADINGS, releaseRow } from '../release-results.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import type { Site } from '../../operations/site.ts';
 import { openStoreSite } from '../site.ts';
 import { refuseNesting } from '../store-location.ts';
-import { createSuggestions } from '../suggestions.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import { countOutcomes, formatCounts, printResults } from '../terminal/results.ts';
@@ -59,7 +60,7 @@ export async function exportReleases(
     progress?.clear();
   }
   await hintAtKey(folder, site);
-  if (json) printJson(folder, result, terminal);
+  if (json) printJson('export', toJson(folder, result), terminal);
   else {
     print(folder, result, dryRun, terminal);
     if (result.entries.length > 0 && result.seal === undefined && !dryRun && !(await isMedium(folder)))
@@ -80,14 +81,15 @@ function splitSizeOf(text: string): number {
 
 /** @throws CacheError `not-found` for a URL or key without any entry */
 async function keysOf(targets: readonly string[], store: Store, site: Site): Promise<readonly Key[]> {
-  const suggest = createSuggestions(site);
+  const known = createKnownReleases(site, inStore(store));
   const keys = new Set<Key>();
   const unknown: string[] = [];
-  for (const target of targets) {
+  for (const text of targets) {
+    const target = await known.resolve(text);
     const key = keyOf(target);
     keys.add(key);
     if ((await store.directory.digests(key)).length > 0) continue;
-    const [nearest] = await suggest(target);
+    const [nearest] = await known.suggest(target);
     unknown.push(
       `the store has nothing for ${target}${nearest === undefined ? '' : `; did you mean ${nearest} ?`}`,
     );
@@ -112,17 +114,13 @@ async function openInventory(
   return inventory;
 }
 
-function printJson(
-  folder: string,
-  { entries, bytes, rewritten, seal }: ExportResult,
-  terminal: Terminal,
-): void {
+function toJson(medium: string, { entries, bytes: size, rewritten, seal }: ExportResult) {
   const shown = seal && {
     serial: seal.serial,
     fingerprint: seal.signer.fingerprint256,
     certificateFile: seal.certificateFile,
   };
-  terminal.print(JSON.stringify({ medium: folder, bytes, rewritten, ...shown, entries }, undefined, 2));
+  return { medium, size, rewritten, ...shown, entries: entries.map(withJsonNames) };
 }
 
 /** Prints the table, the refusals, and the next steps. */

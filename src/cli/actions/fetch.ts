@@ -5,10 +5,11 @@ import { readSigner } from '../../operations/signing-key.ts';
 import type { FetchOptions } from '../commands/fetch.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printFetched, tellOffers, toJson, type Fetched } from '../fetch-report.ts';
+import { printJson } from '../json-output.ts';
+import { createKnownReleases, inServer } from '../known-releases.ts';
 import { checkCa, openServer, urlsOfOptions, urlsOfUpstream, warnOfDoubts } from '../servers.ts';
 import type { Site } from '../../operations/site.ts';
 import { machineOf, openStoreSite } from '../site.ts';
-import { suggestUrls } from '../suggestions.ts';
 import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
 
@@ -26,8 +27,11 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   const store = await site.store(dryRun ? 'dry-run' : 'write');
   const signer = await signerFor(options, site);
 
+  const known = createKnownReleases(site, inServer(source));
+  const resolved = new Set<string>();
+  for (const text of targets) resolved.add(await known.resolve(text));
   const plans = [];
-  for (const target of targets) {
+  for (const target of resolved) {
     const plan = await planFetch(target, source, { trusted, machine });
     tellOffers(plan, terminal);
     plans.push(plan);
@@ -52,12 +56,12 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   } finally {
     progress.clear();
     // What is done is done, even if the disk failed at the next one.
-    if (json) terminal.print(JSON.stringify(toJson(fetched), undefined, 2));
+    if (json) printJson('fetch', toJson(fetched), terminal);
     else printFetched(fetched, terminal);
   }
-  for (const { target, key, offers, isOutage } of fetched) {
-    if (offers.length > 0 || target === key || isOutage) continue;
-    for (const url of await suggestUrls(target, site)) terminal.warn(`cache: did you mean ${url} ?`);
+  for (const { target, offers, isOutage } of fetched) {
+    if (offers.length > 0 || isOutage) continue;
+    for (const url of await known.suggest(target)) terminal.warn(`cache: did you mean ${url} ?`);
   }
   if (signer === undefined) await adviseOnTrust(fetched, site);
   if (fetched.some(({ refusal, results }) => refusal !== undefined || results.some(isRefused)))

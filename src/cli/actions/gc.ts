@@ -5,6 +5,7 @@ import { removeGarbage, type Removed } from '../../operations/upkeep/collect-gar
 import { findGarbage, type Garbage, type GarbageBlob } from '../../operations/upkeep/garbage.ts';
 import type { GcOptions } from '../commands/gc.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { printJson, withUrl } from '../json-output.ts';
 import { parseOption } from '../parse-option.ts';
 import { openStoreSite } from '../site.ts';
 import { formatBlobs, formatCount, formatDate, formatSize } from '../terminal/format.ts';
@@ -25,9 +26,13 @@ export async function gc(options: GcOptions): Promise<void> {
   const removed = dryRun ? search.garbage : await removeGarbage(store, search);
   const { young, unnamed: kept, damaged, isDoubtful } = search.garbage;
   const { entries, blobs, leftovers, records } = removed;
-  const report = { entries, blobs, leftovers, records, young, unnamed: kept, damaged };
-  if (json) terminal.print(JSON.stringify(report, undefined, 2));
-  else print(removed, dryRun, terminal);
+  if (json) {
+    const shown = entries.map(({ received, ...entry }) => ({
+      ...withUrl(entry),
+      received: received.toISOString(),
+    }));
+    printJson('gc', { entries: shown, blobs, leftovers, records, young, unnamed: kept, damaged }, terminal);
+  } else print(removed, dryRun, terminal);
   if (young.length > 0) tellOfYoung(young, grace, options, terminal);
   if (damaged.length > 0) warnOfDamage(search.garbage, terminal);
   if (unnamed && isDoubtful) warnOfDoubt(terminal);

@@ -1,6 +1,14 @@
 import { EXIT, endWith } from '../exit-code.ts';
 import type { ImportOptions } from '../commands/import.ts';
-import { findSources, printImported, runImport, tellDamages, type Imported } from '../import-run.ts';
+import {
+  findSources,
+  importedJson,
+  printImported,
+  runImport,
+  tellDamages,
+  type Imported,
+} from '../import-run.ts';
+import { printJson, withJsonNames } from '../json-output.ts';
 import { printProxyResults, runProxyImport } from '../proxy-import.ts';
 import { openStoreSite } from '../site.ts';
 import type { ProxyImportResult } from '../../operations/import-proxy.ts';
@@ -18,7 +26,7 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
   } finally {
     // What is done is done, even if the disk failed at the next one.
     if (json) {
-      terminal.print(JSON.stringify(all(), undefined, 2));
+      printJson('import', [...importedJson(imported), ...taken.map(withJsonNames)], terminal);
       tellDamages(imported, terminal);
     } else if (fromProxy) printProxyResults(taken, terminal);
     else printImported(imported, terminal);

@@ -8,6 +8,7 @@ import { trustCertificates } from '../../operations/trust-certificates.ts';
 import type { InitOptions } from '../commands/init.ts';
 import { warnOfExposure } from '../../operations/key-exposure.ts';
 import { makeStore } from '../../storage/open-store.ts';
+import { printJson } from '../json-output.ts';
 import { openSite, readConfig } from '../site.ts';
 import { createTerminal } from '../terminal/terminal.ts';
 
@@ -18,8 +19,8 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
   }
   if (options.config !== undefined)
     throw new CacheError('usage', 'DIR and --config name two sites; leave out one of them');
-  const { commonName, trust = [], key: hasKey, json, quiet = false } = options;
-  const terminal = createTerminal({ quiet });
+  const { commonName, trust = [], key: hasKey, json = false, quiet = false } = options;
+  const terminal = createTerminal({ quiet, json });
   if (!hasKey && trust.length === 0)
     throw new CacheError(
       'usage',
@@ -33,7 +34,7 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
   const { known, added } = await trustCertificates(configFile, trusted);
   const changed = added.length === 0 ? [] : [configFile];
   const kept = medium.kept.filter((path) => !changed.includes(path));
-  if (json) terminal.print(JSON.stringify({ made: medium.made, kept, changed }));
+  if (json) printJson('init', { made: medium.made, kept, changed }, terminal);
   else {
     for (const path of medium.made) terminal.print(`made  ${path}`);
     for (const path of kept) terminal.print(`kept  ${path}`);
@@ -60,7 +61,8 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
 }
 
 /** Makes the store of a configuration. */
-async function initStore({ json, commonName, trust, key, ...options }: InitOptions): Promise<void> {
+async function initStore(options: InitOptions): Promise<void> {
+  const { json, commonName, trust, key } = options;
   if (options.config === undefined || commonName !== undefined || trust !== undefined || !key)
     throw new CacheError(
       'usage',
@@ -68,7 +70,12 @@ async function initStore({ json, commonName, trust, key, ...options }: InitOptio
     );
   const { location, terminal } = await openSite(options);
   const isNew = await makeStore(location);
-  if (json) terminal.print(JSON.stringify({ made: isNew ? [location] : [], kept: isNew ? [] : [location] }));
+  if (json)
+    printJson(
+      'init',
+      { made: isNew ? [location] : [], kept: isNew ? [] : [location], changed: [] },
+      terminal,
+    );
   else terminal.print(`${isNew ? 'made' : 'kept'}  ${location}`);
 }
 

@@ -6,11 +6,13 @@ import {
   type Release,
 } from '../../operations/list-releases.ts';
 import type { ListOptions } from '../commands/list.ts';
+import { printJson } from '../json-output.ts';
 import { openStoreSite } from '../site.ts';
 import { formatDate, formatSize } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 
-export async function list({ json, releases, sources, ...options }: ListOptions): Promise<void> {
+export async function list(options: ListOptions): Promise<void> {
+  const { json, releases, sources } = options;
   const site = await openStoreSite(options);
   const { terminal } = site;
   const { blobs, directory } = await site.store('read');
@@ -18,7 +20,7 @@ export async function list({ json, releases, sources, ...options }: ListOptions)
   const shownReleases = isBoth || releases ? await listReleases(directory, blobs) : [];
   const shownSources = isBoth || sources ? await listSources(directory, blobs, await site.trusted()) : [];
   if (json) {
-    terminal.print(JSON.stringify([...shownReleases, ...shownSources], undefined, 2));
+    printJson('list', [...shownReleases.map(releaseJson), ...shownSources.map(sourceJson)], terminal);
     return;
   }
   const tables = [formatReleases(shownReleases), formatSources(shownSources)].filter((table) => table !== '');
@@ -26,6 +28,18 @@ export async function list({ json, releases, sources, ...options }: ListOptions)
   else if (isBoth || releases)
     terminal.tell('the store has no software release; fill it with: cache import FOLDER');
   else terminal.tell('the store has no source; fill it by uploads, or with: cache fetch KEY');
+}
+
+function releaseJson({ softwareUrl: url, key, builds }: Release) {
+  return { url, key, builds: builds.map(withIsoTime) };
+}
+
+function sourceJson({ key, entries }: ListedSource) {
+  return { key, entries: entries.map(withIsoTime) };
+}
+
+function withIsoTime<Item extends { readonly received: Date }>({ received, ...item }: Item) {
+  return { ...item, received: received.toISOString() };
 }
 
 function formatReleases(releases: readonly Release[]): string {

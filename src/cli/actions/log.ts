@@ -1,10 +1,14 @@
 import { formatOneLine, type LogRecord, type StoreLog } from '../../cache/store-log.ts';
 import { CacheError, isDamage } from '../../cache/errors.ts';
 import { quoteBriefly } from '../../cache/digest.ts';
+import type { Key } from '../../cache/key.ts';
 import { CUSTODY_FILE } from '../../cache/layout.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { keyOf } from '../../operations/lookup.ts';
+import { findByName, isReleaseName } from '../../operations/named-releases.ts';
 import type { LogOptions } from '../commands/log.ts';
+import type { JsonOutput } from '../json-output.ts';
+import { oneOf } from '../known-releases.ts';
 import { parseOption } from '../parse-option.ts';
 import { openStoreSite } from '../site.ts';
 import { formatCount, formatDate, formatSize } from '../terminal/format.ts';
@@ -14,12 +18,14 @@ import type { Terminal } from '../terminal/terminal.ts';
 export async function log(options: LogOptions): Promise<void> {
   const begin =
     options.since === undefined ? -Infinity : parseOption('--since', () => parseSince(options.since ?? ''));
-  const key = options.key === undefined ? undefined : parseOption('--key', () => keyOf(options.key ?? ''));
+  const named =
+    options.key === undefined ? undefined : parseOption('--key', () => namedBy(options.key ?? ''));
   const last = countOf(options) ?? Infinity;
   const site = await openStoreSite(options);
   const { terminal } = site;
   const store = await site.store('read');
-  const show = options.json ? formatOneLine : createRows();
+  const key = named && (await keyIn(store.log, named, terminal));
+  const show = options.json ? formatJson : createRows();
   const isWanted = (record: LogRecord): boolean =>
     Date.parse(record.at) >= begin && (key === undefined || record.key === key);
   let kept: LogRecord[] = [];
@@ -43,22 +49,55 @@ export async function log(options: LogOptions): Promise<void> {
   );
 }
 
+/** One line, because a log may have any length. */
+function formatJson({ at, who, action, key, entry, sha512, softwareUrl: url, ...rest }: LogRecord): string {
+  return formatOneLine({ at, who, action, key, entry, sha512, url, ...rest } satisfies JsonOutput<'log'>);
+}
+
+/** A text, and its key if it is the name of no release. */
+interface Named {
+  readonly text: string;
+  readonly key: Key;
+}
+
+function namedBy(text: string): Named {
+  return { text, key: keyOf(text) };
+}
+
+/**
+ * The key that a text names. Names are those of the releases in the log: it also has removed ones.
+ * @throws CacheError `usage`
+ */
+async function keyIn(records: StoreLog, { text, key: given }: Named, terminal: Terminal): Promise<Key> {
+  if (!isReleaseName(text)) return given;
+  const urls = new Set<string>();
+  // The records are read again to show them, and their damage is reported then.
+  for await (const { key, softwareUrl } of readAll(records)) {
+    if (key === given) return given;
+    if (softwareUrl !== undefined) urls.add(softwareUrl);
+  }
+  const url = oneOf(text, findByName(text, urls, []));
+  if (url === undefined) return given;
+  terminal.tell(`${text} is ${url}`);
+  return keyOf(url);
+}
+
 /** All records, the oldest first. Reports unreadable ones and continues. */
-async function* readAll(records: StoreLog, terminal: Terminal): AsyncGenerator<LogRecord> {
+async function* readAll(records: StoreLog, terminal?: Terminal): AsyncGenerator<LogRecord> {
   let unreadable = 0;
   for await (const record of records.oldRecords()) {
     if (record === undefined) unreadable++;
     else yield record;
   }
   if (unreadable > 0)
-    terminal.warn(`cache: ${CUSTODY_FILE}: ${formatCount(unreadable, 'line')} can't be read`);
+    terminal?.warn(`cache: ${CUSTODY_FILE}: ${formatCount(unreadable, 'line')} can't be read`);
   for (const name of await records.list()) {
     try {
       const record = await records.read(name);
       if (record !== undefined) yield record;
     } catch (error) {
       if (!isDamage(error)) throw error;
-      terminal.fail(`cache: ${error.message}`, 'incomplete');
+      terminal?.fail(`cache: ${error.message}`, 'incomplete');
     }
   }
 }

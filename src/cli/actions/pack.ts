@@ -16,6 +16,7 @@ import {
 } from '../../operations/pack-release.ts';
 import type { PackOptions } from '../commands/pack.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { printJson, withJsonNames } from '../json-output.ts';
 import { hintAtMedium } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import { printReleaseResults } from '../release-results.ts';
@@ -107,7 +108,7 @@ async function defaultOutput({ file, folder }: Config): Promise<string> {
 
 function report(results: readonly PackResult[], json: boolean, terminal: Terminal): void {
   if (json) {
-    terminal.print(JSON.stringify(results, undefined, 2));
+    printJson('pack', results.map(withJsonNames), terminal);
     return;
   }
   printReleaseResults(

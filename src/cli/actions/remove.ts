@@ -7,9 +7,10 @@ import { removeRelease, type RemovedEntry } from '../../operations/upkeep/remove
 import { removeUnnamed } from '../../operations/upkeep/remove-unnamed.ts';
 import type { RemoveOptions } from '../commands/remove.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { printJson, withUrl, type JsonOutput } from '../json-output.ts';
+import { createKnownReleases, inStore } from '../known-releases.ts';
 import { parseOption } from '../parse-option.ts';
 import { openStoreSite, type MachineOptions } from '../site.ts';
-import { suggestUrls } from '../suggestions.ts';
 import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -33,8 +34,13 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   const matches = matcherOf(options);
   const pins = pinnedKeys(config);
   const store = await site.store('upkeep');
+  const known = createKnownReleases(site, inStore(store));
   // Parses all before it removes anything: one may be wrong.
-  const keys = new Map(targets.map((target) => [target, keyOf(target)]));
+  const keys = new Map<string, Key>();
+  for (const text of targets) {
+    const target = await known.resolve(text, dryRun);
+    keys.set(target, keyOf(target));
+  }
   const since = Date.now();
   const results: RemovedTarget[] = [];
   for (const [target, key] of keys) {
@@ -53,12 +59,12 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
     if (outcome !== 'unknown') continue;
     const others = matches === undefined ? 0 : (await directory.digests(key)).length;
     terminal.warn(`cache: ${describeMiss(others)}: ${target}`);
-    if (others > 0 || key === target) continue;
-    for (const url of await suggestUrls(target, site)) terminal.warn(`cache: did you mean ${url} ?`);
+    if (others > 0) continue;
+    for (const url of await known.suggest(target)) terminal.warn(`cache: did you mean ${url} ?`);
   }
   const entries = results.flatMap((result) => result.entries);
   const freed = await removeUnnamed(store, entries, { since, dryRun });
-  if (json) terminal.print(JSON.stringify(withBlobs(results, freed.blobs), undefined, 2));
+  if (json) printJson('remove', toJson(results, freed.blobs), terminal);
   else if (entries.length > 0) printRemoved(entries, freed, dryRun, terminal);
   if (!freed.isAllSeen) warnOfDamage(terminal);
   if (results.some(({ outcome }) => outcome === 'unknown' || outcome === 'pinned')) endWith(EXIT.incomplete);
@@ -81,10 +87,14 @@ function matcherOf({ os, multiarch }: MachineOptions): ((platform: Platform) => 
 }
 
 /** Results with the removed blobs; in a dry run, with those to be removed. */
-function withBlobs(results: readonly RemovedTarget[], blobs: readonly GarbageBlob[]): readonly unknown[] {
-  return results.map((result) => ({
-    ...result,
-    blobs: blobs.filter(({ sha512 }) => result.entries.some((entry) => entry.sha512 === sha512)),
+function toJson(results: readonly RemovedTarget[], blobs: readonly GarbageBlob[]): JsonOutput<'remove'> {
+  return results.map(({ target, key, outcome: status, entries, pin }) => ({
+    ...{ status, ...(target === key ? {} : { url: target }), key, pin },
+    entries: entries.map(({ received, ...entry }) => ({
+      ...withUrl(entry),
+      received: received?.toISOString(),
+    })),
+    blobs: blobs.filter(({ sha512 }) => entries.some((entry) => entry.sha512 === sha512)),
   }));
 }
 

@@ -11,14 +11,22 @@ import { serve } from '../../server/serve.ts';
 import { NoStore } from '../../storage/store-folder.ts';
 import type { ServeOptions } from '../commands/serve.ts';
 import { EXIT } from '../exit-code.ts';
-import { findSources, printImported, runImport, type Imported, type ImportSources } from '../import-run.ts';
+import {
+  findSources,
+  importedJson,
+  printImported,
+  runImport,
+  type Imported,
+  type ImportSources,
+} from '../import-run.ts';
 import { interruptImport } from '../interruption.ts';
+import { printJson } from '../json-output.ts';
 import { parseOption } from '../parse-option.ts';
 import { openSite, type CommandSite } from '../site.ts';
 import { formatTable } from '../terminal/table.ts';
 
 export async function serveStore(options: ServeOptions, version: string): Promise<void> {
-  const { listen, quiet = false } = options;
+  const { listen, quiet = false, json = false } = options;
   const site = await openSite(options);
   const { server } = site.config;
   const addresses =
@@ -32,10 +40,12 @@ export async function serveStore(options: ServeOptions, version: string): Promis
   const { signal, isPreparing } = await serve(site, {
     addresses,
     version,
-    prepare: (served) => importFirst(sources, { quiet }, { ...served, terminal: site.terminal }, imported),
+    prepare: (served) =>
+      importFirst(sources, { quiet, json }, { ...served, terminal: site.terminal }, imported),
     onReady: async (listeners) => {
       const isFilled = await hasEntries(site);
-      if (!quiet) await printWelcome(listeners, isFilled, site);
+      if (json) printWelcomeJson(listeners, imported, site);
+      else if (!quiet) await printWelcome(listeners, isFilled, site);
       warnOfNothing(paths, imported, isFilled, site);
     },
   });
@@ -59,14 +69,14 @@ async function checkThereIsSomething(
 
 async function importFirst(
   sources: ImportSources,
-  options: { readonly quiet: boolean },
+  { quiet, json }: { readonly quiet: boolean; readonly json: boolean },
   site: CommandSite,
   imported: Imported,
 ): Promise<void> {
   try {
-    await runImport(sources, options, site, imported);
+    await runImport(sources, { quiet }, site, imported);
   } finally {
-    printImported(imported, site.terminal);
+    if (!json) printImported(imported, site.terminal);
   }
 }
 
@@ -103,6 +113,22 @@ function warnOfNothing(
   }
 }
 
+function printWelcomeJson(
+  listeners: readonly OpenListener[],
+  imported: Imported,
+  { location, terminal }: CommandSite,
+): void {
+  printJson(
+    'serve',
+    { store: location, urls: urlsOfAll(listeners), imported: importedJson(imported) },
+    terminal,
+  );
+}
+
+function urlsOfAll(listeners: readonly OpenListener[]): readonly string[] {
+  return listeners.flatMap(({ address, port }) => urlsOf({ ...address, port }));
+}
+
 /** Few lines, which fit a small screen below the results of an import. */
 async function printWelcome(
   listeners: readonly OpenListener[],
@@ -110,7 +136,7 @@ async function printWelcome(
   site: CommandSite,
 ): Promise<void> {
   const { config, location, terminal } = site;
-  const urls = listeners.flatMap(({ address, port }) => urlsOf({ ...address, port }));
+  const urls = urlsOfAll(listeners);
   terminal.print(`Serving ${location} on ${urls.join(' ')}\n`);
   if (!isFilled) return;
   const next = [

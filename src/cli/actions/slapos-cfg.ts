@@ -16,6 +16,7 @@ import { tlsFilesOf } from '../../operations/tls-certificate.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import type { SlaposCfgOptions } from '../commands/slapos-cfg.ts';
+import { printJson } from '../json-output.ts';
 import { readFromServer } from '../servers.ts';
 import { openSite, type CommandSite } from '../site.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
@@ -23,7 +24,7 @@ import { formatDiff } from '../terminal/diff.ts';
 import { parseUrlOption } from '../url-option.ts';
 
 export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
-  const { into, from, quiet = false, dryRun = false } = options;
+  const { into, from, json = false, quiet = false, dryRun = false } = options;
   checkCombination(options);
   const terminal = createTerminal({ quiet });
   if (options.server !== undefined) {
@@ -38,8 +39,9 @@ export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
     terminal.tell(
       'cache: slapos.cfg may contain only one [networkcache] section; to replace it: cache slapos-cfg --into FILE',
     );
+    if (json) printSection(formatNetworkcacheSection(section), section, terminal);
     // The file that this is appended to may lack its last newline.
-    terminal.print(`\n${formatNetworkcacheSection(section).trimEnd()}`);
+    else terminal.print(`\n${formatNetworkcacheSection(section).trimEnd()}`);
     return;
   }
   const { lines, isChanged, backup } = await editSlaposCfg(into, section, {
@@ -53,10 +55,16 @@ export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
   else terminal.tell(`cache: replaced the [networkcache] section of ${into}; the file before is ${backup}`);
 }
 
+function printSection(text: string, { values }: SectionValues, terminal: Terminal): void {
+  const url = (values.get('download-binary-cache-url') ?? '').replace(/\/bcache$/, '').replaceAll('%%', '%');
+  printJson('slapos-cfg', { url, section: text }, terminal);
+}
+
 function checkCombination({
   into,
   from,
   server,
+  json,
   print,
   dryRun,
   url,
@@ -65,6 +73,8 @@ function checkCombination({
 }: SlaposCfgOptions): void {
   if (into !== undefined && print === true)
     throw new CacheError('usage', '--into and --print exclude each other; leave out one of them');
+  if (into !== undefined && json === true)
+    throw new CacheError('usage', '--into prints no result; leave out --json');
   if (into === undefined && dryRun === true)
     throw new CacheError('usage', '--dry-run needs --into FILE; without it nothing is written');
   if (server !== undefined && into !== undefined)
@@ -84,12 +94,18 @@ function checkCombination({
 }
 
 /** Whoever answers at the URL may have put in a certificate of their own: a person compares before it is used. */
-async function showServed(server: string, { ca }: SlaposCfgOptions, site: CommandSite): Promise<void> {
+async function showServed(
+  server: string,
+  { ca, json = false }: SlaposCfgOptions,
+  site: CommandSite,
+): Promise<void> {
   const { config, terminal } = site;
   const url = `${parseUrlOption('--server', server)}/slapos.cfg`;
   const text = await readFromServer(url, config, { ca, patience: IMPATIENT });
-  const { values } = parseSection(text, withoutPasswords(url));
-  terminal.print(text.trimEnd());
+  const section = parseSection(text, withoutPasswords(url));
+  const { values } = section;
+  if (json) printSection(text, section, terminal);
+  else terminal.print(text.trimEnd());
   for (const certificate of createTrustedCertificates([
     { pem: values.get(CERTIFICATE_LIST) ?? '', where: withoutPasswords(url) },
   ]).certificates)

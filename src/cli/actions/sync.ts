@@ -5,6 +5,7 @@ import { syncToServer, syncToStore, type SyncResult } from '../../operations/syn
 import type { BlobName } from '../../operations/transfer.ts';
 import type { SyncOptions } from '../commands/sync.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { printJson, withJsonNames, type JsonOutput } from '../json-output.ts';
 import { isSameFolder, isSameServer, openSource, openTargetStore, urlsOfPlace } from '../store-location.ts';
 import { checkCa, openServer, warnOfDoubts } from '../servers.ts';
 import { openSite } from '../site.ts';
@@ -62,7 +63,7 @@ export async function sync(from: string, to: string, options: SyncOptions): Prom
   const summary: Summary = { counts: new Map(), changes: [] };
   const show = (): void => {
     progress.clear();
-    if (json) terminal.print(formatJson(summary));
+    if (json) printJson('sync', toJson(summary), terminal);
     else print(summary, terminal);
   };
   try {
@@ -126,6 +127,6 @@ function print({ counts, ...summary }: Summary, terminal: Terminal): void {
   );
 }
 
-function formatJson({ counts, changes }: Summary): string {
-  return JSON.stringify({ counts: Object.fromEntries(counts), changes }, undefined, 2);
+function toJson({ counts, changes }: Summary): JsonOutput<'sync'> {
+  return { counts: Object.fromEntries(counts), changes: changes.map(withJsonNames) };
 }

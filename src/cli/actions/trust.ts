@@ -12,6 +12,7 @@ import {
   type TrustedCertificate,
 } from '../../operations/trust-certificates.ts';
 import type { TrustChangeOptions, TrustListOptions } from '../commands/trust.ts';
+import { printJson } from '../json-output.ts';
 import { readConfig } from '../site.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
@@ -21,7 +22,7 @@ export async function listTrust({ config: option, json, quiet = false }: TrustLi
   const trusted = await listTrusted(config);
   if (json) {
     const shown = trusted.map(({ certificate, from }) => ({ ...signerNameOf(certificate), from }));
-    terminal.print(JSON.stringify(shown, undefined, 2));
+    printJson('trust list', shown, terminal);
     return;
   }
   for (const { certificate, from } of trusted) {
@@ -38,8 +39,7 @@ export async function addTrust(files: readonly string[], options: TrustChangeOpt
   const terminal = createTerminal({ quiet });
   const { known, added } = await trustCertificates(file, await readCertificateFiles(files), { dryRun });
   if (json) {
-    const [shownAdded, shownKept] = [added, known].map((certificates) => certificates.map(signerNameOf));
-    terminal.print(JSON.stringify({ file, added: shownAdded, kept: shownKept }));
+    printJson('trust add', { file, added: added.map(signerNameOf), kept: known.map(signerNameOf) }, terminal);
   } else {
     for (const certificate of known) terminal.print(`kept  ${describeCertificate(certificate)}`);
     for (const certificate of added) terminal.print(`added  ${describeCertificate(certificate)}`);
@@ -61,7 +61,7 @@ export async function removeTrust(names: readonly string[], options: TrustChange
     removed.some(({ fingerprint256 }) => fingerprint256 === fingerprint);
   const missing = [...new Set(named)].filter((fingerprint) => !isRemoved(fingerprint));
   if (json) {
-    terminal.print(JSON.stringify({ file, removed: removed.map(signerNameOf), missing }));
+    printJson('trust remove', { file, removed: removed.map(signerNameOf), missing }, terminal);
   } else for (const certificate of removed) terminal.print(`removed  ${describeCertificate(certificate)}`);
   for (const fingerprint of missing)
     terminal.fail(`cache: ${fingerprint} ${reasonOf(fingerprint, left, config)}`, 'incomplete');

@@ -7,6 +7,7 @@ import { createPace } from '../../operations/upkeep/pace.ts';
 import { verifyStore } from '../../operations/upkeep/verify-store.ts';
 import type { VerifyOptions } from '../commands/verify.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { printJson } from '../json-output.ts';
 import { parseOption } from '../parse-option.ts';
 import { openSource, urlsOfPlace } from '../store-location.ts';
 import { checkCa, warnOfDoubts } from '../servers.ts';
@@ -17,6 +18,7 @@ import {
   isResolved,
   printFinding,
   printSummary,
+  toJson,
   type ResolvedFinding,
   type VerifyReport,
 } from '../verify-report.ts';
@@ -35,7 +37,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
   try {
     const report = await run(store, site, options, progress);
     progress.clear();
-    if (json) terminal.print(JSON.stringify(report, undefined, 2));
+    if (json) printJson('verify', toJson(report), terminal);
     else {
       const isResolving = repair || healFrom.length > 0;
       printSummary(report, { deep, isResolving, isPartial: options.since !== undefined }, terminal);

@@ -9,7 +9,7 @@ export const checkCommand = () =>
     'Test whether nodes can install releases, and show what is missing if they can not.',
     'cache check --file releases.txt --slapos-cfg /etc/opt/slapos/slapos.cfg',
   )
-    .argument('[url...]', 'software URLs')
+    .argument('[url|name...]', 'software URLs, or known releases as NAME@VERSION or a part of the URL')
     .option(
       '--file <list>',
       'a file with one URL per line, # for comments, - for stdin; may be repeated',

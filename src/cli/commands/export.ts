@@ -10,7 +10,10 @@ export const exportCommand = () =>
     'cache export /mnt/device --missing-from have.json',
   )
     .argument('<medium>', 'folder where the medium is mounted; undamaged files are kept')
-    .argument('[url|key...]', 'software URLs or keys (default: all releases of the store)')
+    .argument(
+      '[url|name|key...]',
+      'software URLs, releases as NAME@VERSION or a part of the URL, or keys (default: all releases of the store)',
+    )
     .option('--missing-from <file>', 'skip releases that this inventory of the other side has')
     .option(
       '--split <size>',

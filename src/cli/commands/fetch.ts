@@ -10,8 +10,8 @@ export const fetchCommand = () =>
     'cache fetch https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
   )
     .argument(
-      '<url|key...>',
-      'URLs of releases or source files, or keys such as pypi:NAME=VERSION: of a key without platforms all entries are taken',
+      '<url|name|key...>',
+      'URLs of releases or source files, known releases as NAME@VERSION or a part of the URL, or keys such as pypi:NAME=VERSION: of a key without platforms all entries are taken',
     )
     .addOption(os('fetch for this system, such as ubuntu-22.04 (default: that of this machine)'))
     .addOption(multiarch('fetch for this machine, such as x86_64-linux-gnu (default: this one)'))

@@ -8,6 +8,6 @@ export const logCommand = () =>
       '--since <date|days>',
       'show only records since this date ("2026-11-20", "2026-11-20 21:34 UTC"), or of this age: 7d, 12h',
     )
-    .option('--key <url|key>', 'show only records of this software URL or key')
+    .option('--key <url|name|key>', 'show only records of this software URL, NAME@VERSION, or key')
     .option('-n, --lines <number>', 'show only the last NUMBER records')
     .option('--json', 'print each record as a line of JSON');

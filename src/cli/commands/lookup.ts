@@ -9,7 +9,10 @@ export const lookupCommand = () =>
     'Show the entries of a URL or key, as a node would see them.',
     'cache lookup https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
   )
-    .argument('<url|key>', 'URL of a release or source file, or a key such as pypi:NAME=VERSION')
+    .argument(
+      '<url|name|key>',
+      'URL of a release or source file, a release as NAME@VERSION or a part of its URL, or a key such as pypi:NAME=VERSION',
+    )
     .addOption(server('ask', 'the store'))
     .addOption(serverDir())
     .addOption(ca())

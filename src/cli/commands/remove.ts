@@ -9,7 +9,10 @@ export const removeCommand = () =>
     'Remove releases from the store: their entries, and the blobs that no other entry names.',
     'cache remove --os ubuntu-20.04 https://lab.nexedi.com/nexedi/slapos/raw/1.0.300/software/kvm/software.cfg',
   )
-    .argument('<url|key...>', 'software URLs, or keys such as pypi:NAME=VERSION')
+    .argument(
+      '<url|name|key...>',
+      'software URLs, releases as NAME@VERSION, or keys such as pypi:NAME=VERSION',
+    )
     .addOption(os('remove only releases for this system'))
     .addOption(multiarch('remove only releases for this machine'))
     .addOption(dryRun('show what would be removed and remove nothing'))

@@ -1,5 +1,5 @@
 import { command, type OptionsOf } from '../command.ts';
-import { collect } from '../options.ts';
+import { collect, json } from '../options.ts';
 
 export type ServeOptions = OptionsOf<typeof serveCommand>;
 
@@ -14,4 +14,5 @@ export const serveCommand = () =>
       '-l, --listen <host:port>',
       'listen here instead of at the configured addresses; may be repeated',
       collect,
-    );
+    )
+    .addOption(json('when it listens, print the addresses and the result of the import as one line of JSON'));

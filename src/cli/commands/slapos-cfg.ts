@@ -1,5 +1,5 @@
 import { command, type OptionsOf } from '../command.ts';
-import { ca, dryRun } from '../options.ts';
+import { ca, dryRun, json } from '../options.ts';
 
 export type SlaposCfgOptions = OptionsOf<typeof slaposCfgCommand>;
 
@@ -29,4 +29,5 @@ export const slaposCfgCommand = () =>
       '--force-binary',
       'make nodes fail at once, instead of compiling, if a release of this store cannot be downloaded',
     )
-    .option('--upload <base>', 'also add the keys for uploads to the cache at this URL');
+    .option('--upload <base>', 'also add the keys for uploads to the cache at this URL')
+    .addOption(json());

@@ -1,5 +1,6 @@
 import type { Messages } from '../../operations/site.ts';
 import { EXIT, endWith } from '../exit-code.ts';
+import { errorLine } from '../json-error.ts';
 import { withoutControls } from '../../cache/controls.ts';
 
 /** Output of a command: results on stdout, everything else on stderr. */
@@ -12,7 +13,14 @@ export interface Terminal extends Messages {
   warn(text: string): void;
 }
 
-export function createTerminal({ quiet }: { readonly quiet: boolean }): Terminal {
+/** @param json prints failures as JSON */
+export function createTerminal({
+  quiet,
+  json = false,
+}: {
+  readonly quiet: boolean;
+  readonly json?: boolean;
+}): Terminal {
   const writeTo = (stream: NodeJS.WriteStream, text: string): void =>
     void stream.write(`${withoutControls(text)}\n`);
   const warn = (text: string): void => {
@@ -27,7 +35,7 @@ export function createTerminal({ quiet }: { readonly quiet: boolean }): Terminal
     },
     warn,
     fail: (text, how) => {
-      warn(text);
+      warn(json ? errorLine(how, text) : text);
       endWith(EXIT[how]);
     },
   };
