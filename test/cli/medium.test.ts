@@ -478,7 +478,7 @@ describe('cache import of a medium', () => {
     const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), 'connected'));
     expect(stdout).toBe('');
     expect(stderr).toMatch(
-      /connected looks like a medium \(.*\), but has no manifest\.json: its contents are unsigned\n.* cache export .*connected.* cache import .*connected\/software/s,
+      /connected looks like a medium \(.*\), but has no manifest\.json: its contents are unsigned.*\n.* cache export .*connected.* cache import .*connected\/software/s,
     );
     // Who names the archives vouches for them.
     await expectEnd(0, cache('import', ...on('offline'), join('connected', 'software')));
