@@ -18,7 +18,7 @@ try {
   await createProgram().parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
-    // Commander wrote the message.
+    // Help or the version; a call without any command gets the help as an error.
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else {
     endWith(exitCodeOf(error));

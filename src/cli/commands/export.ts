@@ -6,7 +6,7 @@ export type ExportOptions = OptionsOf<typeof exportCommand>;
 export const exportCommand = () =>
   command(
     'export',
-    'Write releases of the store to a medium, with a signed manifest.',
+    'Write releases and a signed manifest to a medium.',
     'cache export /mnt/device --missing-from have.json',
   )
     .argument('<medium>', 'folder where the medium is mounted; undamaged files are kept')

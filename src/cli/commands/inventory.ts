@@ -3,6 +3,6 @@ import { command } from '../command.ts';
 export const inventoryCommand = () =>
   command(
     'inventory',
-    'List the contents of the store for cache export --missing-from; signed if the site has a key.',
+    'Print what the store has, for cache export --missing-from.',
     'cache inventory > have.json',
   );

@@ -3,7 +3,7 @@ import { command, type OptionsOf } from '../command.ts';
 export type LogOptions = OptionsOf<typeof logCommand>;
 
 export const logCommand = () =>
-  command('log', 'Show who did what to the store and when, the newest last.', 'cache log --since 7d')
+  command('log', 'Show who changed the store, and when.', 'cache log --since 7d')
     .option(
       '--since <date|days>',
       'show only records since this date ("2026-11-20", "2026-11-20 21:34 UTC"), or of this age: 7d, 12h',

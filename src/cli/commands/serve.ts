@@ -6,7 +6,7 @@ export type ServeOptions = OptionsOf<typeof serveCommand>;
 export const serveCommand = () =>
   command(
     'serve',
-    'Serve the store over HTTP.',
+    'Serve the store over HTTP and HTTPS.',
     'cache serve --import /mnt/device/software --listen "[::]:5050"',
   )
     .option('--import [path...]', 'import these media, folders or archives first')

@@ -6,8 +6,8 @@ export type VerifyOptions = OptionsOf<typeof verifyCommand>;
 export const verifyCommand = () =>
   command(
     'verify',
-    'Look for damage in the store; heal or repair it on request.',
-    'cache verify --deep --heal-from /mnt/device --heal-from http://192.168.32.11:5050',
+    'Find damage in the store; heal or repair it on request.',
+    'cache verify --deep --heal-from /mnt/device',
   )
     .option('--deep', 'read every blob, and compare its sha512')
     .option('--since <days>', 'check only entries and blobs received in the last DAYS days')
