@@ -1,10 +1,11 @@
 import { join, resolve } from 'node:path';
 import type { Store } from '../cache/store.ts';
+import { commandOf } from '../operations/command-line.ts';
 import { findArchives } from '../operations/find-archives.ts';
 import { importMedium, type MediumImportResult } from '../operations/medium/import-medium.ts';
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
-import type { Messages, Site } from '../operations/site.ts';
+import type { Site } from '../operations/site.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { byUrlOrKey, formatDate } from './terminal/format.ts';
 import { refusedLast, RELEASE_HEADINGS, releaseRow } from './release-results.ts';
@@ -26,7 +27,7 @@ export async function runMediumImport(
   messages.tell(
     `${folder}: export ${serial} of ${formatDate(created)}, signed by ${describeCertificate(medium.signer)}`,
   );
-  await hintAtArchives(folder, messages);
+  await hintAtArchives(folder, site);
   const labels = labelsOf(medium);
   let progress: Progress | undefined;
   try {
@@ -47,12 +48,12 @@ function labelsOf({ entries }: Medium): ReadonlyMap<string, string> {
 }
 
 /** Mentions archives beside the store, which the manifest does not cover. */
-async function hintAtArchives(folder: string, messages: Messages): Promise<void> {
+async function hintAtArchives(folder: string, { config, messages }: Site): Promise<void> {
   const software = join(folder, 'software');
   const archives = await findArchives([software]).catch(() => []);
   if (archives.length > 0)
     messages.tell(
-      `note: ${software} holds ${archives.length} archives, which are not part of the export; to import them, too: cache import ${software}`,
+      `note: ${software} holds ${archives.length} archives, which are not part of the export; to import them, too: ${commandOf(config, 'import', software)}`,
     );
 }
 

@@ -1,6 +1,5 @@
-import { getSystemErrorMap } from 'node:util';
 import { CommanderError } from 'commander';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, shortReasonOf } from '../cache/errors.ts';
 import { EXIT, endWith, exitCodeOf } from './exit-code.ts';
 import { createProgram } from './program.ts';
 import { withoutControls } from '../cache/controls.ts';
@@ -8,7 +7,7 @@ import { withoutControls } from '../cache/controls.ts';
 // A closed pipe (`cache list | head`) or terminal is no failure: the command continues without output.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE' || error.code === 'EIO') return;
-  process.stderr.write(`cache: can't write the output: ${describeSystemError(error)}\n`);
+  process.stderr.write(`cache: can't write the output (${shortReasonOf(error)})\n`);
   process.exit(EXIT.storage);
 });
 // No reader is left.
@@ -25,10 +24,6 @@ try {
     const text = error instanceof CacheError ? error.message : faultOfOurs(error);
     process.stderr.write(`cache: ${withoutControls(text)}\n`);
   }
-}
-
-function describeSystemError({ code, errno, message }: NodeJS.ErrnoException): string {
-  return (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? code ?? message;
 }
 
 /** An unforeseen error: a report needs its origin. */

@@ -39,9 +39,9 @@ export async function loadConfig(search: ConfigSearch): Promise<Config> {
   const file = await findConfigFile(search);
   if (file === undefined) return defaultConfig(search.cwd);
   const { option, env, cwd } = search;
-  const isNamed = option !== undefined || isSet(env['SHACACHE_CONFIG']);
-  const isOfFolder = !isNamed && file === fileOfFolder(cwd);
-  return parseConfig(await readConfigText(file), { file, isOfFolder, cwd });
+  const isNamed = option !== undefined;
+  const isOfFolder = !isNamed && !isSet(env['SHACACHE_CONFIG']) && file === fileOfFolder(cwd);
+  return parseConfig(await readConfigText(file), { file, isNamed, isOfFolder, cwd });
 }
 
 function isSet(variable: string | undefined): variable is string {

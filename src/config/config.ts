@@ -11,6 +11,8 @@ import type { UpstreamConfig } from './upstream-section.ts';
 export interface Config {
   /** Absolute path of the file; undefined if there is no file. */
   readonly file: string | undefined;
+  /** Whether `-c` names the file: without it, another configuration is found, or none. */
+  readonly isNamed: boolean;
   /** Whether the file was found in the current folder, not named by the user. */
   readonly isOfFolder: boolean;
   readonly server: ServerConfig;
@@ -54,6 +56,7 @@ export interface ConfigSource {
   /** Its file, for messages and as base of relative paths. */
   readonly file?: string | undefined;
   /** See `Config`. */
+  readonly isNamed?: boolean;
   readonly isOfFolder?: boolean;
   /** Base of a relative `file`; without a file, base of relative paths. */
   readonly cwd: string;
@@ -63,7 +66,10 @@ export interface ConfigSource {
  * Reads the text of a config.ini. Of several faults the first in the file is reported.
  * @throws CacheError `config`, as `FILE:LINE: [section] key: fault; advice`
  */
-export function parseConfig(text: string, { file, isOfFolder = false, cwd }: ConfigSource): Config {
+export function parseConfig(
+  text: string,
+  { file, isNamed = false, isOfFolder = false, cwd }: ConfigSource,
+): Config {
   const path = file === undefined ? undefined : resolve(cwd, file);
   const label = path ?? 'configuration';
   const document = parseIni(text, label);
@@ -78,7 +84,7 @@ export function parseConfig(text: string, { file, isOfFolder = false, cwd }: Con
   const tables = Object.fromEntries(TABLES.map((name) => [name, tableOf(document, name)] as const));
   const result = createConfigSchema(sections).safeParse({ ...input, ...tables });
   if (!result.success) throw firstFault(result.error.issues, document, label);
-  return freezeDeep({ file: path, isOfFolder, ...result.data });
+  return freezeDeep({ file: path, isNamed, isOfFolder, ...result.data });
 }
 
 /** Sections whose keys are names chosen by the user. */

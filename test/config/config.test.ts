@@ -26,6 +26,7 @@ describe('the defaults', () => {
     const { software, pin, ...rest } = defaultConfig('/srv/here');
     expect(rest).toEqual({
       file: undefined,
+      isNamed: false,
       isOfFolder: false,
       server: {
         listen: [{ scheme: 'http', host: '::', port: 5050 }],

@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
+import { quoteForShell } from '../../cache/shell.ts';
 import type { Store } from '../../cache/store.ts';
 import { parseSize } from '../../config/size.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import { exportMedium, type ExportResult, type Seal } from '../../operations/medium/export-medium.ts';
 import { readInventory, type Inventory } from '../../operations/medium/inventory.ts';
@@ -14,7 +16,7 @@ import { RELEASE_HEADINGS, releaseRow } from '../release-results.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import type { Site } from '../../operations/site.ts';
-import { openSite } from '../site.ts';
+import { openSite, type CommandSite } from '../site.ts';
 import { refuseNesting } from '../store-location.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
@@ -61,7 +63,7 @@ export async function exportReleases(
   await hintAtKey(folder, site);
   if (json) printJson(folder, result, terminal);
   else {
-    print(folder, result, dryRun, terminal);
+    print(folder, result, dryRun, site);
     if (result.entries.length > 0 && result.seal === undefined && !dryRun && !(await isMedium(folder)))
       terminal.tell(`${folder} has no export on it: there is nothing to carry`);
   }
@@ -130,11 +132,11 @@ function print(
   folder: string,
   { bytes, rewritten, seal, ...result }: ExportResult,
   dryRun: boolean,
-  terminal: Terminal,
+  { config, terminal }: CommandSite,
 ): void {
   const entries = [...result.entries].sort(byUrlOrKey);
   if (entries.length === 0) {
-    terminal.tell('the store has nothing to export; fill it with: cache import FOLDER');
+    terminal.tell(`the store has nothing to export; fill it with: ${commandOf(config, 'import FOLDER')}`);
     return;
   }
   const size = bytes > 0 || seal !== undefined ? formatSize(bytes) : dryRun ? 'nothing' : 'nothing was';
@@ -169,10 +171,10 @@ function nextSteps(folder: string, { serial, signer, certificateFile }: Seal): s
   return [
     '',
     `${folder} is ready: export ${serial}, signed by ${describeCertificate(signer)}.`,
-    `Unmount it before you unplug it: umount ${folder}`,
+    `Unmount it before you unplug it: umount ${quoteForShell(folder)}`,
     'On the other side, if the site does not trust that certificate yet, compare its fingerprint and run:',
-    `  cache init /srv/shacache --no-key --trust ${certificateFile}`,
+    `  cache init /srv/shacache --no-key --trust ${quoteForShell(certificateFile)}`,
     'Then mount the medium there, and import it:',
-    `  cache import -c /srv/shacache/config.ini ${folder}`,
+    `  cache import -c /srv/shacache/config.ini ${quoteForShell(folder)}`,
   ].join('\n');
 }

@@ -1,5 +1,6 @@
 import { formatPlatform, isCompatible, parseOs, type Platform } from '../../cache/platform.ts';
 import type { Key } from '../../cache/key.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import type { RemovedBlobs } from '../../operations/upkeep/collect-garbage.ts';
 import type { GarbageBlob } from '../../operations/upkeep/garbage.ts';
@@ -8,7 +9,7 @@ import { removeUnnamed } from '../../operations/upkeep/remove-unnamed.ts';
 import type { RemoveOptions } from '../commands/remove.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { parseOption } from '../parse-option.ts';
-import { openSite, type MachineOptions } from '../site.ts';
+import { openSite, type CommandSite, type MachineOptions } from '../site.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
@@ -60,7 +61,7 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   const freed = await removeUnnamed(store, entries, { since, dryRun });
   if (json) terminal.print(JSON.stringify(withBlobs(results, freed.blobs), undefined, 2));
   else if (entries.length > 0) printRemoved(entries, freed, dryRun, terminal);
-  if (!freed.isAllSeen) warnOfDamage(terminal);
+  if (!freed.isAllSeen) warnOfDamage(site);
   if (results.some(({ outcome }) => outcome === 'unknown' || outcome === 'pinned')) endWith(EXIT.incomplete);
 }
 
@@ -109,9 +110,9 @@ function printRemoved(
   );
 }
 
-function warnOfDamage(terminal: Terminal): void {
+function warnOfDamage({ config, terminal }: CommandSite): void {
   terminal.warn(
-    'cache: the blobs were kept: an entry that cannot be read may name them. Heal it with: cache verify --heal-from MEDIUM|STORE|URL; then remove the blobs with: cache gc --unnamed',
+    `cache: the blobs were kept: an entry that cannot be read may name them. Heal it with: ${commandOf(config, 'verify --heal-from PLACE')}; then remove the blobs with: ${commandOf(config, 'gc --unnamed')}`,
   );
   endWith(EXIT.incomplete);
 }

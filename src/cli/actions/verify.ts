@@ -38,7 +38,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
     if (json) terminal.print(JSON.stringify(report, undefined, 2));
     else {
       const isResolving = repair || healFrom.length > 0;
-      printSummary(report, { deep, isResolving, isPartial: options.since !== undefined }, terminal);
+      printSummary(report, { deep, isResolving, isPartial: options.since !== undefined }, site);
     }
     if (!report.findings.every(isResolved)) endWith(EXIT.incomplete);
   } finally {
