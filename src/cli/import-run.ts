@@ -8,9 +8,10 @@ import type { MediumImportResult } from '../operations/medium/import-medium.ts';
 import { isMedium } from '../operations/medium/open-medium.ts';
 import { openSigningTarget } from '../operations/release-entry.ts';
 import type { ImportOptions } from './commands/import.ts';
+import { refuseOtherFolder } from './import-mistakes.ts';
 import { hintAtMedium } from './medium-hint.ts';
 import { printMediumResults, runMediumImport } from './medium-import.ts';
-import { parseOption } from './parse-option.ts';
+import { checkMultiarch, parseOption } from './parse-option.ts';
 import { printReleaseResults } from './release-results.ts';
 import type { CommandSite } from './site.ts';
 import { createProgress } from './terminal/progress.ts';
@@ -30,6 +31,8 @@ export interface ImportSources {
   readonly archives: readonly ArchiveFile[];
   /** The files and folders that were named for their archives. */
   readonly others: readonly string[];
+  /** Those of them without any archive. */
+  readonly empty: readonly string[];
 }
 
 /** @throws CacheError `usage` for a path that is missing; `invalid-medium` */
@@ -37,10 +40,17 @@ export async function findSources(paths: readonly string[], config: Config): Pro
   const media: string[] = [];
   const others: string[] = [];
   for (const path of paths) ((await isMedium(path)) ? media : others).push(path);
-  const archives = await findArchives(others).catch(async (error: unknown) => {
-    throw error instanceof MixedFolder ? await adviseOnMixedFolder(error, config) : error;
-  });
-  return { media, archives, others };
+  const archives = new Map<string, ArchiveFile>();
+  const empty: string[] = [];
+  for (const path of others) {
+    await refuseOtherFolder(path, config);
+    const found = await findArchives([path]).catch(async (error: unknown) => {
+      throw error instanceof MixedFolder ? await adviseOnMixedFolder(error, config) : error;
+    });
+    if (found.length === 0) empty.push(path);
+    for (const archive of found) archives.set(archive.path, archive);
+  }
+  return { media, archives: [...archives.values()], others, empty };
 }
 
 /**
@@ -48,11 +58,12 @@ export async function findSources(paths: readonly string[], config: Config): Pro
  * @param imported gets every result as soon as there is one: what is done counts, also when the store fails later
  */
 export async function runImport(
-  { media, archives, others }: ImportSources,
+  { media, archives, others, empty }: ImportSources,
   options: ImportOptions,
   site: CommandSite,
   imported: Imported,
 ): Promise<void> {
+  if (empty.length > 0) site.terminal.warn(`cache: no archives in ${empty.join(', ')}`);
   for (const path of media) {
     for (const result of await runMediumImport(path, site, options)) imported.media.push(result);
   }
@@ -72,6 +83,7 @@ async function runArchiveImport(
   results: ImportResult[],
 ): Promise<void> {
   const { terminal } = site;
+  checkMultiarch(multiarch);
   const softwareRoot =
     root === undefined ? undefined : parseOption('--software-root', () => parseSoftwareRoot(root));
   const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
@@ -82,9 +94,6 @@ async function runArchiveImport(
     );
   }
   await hintAtMedium(paths, site);
-  if (archives.length === 0) {
-    terminal.warn(`cache: no archives in ${paths.join(', ')}`);
-  }
   const progress = createProgress(
     archives.reduce((sum, { size }) => sum + size, 0),
     { quiet },

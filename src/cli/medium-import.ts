@@ -53,7 +53,7 @@ async function hintAtArchives(folder: string, { config, messages }: Site): Promi
   const archives = await findArchives([software]).catch(() => []);
   if (archives.length > 0)
     messages.tell(
-      `note: ${software} holds ${archives.length} archives, which are not part of the export; to import them, too: ${commandOf(config, 'import', software)}`,
+      `note: ${software} holds ${archives.length} archives, which are not part of the export; to import them, too: ${commandOf(config, 'import', [software])}`,
     );
 }
 

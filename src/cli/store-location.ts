@@ -114,7 +114,7 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
   if (await isMedium(folder)) {
     throw new CacheError(
       'usage',
-      `${text} is a medium with a manifest, which other writes would invalidate; write to it with: ${commandOf(site.config, 'export', text)}`,
+      `${text} is a medium with a manifest, which other writes would invalidate; write to it with: ${commandOf(site.config, 'export', [text])}`,
     );
   }
   await checkIsNoFile('TO', folder);

@@ -15,7 +15,7 @@ export async function adviseOnMixedFolder(error: MixedFolder, config: Config): P
     `If cache export wrote it, the export did not finish, or the medium was changed; write it again where it was made: cache export ${quoteForShell(folder)}`,
     // Without a configuration, the first import makes a key.
     file === undefined || (await isAccessible(signature.privateKeyFile))
-      ? `To import its archives anyway, signed with the key of this site, name their folder: ${commandOf(config, 'import', join(folder, 'software'))}, or the archives: ${commandOf(config, 'import', folder)}/*.tar.gz`
+      ? `To import its archives anyway, signed with the key of this site, name their folder: ${commandOf(config, 'import', [join(folder, 'software')])}, or the archives: ${commandOf(config, 'import', [folder])}/*.tar.gz`
       : 'This site has no key to sign archives with: import them where there is one, and export them from there.',
     ...((await isAccessible(ownConfig))
       ? [`It has its own configuration; to use that: -c ${quoteForShell(ownConfig)}`]

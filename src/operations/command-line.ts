@@ -10,7 +10,7 @@ import type { Config } from '../config/config.ts';
 export function commandOf(
   { file, isNamed }: Pick<Config, 'file' | 'isNamed'>,
   call: string,
-  ...words: readonly string[]
+  words: readonly string[] = [],
 ): string {
   const [name = '', ...options] = call.split(' ');
   const config = file === undefined || !isNamed ? [] : ['-c', quoteForShell(file)];

@@ -129,3 +129,80 @@ describe('a command that a message names', () => {
     );
   });
 });
+
+describe('what is confused is one line that names the right call', () => {
+  const MULTIARCHES = {
+    amd64: 'x86_64-linux-gnu',
+    arm64: 'aarch64-linux-gnu',
+    i386: 'i686-linux-gnu',
+    armhf: 'arm-linux-gnueabihf',
+    ppc64le: 'powerpc64le-linux-gnu',
+    mips: 'the output of gcc -dumpmachine, such as x86_64-linux-gnu',
+  };
+
+  it.each(Object.entries(MULTIARCHES))('--multiarch %s', async (name, right) => {
+    const result = await cache('fetch', '--multiarch', name, '--server', 'http://127.0.0.1:9', KVM);
+    expect(lineOf(result)).toBe(`cache: --multiarch: not a multiarch: "${name}"; write ${right}`);
+    expect(result.code).toBe(2);
+  });
+
+  it('the same for import, pack and remove', async () => {
+    await cache('init', 'site');
+    const site = ['-c', 'site/config.ini', '--multiarch', 'amd64'];
+    for (const args of [
+      ['import', await makeArchive()],
+      ['pack', 'root'],
+      ['remove', KVM],
+    ]) {
+      const [command = '', ...rest] = args;
+      expect(await cache(command, ...site, ...rest)).toEqual({
+        code: 2,
+        stdout: '',
+        stderr: 'cache: --multiarch: not a multiarch: "amd64"; write x86_64-linux-gnu\n',
+      });
+    }
+  });
+
+  it('import of the folder of a release', async () => {
+    const release = await makeSoftwareRelease(join(folder, 'root'), KVM);
+    expect(await cache('import', release)).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `cache: ${release} is the folder of a compiled release, not an archive; pack and import it: cache pack ${release}\n`,
+    });
+  });
+
+  it('import of the store of a medium, and of any other store', async () => {
+    await cache('init', 'site');
+    await cache('import', '-q', '-c', 'site/config.ini', await makeArchive());
+    await mkdir(join(folder, 'device'));
+    await cache('export', '-q', '-c', 'site/config.ini', 'device');
+    expect(await cache('import', 'device/store')).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `cache: device/store is the store of a medium; import the medium: cache import ${folder}/device\n`,
+    });
+    expect(await cache('import', 'site/store')).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `cache: site/store is a store, not a medium or archives; copy it: cache sync site/store ${folder}/cache-store\n`,
+    });
+  });
+
+  it('import of a folder without archives beside a good one', async () => {
+    await mkdir(join(folder, 'empty'));
+    const { code, stdout, stderr } = await cache('import', '-q', 'empty', await makeArchive());
+    expect(stderr).toBe('cache: no archives in empty\n');
+    expect(stdout).toMatch(/^kvm-ubuntu-22\.04\.tar\.gz +imported /m);
+    expect(code).toBe(1);
+  });
+
+  it('export of a URL before the medium', async () => {
+    expect(await cache('export', KVM, '/mnt/a disk', 'pypi:a=1')).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `cache: ${KVM} is a URL, not the folder of a medium; name the medium first: cache export '/mnt/a disk' ${KVM} pypi:a=1\n`,
+    });
+    expect((await cache('export', KVM)).stderr).toMatch(/: cache export MEDIUM https:\S+$/m);
+  });
+});

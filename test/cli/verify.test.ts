@@ -242,7 +242,7 @@ describe('verify', () => {
   it('takes --since and --rate, and refuses what they can not be', async () => {
     const entries = await addReleases(site, 3);
     for (const entry of entries) await flipBit(site.root, blobName(entry.sha512));
-    expect((await report('--deep', '--since', '1', '--rate', '50M')).findings).toHaveLength(3);
+    expect((await report('--deep', '--since', '1d', '--rate', '50M')).findings).toHaveLength(3);
     for (const [args, message] of [
       [['--since', 'yesterday'], /--since: not a duration: "yesterday"/],
       [['--rate', 'slow'], /--rate: not a size/],

@@ -41,6 +41,6 @@ describe('a command in a message', () => {
       "cache import -c '/srv/a b/config.ini' --dry-run FOLDER",
     ],
   ])('%j', (config, command) => {
-    expect(commandOf(config, 'import --dry-run', 'FOLDER')).toBe(command);
+    expect(commandOf(config, 'import --dry-run', ['FOLDER'])).toBe(command);
   });
 });

@@ -17,6 +17,7 @@ import { hintAtKey } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import type { Site } from '../../operations/site.ts';
 import { openSite, type CommandSite } from '../site.ts';
+import { isUrl } from '../url-option.ts';
 import { refuseNesting } from '../store-location.ts';
 import { createSuggestions } from '../suggestions.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
@@ -33,7 +34,14 @@ export async function exportReleases(
   const folder = resolve(path);
   const { verify, recheck = false, dryRun = false, json = false, quiet = false } = options;
   const site = await openSite(options);
-  const { terminal } = site;
+  const { terminal, config } = site;
+  if (isUrl(path)) {
+    const [medium = 'MEDIUM', ...more] = targets;
+    throw new CacheError(
+      'usage',
+      `${path} is a URL, not the folder of a medium; name the medium first: ${commandOf(config, 'export', [medium, path, ...more])}`,
+    );
+  }
   const split = options.split === undefined ? undefined : splitSizeOf(options.split);
   await refuseNesting(folder, site.location);
   const store = await site.store(dryRun ? 'read' : 'write');

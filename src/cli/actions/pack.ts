@@ -17,7 +17,7 @@ import {
 import type { PackOptions } from '../commands/pack.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { hintAtMedium } from '../medium-hint.ts';
-import { parseOption } from '../parse-option.ts';
+import { checkMultiarch, parseOption } from '../parse-option.ts';
 import { printReleaseResults } from '../release-results.ts';
 import { readMachine } from '../../operations/this-machine.ts';
 import { openSigningTarget } from '../../operations/release-entry.ts';
@@ -34,6 +34,7 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
       `--url names one release, but there are ${paths.length} folders; name one of them`,
     );
   }
+  checkMultiarch(options.multiarch);
   const told = {
     os: os === undefined ? undefined : parseOption('--os', () => parseOs(os)),
     softwareRoot:

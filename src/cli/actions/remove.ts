@@ -8,7 +8,7 @@ import { removeRelease, type RemovedEntry } from '../../operations/upkeep/remove
 import { removeUnnamed } from '../../operations/upkeep/remove-unnamed.ts';
 import type { RemoveOptions } from '../commands/remove.ts';
 import { EXIT, endWith } from '../exit-code.ts';
-import { parseOption } from '../parse-option.ts';
+import { checkMultiarch, parseOption } from '../parse-option.ts';
 import { openSite, type CommandSite, type MachineOptions } from '../site.ts';
 import { suggestUrls } from '../suggestions.ts';
 import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
@@ -77,6 +77,7 @@ function describeMiss(others: number): string {
 function matcherOf({ os, multiarch }: MachineOptions): ((platform: Platform) => boolean) | undefined {
   if (os === undefined && multiarch === undefined) return undefined;
   const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
+  checkMultiarch(multiarch);
   return (platform) =>
     isCompatible(platform, { os: system ?? platform.os, multiarch: multiarch ?? platform.multiarch });
 }

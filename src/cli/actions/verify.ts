@@ -59,8 +59,7 @@ async function run(
   const verifying = verifyStore(store, {
     ...{ trusted, deep, onProgress },
     allowUnsigned: site.config.upload.allowUnsigned,
-    since:
-      since === undefined ? undefined : Date.now() - parseOption('--since', () => parseDuration(since, 'd')),
+    since: since === undefined ? undefined : Date.now() - parseOption('--since', () => parseDuration(since)),
     pace: createPace({ rate: rate === undefined ? undefined : parseRate(rate) }),
   });
   const sources = await Promise.all(healFrom.map((place) => openSource('--heal-from', place, site, { ca })));

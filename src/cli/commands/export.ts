@@ -14,7 +14,7 @@ export const exportCommand = () =>
     .option('--missing-from <file>', 'skip releases that this inventory of the other side has')
     .option(
       '--split <size>',
-      'split larger blobs into parts of this size, such as 2G (default: as the file system needs)',
+      'split larger blobs into parts of this size, such as 2G or 500 MiB (default: as the file system needs)',
     )
     .option('--no-verify', 'do not read back the written files')
     .option('--recheck', 'also read files of earlier exports, and rewrite damaged ones')
