@@ -63,11 +63,11 @@ export async function runImport(
   site: CommandSite,
   imported: Imported,
 ): Promise<void> {
-  if (empty.length > 0) site.terminal.warn(`cache: no archives in ${empty.join(', ')}`);
   for (const path of media) {
     for (const result of await runMediumImport(path, site, options)) imported.media.push(result);
   }
-  if (others.length > 0) await runArchiveImport(archives, others, options, site, imported.archives);
+  if (others.length > 0)
+    await runArchiveImport({ archives, others, empty }, options, site, imported.archives);
 }
 
 export function printImported({ media, archives }: Imported, terminal: Terminal): void {
@@ -76,8 +76,7 @@ export function printImported({ media, archives }: Imported, terminal: Terminal)
 }
 
 async function runArchiveImport(
-  archives: readonly ArchiveFile[],
-  paths: readonly string[],
+  { archives, others, empty }: Omit<ImportSources, 'media'>,
   { url, os, multiarch, softwareRoot: root, dryRun = false, recheck = false, quiet = false }: ImportOptions,
   site: CommandSite,
   results: ImportResult[],
@@ -93,7 +92,8 @@ async function runArchiveImport(
       `--url names one release, but there are ${archives.length} archives; name one of them`,
     );
   }
-  await hintAtMedium(paths, site);
+  await hintAtMedium(others, site);
+  if (empty.length > 0) terminal.warn(`cache: no archives in ${empty.join(', ')}`);
   const progress = createProgress(
     archives.reduce((sum, { size }) => sum + size, 0),
     { quiet },

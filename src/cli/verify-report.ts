@@ -30,11 +30,13 @@ export function isResolved({ kind, resolution }: ResolvedFinding): boolean {
   return outcome !== undefined && outcome !== 'left';
 }
 
-/** Prints a line for grep, with details indented below it. */
+/** Prints a line for grep, which names the release if an entry does, with details indented below it. */
 export function printFinding(finding: ResolvedFinding, terminal: Terminal): void {
-  const { kind, path, problem, softwareUrl, resolution } = finding;
-  terminal.print(asOneLine(`${kind}: ${path}: ${problem}`));
-  if (softwareUrl !== undefined) terminal.print(`  of ${asOneLine(softwareUrl)}`);
+  const { kind, path, problem, sha512, softwareUrl, key, resolution } = finding;
+  // The path of an entry has its key.
+  const name = softwareUrl ?? (sha512 === undefined ? undefined : key);
+  terminal.print(asOneLine(`${kind}: ${name ?? path}: ${problem}`));
+  if (name !== undefined) terminal.print(`  ${asOneLine(path)}`);
   if (resolution !== undefined) for (const line of describe(resolution)) terminal.print(`  ${line}`);
 }
 
@@ -72,10 +74,10 @@ export function printSummary(
   { deep, isResolving, isPartial }: VerifyRun,
   { config, terminal }: CommandSite,
 ): void {
-  for (const { softwareUrl, key, platform, sha512 } of affected) {
+  for (const { softwareUrl, key, platform } of affected) {
     const what = platform === undefined ? '' : ` for ${formatPlatform(platform)}`;
     terminal.warn(
-      `cache: ${asOneLine(softwareUrl ?? key)}${what} can't be installed: it needs the blob ${sha512}`,
+      `cache: ${asOneLine(softwareUrl ?? key)}${what} can't be installed: its blob is damaged or missing`,
     );
   }
   const isKept = ({ resolution }: ResolvedFinding): boolean =>
