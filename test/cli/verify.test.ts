@@ -310,7 +310,7 @@ describe('a server with scrub-interval', () => {
         .split('\n')
         .find((text) => text.includes('"msg":"finding"')) ?? '{}';
     expect(JSON.parse(line)).toMatchObject({
-      level: 40,
+      level: 'warn',
       kind: 'blob-damaged',
       path: name,
       sha512: bad?.sha512,

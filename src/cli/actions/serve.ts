@@ -20,7 +20,7 @@ import { openSite, type CommandSite } from '../site.ts';
 import { formatTable } from '../terminal/table.ts';
 
 export async function serveStore(options: ServeOptions, version: string): Promise<void> {
-  const { listen, quiet = false } = options;
+  const { listen, quiet = false, logFormat } = options;
   const site = await openSite(options);
   const { server } = site.config;
   const addresses =
@@ -34,6 +34,7 @@ export async function serveStore(options: ServeOptions, version: string): Promis
   const { signal, isPreparing } = await serve(site, {
     addresses,
     version,
+    log: { format: logFormat ?? (process.stderr.isTTY ? 'text' : 'json'), hasRequests: !quiet },
     prepare: (served) => importFirst(sources, { quiet }, { ...served, terminal: site.terminal }, imported),
     onReady: async (listeners) => {
       const isFilled = await hasEntries(site);

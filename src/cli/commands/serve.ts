@@ -1,5 +1,5 @@
 import { command, type OptionsOf } from '../command.ts';
-import { collect } from '../options.ts';
+import { collect, logFormat } from '../options.ts';
 
 export type ServeOptions = OptionsOf<typeof serveCommand>;
 
@@ -14,4 +14,6 @@ export const serveCommand = () =>
       '-l, --listen <host:port>',
       'listen here instead of at the configured addresses; may be repeated',
       collect,
-    );
+    )
+    .addOption(logFormat())
+    .addHelpText('after', '\nWith -q the log has no requests.');
