@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { systemFault } from './system-fault.ts';
 
 /**
  * All error codes. Each has one HTTP status (http/error-response.ts) and one exit code (cli/exit-code.ts); both maps are
@@ -56,6 +57,14 @@ export class CacheError extends Error {
   }
 }
 
+/** Whether a connection failed, so that another cache said nothing. */
+export function isConnectionFault(error: unknown): boolean {
+  if (!(error instanceof CacheError) || error.code !== 'unavailable') return false;
+  return error.cause instanceof CacheError
+    ? isConnectionFault(error.cause)
+    : systemCode(error.cause) !== undefined;
+}
+
 /** Whether an object is damaged, or lost by the disk; another fault says nothing about it. */
 export function isDamage(error: unknown): error is CacheError {
   return error instanceof CacheError && error.code === 'damaged';
@@ -104,11 +113,13 @@ export function isUndecodable(name: string): boolean {
 
 export const UNDECODABLE = 'its name is not UTF-8; rename it';
 
-/** The code of a failed system call, or another error's message. @throws the error when it is a programming error */
+/** `EISDIR: it is a folder`, or the message of another error. @throws the error when it is a programming error */
 export function shortReasonOf(error: unknown): string {
   throwProgrammingError(error);
   const code = systemCode(error);
   if (code === 'ENOENT' && error instanceof Error && 'path' in error && isUndecodable(String(error.path)))
     return UNDECODABLE;
-  return code ?? (error instanceof Error ? error.message : String(error));
+  if (code === undefined) return error instanceof Error ? error.message : String(error);
+  const fault = systemFault(code);
+  return fault === undefined ? code : `${code}: ${fault.reason}`;
 }

@@ -30,11 +30,12 @@ const LENGTH_LIMIT = 4096;
  * The candidates similar to `word`, at most `limit`, the nearest first. The distance is the number of typing errors (a
  * character added, missing or wrong, or two swapped), ignoring versions and case; among equals the closest version comes
  * first. Fast enough for 10 000 URLs: the distances so far bound the search.
+ * @param options `most`: the largest number of typing errors; by default, half of the letters
  */
 export function nearest(
   word: string,
   candidates: Iterable<string>,
-  { limit }: { readonly limit: number },
+  { limit, most = Infinity }: { readonly limit: number; readonly most?: number },
 ): readonly string[] {
   if (word.length > LENGTH_LIMIT) return [];
   const wanted = outlineOf(word);
@@ -42,7 +43,7 @@ export function nearest(
   for (const candidate of candidates) {
     if (candidate.length > LENGTH_LIMIT) continue;
     const found = outlineOf(candidate);
-    const plausible = plausibleEdits(wanted.text, found.text);
+    const plausible = Math.min(most, plausibleEdits(wanted.text, found.text));
     const worst = kept.length < limit ? plausible : Math.min(plausible, kept.at(-1)?.edits ?? -1);
     const edits = countEdits(wanted.text, found.text, worst);
     if (edits === undefined || !isAlikeByName(wanted.text, found.text)) continue;

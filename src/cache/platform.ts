@@ -184,6 +184,32 @@ export function multiarchOn([id]: OsRelease, multiarch: string): string {
   return system === undefined ? multiarch : multiarch.replace(/-linux-gnu$/, `-${system}`);
 }
 
+/** What others call a machine, by its multiarch: Debian, Docker, Node, uname. */
+const MACHINE_NAMES: Readonly<Record<string, readonly string[]>> = {
+  'x86_64-linux-gnu': ['amd64', 'x64', 'x86_64', 'x86-64'],
+  'i686-linux-gnu': ['i386', 'i486', 'i586', 'i686', 'ia32', 'x86'],
+  'aarch64-linux-gnu': ['arm64', 'aarch64', 'armv8'],
+  'arm-linux-gnueabihf': ['armhf', 'armv7', 'armv7l', 'arm'],
+  'arm-linux-gnueabi': ['armel'],
+  'powerpc64le-linux-gnu': ['ppc64le', 'ppc64el', 'ppc64'],
+  'riscv64-linux-gnu': ['riscv64'],
+  's390x-linux-gnu': ['s390x'],
+};
+
+/**
+ * A multiarch: machine, system and more, joined by `-`. No release has another name of a machine, such as Debian's `amd64`.
+ * @throws CacheError `usage`
+ */
+export function parseMultiarch(text: string): string {
+  if (/^\w+(?:-\w+){2,}$/.test(text)) return text;
+  const word = text.toLowerCase();
+  const [known] = Object.entries(MACHINE_NAMES).find(([, names]) => names.includes(word)) ?? [];
+  throw new CacheError(
+    'usage',
+    `not a multiarch: ${JSON.stringify(text)}; write ${known ?? 'the output of gcc -dumpmachine, such as x86_64-linux-gnu'}`,
+  );
+}
+
 /** Whether two multiarchs have the same machine. */
 export function isSameMachine(a: string, b: string): boolean {
   return a.split('-', 1)[0] === b.split('-', 1)[0];

@@ -1,20 +1,26 @@
-import { Command } from '@commander-js/extra-typings';
+import { Command, Option } from '@commander-js/extra-typings';
 
 /**
  * The common declaration of every command. `program.ts` loads the action only to run it, so that help and wrong options
  * answer at once.
- * @param example a complete call
+ * @param description one line, also in the list of commands
+ * @param example a complete call, each line of at most 78 characters
  */
 export function command(name: string, description: string, example: string) {
   return new Command(name)
     .description(description)
-    .option(
-      '-c, --config <file>',
-      'configuration (default: $SHACACHE_CONFIG, ./config.ini, /etc/shacache/config.ini)',
-    )
-    .option('-q, --quiet', 'print results and errors only')
-    .addHelpText('after', `\nExample:\n  ${example}`);
+    .addOption(config())
+    .addOption(quiet())
+    .addHelpText('after', `\nExample:\n  ${example.replaceAll('\n', '\n  ')}`);
 }
+
+export const config = () =>
+  new Option(
+    '-c, --config <file>',
+    'configuration (default: $SHACACHE_CONFIG, ./config.ini, /etc/shacache/config.ini)',
+  );
+
+export const quiet = () => new Option('-q, --quiet', 'print results and errors only');
 
 /** The options of a command, by the function that declares it. */
 export type OptionsOf<Declare extends (...args: never) => { opts(): object }> = Readable<

@@ -70,20 +70,23 @@ function resultsOf({
   key,
   results,
   refusal,
+  isOutage = false,
 }: Fetched): readonly (ResultRow & { readonly outcome: FetchResult['outcome'] })[] {
-  if (refusal !== undefined)
-    return [{ outcome: 'refused', cells: ['REFUSED', '', '', target], name: target, reasons: [refusal] }];
+  if (refusal !== undefined) {
+    const outcome = isOutage ? 'not-fetched' : 'refused';
+    return [{ outcome, cells: [wordOf(outcome), '', '', target], name: target, reasons: [refusal] }];
+  }
   return results.map(({ entry, outcome, size, reason }) => ({
     outcome,
-    cells: [
-      outcome === 'refused' ? 'REFUSED' : outcome,
-      placeOf(key, entry),
-      size === undefined ? '' : formatSize(size),
-      target,
-    ],
+    cells: [wordOf(outcome), placeOf(key, entry), size === undefined ? '' : formatSize(size), target],
     name: `${target}: ${isSourceEntry(key, entry) ? entry.sha512 : placeOf(key, entry)}`,
     reasons: reason === undefined ? [] : [reason],
   }));
+}
+
+/** A failure stands out. */
+function wordOf(outcome: FetchResult['outcome']): string {
+  return outcome === 'refused' || outcome === 'not-fetched' ? LABELS[outcome].toUpperCase() : outcome;
 }
 
 /** In the order of the summary. */
@@ -94,6 +97,7 @@ const LABELS: Readonly<Record<FetchResult['outcome'], string>> = {
   'to-resign': 'to be signed again',
   unchanged: 'unchanged',
   refused: 'refused',
+  'not-fetched': 'not fetched',
 };
 
 /** The platform of a build, or the name of a source file. */

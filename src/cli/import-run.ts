@@ -8,10 +8,11 @@ import type { MediumImportResult } from '../operations/medium/import-medium.ts';
 import { isMedium } from '../operations/medium/open-medium.ts';
 import { openSigningTarget } from '../operations/release-entry.ts';
 import type { ImportOptions } from './commands/import.ts';
+import { refuseOtherFolder } from './import-mistakes.ts';
 import { withJsonNames, type JsonOutput } from './json-output.ts';
 import { hintAtMedium } from './medium-hint.ts';
 import { describeDamage, printMediumResults, runMediumImport } from './medium-import.ts';
-import { parseOption } from './parse-option.ts';
+import { checkMultiarch, parseOption } from './parse-option.ts';
 import { printReleaseResults } from './release-results.ts';
 import type { CommandSite } from './site.ts';
 import { createProgress } from './terminal/progress.ts';
@@ -35,6 +36,8 @@ export interface ImportSources {
   readonly archives: readonly ArchiveFile[];
   /** The files and folders that were named for their archives. */
   readonly others: readonly string[];
+  /** Those of them without any archive. */
+  readonly empty: readonly string[];
 }
 
 /** @throws CacheError `usage` for a path that is missing; `invalid-medium` */
@@ -42,10 +45,17 @@ export async function findSources(paths: readonly string[], config: Config): Pro
   const media: string[] = [];
   const others: string[] = [];
   for (const path of paths) ((await isMedium(path)) ? media : others).push(path);
-  const archives = await findArchives(others).catch(async (error: unknown) => {
-    throw error instanceof MixedFolder ? await adviseOnMixedFolder(error, config) : error;
-  });
-  return { media, archives, others };
+  const archives = new Map<string, ArchiveFile>();
+  const empty: string[] = [];
+  for (const path of others) {
+    await refuseOtherFolder(path, config);
+    const found = await findArchives([path]).catch(async (error: unknown) => {
+      throw error instanceof MixedFolder ? await adviseOnMixedFolder(error, config) : error;
+    });
+    if (found.length === 0) empty.push(path);
+    for (const archive of found) archives.set(archive.path, archive);
+  }
+  return { media, archives: [...archives.values()], others, empty };
 }
 
 /**
@@ -53,7 +63,7 @@ export async function findSources(paths: readonly string[], config: Config): Pro
  * @param imported gets every result as soon as there is one: what is done counts, also when the store fails later
  */
 export async function runImport(
-  { media, archives, others }: ImportSources,
+  { media, archives, others, empty }: ImportSources,
   options: ImportOptions,
   site: CommandSite,
   imported: Imported,
@@ -64,7 +74,8 @@ export async function runImport(
     for (const name of result.packages ?? []) imported.packages.push(name);
     if (!result.isWhole) imported.damages.push(describeDamage(path, result));
   }
-  if (others.length > 0) await runArchiveImport(archives, others, options, site, imported.archives);
+  if (others.length > 0)
+    await runArchiveImport({ archives, others, empty }, options, site, imported.archives);
 }
 
 export function importedJson({ media, archives }: Imported): JsonOutput<'import'> {
@@ -83,13 +94,13 @@ export function tellDamages({ damages }: Pick<Imported, 'damages'>, terminal: Te
 }
 
 async function runArchiveImport(
-  archives: readonly ArchiveFile[],
-  paths: readonly string[],
+  { archives, others, empty }: Omit<ImportSources, 'media'>,
   { url, os, multiarch, softwareRoot: root, dryRun = false, recheck = false, quiet = false }: ImportOptions,
   site: CommandSite,
   results: ImportResult[],
 ): Promise<void> {
   const { terminal } = site;
+  checkMultiarch(multiarch);
   const softwareRoot =
     root === undefined ? undefined : parseOption('--software-root', () => parseSoftwareRoot(root));
   const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
@@ -99,10 +110,8 @@ async function runArchiveImport(
       `--url names one release, but there are ${archives.length} archives; name one of them`,
     );
   }
-  await hintAtMedium(paths, site);
-  if (archives.length === 0) {
-    terminal.warn(`cache: no archives in ${paths.join(', ')}`);
-  }
+  await hintAtMedium(others, site);
+  if (empty.length > 0) terminal.warn(`cache: no archives in ${empty.join(', ')}`);
   const progress = createProgress(
     archives.reduce((sum, { size }) => sum + size, 0),
     { quiet },

@@ -102,7 +102,7 @@ export const JSON_OUTPUT = {
       ),
       results: z.array(
         z.strictObject({
-          status: statusOf(['fetched', 'resigned', 'to-fetch', 'to-resign', 'unchanged', 'refused']),
+          status: statusOf(['fetched', 'resigned', 'to-fetch', 'to-resign', 'unchanged', 'refused', 'not-fetched']),
           ...{ platform: platform.optional(), sha512, size: size.optional(), reason: reason.optional() },
         }),
       ),
@@ -297,6 +297,7 @@ export const JSON_OUTPUT = {
     },
     damaged: z.array(z.strictObject({ key, entry })),
   }),
+  version: z.strictObject({ version: z.string(), node: z.string(), platform }),
 } as const;
 
 /** What any command prints on stderr, in one line, if it ends with an error. */

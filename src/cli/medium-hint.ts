@@ -1,4 +1,5 @@
 import { dirname, join, resolve } from 'node:path';
+import { quoteForShell } from '../cache/shell.ts';
 import { isAccessible } from '../operations/files.ts';
 import type { Site } from '../operations/site.ts';
 
@@ -12,14 +13,14 @@ export async function hintAtMedium(paths: readonly string[], { config, messages 
     const configFile = join(folder, 'config.ini');
     if (configFile !== config.file && (await isAccessible(configFile))) {
       messages.tell(
-        `note: the medium's own ${configFile} is not used; to sign with its key: -c ${configFile}`,
+        `note: the medium's own ${configFile} is not used; to sign with its key: -c ${quoteForShell(configFile)}`,
       );
       return;
     }
     const key = join(folder, 'miscellaneous', 'sign.key');
     if (key !== config.signature.privateKeyFile && (await isAccessible(key))) {
       messages.tell(
-        `note: the medium's own key ${key} is not used; to use it, make a config.ini for the medium with: cache init ${folder}`,
+        `note: the medium's own key ${key} is not used; to use it, make a config.ini for the medium with: cache init ${quoteForShell(folder)}`,
       );
       return;
     }

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Store } from '../cache/store.ts';
+import { commandOf } from '../operations/command-line.ts';
 import { findArchives } from '../operations/find-archives.ts';
 import {
   importMedium,
@@ -11,7 +12,7 @@ import { DamagedMedium, formatDamages } from '../operations/medium/medium-faults
 import { PACKAGES_FOLDER } from '../operations/medium/manifest.ts';
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
-import type { Messages, Site } from '../operations/site.ts';
+import type { Site } from '../operations/site.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { byUrlOrKey, formatCount, formatDate } from './terminal/format.ts';
 import { refusedLast, RELEASE_HEADINGS, releaseRow } from './release-results.ts';
@@ -49,7 +50,7 @@ async function openAndImport(
   messages.tell(
     `${folder}: export ${serial} of ${formatDate(created)}, signed by ${describeCertificate(medium.signer)}`,
   );
-  await hintAtArchives(folder, messages);
+  await hintAtArchives(folder, site);
   const labels = labelsOf(medium);
   let progress: Progress | undefined;
   let result: MediumImport;
@@ -109,12 +110,12 @@ export function describeDamage(path: string, { faults }: MediumImport): string {
 }
 
 /** Mentions archives beside the store, which the manifest does not cover. */
-async function hintAtArchives(folder: string, messages: Messages): Promise<void> {
+async function hintAtArchives(folder: string, { config, messages }: Site): Promise<void> {
   const software = join(folder, 'software');
   const archives = await findArchives([software]).catch(() => []);
   if (archives.length > 0)
     messages.tell(
-      `note: ${software} holds ${archives.length} archives, which are not part of the export; to import them, too: cache import ${software}`,
+      `note: ${software} holds ${archives.length} archives, which are not part of the export; to import them, too: ${commandOf(config, 'import', [software])}`,
     );
 }
 

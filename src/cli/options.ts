@@ -38,6 +38,12 @@ export const fromProxy = () =>
     'take over what slapos proxy has; the paths are CONTENT_DIR and METADATA_DIR of its shacache',
   ).conflicts(['url', 'os', 'multiarch', 'softwareRoot', 'recheck', 'acceptOlder', 'partial']);
 
+export const logFormat = () =>
+  new Option(
+    '--log-format <format>',
+    'format of the log on stderr: json or text (default: text on a terminal, otherwise json)',
+  ).choices(['json', 'text']);
+
 export const commonName = () => new Option('--common-name <name>', 'name in the certificate');
 
 /** Collects the values of a repeatable option, in order. */

@@ -1,11 +1,13 @@
-import { Command, Help } from '@commander-js/extra-typings';
+import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { readFileSync } from 'node:fs';
 import { withoutControls } from '../cache/controls.ts';
+import { config, quiet } from './command.ts';
 import { checkCommand } from './commands/check.ts';
 import { configCheckCommand, configCommand } from './commands/config.ts';
 import { exportCommand } from './commands/export.ts';
 import { fetchCommand } from './commands/fetch.ts';
 import { gcCommand } from './commands/gc.ts';
+import { helpCommand } from './commands/help.ts';
 import { importCommand } from './commands/import.ts';
 import { initCommand } from './commands/init.ts';
 import { inventoryCommand } from './commands/inventory.ts';
@@ -20,103 +22,161 @@ import { slaposCfgCommand } from './commands/slapos-cfg.ts';
 import { syncCommand } from './commands/sync.ts';
 import { trustAddCommand, trustCommand, trustListCommand, trustRemoveCommand } from './commands/trust.ts';
 import { verifyCommand } from './commands/verify.ts';
+import { versionCommand } from './commands/version.ts';
 import { tellWhenInterrupted } from './interruption.ts';
+import { json } from './options.ts';
+import { unknownCommand, usageError } from './usage-error.ts';
 
 /**
  * The command line: the declarations in `commands/`, each with its code in `actions/`. Only running a command loads its
  * code: `--help` and wrong options answer at once.
- * @param isSilent leaves the messages about wrong options to the caller
+ * @param isSilent leaves it to the caller to say that no command is named
  */
 export function createProgram({ isSilent = false }: { readonly isSilent?: boolean } = {}): Command {
   const program = new Command('cache')
-    .description(
-      'Offline binary cache for SlapOS: imports archives of compiled software, signs them and serves them.',
-    )
-    .version(programVersion())
-    .configureHelp({
-      showGlobalOptions: true,
-      // Every command has options: omitting the word leaves room for the descriptions.
-      subcommandTerm: (command) => new Help().subcommandTerm(command).replace(' [options]', ''),
-    })
-    .showHelpAfterError('(see --help)')
+    .description('Offline binary cache for SlapOS: imports compiled software, signs and serves it.')
+    .usage('COMMAND [options]')
+    .version(programVersion(), '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand(false)
+    // The help of each command shows them; without them, the list of commands is narrow and short.
+    .addOption(config().hideHelp())
+    .addOption(quiet().hideHelp())
+    .addOption(json().hideHelp())
+    .enablePositionalOptions()
+    .configureHelp({ subcommandTerm: (command) => command.name(), minWidthToWrap: 20 })
+    .showSuggestionAfterError(false)
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 done in part or not found, 2 wrong usage or configuration,\n3 storage or network failed, 130 interrupted by Ctrl-C (143 by SIGTERM).',
+      '\nOptions of a command, with an example: cache help COMMAND\n\nExit codes: 0 done, 1 done in part or not found, 2 wrong usage or configuration,\n3 storage or network failed, 130 interrupted by Ctrl-C (143 by SIGTERM).',
     )
     .hook('preAction', (_program, action) => {
+      for (let from = action.parent; from !== null; from = from.parent) passOptions(from, action);
       tellWhenInterrupted(action.name());
     })
     .configureOutput({
       writeOut: (text) => process.stdout.write(withoutControls(text)),
       writeErr: (text) => isSilent || process.stderr.write(withoutControls(text)),
-    })
-    .exitOverride();
+      // It is thrown, and reported as every other error is.
+      outputError: () => undefined,
+    });
 
-  const commands = [
-    initCommand().action(async (dir, options) => (await import('./actions/init.ts')).init(dir, options)),
-    keygenCommand().action(async (options) => (await import('./actions/keygen.ts')).keygen(options)),
-    importCommand().action(async (paths, options) =>
-      (await import('./actions/import.ts')).importPaths(paths, options),
-    ),
-    packCommand().action(async (folders, options) =>
-      (await import('./actions/pack.ts')).pack(folders, options),
-    ),
-    fetchCommand().action(async (targets, options) =>
-      (await import('./actions/fetch.ts')).fetchReleases(targets, options),
-    ),
-    syncCommand().action(async (from, to, options) =>
-      (await import('./actions/sync.ts')).sync(from, to, options),
-    ),
-    exportCommand().action(async (medium, targets, options) =>
-      (await import('./actions/export.ts')).exportReleases(medium, targets, options),
-    ),
-    inventoryCommand().action(async (options) => (await import('./actions/inventory.ts')).inventory(options)),
-    serveCommand().action(async (options) =>
-      (await import('./actions/serve.ts')).serveStore(options, programVersion()),
-    ),
-    lookupCommand().action(async (target, options) =>
-      (await import('./actions/lookup.ts')).lookup(target, options),
-    ),
-    checkCommand().action(async (urls, options) => (await import('./actions/check.ts')).check(urls, options)),
-    listCommand().action(async (options) => (await import('./actions/list.ts')).list(options)),
-    logCommand().action(async (options) => (await import('./actions/log.ts')).log(options)),
-    verifyCommand().action(async (options) => (await import('./actions/verify.ts')).verify(options)),
-    removeCommand().action(async (targets, options) =>
-      (await import('./actions/remove.ts')).remove(targets, options),
-    ),
-    gcCommand().action(async (options) => (await import('./actions/gc.ts')).gc(options)),
-    slaposCfgCommand().action(async (options) =>
-      (await import('./actions/slapos-cfg.ts')).slaposCfg(options),
-    ),
-    configCommand()
-      .action(async (options) => (await import('./actions/config.ts')).showConfig(options))
-      .addCommand(
-        configCheckCommand().action(async (file, _options, self) =>
-          (await import('./actions/config.ts')).checkConfig(file, self.optsWithGlobals()),
-        ),
-      ),
-    trustCommand()
-      .addCommand(
-        trustListCommand().action(async (_options, self) =>
-          (await import('./actions/trust.ts')).listTrust(self.optsWithGlobals()),
-        ),
-      )
-      .addCommand(
-        trustAddCommand().action(async (certs, _options, self) =>
-          (await import('./actions/trust.ts')).addTrust(certs, self.optsWithGlobals()),
-        ),
-      )
-      .addCommand(
-        trustRemoveCommand().action(async (certs, _options, self) =>
-          (await import('./actions/trust.ts')).removeTrust(certs, self.optsWithGlobals()),
-        ),
-      ),
-  ];
-  for (const command of commands) {
-    program.addCommand(command.copyInheritedSettings(program));
-    for (const part of command.commands) part.copyInheritedSettings(program);
+  for (const [group, commands] of Object.entries(commandsOf(program))) {
+    program.commandsGroup(group);
+    for (const command of commands) program.addCommand(command);
   }
+  for (const command of program.commands)
+    for (const one of [command, ...command.commands]) one.copyInheritedSettings(program);
+  for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])])
+    command.exitOverride((end) => {
+      throw end.message.startsWith('error: ') ? usageError(command, end) : end;
+    });
   return program;
+}
+
+/** In the order of a first use. */
+function commandsOf(program: Command): Readonly<Record<string, readonly CommandUnknownOpts[]>> {
+  return {
+    'Fill the store:': [
+      initCommand().action(async (dir, options) => (await import('./actions/init.ts')).init(dir, options)),
+      keygenCommand().action(async (options) => (await import('./actions/keygen.ts')).keygen(options)),
+      importCommand().action(async (paths, options) =>
+        (await import('./actions/import.ts')).importPaths(paths, options),
+      ),
+      packCommand().action(async (folders, options) =>
+        (await import('./actions/pack.ts')).pack(folders, options),
+      ),
+      fetchCommand().action(async (targets, options) =>
+        (await import('./actions/fetch.ts')).fetchReleases(targets, options),
+      ),
+    ],
+    'Carry releases:': [
+      exportCommand().action(async (medium, targets, options) =>
+        (await import('./actions/export.ts')).exportReleases(medium, targets, options),
+      ),
+      inventoryCommand().action(async (options) =>
+        (await import('./actions/inventory.ts')).inventory(options),
+      ),
+      syncCommand().action(async (from, to, options) =>
+        (await import('./actions/sync.ts')).sync(from, to, options),
+      ),
+    ],
+    'Serve nodes:': [
+      serveCommand().action(async (options) =>
+        (await import('./actions/serve.ts')).serveStore(options, programVersion()),
+      ),
+      slaposCfgCommand().action(async (options) =>
+        (await import('./actions/slapos-cfg.ts')).slaposCfg(options),
+      ),
+    ],
+    'Look at it:': [
+      listCommand().action(async (options) => (await import('./actions/list.ts')).list(options)),
+      lookupCommand().action(async (target, options) =>
+        (await import('./actions/lookup.ts')).lookup(target, options),
+      ),
+      checkCommand().action(async (urls, options) =>
+        (await import('./actions/check.ts')).check(urls, options),
+      ),
+      logCommand().action(async (options) => (await import('./actions/log.ts')).log(options)),
+      configCommand()
+        .action(async (options) => (await import('./actions/config.ts')).showConfig(options))
+        .addCommand(
+          configCheckCommand().action(async (file, options) =>
+            (await import('./actions/config.ts')).checkConfig(file, options),
+          ),
+        ),
+    ],
+    'Keep it sound:': [
+      verifyCommand().action(async (options) => (await import('./actions/verify.ts')).verify(options)),
+      removeCommand().action(async (targets, options) =>
+        (await import('./actions/remove.ts')).remove(targets, options),
+      ),
+      gcCommand().action(async (options) => (await import('./actions/gc.ts')).gc(options)),
+      trustCommand()
+        .addCommand(
+          trustListCommand().action(async (options) =>
+            (await import('./actions/trust.ts')).listTrust(options),
+          ),
+        )
+        .addCommand(
+          trustAddCommand().action(async (certs, options) =>
+            (await import('./actions/trust.ts')).addTrust(certs, options),
+          ),
+        )
+        .addCommand(
+          trustRemoveCommand().action(async (certs, options) =>
+            (await import('./actions/trust.ts')).removeTrust(certs, options),
+          ),
+        ),
+    ],
+    'Help:': [
+      helpCommand().action((name) => {
+        showHelp(program, name);
+      }),
+      versionCommand().action(async (options) =>
+        (await import('./actions/version.ts')).showVersion(options, programVersion()),
+      ),
+    ],
+  };
+}
+
+/** Gives a command the options that stand before it; what stands after it counts more. */
+function passOptions(from: CommandUnknownOpts, command: CommandUnknownOpts): void {
+  for (const option of from.options) {
+    const name = option.attributeName();
+    if (from.getOptionValueSource(name) !== 'cli') continue;
+    if (!command.options.some((own) => own.attributeName() === name))
+      command.error(`error: unknown option '${option.long ?? ''}'`, { code: 'commander.unknownOption' });
+    if (command.getOptionValueSource(name) !== 'cli')
+      command.setOptionValueWithSource(name, from.getOptionValue(name), 'cli');
+  }
+}
+
+/** @throws CacheError `usage` */
+function showHelp(program: Command, name: string | undefined): void {
+  const command = program.commands.find((candidate) => candidate.name() === name);
+  if (name !== undefined && command === undefined) throw unknownCommand(program, name);
+  (command ?? program).outputHelp();
 }
 
 function programVersion(): string {

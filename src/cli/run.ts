@@ -1,6 +1,5 @@
-import { getSystemErrorMap } from 'node:util';
 import { CommanderError } from 'commander';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, shortReasonOf } from '../cache/errors.ts';
 import { EXIT, endWith, exitCodeOf } from './exit-code.ts';
 import { errorLine, type JsonErrorCode } from './json-error.ts';
 import { createProgram } from './program.ts';
@@ -12,7 +11,7 @@ const isJson = argumentsBefore('--', process.argv.slice(2)).includes('--json');
 // A closed pipe (`cache list | head`) or terminal is no failure: the command continues without output.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE' || error.code === 'EIO') return;
-  complain('storage', `can't write the output: ${describeSystemError(error)}`);
+  complain('storage', `can't write the output (${shortReasonOf(error)})`);
   process.exit(EXIT.storage);
 });
 // No reader is left.
@@ -22,9 +21,9 @@ try {
   await createProgram({ isSilent: isJson }).parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
+    // Help or the version; a call without any command gets the help as an error.
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    // Otherwise commander wrote the message.
-    if (isJson && error.exitCode !== 0) complain('usage', describeUsage(error));
+    if (isJson && error.exitCode !== 0) complain('usage', 'no command is named; see: cache --help');
   } else {
     endWith(exitCodeOf(error));
     if (error instanceof CacheError) complain(error.code, error.message);
@@ -36,18 +35,9 @@ function complain(code: JsonErrorCode, message: string): void {
   process.stderr.write(`${withoutControls(isJson ? errorLine(code, message) : `cache: ${message}`)}\n`);
 }
 
-function describeUsage({ code, message }: CommanderError): string {
-  if (code === 'commander.help') return 'no command is named; see: cache --help';
-  return message.replace(/^error: /, '');
-}
-
 function argumentsBefore(end: string, all: readonly string[]): readonly string[] {
   const index = all.indexOf(end);
   return index === -1 ? all : all.slice(0, index);
-}
-
-function describeSystemError({ code, errno, message }: NodeJS.ErrnoException): string {
-  return (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? code ?? message;
 }
 
 /** An unforeseen error: a report needs its origin. */

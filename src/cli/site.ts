@@ -8,7 +8,7 @@ import { createSite, type Site } from '../operations/site.ts';
 import { readMachine } from '../operations/this-machine.ts';
 import type { CommonOptions } from './command.ts';
 import type { LookupOptions } from './commands/lookup.ts';
-import { parseOption } from './parse-option.ts';
+import { checkMultiarch, parseOption } from './parse-option.ts';
 import { createTerminal, type Terminal } from './terminal/terminal.ts';
 
 /** The site of a command, and its terminal. */
@@ -85,6 +85,7 @@ export type MachineOptions = Pick<LookupOptions, 'os' | 'multiarch'>;
 /** The machine that the options name; by default this one. @throws CacheError `usage` */
 export async function machineOf({ os, multiarch }: MachineOptions): Promise<Platform> {
   const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
+  checkMultiarch(multiarch);
   if (system !== undefined && multiarch !== undefined) return { os: system, multiarch };
   const machine = await readMachine();
   return { os: system ?? machine.os, multiarch: multiarch ?? machine.multiarch };

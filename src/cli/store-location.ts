@@ -3,8 +3,10 @@ import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
+import { quoteForShell } from '../cache/shell.ts';
 import { isMedium, openMedium, type MediumTarget } from '../operations/medium/open-medium.ts';
 import { checkIsNoFile } from '../operations/check-paths.ts';
+import { commandOf } from '../operations/command-line.ts';
 import { isWithin, realPathOf } from '../operations/is-within.ts';
 import type { Site } from '../operations/site.ts';
 import { sourceOfStore, type Source } from '../cache/source.ts';
@@ -90,7 +92,7 @@ async function refuseStoreInside(argument: string, folder: string): Promise<void
     'invalid-medium',
     [
       `${argument}: ${folder} has no manifest.json: the store on it is unsigned.`,
-      `If cache export wrote it, the export did not finish, or the medium was changed; write it again where it was made: cache export ${folder}`,
+      `If cache export wrote it, the export did not finish, or the medium was changed; write it again where it was made: cache export ${quoteForShell(folder)}`,
       `To read the unsigned store anyway, name it: ${store}`,
     ].join('\n'),
   );
@@ -112,7 +114,7 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
   if (await isMedium(folder)) {
     throw new CacheError(
       'usage',
-      `${text} is a medium with a manifest, which other writes would invalidate; write to it with: cache export ${text}`,
+      `${text} is a medium with a manifest, which other writes would invalidate; write to it with: ${commandOf(site.config, 'export', [text])}`,
     );
   }
   await checkIsNoFile('TO', folder);

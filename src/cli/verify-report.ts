@@ -1,9 +1,12 @@
 import { formatPlatform } from '../cache/platform.ts';
+import type { Config } from '../config/config.ts';
+import { commandOf } from '../operations/command-line.ts';
 import type { BlobUser } from '../operations/upkeep/blob-users.ts';
 import type { Finding, FindingKind } from '../operations/upkeep/finding.ts';
 import type { Resolution } from '../operations/upkeep/resolution.ts';
 import type { VerifyCounts } from '../operations/upkeep/verification.ts';
 import { withUrl, type JsonOutput } from './json-output.ts';
+import type { CommandSite } from './site.ts';
 import { formatCount, formatSize } from './terminal/format.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { asOneLine } from '../cache/controls.ts';
@@ -45,11 +48,13 @@ function resolutionJson({ outcome: status, ...resolution }: Resolution) {
   return { status, attempts: resolution.reasons };
 }
 
-/** Prints a line for grep, with details indented below it. */
+/** Prints a line for grep, which names the release if an entry does, with details indented below it. */
 export function printFinding(finding: ResolvedFinding, terminal: Terminal): void {
-  const { kind, path, problem, softwareUrl, resolution } = finding;
-  terminal.print(asOneLine(`${kind}: ${path}: ${problem}`));
-  if (softwareUrl !== undefined) terminal.print(`  of ${asOneLine(softwareUrl)}`);
+  const { kind, path, problem, sha512, softwareUrl, key, resolution } = finding;
+  // The path of an entry has its key.
+  const name = softwareUrl ?? (sha512 === undefined ? undefined : key);
+  terminal.print(asOneLine(`${kind}: ${name ?? path}: ${problem}`));
+  if (name !== undefined) terminal.print(`  ${asOneLine(path)}`);
   if (resolution !== undefined) for (const line of describe(resolution)) terminal.print(`  ${line}`);
 }
 
@@ -85,12 +90,12 @@ export interface VerifyRun {
 export function printSummary(
   { findings, looked, affected }: VerifyReport,
   { deep, isResolving, isPartial }: VerifyRun,
-  terminal: Terminal,
+  { config, terminal }: CommandSite,
 ): void {
-  for (const { softwareUrl, key, platform, sha512 } of affected) {
+  for (const { softwareUrl, key, platform } of affected) {
     const what = platform === undefined ? '' : ` for ${formatPlatform(platform)}`;
     terminal.warn(
-      `cache: ${asOneLine(softwareUrl ?? key)}${what} can't be installed: it needs the blob ${sha512}`,
+      `cache: ${asOneLine(softwareUrl ?? key)}${what} can't be installed: its blob is damaged or missing`,
     );
   }
   const isKept = ({ resolution }: ResolvedFinding): boolean =>
@@ -101,7 +106,7 @@ export function printSummary(
       'quarantine/ of the store keeps the damaged objects; remove them when you no longer need them',
     );
   const left = findings.filter((finding) => !isResolved(finding));
-  if (left.length > 0) for (const line of adviceFor(left)) terminal.tell(line);
+  if (left.length > 0) for (const line of adviceFor(left, config)) terminal.tell(line);
   const { entries, blobs, bytes, unreferencedBlobs, unreferencedBytes } = looked;
   // An unreadable entry may name any of them.
   const isKnown =
@@ -112,7 +117,7 @@ export function printSummary(
     );
   } else if (isKnown && unreferencedBlobs > 0) {
     terminal.tell(
-      `${formatCount(unreferencedBlobs, 'unnamed blob')} (${formatSize(unreferencedBytes)}): uploaded without a key, or left over; remove with: cache gc --unnamed`,
+      `${formatCount(unreferencedBlobs, 'unnamed blob')} (${formatSize(unreferencedBytes)}): uploaded without a key, or left over; remove with: ${commandOf(config, 'gc --unnamed')}`,
     );
   }
   const resolved = isResolving ? `, ${findings.length - left.length} of them resolved` : '';
@@ -121,22 +126,31 @@ export function printSummary(
   );
 }
 
-const ADVICE: Readonly<Partial<Record<FindingKind, string>>> = {
-  'blob-damaged': 'to replace damaged blobs: cache verify --deep --heal-from MEDIUM|STORE|URL',
-  'blob-missing':
-    'to get missing blobs: cache verify --heal-from MEDIUM|STORE|URL, cache fetch URL, or cache import ARCHIVE',
-  'entry-damaged': 'to replace damaged entries: cache verify --heal-from MEDIUM|STORE|URL',
-  unreadable:
+/** What `PLACE` stands for. */
+const PLACE = 'a medium, a store or the URL of a cache';
+
+type Advice = (command: (call: string) => string) => string;
+
+const ADVICE: Readonly<Partial<Record<FindingKind, Advice>>> = {
+  'blob-damaged': (command) =>
+    `to replace damaged blobs: ${command('verify --deep --heal-from PLACE')}, from ${PLACE}`,
+  'blob-missing': (command) =>
+    `to get missing blobs: ${command('verify --heal-from PLACE')}, ${command('fetch URL')}, or ${command('import ARCHIVE')}`,
+  'entry-damaged': (command) =>
+    `to replace damaged entries: ${command('verify --heal-from PLACE')}, from ${PLACE}`,
+  unreadable: () =>
     'unreadable objects: look at the kernel log, and replace the disk; cache sync copies the readable ones',
-  'entry-untrusted':
-    'entries that no trusted certificate verifies: add the certificate of their signer to signature-certificate-list, or remove them: cache remove KEY',
-  stray: 'to move strays to quarantine/: cache verify --repair',
-  'mark-damaged': 'to restore store.json: cache verify --repair',
-  forbidden: 'run this command as the owner of the store',
-  'record-damaged': 'to move damaged log records to quarantine/: cache verify --repair',
-  'owner-forbidden': 'give all files to the owner of the store, as root: chown -R --reference=STORE STORE',
+  'entry-untrusted': (command) =>
+    `entries that no trusted certificate verifies: add the certificate of their signer to signature-certificate-list, or remove them: ${command('remove KEY')}`,
+  stray: (command) => `to move strays to quarantine/: ${command('verify --repair')}`,
+  'mark-damaged': (command) => `to restore store.json: ${command('verify --repair')}`,
+  forbidden: () => 'run this command as the owner of the store',
+  'record-damaged': (command) => `to move damaged log records to quarantine/: ${command('verify --repair')}`,
+  'owner-forbidden': () =>
+    'give all files to the owner of the store, as root: chown -R --reference=STORE STORE',
 };
 
-function adviceFor(findings: readonly Finding[]): ReadonlySet<string> {
-  return new Set(findings.map(({ kind }) => ADVICE[kind]).filter((text) => text !== undefined));
+function adviceFor(findings: readonly Finding[], config: Config): ReadonlySet<string> {
+  const command = (call: string): string => commandOf(config, call);
+  return new Set(findings.flatMap(({ kind }) => ADVICE[kind]?.(command) ?? []));
 }

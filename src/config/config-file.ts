@@ -75,10 +75,10 @@ export async function loadConfig(search: ConfigSearch): Promise<Config> {
   const file = await findConfigFile(search);
   if (file === undefined) return defaultConfig(search.cwd);
   const { option, env, cwd } = search;
-  const isNamed = option !== undefined || isSet(env['SHACACHE_CONFIG']);
-  const isOfFolder = !isNamed && file === fileOfFolder(cwd);
+  const isNamed = option !== undefined;
+  const isOfFolder = !isNamed && !isSet(env['SHACACHE_CONFIG']) && file === fileOfFolder(cwd);
   const text = await readConfigText(file);
-  return parseConfig(text, { file, folder: await configFolderOf(file), isOfFolder, cwd });
+  return parseConfig(text, { file, folder: await configFolderOf(file), isNamed, isOfFolder, cwd });
 }
 
 /** The folder that relative paths in a configuration begin from: where the file is, not a link to it. @throws CacheError `config` */

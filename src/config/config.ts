@@ -14,6 +14,8 @@ export interface Config {
   readonly file: string | undefined;
   /** Absolute path of the folder that relative paths in the file begin from. */
   readonly folder: string;
+  /** Whether `-c` names the file: without it, another configuration is found, or none. */
+  readonly isNamed: boolean;
   /** Whether the file was found in the current folder, not named by the user. */
   readonly isOfFolder: boolean;
   readonly server: ServerConfig;
@@ -59,6 +61,7 @@ export interface ConfigSource {
   /** Absolute path of the base of relative paths: the folder of `file` by default. */
   readonly folder?: string | undefined;
   /** See `Config`. */
+  readonly isNamed?: boolean;
   readonly isOfFolder?: boolean;
   /** Base of a relative `file`; without a file and a folder, base of relative paths. */
   readonly cwd: string;
@@ -84,7 +87,7 @@ export type ConfigInspection =
  * @throws CacheError `config`: it can't be split into sections and keys
  */
 export function inspectConfig(text: string, source: ConfigSource): ConfigInspection {
-  const { file, isOfFolder = false, cwd } = source;
+  const { file, isNamed = false, isOfFolder = false, cwd } = source;
   const label = labelOf(source);
   const folder = baseOf(source);
   const document = parseIni(text, label);
@@ -99,7 +102,7 @@ export function inspectConfig(text: string, source: ConfigSource): ConfigInspect
   const names = faultsOfNames(document, known);
   if (result.success && names.length === 0) {
     const path = file === undefined ? undefined : resolve(cwd, file);
-    return { config: freezeDeep({ file: path, folder, isOfFolder, ...result.data }), faults: [] };
+    return { config: freezeDeep({ file: path, folder, isNamed, isOfFolder, ...result.data }), faults: [] };
   }
   const values = result.success ? [] : faultsOfValues(result.error.issues, document);
   const faults = [...names, ...values].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));

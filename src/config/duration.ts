@@ -13,13 +13,12 @@ const UNITS: Readonly<Record<string, number>> = {
 const LIMIT = 36_525 * 24 * 3600_000;
 
 /**
- * Milliseconds of a duration: `7d`, `24 h`, `90m`, `1.5d`, `2w`, `30s`. A 0 needs no unit.
- * @param unit default unit; without a default, a number needs a unit
+ * Milliseconds of a duration: `7d`, `24 h`, `90m`, `1.5d`, `2w`, `30s`. Only 0 needs no unit.
  * @throws CacheError `usage`
  */
-export function parseDuration(text: string, unit?: 'd'): number {
+export function parseDuration(text: string): number {
   const [, amount, name = ''] = /^(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)?$/.exec(text.trim().toLowerCase()) ?? [];
-  const factor = UNITS[name === '' ? (unit ?? '') : name] ?? (Number(amount) === 0 ? 1 : undefined);
+  const factor = UNITS[name] ?? (Number(amount) === 0 ? 1 : undefined);
   const duration = Math.round(Number(amount) * (factor ?? NaN));
   if (duration <= LIMIT) return duration;
   throw new CacheError(

@@ -1,6 +1,6 @@
 import { noneIfDamaged } from '../cache/directory.ts';
 import { checkBinding, isSourceEntry } from '../cache/entry.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, isConnectionFault } from '../cache/errors.ts';
 import { isReleaseKey, type Key } from '../cache/key.ts';
 import { compatibilityClass, formatPlatform, isCompatible, type Platform } from '../cache/platform.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
@@ -31,20 +31,24 @@ export interface FetchPlan {
   readonly key: Key;
   /** In the order in which nodes try them. */
   readonly offers: readonly Offer[];
-  /** Reason why no entry is wanted. */
+  /** Reason why no entry is wanted, or known. */
   readonly refusal?: string;
-  /** Whether the source did not answer, so that its entries are unknown. */
+  /** Whether the source failed to answer for it, so that its entries are unknown. */
   readonly isOutage?: boolean;
 }
 
 /** Result for one wanted entry. */
 export interface FetchResult {
   readonly entry: SourceEntry;
-  /** `resigned`: already present, and now also signed by the site. `to-…`: a dry run would do it. */
-  readonly outcome: 'fetched' | 'resigned' | 'to-fetch' | 'to-resign' | 'unchanged' | 'refused';
+  /**
+   * `resigned`: already present, and now also signed by the site. `to-…`: a dry run would do it. `not-fetched`: the source
+   * failed, which says nothing about the entry.
+   */
+  readonly outcome:
+    'fetched' | 'resigned' | 'to-fetch' | 'to-resign' | 'unchanged' | 'refused' | 'not-fetched';
   /** Bytes of the blob, if present. */
   readonly size?: number;
-  /** Reason of a refusal. */
+  /** Reason of a refusal, or fault of the source. */
   readonly reason?: string;
 }
 
@@ -57,6 +61,7 @@ export interface PlanOptions {
 /**
  * Plans a fetch: of a release, the first entry for each requested platform that a trusted certificate verifies; of a
  * source file, every entry that one verifies. A fault of the source becomes the plan's refusal.
+ * @throws CacheError `unavailable`: no connection
  */
 export async function planFetch(
   target: string,
@@ -69,6 +74,8 @@ export async function planFetch(
     found = await findEntries(keys, source);
   } catch (error) {
     const { message, code } = faultOfSource(error);
+    // It concerns all targets alike.
+    if (isConnectionFault(error)) throw error;
     return { target, key: keys[0], offers: [], refusal: message, isOutage: code === 'unavailable' };
   }
   const { key, entries } = found;
@@ -148,7 +155,7 @@ export interface FetchOptions {
 
 /**
  * Fetches the entries of a plan: the blob first, then the source's own pair, verbatim.
- * @returns a result for each wanted entry; if the source fails, the rest is refused
+ * @returns a result for each wanted entry; if the source fails, the rest is not fetched
  * @throws CacheError `storage`, `no-space`: the store failed
  */
 export async function* fetchPlanned(
@@ -173,7 +180,7 @@ export async function* fetchPlanned(
     }
   } catch (error) {
     const { message: reason } = faultOfSource(error);
-    for (const entry of wanted) yield { entry, outcome: 'refused', reason };
+    for (const entry of wanted) yield { entry, outcome: 'not-fetched', reason };
   }
 
   async function finish(entry: SourceEntry, isCopied: boolean): Promise<FetchResult> {

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { CacheError, systemCode, isUndecodable, UNDECODABLE } from '../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode, isUndecodable, UNDECODABLE } from '../cache/errors.ts';
 import { isArchiveName } from '../release/archive-name.ts';
 
 /** A file that may hold a software release. */
@@ -65,9 +65,8 @@ async function archivesOf(path: string): Promise<readonly ArchiveFile[]> {
         'usage',
         `${path}: ${isUndecodable(path) ? UNDECODABLE : 'no such file or folder; is the medium mounted?'}`,
       );
-    if (code === 'EACCES') throw new CacheError('usage', `${path}: permission denied`, { cause: error });
     if (code === undefined) throw error;
-    throw new CacheError('usage', `${path}: can't be read (${code})`, { cause: error });
+    throw new CacheError('usage', `${path}: can't be read (${shortReasonOf(error)})`, { cause: error });
   }
 }
 

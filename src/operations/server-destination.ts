@@ -1,6 +1,6 @@
 import type { Digest } from '../cache/digest.ts';
 import { madeAt } from '../cache/entry.ts';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, isConnectionFault } from '../cache/errors.ts';
 import type { SourceBlob, SourceEntry, UploadTarget } from '../cache/source.ts';
 import { groupOf } from './interchange-group.ts';
 import { missingBlob, type Destination, type KeyTransfer } from './transfer.ts';
@@ -107,7 +107,7 @@ function withTargetFaults(target: UploadTarget): UploadTarget {
       return await ask();
     } catch (error) {
       if (!(error instanceof CacheError) || error.code !== 'unavailable' || isOfSource()) throw error;
-      const Fault = isOfConnection(error) ? TargetAbsent : TargetFault;
+      const Fault = isConnectionFault(error) ? TargetAbsent : TargetFault;
       throw new Fault(error.code, `can't copy to ${target.name}: ${error.message}`, { cause: error });
     }
   };
@@ -139,10 +139,4 @@ function withTargetFaults(target: UploadTarget): UploadTarget {
       );
     },
   };
-}
-
-/** Whether the error comes from the system, not from the other side. */
-function isOfConnection({ code, cause }: CacheError): boolean {
-  if (code !== 'unavailable') return false;
-  return cause instanceof CacheError ? isOfConnection(cause) : systemCode(cause) !== undefined;
 }

@@ -1,10 +1,12 @@
 import { CacheError } from '../cache/errors.ts';
 import { createTrustedCertificates, type Signer, type TrustedCertificates } from '../cache/signature.ts';
+import { quoteForShell } from '../cache/shell.ts';
 import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
 import { openStore } from '../storage/open-store.ts';
 import { NoStore } from '../storage/store-folder.ts';
 import { checkStorePath } from './check-paths.ts';
+import { commandOf } from './command-line.ts';
 import { warnOfExposure } from './key-exposure.ts';
 import { ensureSigningKey, readSigner } from './signing-key.ts';
 import { readTrustedPems } from './trust-certificates.ts';
@@ -123,13 +125,16 @@ function eventsOf(location: string, use: StoreUse, messages: Messages): StoreEve
 }
 
 function adviceToMakeOne({ file }: Config): string {
-  return file === undefined ? 'To make one: cache import FOLDER' : `To make one: cache init -c ${file}`;
+  // Only -c makes a store of its configuration.
+  const command = file === undefined ? 'cache import FOLDER' : `cache init -c ${quoteForShell(file)}`;
+  return `To make one: ${command}`;
 }
 
 /** Sites have shorter keys; they still work, with a warning. */
 const WEAK_KEY_BITS = 2048;
 
-async function openSigner({ file, signature }: Config, messages: Messages): Promise<Signer> {
+async function openSigner(config: Config, messages: Messages): Promise<Signer> {
+  const { file, signature } = config;
   if (file === undefined && (await ensureSigningKey(signature))) {
     messages.tell(
       `made a signing key: ${signature.privateKeyFile}, and its certificate: ${signature.certificateFile}`,
@@ -139,13 +144,13 @@ async function openSigner({ file, signature }: Config, messages: Messages): Prom
   if (signer === undefined) {
     throw new CacheError(
       'config',
-      `${file ?? 'configuration'}: [signature] private-key-file: there is no ${signature.privateKeyFile}; make it with: cache keygen${file === undefined ? '' : ` -c ${file}`}; or sign where there is a key, and bring the releases by cache export`,
+      `${file ?? 'configuration'}: [signature] private-key-file: there is no ${signature.privateKeyFile}; make it with: ${commandOf(config, 'keygen')}; or sign where there is a key, and bring the releases by cache export`,
     );
   }
   await warnOfExposure(signature.privateKeyFile, messages);
   if (signer.bits < WEAK_KEY_BITS) {
     messages.warn(
-      `cache: ${signature.privateKeyFile} has only ${signer.bits} bits; move it away and make a new pair with: cache keygen`,
+      `cache: ${signature.privateKeyFile} has only ${signer.bits} bits; move it away and make a new pair with: ${commandOf(config, 'keygen')}`,
     );
   }
   return signer;

@@ -12,12 +12,13 @@ import { createAccess } from './access.ts';
 import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
 import { createStoreScrub } from './scrub.ts';
-import { createServerLog, type ServerLog } from './server-log.ts';
+import { createServerLog, type LogOptions, type ServerLog } from './server-log.ts';
 
 export interface ServeOptions {
   readonly addresses: readonly ListenAddress[];
   /** Version of this program. */
   readonly version: string;
+  readonly log: LogOptions;
   /** Runs while the server already answers; the server is ready when it resolves. */
   readonly prepare: (site: Site) => Promise<void>;
   /** Called when the server is ready. */
@@ -38,11 +39,11 @@ export interface ServeEnd {
  */
 export async function serve(
   site: Site,
-  { addresses, version, prepare, onReady }: ServeOptions,
+  { addresses, version, log: logOptions, prepare, onReady }: ServeOptions,
 ): Promise<ServeEnd> {
   const { config, location, messages } = site;
   await checkNamedFiles(config);
-  const log = createServerLog();
+  const log = createServerLog(logOptions);
   const served = createSite(config, messagesTo(log));
   const store = await openServedStore(served, messages);
   const scrub = await createStoreScrub(served, log);

@@ -2,9 +2,9 @@ import { pino, type DestinationStream } from 'pino';
 import type { RequestLine, RequestLog } from '../http/access-log.ts';
 import type { Finding } from '../operations/upkeep/finding.ts';
 import { asOneLine } from '../cache/controls.ts';
-import { createLogWriter } from './log-writer.ts';
+import { createLogWriter, type LogWriter } from './log-writer.ts';
 
-/** The log of a server: JSON lines on stderr, or plain text if stderr is a terminal. */
+/** The log of a server, on stderr. */
 export interface ServerLog extends RequestLog {
   info(message: string): void;
   warn(message: string): void;
@@ -14,22 +14,22 @@ export interface ServerLog extends RequestLog {
   flush(): void;
 }
 
-export function createServerLog(): ServerLog {
-  if (process.stderr.isTTY)
-    return logWith(pino({ base: null, timestamp: false }, wordsTo(process.stderr)), () => undefined);
+export interface LogOptions {
+  /** A line of JSON, or of text for a person. */
+  readonly format: 'json' | 'text';
+  /** Whether each request has a line; a fault of the server has one in any case. */
+  readonly hasRequests: boolean;
+}
+
+export function createServerLog({ format, hasRequests }: LogOptions): ServerLog {
   const writer = createLogWriter(2, (count) => {
     log.warn(`lines of the log could not be written and are lost: ${count}`);
   });
-  const log = logWith(pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, writer), () => {
-    writer.flush();
-  });
-  return log;
-}
-
-function logWith(log: pino.Logger, flush: () => void): ServerLog {
+  const options = { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: levelOf } };
+  const log = pino(options, format === 'json' ? writer : wordsTo(writer));
   return {
     request: (line) => {
-      log.info(line, 'request');
+      if (hasRequests) log.info(line, 'request');
     },
     failure: (requestId, error) => {
       log.error({ requestId, err: error }, 'failure');
@@ -43,27 +43,34 @@ function logWith(log: pino.Logger, flush: () => void): ServerLog {
     finding: (finding) => {
       log.warn(finding, 'finding');
     },
-    flush,
+    flush: () => {
+      writer.flush();
+    },
   };
 }
 
+/** A word, which people and programs read without a table of pino's numbers. */
+function levelOf(level: string): { readonly level: string } {
+  return { level };
+}
+
 /** Possible members of a line. */
-type LogLine = { msg: string; err?: { message: string } } & Partial<RequestLine> &
+type LogLine = { time: string; msg: string; err?: { message: string } } & Partial<RequestLine> &
   Partial<Pick<Finding, 'kind' | 'problem'>>;
 
-/** Writes each line as plain text for the person at the terminal. */
-function wordsTo(stream: NodeJS.WritableStream): DestinationStream {
+/** Writes each line as `HH:MM:SSZ  METHOD PATH  STATUS  …`, or with its message. */
+function wordsTo(writer: LogWriter): DestinationStream {
   return {
     write: (json) => {
       const line = JSON.parse(json) as LogLine;
-      const time = `${new Date().toISOString().slice(11, 19)}Z`;
+      const time = `${line.time.slice(11, 19)}Z`;
       const text =
         line.msg === 'request'
           ? `${line.method ?? ''} ${line.path ?? ''}  ${line.status ?? ''}${line.aborted ? ' aborted' : ''}  ${line.bytes ?? ''} B  ${line.ms ?? ''} ms  ${line.remote ?? ''}${line.user === undefined ? '' : ` ${line.user}`}  ${line.requestId ?? ''}${line.reason === undefined ? '' : `  ${line.reason}`}`
           : [line.msg, line.requestId, line.kind, line.path, line.problem, line.err?.message]
               .filter((part) => part !== undefined)
               .join('  ');
-      stream.write(`${time}  ${asOneLine(text)}\n`);
+      writer.write(`${time}  ${asOneLine(text)}\n`);
     },
   };
 }

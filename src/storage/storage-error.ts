@@ -1,48 +1,7 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
-
-interface Meaning {
-  /** For a person to act on. */
-  readonly reason: string;
-  /** `full`: the disk takes no more bytes. `loss`: bytes, or the metadata that lead to them, are lost. */
-  readonly kind?: 'full' | 'loss';
-}
-
-/** The meaning of each code of a failed system call; other codes are shown as they are. */
-const MEANINGS: Readonly<Record<string, Meaning>> = {
-  ENOSPC: { kind: 'full', reason: 'no room is left on the disk (ENOSPC); free some and try again' },
-  EDQUOT: {
-    kind: 'full',
-    reason: "the user's quota on the disk is used up (EDQUOT); free some and try again",
-  },
-  EACCES: { reason: 'permission denied (EACCES)' },
-  EPERM: { reason: 'permission denied (EPERM)' },
-  EROFS: { reason: 'the file system is mounted read-only (EROFS)' },
-  EFBIG: { reason: 'this file system takes no file that large (EFBIG)' },
-  EXDEV: {
-    reason:
-      "a folder of the store is on another file system than the rest (EXDEV); put the whole store on one: mount the disk at the store's own folder",
-  },
-  EMFILE: { reason: 'too many open files (EMFILE)' },
-  ENFILE: { reason: 'too many open files (ENFILE)' },
-  ESTALE: { reason: 'the network file system has lost sight of it (ESTALE); mount it again' },
-  ENODEV: { reason: 'the disk is gone (ENODEV)' },
-  ENXIO: { reason: 'the disk is gone (ENXIO)' },
-  ENOMEDIUM: { reason: 'the disk is gone (ENOMEDIUM)' },
-  EIO: { kind: 'loss', reason: 'the disk fails (EIO); look at the kernel log' },
-  EREMOTEIO: { kind: 'loss', reason: 'the disk fails (EREMOTEIO); look at the kernel log' },
-  ENODATA: { kind: 'loss', reason: 'the disk fails (ENODATA); look at the kernel log' },
-  EHWPOISON: { kind: 'loss', reason: 'its page of memory is bad (EHWPOISON); look at the kernel log' },
-  EUCLEAN: {
-    kind: 'loss',
-    reason: 'the file system is damaged (EUCLEAN); look at the kernel log, check it with fsck',
-  },
-  EBADMSG: {
-    kind: 'loss',
-    reason: 'the file system is damaged (EBADMSG); look at the kernel log, check it with fsck',
-  },
-};
+import { systemFault, type SystemFault } from '../cache/system-fault.ts';
 
 /**
  * Turns a failed system call into an error that a person can act on; returns a CacheError unchanged.
@@ -70,7 +29,14 @@ function reasonOf(error: unknown): string {
   throwProgrammingError(error);
   const code = systemCode(error);
   if (code === undefined) return error instanceof Error ? error.message : String(error);
-  return (code === 'ENOSPC' ? withoutInodes(error) : undefined) ?? MEANINGS[code]?.reason ?? code;
+  return (code === 'ENOSPC' ? withoutInodes(error) : undefined) ?? describe(code);
+}
+
+/** `the disk is gone (ENODEV); plug it in and mount it again` */
+function describe(code: string): string {
+  const fault = systemFault(code);
+  if (fault === undefined) return code;
+  return `${fault.reason} (${code})${fault.advice === undefined ? '' : `; ${fault.advice}`}`;
 }
 
 /** Whether the disk or the user's quota is full. */
@@ -83,8 +49,8 @@ export function throwUnlessAbsent(error: unknown, doing: string, toError = stora
   if (systemCode(error) !== 'ENOENT') throw toError(error, doing);
 }
 
-function kindOf(error: unknown): Meaning['kind'] {
-  return MEANINGS[systemCode(error) ?? '']?.kind;
+function kindOf(error: unknown): SystemFault['kind'] {
+  return systemFault(systemCode(error) ?? '')?.kind;
 }
 
 /** A file system with room but no free inode also reports ENOSPC. */

@@ -14,6 +14,19 @@ const LOST = new Set([
   'ERR_STREAM_PREMATURE_CLOSE',
 ]);
 
+/** What a failed connection means, and what to do, by its code. */
+const MEANINGS: Readonly<Record<string, (url: URL) => string>> = {
+  ECONNREFUSED: () => 'no server listens there; start it, or correct the URL',
+  ENOTFOUND: ({ hostname }) =>
+    `the host name ${hostname} is unknown; correct it, or add it to /etc/hosts or the DNS`,
+  EAI_AGAIN: ({ hostname }) =>
+    `no name server answers for ${hostname}; look at the network, or name the host by its address`,
+  EHOSTUNREACH: () => 'the host does not answer; look at the network',
+  EHOSTDOWN: () => 'the host does not answer; look at the network',
+  ENETUNREACH: () => 'this machine has no route to it; look at the network',
+  ENETDOWN: () => 'the network of this machine is down',
+};
+
 /** The server can't be reached: worth another attempt only if it has answered before. */
 const ABSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN']);
 
@@ -36,6 +49,10 @@ export function faultOfConnection(
 ): Error {
   const code = systemCode(error);
   if (code === undefined) return error instanceof Error ? error : new Error(String(error));
+  const reach = `${url}: can't be reached (${code})`;
+  const meaning = MEANINGS[code]?.(new URL(url));
+  if (code === 'EAI_AGAIN' && proxy === undefined)
+    return new PassingFault(`${reach}: ${meaning ?? ''}`, { cause: error });
   if (LOST.has(code) || (hasAnswered && ABSENT.has(code)))
     return new PassingFault(`${url}: the connection was lost (${code})${throughProxy(proxy)}`, {
       cause: error,
@@ -48,9 +65,10 @@ export function faultOfConnection(
   }
   const message = error instanceof Error ? error.message : '';
   const refused = { host: new URL(url).hostname, chain, now: new Date() };
-  const reason = explainCertificate({ code, message }, refused) ?? explainSpeech(code, message);
-  const what = `${url}: can't be reached (${code})${reason === undefined ? '' : `: ${reason}`}`;
-  return new CacheError('unavailable', what, { cause: error });
+  const reason = meaning ?? explainCertificate({ code, message }, refused) ?? explainSpeech(code, message);
+  return new CacheError('unavailable', reason === undefined ? reach : `${reach}: ${reason}`, {
+    cause: error,
+  });
 }
 
 /** Explains a mismatch of protocols. */

@@ -228,20 +228,24 @@ describe('fetch', () => {
     await addRelease(upstream, signer, { content: CONTENT });
     await configure({ cacheUrl: 'http://127.0.0.1:9', dirUrl: 'http://127.0.0.1:9' });
     const refused = await cache('fetch', RAPID_CDN, ...OS);
+    expect(refused.stdout).toBe('');
     expect(refused.stderr).toMatch(
-      /http:\/\/127\.0\.0\.1:9\/[0-9a-f]{32}: can't be reached \(ECONNREFUSED\)/,
+      /^cache: http:\/\/127\.0\.0\.1:9\/[0-9a-f]{32}: can't be reached \(ECONNREFUSED\): no server listens there; start it, or correct the URL\n$/,
     );
     expect(refused.code).toBe(3);
     expect((await cache('fetch', '--server', upstream.url, RAPID_CDN, ...OS)).code).toBe(0);
   });
 
-  it('refuses what it can not have whole, and ends with 1', async () => {
+  it('says that it could not fetch, rather than refuse, what the network withholds, and ends with 3', async () => {
     await addRelease(upstream, signer, { content: CONTENT });
     await configure({ cacheUrl: 'http://127.0.0.1:9' });
     const { code, stdout, stderr } = await cache('fetch', RAPID_CDN, ...OS);
-    expect(stdout).toMatch(/^REFUSED /m);
-    expect(stderr).toMatch(/can't be reached \(ECONNREFUSED\)/);
-    expect(code).toBe(1);
+    expect(stdout).toMatch(/^NOT FETCHED +ubuntu 22\.04 x86_64-linux-gnu +https:\S+$/m);
+    expect(stderr).toMatch(
+      /^cache: https:\S+: ubuntu 22\.04 x86_64-linux-gnu: http:\/\/127\.0\.0\.1:9\/[0-9a-f]{128}: can't be reached \(ECONNREFUSED\): no server listens there; start it, or correct the URL$/m,
+    );
+    expect(stderr).toMatch(/^1 not fetched$/m);
+    expect(code).toBe(3);
     expect(await stored()).toEqual(NOTHING);
   });
 

@@ -57,7 +57,7 @@ describe('cache remove and cache gc', () => {
     const { code, stderr } = await cache('remove', urlOf(3));
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /^1 entry, 0 blobs \(0 B\) removed\ncache: the blobs were kept: an entry that cannot be read may name them\. Heal it with: cache verify --heal-from MEDIUM\|STORE\|URL; then remove the blobs with: cache gc --unnamed\n$/,
+      /^1 entry, 0 blobs \(0 B\) removed\ncache: the blobs were kept: an entry that cannot be read may name them\. Heal it with: cache verify --heal-from PLACE; then remove the blobs with: cache gc --unnamed\n$/,
     );
     expect(await isThere(shared.sha512)).toBe(true);
   });

@@ -87,7 +87,7 @@ describe('cache log', () => {
   it.each<[string, readonly string[], readonly number[]]>([
     ['a date', ['--since', '2001-02-01'], [1, 2, 3, 4]],
     ['a date and a time', ['--since', '2001-02-03T04:05:07Z'], [3, 4]],
-    ['days', ['--since', '1'], [3, 4]],
+    ['days', ['--since', '1d'], [3, 4]],
     ['hours', ['--since', '2h'], [3, 4]],
     ['a URL', ['--key', KVM], [0, 4]],
     ['a key', ['--key', keyOfSoftwareUrl(RAPID_CDN)], [3]],
@@ -141,6 +141,7 @@ describe('cache log', () => {
   });
 
   it.each([
+    [['--since', '1'], /--since: not a duration: "1"; write a number with s, m, h, d or w/],
     [['--since', 'yesterday'], /--since: not a duration: "yesterday"/],
     [
       ['--since', '2026-13-41'],

@@ -114,6 +114,28 @@ describe('the progress of an import', () => {
   });
 });
 
+describe('the progress of verify --deep', () => {
+  it('shows how much of all blobs is read, and names the release', async () => {
+    const folder = await temporaryFolder();
+    await runCache(folder, 'import', '-q', await makeMedium(folder));
+    const args = ['verify', '--deep', '--rate', '20M'];
+    const { stdout } = await promisify(execFile)(
+      'python3',
+      ['-c', onTerminal(80), process.execPath, CACHE, ...args],
+      { cwd: folder, env: ENVIRONMENT },
+    );
+    const drawn = stdout.split('\r\u001b[K').slice(1);
+    expect(drawn.length).toBeGreaterThan(2);
+    for (const line of drawn.filter((text) => text.includes('%'))) {
+      expect(line).toMatch(
+        /^ *\d+% {2}[0-9.]+ [KM]?i?B of 1?\d\.\d MiB {2}[0-9.]+ \w+\/s {2}\S+ left {2}\.{3}\S*kvm\/software\.cfg$/,
+      );
+      expect(line.length).toBeLessThan(80);
+    }
+    expect(drawn).toContainEqual(expect.stringMatching(/^1 entry, 1 blob \(.* MiB\): nothing wrong\r\n$/));
+  });
+});
+
 describe('the log of a server', () => {
   it('holds no control character, and stays JSON', async () => {
     const file = join(await temporaryFolder(), 'log');

@@ -223,7 +223,7 @@ describe('sync', () => {
       await addRelease(from, signer, { content: url, url });
     const { code, stdout, stderr } = await cache('sync', 'from', 'http://127.0.0.1:9');
     expect(stderr).toMatch(
-      /^cache: can't copy to http:\/\/127\.0\.0\.1:9\/bdir: .*can't be reached \(ECONNREFUSED\)\n$/,
+      /^cache: can't copy to http:\/\/127\.0\.0\.1:9\/bdir: .*can't be reached \(ECONNREFUSED\): no server listens there; start it, or correct the URL\n$/,
     );
     expect([code, stdout]).toEqual([3, '']);
     const json = await cache('sync', '--json', 'from', 'http://127.0.0.1:9');

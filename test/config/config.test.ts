@@ -27,6 +27,7 @@ describe('the defaults', () => {
     expect(rest).toEqual({
       file: undefined,
       folder: '/srv/here',
+      isNamed: false,
       isOfFolder: false,
       server: {
         listen: [{ scheme: 'http', host: '::', port: 5050 }],

@@ -21,6 +21,8 @@ export interface ServeOptions {
   readonly prepare?: (root: string) => Promise<unknown>;
   /** Variables beside those of the environment. */
   readonly variables?: NodeJS.ProcessEnv;
+  /** Of the command line. */
+  readonly options?: readonly string[];
 }
 
 export interface Exit {
@@ -45,6 +47,7 @@ export class ServeProcess {
     config = '',
     prepare,
     variables = {},
+    options = [],
   }: ServeOptions = {}): Promise<ServeProcess> {
     failWhenStale();
     const folder = given ?? (await temporaryFolder());
@@ -52,7 +55,7 @@ export class ServeProcess {
     await mkdir(join(root, 'bcache'), { recursive: true });
     await writeFile(join(folder, 'config.ini'), `[store]\npath = store\n${config}`);
     await prepare?.(root);
-    const args = [MAIN, 'serve', '-c', join(folder, 'config.ini'), '--listen', listen];
+    const args = [MAIN, 'serve', '-c', join(folder, 'config.ini'), '--listen', listen, ...options];
     const child = spawn(process.execPath, args, {
       cwd: folder,
       env: { ...process.env, ...variables },

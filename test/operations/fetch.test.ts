@@ -317,12 +317,12 @@ describe('what can not be fetched', () => {
     expect(new Set(entries.map(({ sha512 }) => sha512))).toEqual(new Set([digestOf('good')]));
   });
 
-  it('refuses the rest when the source fails in the middle', async () => {
+  it('says of the rest that it is not fetched when the source fails in the middle', async () => {
     await addRelease(upstream, theirs, { content: 'one', os: BOOKWORM });
     await addRelease(upstream, theirs, { content: 'two' });
     const made = await planFetch(RAPID_CDN, source, { trusted: trusted(), machine: undefined });
     source = { ...source, openBlob: () => Promise.reject(new CacheError('unavailable', 'lost')) };
-    expect(await fetch(made)).toEqual(['refused: lost', 'refused: lost']);
+    expect(await fetch(made)).toEqual(['not-fetched: lost', 'not-fetched: lost']);
     expect(await store.directory.entries(KEY)).toEqual([]);
   });
 

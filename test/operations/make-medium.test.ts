@@ -113,7 +113,11 @@ describe('a medium', () => {
     await mkdir(folder);
     await chmod(folder, 0o555);
     await asOrdinaryUser(() =>
-      expectCacheError(makeSiteFolder(folder), 'storage', /can't be written \(EACCES\)/),
+      expectCacheError(
+        makeSiteFolder(folder),
+        'storage',
+        /can't be written \(EACCES: permission denied for the user \S+\)/,
+      ),
     );
     expect(await readdir(folder)).toEqual([]);
   });

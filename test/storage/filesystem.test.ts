@@ -356,7 +356,11 @@ describe('permissions', () => {
     await chmod(join(root, 'bdir'), process.geteuid?.() === 0 ? 0o700 : 0);
     onTestFinished(() => chmod(join(root, 'bdir'), 0o755));
     await asOrdinaryUser(async () => {
-      await expectCacheError(storage.stat('bdir/key/a'), 'storage', /permission denied \(EACCES\)/);
+      await expectCacheError(
+        storage.stat('bdir/key/a'),
+        'storage',
+        /permission denied for the user \S+ \(EACCES\); run the command as the owner, or as root/,
+      );
       await expectCacheError(storage.open('bdir/key/a'), 'storage', /permission denied/);
       await expectCacheError(storage.open('bcache/b'), 'storage', /permission denied/);
       await expectCacheError(collect(storage.list('bdir/')), 'storage', /permission denied/);

@@ -196,7 +196,9 @@ describe('a server that is not there', () => {
         patience: { attempts: 9, firstDelay: 60_000 },
       }).entries(KEY),
       'unavailable',
-      new RegExp(`^http://127\\.0\\.0\\.1:9/bdir/${KEY}: can't be reached \\(ECONNREFUSED\\)$`),
+      new RegExp(
+        `^http://127\\.0\\.0\\.1:9/bdir/${KEY}: can't be reached \\(ECONNREFUSED\\): no server listens there; start it, or correct the URL$`,
+      ),
     );
   });
 

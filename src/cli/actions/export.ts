@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
+import { quoteForShell } from '../../cache/shell.ts';
 import type { Store } from '../../cache/store.ts';
 import { parseSize } from '../../config/size.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import { exportMedium, type ExportResult, type Seal } from '../../operations/medium/export-medium.ts';
 import { readInventory, type Inventory } from '../../operations/medium/inventory.ts';
@@ -16,7 +18,8 @@ import { RELEASE_HEADINGS, releaseRow } from '../release-results.ts';
 import { hintAtKey } from '../medium-hint.ts';
 import { parseOption } from '../parse-option.ts';
 import type { Site } from '../../operations/site.ts';
-import { openStoreSite } from '../site.ts';
+import { openStoreSite, type CommandSite } from '../site.ts';
+import { isUrl } from '../url-option.ts';
 import { refuseNesting } from '../store-location.ts';
 import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
@@ -32,7 +35,14 @@ export async function exportReleases(
   const folder = resolve(path);
   const { verify, mountCheck, recheck = false, dryRun = false, json = false, quiet = false } = options;
   const site = await openStoreSite(options);
-  const { terminal } = site;
+  const { terminal, config } = site;
+  if (isUrl(path)) {
+    const [medium = 'MEDIUM', ...more] = targets;
+    throw new CacheError(
+      'usage',
+      `${path} is a URL, not the folder of a medium; name the medium first: ${commandOf(config, 'export', [medium, path, ...more])}`,
+    );
+  }
   const split = options.split === undefined ? undefined : splitSizeOf(options.split);
   await refuseNesting(folder, site.location);
   const store = await site.store(dryRun ? 'read' : 'write');
@@ -62,7 +72,7 @@ export async function exportReleases(
   await hintAtKey(folder, site);
   if (json) printJson('export', toJson(folder, result), terminal);
   else {
-    print(folder, result, dryRun, terminal);
+    print(folder, result, dryRun, site);
     if (result.entries.length > 0 && result.seal === undefined && !dryRun && !(await isMedium(folder)))
       terminal.tell(`${folder} has no export on it: there is nothing to carry`);
   }
@@ -128,11 +138,11 @@ function print(
   folder: string,
   { bytes, rewritten, packages, seal, ...result }: ExportResult,
   dryRun: boolean,
-  terminal: Terminal,
+  { config, terminal }: CommandSite,
 ): void {
   const entries = [...result.entries].sort(byUrlOrKey);
   if (entries.length === 0) {
-    terminal.tell('the store has nothing to export; fill it with: cache import FOLDER');
+    terminal.tell(`the store has nothing to export; fill it with: ${commandOf(config, 'import FOLDER')}`);
     return;
   }
   const size = bytes > 0 || seal !== undefined ? formatSize(bytes) : dryRun ? 'nothing' : 'nothing was';
@@ -168,10 +178,10 @@ function nextSteps(folder: string, { serial, signer, certificateFile }: Seal): s
   return [
     '',
     `${folder} is ready: export ${serial}, signed by ${describeCertificate(signer)}.`,
-    `Unmount it before you unplug it: umount ${folder}`,
+    `Unmount it before you unplug it: umount ${quoteForShell(folder)}`,
     'On the other side, if the site does not trust that certificate yet, compare its fingerprint and run:',
-    `  cache init /srv/shacache --no-key --trust ${certificateFile}`,
+    `  cache init /srv/shacache --no-key --trust ${quoteForShell(certificateFile)}`,
     'Then mount the medium there, and import it:',
-    `  cache import -c /srv/shacache/config.ini ${folder}`,
+    `  cache import -c /srv/shacache/config.ini ${quoteForShell(folder)}`,
   ].join('\n');
 }

@@ -1,5 +1,6 @@
 import { CacheError } from '../../cache/errors.ts';
 import type { Signer } from '../../cache/signature.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import { bytesToFetch, fetchPlanned, planFetch, type FetchResult } from '../../operations/fetch.ts';
 import { readSigner } from '../../operations/signing-key.ts';
 import type { FetchOptions } from '../commands/fetch.ts';
@@ -66,12 +67,16 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   if (signer === undefined) await adviseOnTrust(fetched, site);
   if (fetched.some(({ refusal, results }) => refusal !== undefined || results.some(isRefused)))
     endWith(EXIT.incomplete);
-  if (fetched.some(({ isOutage }) => isOutage)) endWith(EXIT.storage);
+  if (fetched.some(({ isOutage, results }) => isOutage ?? results.some(isNotFetched))) endWith(EXIT.storage);
   await warnOfDoubts(source, terminal);
 }
 
 function isRefused({ outcome }: FetchResult): boolean {
   return outcome === 'refused';
+}
+
+function isNotFetched({ outcome }: FetchResult): boolean {
+  return outcome === 'not-fetched';
 }
 
 async function signerFor(
@@ -91,7 +96,7 @@ async function adviseOnTrust(fetched: readonly Fetched[], site: Site): Promise<v
   );
   if (isForeign) {
     site.messages.tell(
-      'cache: nodes need the certificate of the upstream to install this: cache slapos-cfg prints their section anew; or sign it here, too, with --resign',
+      `cache: nodes need the certificate of the upstream to install this; print their section anew: ${commandOf(site.config, 'slapos-cfg')}; or also sign it here, with --resign`,
     );
   }
 }

@@ -1,13 +1,14 @@
 import { CacheError } from '../../cache/errors.ts';
 import { formatPlatform } from '../../cache/platform.ts';
 import { parseDuration } from '../../config/duration.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import { removeGarbage, type Removed } from '../../operations/upkeep/collect-garbage.ts';
 import { findGarbage, type Garbage, type GarbageBlob } from '../../operations/upkeep/garbage.ts';
 import type { GcOptions } from '../commands/gc.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printJson, withUrl } from '../json-output.ts';
 import { parseOption } from '../parse-option.ts';
-import { openStoreSite } from '../site.ts';
+import { openStoreSite, type CommandSite } from '../site.ts';
 import { formatBlobs, formatCount, formatDate, formatSize } from '../terminal/format.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { pinnedKeys } from '../../operations/upkeep/pinned-keys.ts';
@@ -33,10 +34,10 @@ export async function gc(options: GcOptions): Promise<void> {
     }));
     printJson('gc', { entries: shown, blobs, leftovers, records, young, unnamed: kept, damaged }, terminal);
   } else print(removed, dryRun, terminal);
-  if (young.length > 0) tellOfYoung(young, grace, options, terminal);
-  if (damaged.length > 0) warnOfDamage(search.garbage, terminal);
-  if (unnamed && isDoubtful) warnOfDoubt(terminal);
-  else if (kept.length > 0) tellOfUnnamed(kept, terminal);
+  if (young.length > 0) tellOfYoung(young, grace, options, site);
+  if (damaged.length > 0) warnOfDamage(search.garbage, site);
+  if (unnamed && isDoubtful) warnOfDoubt(site);
+  else if (kept.length > 0) tellOfUnnamed(kept, site);
 }
 
 function parseKeep(text: string): number {
@@ -67,10 +68,10 @@ function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean,
   else terminal.tell(`${parts.join(', ')} removed`);
 }
 
-function tellOfUnnamed(kept: readonly GarbageBlob[], terminal: Terminal): void {
+function tellOfUnnamed(kept: readonly GarbageBlob[], { config, terminal }: CommandSite): void {
   const pronoun = kept.length === 1 ? 'it' : 'them';
   terminal.tell(
-    `${formatBlobs(kept).replace('blob', 'unnamed blob')} kept; remove ${pronoun} with: cache gc --unnamed`,
+    `${formatBlobs(kept).replace('blob', 'unnamed blob')} kept; remove ${pronoun} with: ${commandOf(config, 'gc --unnamed')}`,
   );
 }
 
@@ -78,26 +79,26 @@ function tellOfYoung(
   young: readonly GarbageBlob[],
   grace: number,
   { grace: shown, unnamed = false }: GcOptions,
-  terminal: Terminal,
+  { config, terminal }: CommandSite,
 ): void {
   const what = `${formatBlobs(young)} kept although no entry needs ${young.length === 1 ? 'it' : 'them'}:`;
   terminal.tell(
     grace === 0
       ? `${what} dated in the future, so a clock is or was wrong`
-      : `${what} younger than ${shown}, and an entry may follow. If no import or upload is running: cache gc ${unnamed ? '--unnamed ' : ''}--grace 0`,
+      : `${what} younger than ${shown}, and an entry may follow. If no import or upload is running: ${commandOf(config, `gc ${unnamed ? '--unnamed ' : ''}--grace 0`)}`,
   );
 }
 
-function warnOfDoubt(terminal: Terminal): void {
+function warnOfDoubt({ config, terminal }: CommandSite): void {
   terminal.warn(
-    'cache: all blobs were kept, because the store has no entry at all: is a disk missing that holds its bdir? If nothing is missing: cache gc --unnamed --allow-empty',
+    `cache: all blobs were kept, because the store has no entry at all: is a disk missing that holds its bdir? If nothing is missing: ${commandOf(config, 'gc --unnamed --allow-empty')}`,
   );
   endWith(EXIT.incomplete);
 }
 
-function warnOfDamage({ damaged }: Garbage, terminal: Terminal): void {
+function warnOfDamage({ damaged }: Garbage, { config, terminal }: CommandSite): void {
   terminal.warn(
-    `cache: all entries and blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; heal it first: cache verify --heal-from MEDIUM|STORE|URL; or move it to quarantine: cache verify --repair`,
+    `cache: all entries and blobs were kept, because of ${formatCount(damaged.length, 'entry')} that can't be read and may name any of them; heal it first: ${commandOf(config, 'verify --heal-from PLACE')}; or move it to quarantine: ${commandOf(config, 'verify --repair')}`,
   );
   endWith(EXIT.incomplete);
 }

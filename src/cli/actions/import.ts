@@ -22,7 +22,11 @@ export async function importPaths(paths: readonly string[], options: ImportOptio
   const all = () => [...imported.media, ...imported.archives, ...taken];
   try {
     if (fromProxy) await runProxyImport(paths, options, site, taken);
-    else await runImport(await findSources(paths, site.config), options, site, imported);
+    else {
+      const sources = await findSources(paths, site.config);
+      if (sources.empty.length > 0) endWith(EXIT.incomplete);
+      await runImport(sources, options, site, imported);
+    }
   } finally {
     // What is done is done, even if the disk failed at the next one.
     if (json) {

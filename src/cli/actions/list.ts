@@ -1,4 +1,5 @@
 import { formatPlatform } from '../../cache/platform.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import {
   listReleases,
   listSources,
@@ -26,8 +27,13 @@ export async function list(options: ListOptions): Promise<void> {
   const tables = [formatReleases(shownReleases), formatSources(shownSources)].filter((table) => table !== '');
   if (tables.length > 0) terminal.print(tables.join('\n\n'));
   else if (isBoth || releases)
-    terminal.tell('the store has no software release; fill it with: cache import FOLDER');
-  else terminal.tell('the store has no source; fill it by uploads, or with: cache fetch KEY');
+    terminal.tell(
+      `the store has no software release; fill it with: ${commandOf(site.config, 'import FOLDER')}`,
+    );
+  else
+    terminal.tell(
+      `the store has no source; fill it by uploads, or with: ${commandOf(site.config, 'fetch KEY')}`,
+    );
 }
 
 function releaseJson({ softwareUrl: url, key, builds }: Release) {

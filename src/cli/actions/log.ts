@@ -106,7 +106,7 @@ const ZONE = / ?(?:Z|UTC|[+-]\d\d:?\d\d)$/;
 
 /** A date, in the zone of this machine unless it names another, or a time span. @returns milliseconds since 1970 @throws CacheError `usage` */
 function parseSince(text: string): number {
-  if (!/^\d{4}-\d\d-\d\d/.test(text)) return Date.now() - parseDuration(text, 'd');
+  if (!/^\d{4}-\d\d-\d\d/.test(text)) return Date.now() - parseDuration(text);
   const [zone = ''] = ZONE.exec(text.slice(10)) ?? [];
   const [day, time = '00:00'] = text.slice(0, text.length - zone.length).split(/[T ]/);
   const date = Date.parse(`${day}T${time}${zone.trim().replace('UTC', 'Z')}`);

@@ -18,7 +18,7 @@ import type { PackOptions } from '../commands/pack.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printJson, withJsonNames } from '../json-output.ts';
 import { hintAtMedium } from '../medium-hint.ts';
-import { parseOption } from '../parse-option.ts';
+import { checkMultiarch, parseOption } from '../parse-option.ts';
 import { printReleaseResults } from '../release-results.ts';
 import { readMachine } from '../../operations/this-machine.ts';
 import { openSigningTarget } from '../../operations/release-entry.ts';
@@ -35,6 +35,7 @@ export async function pack(paths: readonly string[], options: PackOptions): Prom
       `--url names one release, but there are ${paths.length} folders; name one of them`,
     );
   }
+  checkMultiarch(options.multiarch);
   const told = {
     os: os === undefined ? undefined : parseOption('--os', () => parseOs(os)),
     softwareRoot:

@@ -1,5 +1,6 @@
 import { formatPlatform, isCompatible, parseOs, type Platform } from '../../cache/platform.ts';
 import type { Key } from '../../cache/key.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import { keyOf } from '../../operations/lookup.ts';
 import type { RemovedBlobs } from '../../operations/upkeep/collect-garbage.ts';
 import type { GarbageBlob } from '../../operations/upkeep/garbage.ts';
@@ -9,8 +10,8 @@ import type { RemoveOptions } from '../commands/remove.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printJson, withUrl, type JsonOutput } from '../json-output.ts';
 import { createKnownReleases, inStore } from '../known-releases.ts';
-import { parseOption } from '../parse-option.ts';
-import { openStoreSite, type MachineOptions } from '../site.ts';
+import { checkMultiarch, parseOption } from '../parse-option.ts';
+import { openStoreSite, type CommandSite, type MachineOptions } from '../site.ts';
 import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -66,7 +67,7 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   const freed = await removeUnnamed(store, entries, { since, dryRun });
   if (json) printJson('remove', toJson(results, freed.blobs), terminal);
   else if (entries.length > 0) printRemoved(entries, freed, dryRun, terminal);
-  if (!freed.isAllSeen) warnOfDamage(terminal);
+  if (!freed.isAllSeen) warnOfDamage(site);
   if (results.some(({ outcome }) => outcome === 'unknown' || outcome === 'pinned')) endWith(EXIT.incomplete);
 }
 
@@ -82,6 +83,7 @@ function describeMiss(others: number): string {
 function matcherOf({ os, multiarch }: MachineOptions): ((platform: Platform) => boolean) | undefined {
   if (os === undefined && multiarch === undefined) return undefined;
   const system = os === undefined ? undefined : parseOption('--os', () => parseOs(os));
+  checkMultiarch(multiarch);
   return (platform) =>
     isCompatible(platform, { os: system ?? platform.os, multiarch: multiarch ?? platform.multiarch });
 }
@@ -119,9 +121,9 @@ function printRemoved(
   );
 }
 
-function warnOfDamage(terminal: Terminal): void {
+function warnOfDamage({ config, terminal }: CommandSite): void {
   terminal.warn(
-    'cache: the blobs were kept: an entry that cannot be read may name them. Heal it with: cache verify --heal-from MEDIUM|STORE|URL; then remove the blobs with: cache gc --unnamed',
+    `cache: the blobs were kept: an entry that cannot be read may name them. Heal it with: ${commandOf(config, 'verify --heal-from PLACE')}; then remove the blobs with: ${commandOf(config, 'gc --unnamed')}`,
   );
   endWith(EXIT.incomplete);
 }

@@ -2,7 +2,9 @@ import { access, constants } from 'node:fs/promises';
 import { CacheError } from '../../cache/errors.ts';
 import { DIRECTORY } from '../../cache/layout.ts';
 import type { Store } from '../../cache/store.ts';
+import type { Config } from '../../config/config.ts';
 import { parseListen } from '../../config/listen-address.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import type { Site } from '../../operations/site.ts';
 import { networkcacheSection } from '../../operations/slapos-cfg.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
@@ -26,7 +28,7 @@ import { openSite, type CommandSite } from '../site.ts';
 import { formatTable } from '../terminal/table.ts';
 
 export async function serveStore(options: ServeOptions, version: string): Promise<void> {
-  const { listen, quiet = false, json = false } = options;
+  const { listen, quiet = false, json = false, logFormat } = options;
   const site = await openSite(options);
   const { server } = site.config;
   const addresses =
@@ -40,6 +42,7 @@ export async function serveStore(options: ServeOptions, version: string): Promis
   const { signal, isPreparing } = await serve(site, {
     addresses,
     version,
+    log: { format: logFormat ?? (process.stderr.isTTY ? 'text' : 'json'), hasRequests: !quiet },
     prepare: (served) =>
       importFirst(sources, { quiet, json }, { ...served, terminal: site.terminal }, imported),
     onReady: async (listeners) => {
@@ -104,7 +107,7 @@ function warnOfNothing(
   if (!isFilled) {
     const where = config.file === undefined ? `; no config.ini found in ${process.cwd()}` : '';
     terminal.warn(
-      `cache: the store ${location} is empty${where}. Nodes get 404 and compile. To fill it: ${commandOf(site, 'import')} FOLDER`,
+      `cache: the store ${location} is empty${where}. Nodes get 404 and compile. To fill it: ${commandOf(elsewhere(config), 'import FOLDER')}`,
     );
   } else if (paths.length > 0 && [...media, ...archives].every(({ outcome }) => outcome === 'refused')) {
     terminal.warn(
@@ -140,8 +143,8 @@ async function printWelcome(
   terminal.print(`Serving ${location} on ${urls.join(' ')}\n`);
   if (!isFilled) return;
   const next = [
-    [`${commandOf(site, 'check')} URL`, 'test whether nodes can install a release'],
-    [commandOf(site, 'list'), 'list the releases'],
+    [commandOf(elsewhere(config), 'check URL'), 'test whether nodes can install a release'],
+    [commandOf(elsewhere(config), 'list'), 'list the releases'],
   ];
   try {
     const base = config.server.publicUrl ?? bestUrl(urls) ?? '';
@@ -166,7 +169,7 @@ async function isReadable(path: string): Promise<boolean> {
   );
 }
 
-/** As it is to be typed for this site. */
-function commandOf({ config: { file } }: Site, name: string): string {
-  return `cache ${name}${file === undefined ? '' : ` -c ${file}`}`;
+/** For a command that is typed on another terminal, which may be in another folder. */
+function elsewhere({ file, isNamed, isOfFolder }: Config): Pick<Config, 'file' | 'isNamed'> {
+  return { file, isNamed: isNamed || isOfFolder };
 }

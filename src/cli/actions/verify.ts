@@ -40,7 +40,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
     if (json) printJson('verify', toJson(report), terminal);
     else {
       const isResolving = repair || healFrom.length > 0;
-      printSummary(report, { deep, isResolving, isPartial: options.since !== undefined }, terminal);
+      printSummary(report, { deep, isResolving, isPartial: options.since !== undefined }, site);
     }
     if (!report.findings.every(isResolved)) endWith(EXIT.incomplete);
   } finally {
@@ -51,23 +51,40 @@ export async function verify(options: VerifyOptions): Promise<void> {
 async function run(
   store: Store,
   { terminal, ...site }: CommandSite,
-  { deep = false, since, repair = false, healFrom = [], ca, rate, json = false }: VerifyOptions,
+  {
+    deep = false,
+    since,
+    repair = false,
+    healFrom = [],
+    ca,
+    rate,
+    json = false,
+    quiet = false,
+  }: VerifyOptions,
   progress: Progress,
 ): Promise<VerifyReport> {
   const trusted = await site.trusted();
-  const onProgress = (path: string, bytes: number): void => {
-    progress.advance(path, bytes);
-  };
   const verifying = verifyStore(store, {
-    ...{ trusted, deep, onProgress },
+    ...{ trusted, deep },
+    onMore: (bytes) => {
+      progress.expect(bytes);
+    },
+    onProgress: (name, bytes) => {
+      progress.advance(name, bytes);
+    },
     allowUnsigned: site.config.upload.allowUnsigned,
-    since:
-      since === undefined ? undefined : Date.now() - parseOption('--since', () => parseDuration(since, 'd')),
+    since: since === undefined ? undefined : Date.now() - parseOption('--since', () => parseDuration(since)),
     pace: createPace({ rate: rate === undefined ? undefined : parseRate(rate) }),
   });
   const sources = await Promise.all(healFrom.map((place) => openSource('--heal-from', place, site, { ca })));
   const isResolving = repair || sources.length > 0;
-  const resolve = createResolver(store, { repair, sources, trusted, onProgress });
+  const healing = createProgress(undefined, { quiet });
+  const resolve = createResolver(store, {
+    ...{ repair, sources, trusted },
+    onProgress: (path, bytes) => {
+      healing.advance(path, bytes);
+    },
+  });
   const findings: ResolvedFinding[] = [];
   for (;;) {
     const step = await verifying.next();

@@ -6,7 +6,7 @@ export type ExportOptions = OptionsOf<typeof exportCommand>;
 export const exportCommand = () =>
   command(
     'export',
-    'Write releases of the store to a medium, with a signed manifest.',
+    'Write releases and a signed manifest to a medium.',
     'cache export /mnt/device --missing-from have.json',
   )
     .argument('<medium>', 'folder where the medium is mounted; undamaged files are kept')
@@ -17,7 +17,7 @@ export const exportCommand = () =>
     .option('--missing-from <file>', 'skip releases that this inventory of the other side has')
     .option(
       '--split <size>',
-      'split larger blobs into parts of this size, such as 2G (default: as the file system needs)',
+      'split larger blobs into parts of this size, such as 2G or 500 MiB (default: as the file system needs)',
     )
     .option('--no-verify', 'do not read back the written files')
     .option('--no-mount-check', 'accept a folder in /mnt, /media or /run/media where nothing is mounted')

@@ -6,8 +6,8 @@ export type FetchOptions = OptionsOf<typeof fetchCommand>;
 export const fetchCommand = () =>
   command(
     'fetch',
-    'Fetch releases and sources from the upstream, as they were signed there, and put them into the store.',
-    'cache fetch https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
+    'Download releases and sources from another cache.',
+    'cache fetch \\\n  https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg',
   )
     .argument(
       '<url|name|key...>',

@@ -7,7 +7,7 @@ export type ImportOptions = OptionsOf<typeof importCommand>;
 export const importCommand = () =>
   command(
     'import',
-    'Check archives of compiled software, sign them and put them into the store.',
+    'Verify archives or media, and put them into the store.',
     'cache import /mnt/device/software',
   )
     .argument(

@@ -4,11 +4,7 @@ import { collect, commonName, json } from '../options.ts';
 export type InitOptions = OptionsOf<typeof initCommand>;
 
 export const initCommand = () =>
-  command(
-    'init',
-    'Make a medium or a site: its folders, a store, a signing key and a config.ini.',
-    'cache init /mnt/device',
-  )
+  command('init', 'Make a site or medium: folders, store, signing key, config.ini.', 'cache init /mnt/device')
     .argument('[dir]', 'its folder; existing files are kept. With --config instead: only makes the store')
     .addOption(commonName())
     .option(

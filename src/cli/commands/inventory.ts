@@ -6,6 +6,6 @@ export type InventoryOptions = OptionsOf<typeof inventoryCommand>;
 export const inventoryCommand = () =>
   command(
     'inventory',
-    'List the contents of the store for cache export --missing-from; signed if the site has a key.',
+    'Print what the store has, for cache export --missing-from.',
     'cache inventory > have.json',
   ).addOption(json('print errors as JSON, too: an inventory always is JSON'));

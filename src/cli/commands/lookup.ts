@@ -6,8 +6,8 @@ export type LookupOptions = OptionsOf<typeof lookupCommand>;
 export const lookupCommand = () =>
   command(
     'lookup',
-    'Show the entries of a URL or key, as a node would see them.',
-    'cache lookup https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg',
+    'Show the entries of a URL or key, as a node sees them.',
+    'cache lookup \\\n  https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg',
   )
     .argument(
       '<url|name|key>',

@@ -6,8 +6,8 @@ export type PackOptions = OptionsOf<typeof packCommand>;
 export const packCommand = () =>
   command(
     'pack',
-    'Make archives of software releases that were compiled here, and import them.',
-    'cache pack -c /mnt/device/config.ini /opt/slapgrid/16d47c5ab38233146f11c11abdd14575',
+    'Make archives of releases compiled here, and import them.',
+    'cache pack /opt/slapgrid/16d47c5ab38233146f11c11abdd14575',
   )
     .argument('<folder...>', 'folders of the software root, each named by the md5 of its software URL')
     .option(

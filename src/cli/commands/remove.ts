@@ -6,8 +6,8 @@ export type RemoveOptions = OptionsOf<typeof removeCommand>;
 export const removeCommand = () =>
   command(
     'remove',
-    'Remove releases from the store: their entries, and the blobs that no other entry names.',
-    'cache remove --os ubuntu-20.04 https://lab.nexedi.com/nexedi/slapos/raw/1.0.300/software/kvm/software.cfg',
+    'Remove releases from the store, and free their space.',
+    'cache remove --dry-run \\\n  https://lab.nexedi.com/nexedi/slapos/raw/1.0.300/software/kvm/software.cfg',
   )
     .argument(
       '<url|name|key...>',

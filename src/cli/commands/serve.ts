@@ -1,12 +1,12 @@
 import { command, type OptionsOf } from '../command.ts';
-import { collect, json } from '../options.ts';
+import { collect, json, logFormat } from '../options.ts';
 
 export type ServeOptions = OptionsOf<typeof serveCommand>;
 
 export const serveCommand = () =>
   command(
     'serve',
-    'Serve the store over HTTP.',
+    'Serve the store over HTTP and HTTPS.',
     'cache serve --import /mnt/device/software --listen "[::]:5050"',
   )
     .option('--import [path...]', 'import these media, folders or archives first')
@@ -15,4 +15,6 @@ export const serveCommand = () =>
       'listen here instead of at the configured addresses; may be repeated',
       collect,
     )
-    .addOption(json('when it listens, print the addresses and the result of the import as one line of JSON'));
+    .addOption(logFormat())
+    .addOption(json('when it listens, print the addresses and the result of the import as one line of JSON'))
+    .addHelpText('after', '\nWith -q the log has no requests.');

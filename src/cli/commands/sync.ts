@@ -6,7 +6,7 @@ export type SyncOptions = OptionsOf<typeof syncCommand>;
 export const syncCommand = () =>
   command(
     'sync',
-    'Copy what one place has and another lacks: stores, media, running caches.',
+    'Copy what one store, medium or cache has and another lacks.',
     'cache sync /mnt/device http://builder:PASSWORD@192.168.32.10:5050',
   )
     .argument(

@@ -6,12 +6,15 @@ export type VerifyOptions = OptionsOf<typeof verifyCommand>;
 export const verifyCommand = () =>
   command(
     'verify',
-    'Look for damage in the store; heal or repair it on request.',
-    'cache verify --deep --heal-from /mnt/device --heal-from http://192.168.32.11:5050',
+    'Find damage in the store; heal or repair it on request.',
+    'cache verify --deep --heal-from /mnt/device',
   )
     .option('--deep', 'read every blob, and compare its sha512')
-    .option('--since <days>', 'check only entries and blobs received in the last DAYS days')
-    .option('--rate <size>', 'read at most this many bytes a second, such as 50M (default: no limit)')
+    .option('--since <duration>', 'check only entries and blobs received within this time, such as 7d or 12h')
+    .option(
+      '--rate <size>',
+      'read at most this many bytes a second, such as 50M or 1 GiB (default: no limit)',
+    )
     .option('--repair', 'move unhealed damage to quarantine/ in the store; remove leftovers')
     .option(
       '--heal-from <place>',

@@ -9,6 +9,8 @@ export interface Progress {
    * @param size of the object in bytes; also shows its own progress
    */
   advance(label: string, bytes: number, size?: number): void;
+  /** Adds bytes that are still to be done to the total. */
+  expect(bytes: number): void;
   /** Clears the line before other output. */
   clear(): void;
 }
@@ -20,11 +22,16 @@ const LEAST_LABEL = 20;
 /** Stands for the beginning of a label; ASCII, as the bar, for the consoles of servers. */
 const CUT = '...';
 
-/** @param total bytes; undefined if unknown */
-export function createProgress(total: number | undefined, { quiet }: { readonly quiet: boolean }): Progress {
+/** @param expected bytes; undefined if unknown */
+export function createProgress(
+  expected: number | undefined,
+  { quiet }: { readonly quiet: boolean },
+): Progress {
   const { stderr } = process;
-  if (quiet || !stderr.isTTY) return { advance: () => undefined, clear: () => undefined };
+  if (quiet || !stderr.isTTY)
+    return { advance: () => undefined, expect: () => undefined, clear: () => undefined };
   const begin = performance.now();
+  let total = expected;
   let done = 0;
   let drawn = 0;
   let current = { label: '', done: 0 };
@@ -40,6 +47,9 @@ export function createProgress(total: number | undefined, { quiet }: { readonly 
       const width = stderr.columns - 1;
       const form = forms.find((text) => text.length + LEAST_LABEL <= width) ?? forms.at(-1) ?? '';
       stderr.write(`\r\x1b[K${fit(form, asOneLine(label), width)}`);
+    },
+    expect: (bytes) => {
+      total = (total ?? 0) + bytes;
     },
     clear: () => void stderr.write('\r\x1b[K'),
   };

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
+import { quoteForShell } from '../../cache/shell.ts';
 import { readIfThere } from '../files.ts';
 
 /** One fault of a medium. */
@@ -42,7 +43,7 @@ export async function refusalOf(folder: string, damages: readonly MediumFault[])
       `${folder} is not as its manifest says; nothing of it was taken:`,
       formatDamages(damages),
       ...(began === undefined
-        ? adviceFor(damages)
+        ? adviceFor(folder, damages)
         : [
             'An export to it did not finish. Where it was made, run the same cache export again: it goes on where it stopped',
           ]),
@@ -51,14 +52,14 @@ export async function refusalOf(folder: string, damages: readonly MediumFault[])
 }
 
 /** An export can rewrite its own files, and refuses to touch any others. */
-function adviceFor(damages: readonly MediumFault[]): readonly string[] {
+function adviceFor(folder: string, damages: readonly MediumFault[]): readonly string[] {
   const extra = damages.filter(({ isExtra }) => isExtra).length;
   const isReplaceable = extra < damages.length;
   return [
     ...(extra > 0 ? ['Nobody has signed for what is not in the manifest: remove it, and import again'] : []),
     ...(isReplaceable
       ? [
-          `${extra > 0 ? 'The rest' : 'It'} was changed, cut off or mixed with another after its export. Where it was made, this replaces the damage: cache export --recheck MEDIUM`,
+          `${extra > 0 ? 'The rest' : 'It'} was changed, cut off or mixed with another after its export. Where it was made, this replaces the damage: cache export --recheck ${quoteForShell(folder)}`,
         ]
       : []),
   ];

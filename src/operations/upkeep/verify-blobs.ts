@@ -15,6 +15,7 @@ export async function* verifyBlobs(
   options: VerifyOptions,
   state: VerifyState,
 ): AsyncGenerator<Finding> {
+  if (options.deep) options.onMore?.(state.bytesToRead);
   try {
     for await (const { name, type } of store.upkeep.list(FOLDER)) {
       if (!isDigest(name)) yield strayAt(BLOBS + name, 'its name is not a sha512');
@@ -33,10 +34,11 @@ export async function* verifyBlobs(
 async function verifyListed(
   digest: Digest,
   { blobs }: Store,
-  { deep, since = -Infinity, pace, onProgress }: VerifyOptions,
-  { counts, referenced, badBlobs }: VerifyState,
+  { deep, since = -Infinity, pace, onMore, onProgress }: VerifyOptions,
+  { counts, referenced, names, badBlobs }: VerifyState,
 ): Promise<Finding | undefined> {
   const path = blobName(digest);
+  const name = names.get(prefixOf(digest));
   try {
     if (badBlobs.has(digest)) return undefined;
     const stat = await blobs.stat(digest);
@@ -44,16 +46,20 @@ async function verifyListed(
     if (stat === undefined) return undefined;
     counts.blobs++;
     counts.bytes += stat.size;
-    if (!referenced.has(prefixOf(digest))) {
+    const isNamed = referenced.has(prefixOf(digest));
+    if (!isNamed) {
       counts.unreferencedBlobs++;
       counts.unreferencedBytes += stat.size;
     }
     if (!deep || stat.modified < since) return undefined;
+    if (!isNamed) onMore?.(stat.size);
     const object = await blobs.open(digest);
     if (object === undefined) return undefined;
-    return await verifyBytes(digest, object, pace, (bytes) => onProgress?.(path, bytes));
+    const label = name?.softwareUrl ?? name?.key ?? path;
+    const finding = await verifyBytes(digest, object, pace, (bytes) => onProgress?.(label, bytes));
+    return finding && { ...finding, ...name };
   } catch (error) {
-    return diskFinding(error, { path, sha512: digest });
+    return diskFinding(error, { path, sha512: digest, ...name });
   }
 }
 

@@ -8,7 +8,7 @@ import type { ObjectStat } from '../../cache/object-storage.ts';
 import { DamagedObject } from '../../cache/small-object.ts';
 import { diskFinding, strayAt, type Finding } from './finding.ts';
 import { verifyBytes } from './verify-blobs.ts';
-import type { VerifyOptions, VerifyState } from './verification.ts';
+import { NAMES_LIMIT, type BlobName, type VerifyOptions, type VerifyState } from './verification.ts';
 
 const FOLDER = DIRECTORY.slice(0, -1);
 /** Cost of an entry in bytes of blobs, for its read and the verification of its signature. */
@@ -57,9 +57,11 @@ async function* verifyEntry(
   key: Key,
   digest: Digest,
   store: Store,
-  { trusted, allowUnsigned, since, pace }: VerifyOptions,
-  { counts, referenced, badBlobs }: VerifyState,
+  options: VerifyOptions,
+  state: VerifyState,
 ): AsyncGenerator<Finding> {
+  const { trusted, allowUnsigned, since, pace } = options;
+  const { counts, badBlobs } = state;
   const path = entriesPrefix(key) + digest;
   const where = { path, key, entry: digest };
   let entry: StoredEntry | undefined;
@@ -77,14 +79,13 @@ async function* verifyEntry(
   // The entry was removed meanwhile.
   if (entry === undefined) return;
   counts.entries++;
-  referenced.add(prefixOf(entry.sha512));
   const { sha512, softwareUrl } = entry;
   const isUnsigned = entry.pair[1] === '';
   if (trusted.signerOf(entry) === undefined && !(isUnsigned && allowUnsigned)) {
     const problem = isUnsigned ? 'it is not signed' : 'no trusted certificate verifies its signature';
     yield { ...where, kind: 'entry-untrusted', sha512, softwareUrl, problem };
   }
-  const finding = await verifyNamedBlob(key, entry, store, { pace });
+  const finding = await verifyNamedBlob(key, entry, store, options, state);
   if (finding === undefined) return;
   if (finding.kind !== 'blob-missing') {
     if (badBlobs.has(sha512)) return;
@@ -93,17 +94,29 @@ async function* verifyEntry(
   yield finding;
 }
 
+/** @returns whether no earlier entry names the blob */
+function noteNamed(sha512: Digest, name: BlobName, { referenced, names }: VerifyState): boolean {
+  const prefix = prefixOf(sha512);
+  if (referenced.has(prefix)) return false;
+  referenced.add(prefix);
+  if (names.size < NAMES_LIMIT) names.set(prefix, name);
+  return true;
+}
+
 async function verifyNamedBlob(
   key: Key,
   { digest, sha512, size, softwareUrl }: StoredEntry,
   { storage, blobs, directory }: Store,
-  { pace }: Pick<VerifyOptions, 'pace'>,
+  { pace, since = -Infinity }: VerifyOptions,
+  state: VerifyState,
 ): Promise<Finding | undefined> {
   const where = { path: blobName(sha512), key, entry: digest, sha512, softwareUrl };
+  const isFirst = noteNamed(sha512, { key, softwareUrl }, state);
   let stat: ObjectStat | undefined;
   try {
     stat = await blobs.stat(sha512);
     if (stat !== undefined) {
+      if (isFirst && stat.modified >= since) state.bytesToRead += stat.size;
       if (size === undefined || size === stat.size) return undefined;
       // Entries may state a wrong size for a good blob: the bytes decide.
       const object = await blobs.open(sha512);

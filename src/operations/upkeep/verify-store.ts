@@ -9,7 +9,7 @@ import { verifyFolders } from './verify-folders.ts';
 
 /**
  * Verifies everything in a store, also one in use, and changes nothing. Yields findings at once and returns the
- * counts at the end; needs 16 bytes of memory per blob.
+ * counts at the end; needs 16 bytes of memory per blob, and the names of up to `NAMES_LIMIT` blobs.
  * @throws CacheError `storage`: the store is unusable
  */
 export async function* verifyStore(

@@ -227,7 +227,7 @@ describe('a file of a medium', () => {
       'invalid-medium',
       /bcache.*: missing/,
       /bcache.*: not in the manifest/,
-      /remove it, and import again\nThe rest was changed.*replaces the damage: cache export --recheck MEDIUM$/,
+      /remove it, and import again\nThe rest was changed.*replaces the damage: cache export --recheck \/.*$/,
     );
   });
 

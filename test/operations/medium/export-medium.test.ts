@@ -637,7 +637,7 @@ describe('the folder of a medium', () => {
       expectCacheError(
         exportTo(medium, trip.connected),
         'storage',
-        /export\.lock: can't be written \(EACCES\)/,
+        /export\.lock: can't be written \(EACCES: permission denied for the user \S+\)/,
       ),
     );
   });

@@ -1,0 +1,74 @@
+import type { CommanderError, CommandUnknownOpts } from '@commander-js/extra-typings';
+import { CacheError } from '../cache/errors.ts';
+import { nearest } from '../cache/nearest.ts';
+
+/**
+ * A wrong command line, said as every other error is.
+ * @param command that was called
+ * @param fault as Commander says it
+ */
+export function usageError(command: CommandUnknownOpts, { code, message }: CommanderError): CacheError {
+  const { parent, args } = command;
+  const text = message.replace(/^error: /, '').replace(/\.$/, '');
+  switch (code) {
+    case 'commander.unknownCommand':
+      return unknownCommand(command, args[0] ?? '');
+    case 'commander.unknownOption':
+      return unknownOption(command, /'(.*)'/s.exec(text)?.[1] ?? '');
+    case 'commander.excessArguments': {
+      const extra = args[command.registeredArguments.length] ?? '';
+      return new CacheError(
+        'usage',
+        `${pathOf(command)}: too many arguments, from '${extra}' on${see(command)}`,
+      );
+    }
+    default:
+      return new CacheError('usage', (parent === null ? text : `${pathOf(command)}: ${text}`) + see(command));
+  }
+}
+
+/** @param parent the whole command line, or a command with subcommands */
+export function unknownCommand(parent: CommandUnknownOpts, name: string): CacheError {
+  const where = parent.parent === null ? '' : `${pathOf(parent)}: `;
+  const names = parent.commands.map((command) => command.name());
+  return new CacheError('usage', `${where}unknown command '${name}'${meant(name, names) ?? see(parent)}`);
+}
+
+function unknownOption(command: CommandUnknownOpts, flag: string): CacheError {
+  const isBefore = command.parent === null;
+  const hasFlag = ({ options }: CommandUnknownOpts): boolean =>
+    options.some(({ long, short }) => long === flag || short === flag);
+  if (isBefore && command.commands.some(hasFlag))
+    return new CacheError('usage', `option '${flag}' stands before the command; write it after the command`);
+  const flags = command.options.flatMap(({ long }) => (long === undefined ? [] : [long]));
+  const where = isBefore ? '' : `${pathOf(command)}: `;
+  const [name = ''] = flag.split('=', 1);
+  return new CacheError('usage', `${where}unknown option '${flag}'${meant(name, flags) ?? see(command)}`);
+}
+
+/** Letters of a word that is long enough for two typing errors. */
+const LONG_WORD = 8;
+/** Letters that suffice to begin a word. */
+const BEGINNING = 3;
+
+/** What was probably meant, if a few letters are wrong, or missing at the end. */
+function meant(word: string, names: readonly string[]): string | undefined {
+  const begun = names.filter((name) => letters(word).length >= BEGINNING && name.startsWith(word));
+  const most = letters(word).length < LONG_WORD ? 1 : 2;
+  const found = begun.length === 1 ? begun : nearest(word, names, { limit: 1, most });
+  return found[0] === undefined ? undefined : `; did you mean ${found[0]}?`;
+}
+
+function letters(word: string): string {
+  return word.replace(/^-+/, '');
+}
+
+function see(command: CommandUnknownOpts): string {
+  return `; see: cache ${command.parent === null ? '' : `${pathOf(command)} `}--help`;
+}
+
+/** As it is called: `trust add`. */
+function pathOf(command: CommandUnknownOpts): string {
+  const { parent } = command;
+  return parent === null || parent.parent === null ? command.name() : `${pathOf(parent)} ${command.name()}`;
+}

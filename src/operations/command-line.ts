@@ -1,0 +1,18 @@
+import { quoteForShell } from '../cache/shell.ts';
+import type { Config } from '../config/config.ts';
+
+/**
+ * A command for the site of a configuration, to be pasted into a shell: with `-c` only if the configuration is not found
+ * without it.
+ * @param call name of the command with its options, such as `verify --repair`
+ * @param words arguments, quoted where needed
+ */
+export function commandOf(
+  { file, isNamed }: Pick<Config, 'file' | 'isNamed'>,
+  call: string,
+  words: readonly string[] = [],
+): string {
+  const [name = '', ...options] = call.split(' ');
+  const config = file === undefined || !isNamed ? [] : ['-c', quoteForShell(file)];
+  return ['cache', name, ...config, ...options, ...words.map(quoteForShell)].join(' ');
+}
