@@ -122,11 +122,18 @@ describe('a wrong call is one line that names what is near, or the help', () => 
     [['list', '-x'], "list: unknown option '-x'; see: cache list --help"],
     [['--frobnicate'], "unknown option '--frobnicate'; see: cache --help"],
     [['--deep', 'verify'], "option '--deep' stands before the command; write it after the command"],
-    [['--json', 'serve'], "serve: unknown option '--json'; see: cache serve --help"],
     [['list', 'more', 'x'], "list: too many arguments, from 'more' on; see: cache list --help"],
     [['import'], "import: missing required argument 'path'; see: cache import --help"],
     [['list', '-c'], "list: option '-c, --config <file>' argument missing; see: cache list --help"],
   ])('%j', async (args, message) => {
     expect(await cache(...args)).toEqual({ code: 2, stdout: '', stderr: `cache: ${message}\n` });
+  });
+
+  it('as JSON with --json, of a command without it, too', async () => {
+    const { code, stderr } = await cache('--json', 'help');
+    expect(JSON.parse(stderr)).toEqual({
+      error: { code: 'usage', message: "help: unknown option '--json'; see: cache help --help" },
+    });
+    expect(code).toBe(2);
   });
 });
