@@ -22,7 +22,9 @@ export function printJson<Name extends keyof Schemas>(
 }
 
 /** Short, or the output goes on, or is a file. */
-const ON_ONE_LINE: ReadonlySet<keyof Schemas> = new Set(['init', 'keygen', 'inventory', 'serve']);
+const ON_ONE_LINE: ReadonlySet<keyof Schemas> = new Set([
+  ...(['init', 'keygen', 'trust add', 'trust remove', 'inventory', 'serve'] as const),
+]);
 
 /** A result with the field names that all commands have. */
 export function withJsonNames<Result extends InnerNames>({

@@ -13,7 +13,8 @@ export async function openJoined(
 ): Promise<OpenObject | undefined> {
   const parts: OpenObject[] = [];
   const close = async (): Promise<void> => {
-    for (const part of parts) await part.close();
+    const closed = await Promise.allSettled(parts.map((part) => part.close()));
+    for (const one of closed) if (one.status === 'rejected') throw one.reason;
   };
   try {
     for (let name = nameOf(0); name !== undefined; name = nameOf(parts.length)) {

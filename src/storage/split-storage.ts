@@ -27,14 +27,11 @@ export interface SplitStorage extends ObjectStorage {
     partSize: number,
     onPart: (part: WrittenPart) => void,
   ): Promise<ObjectWriter>;
-  /** The names of the blobs in parts. */
+  /** The names of the blobs in parts that are not there whole, too. */
   listSplit(): AsyncIterable<string>;
   /** The names of a blob's parts, in order; none for a whole blob. */
   partsOf(name: string): Promise<readonly string[]>;
 }
-
-/** Milliseconds. An export to a store in use may write its first part; a look at each miss would slow lookups down. */
-const LOOK_INTERVAL = 10_000;
 
 /**
  * Keeps blobs that a file system can't hold as parts `parts/<blob>.0001`, `.0002`, …, and reads them as one object. All
@@ -43,17 +40,7 @@ const LOOK_INTERVAL = 10_000;
  * @param limits default: reads parts and writes none
  */
 export function createSplitStorage(inner: ObjectStorage, limits?: SplitLimits): SplitStorage {
-  let hasParts = false;
-  let nextLook = -Infinity;
   let settled: Promise<unknown> = Promise.resolve();
-
-  const mayHaveParts = async (name: string): Promise<boolean> => {
-    if (!name.startsWith(BLOBS)) return false;
-    if (hasParts || Date.now() < nextLook) return hasParts;
-    nextLook = Date.now() + LOOK_INTERVAL;
-    for await (const part of inner.list(PARTS)) if (part !== '') return (hasParts = true);
-    return hasParts;
-  };
 
   /** Changes of parts run in turn, so that two writers of one blob don't mix theirs. */
   const inTurn = <T>(act: () => Promise<T>): Promise<T> => {
@@ -62,6 +49,7 @@ export function createSplitStorage(inner: ObjectStorage, limits?: SplitLimits): 
     return acting;
   };
 
+  /** The parts of a blob up to the first missing one. */
   const statParts = async (name: string): Promise<readonly ObjectStat[]> => {
     const parts: ObjectStat[] = [];
     for (;;) {
@@ -71,21 +59,29 @@ export function createSplitStorage(inner: ObjectStorage, limits?: SplitLimits): 
     }
   };
 
-  /** @returns whether the parts were a complete blob */
+  const sizesOf = async (name: string): Promise<readonly number[]> =>
+    (await statParts(name)).map(({ size }) => size);
+
+  /** Also removes parts behind a missing one. @returns whether the parts were a complete blob */
   const removeParts = async (
     name: string,
-    isStale: (size: number, index: number) => boolean = () => true,
+    isStale: (index: number) => boolean = () => true,
   ): Promise<boolean> => {
-    const sizes = (await statParts(name)).map(({ size }) => size);
+    if (!name.startsWith(BLOBS)) return false;
+    const wasWhole = isWhole(await sizesOf(name));
+    const indexes: number[] = [];
+    for await (const part of inner.list(PARTS)) {
+      const [, index = NaN] = parsePart(part) ?? [];
+      if (partOf(name, index) === part && isStale(index)) indexes.push(index);
+    }
     // The last part first: without it the blob is incomplete.
-    for (const [index, size] of [...sizes.entries()].reverse())
-      if (isStale(size, index)) await inner.remove(partOf(name, index));
-    return isWhole(sizes);
+    for (const index of indexes.sort((a, b) => b - a)) await inner.remove(partOf(name, index));
+    return wasWhole;
   };
 
   const commitWhole = async (name: string, writer: ObjectWriter): Promise<void> => {
     await writer.commit(name);
-    if (await mayHaveParts(name)) await inTurn(() => removeParts(name));
+    await inTurn(() => removeParts(name));
   };
 
   const commit: SplitWriterOptions['commit'] = (name, parts) => {
@@ -93,9 +89,16 @@ export function createSplitStorage(inner: ObjectStorage, limits?: SplitLimits): 
     if (parts.length === 1 && first?.writer !== undefined) return commitWhole(name, first.writer);
     if (!name.startsWith(BLOBS)) throw new CacheError('too-large', `${name}: only blobs can be this large`);
     return inTurn(async () => {
-      await removeParts(name, (size, index) => size !== parts[index]?.size);
+      // Parts of other sizes hold other bytes under the same names.
+      const isSame = isEqual(
+        await sizesOf(name),
+        parts.map(({ size }) => size),
+      );
+      await removeParts(
+        name,
+        (index) => index >= parts.length || (!isSame && parts[index]?.writer !== undefined),
+      );
       for (const [index, { writer }] of parts.entries()) await writer?.commit(partOf(name, index));
-      hasParts = true;
       await inner.remove(name);
     });
   };
@@ -103,14 +106,15 @@ export function createSplitStorage(inner: ObjectStorage, limits?: SplitLimits): 
   const storage: SplitStorage = {
     async stat(name) {
       const whole = await inner.stat(name);
-      if (whole !== undefined || !(await mayHaveParts(name))) return whole;
+      if (whole !== undefined || !name.startsWith(BLOBS)) return whole;
       const parts = await statParts(name);
+      if (isWhole(parts.map(({ size }) => size))) return joinStats(parts);
       // A whole blob may have replaced the parts meanwhile.
-      return isWhole(parts.map(({ size }) => size)) ? joinStats(parts) : inner.stat(name);
+      return inner.stat(name);
     },
     async open(name) {
       const whole = await inner.open(name);
-      if (whole !== undefined || !(await mayHaveParts(name))) return whole;
+      if (whole !== undefined || !name.startsWith(BLOBS)) return whole;
       return (await openJoined(inner, (index) => partOf(name, index), isWhole)) ?? inner.open(name);
     },
     async create(size, holder) {
@@ -123,8 +127,11 @@ export function createSplitStorage(inner: ObjectStorage, limits?: SplitLimits): 
       return createSplitWriter(inner, { size, holder, partSize: limits.partSize, commit });
     },
     async resume(name, size, partSize, onPart) {
-      hasParts = true;
-      const nameAtOnce = !isWhole((await statParts(name)).map((part) => part.size));
+      const there = await sizesOf(name);
+      const nameAtOnce = !isWhole(there);
+      // An old last part would complete the blob before all bytes are known.
+      const last = Math.min(there.length, Math.floor(size / partSize));
+      if (nameAtOnce) await inTurn(() => removeParts(name, (index) => index >= last));
       const resumed = { partName: (index: number) => partOf(name, index), nameAtOnce, onPart };
       return createSplitWriter(inner, { size, partSize, resumed, commit });
     },
@@ -132,19 +139,19 @@ export function createSplitStorage(inner: ObjectStorage, limits?: SplitLimits): 
       if (prefix === PARTS) return;
       yield* inner.list(prefix);
       if (prefix !== BLOBS) return;
-      for await (const name of storage.listSplit()) if ((await inner.stat(name)) === undefined) yield name;
+      yield* storage.listSplit();
     },
     async *listSplit() {
-      if (!(await mayHaveParts(BLOBS))) return;
       const names = new Set<string>();
       for await (const part of inner.list(PARTS)) {
-        const [, blob] = /^(.+)\.\d{4,}$/.exec(part.slice(PARTS.length)) ?? [];
-        if (blob !== undefined) names.add(BLOBS + blob);
+        const [name] = parsePart(part) ?? [];
+        if (name !== undefined) names.add(name);
       }
-      for (const name of names) if (isWhole((await statParts(name)).map(({ size }) => size))) yield name;
+      for (const name of names)
+        if ((await inner.stat(name)) === undefined && isWhole(await sizesOf(name))) yield name;
     },
     async partsOf(name) {
-      if (!(await mayHaveParts(name))) return [];
+      if (!name.startsWith(BLOBS)) return [];
       return (await statParts(name)).map((_part, index) => partOf(name, index));
     },
     async ensureDurable(name) {
@@ -155,7 +162,7 @@ export function createSplitStorage(inner: ObjectStorage, limits?: SplitLimits): 
     },
     async remove(name) {
       const wasWhole = await inner.remove(name);
-      const wasSplit = (await mayHaveParts(name)) && (await inTurn(() => removeParts(name)));
+      const wasSplit = await inTurn(() => removeParts(name));
       return wasWhole || wasSplit;
     },
   };
@@ -172,6 +179,16 @@ function isWhole(sizes: readonly number[]): boolean {
   const [first = 0, ...others] = sizes;
   const last = others.pop();
   return last !== undefined && last < first && others.every((size) => size === first);
+}
+
+function isEqual(some: readonly number[], others: readonly number[]): boolean {
+  return some.length === others.length && some.every((size, index) => size === others[index]);
+}
+
+/** The blob that a part belongs to, and the part's index from 0. */
+function parsePart(part: string): readonly [name: string, index: number] | undefined {
+  const [, blob, number] = /^([^.]+)\.(\d{4,9})$/.exec(part.slice(PARTS.length)) ?? [];
+  return blob === undefined ? undefined : [BLOBS + blob, Number(number) - 1];
 }
 
 /** @param index counted from 0 */

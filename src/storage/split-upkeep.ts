@@ -32,9 +32,14 @@ export function createSplitUpkeep(upkeep: StoreUpkeep, storage: SplitStorage): S
     },
     async hide(name) {
       const hidden: HiddenObject[] = [];
-      for (const file of await namesOf(name)) {
-        const one = await upkeep.hide(file);
-        if (one !== undefined) hidden.push(one);
+      try {
+        for (const file of await namesOf(name)) {
+          const one = await upkeep.hide(file);
+          if (one !== undefined) hidden.push(one);
+        }
+      } catch (error) {
+        await joinHidden(hidden).putBack();
+        throw error;
       }
       return hidden.length > 1 ? joinHidden(hidden) : hidden[0];
     },

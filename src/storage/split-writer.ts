@@ -54,7 +54,8 @@ export async function createSplitWriter(
       }
     },
     async commit(name) {
-      if (current.size() === partSize && parts.length > 0) await next();
+      const isInParts = parts.length > 0 || resumed !== undefined;
+      if (current.size() === partSize && isInParts) await next();
       await endPart();
       await commit(name, parts);
     },

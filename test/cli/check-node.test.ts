@@ -22,8 +22,8 @@ interface Report {
   readonly notes: readonly string[];
   readonly releases: readonly {
     readonly url: string;
-    readonly installable: boolean;
-    readonly problem?: { readonly kind: string; readonly message: string };
+    readonly status: string;
+    readonly reason?: string;
     readonly fixes: readonly string[];
     readonly node?: { readonly asks: boolean; readonly outcome: string; readonly text: string };
   }[];
@@ -124,7 +124,7 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('check --slapos-cfg', () => 
         .replaceAll('dir-url = X', `dir-url = ${url}/bdir`),
     );
     const report = await reportOf([urlOf(1), '--slapos-cfg', file]);
-    expect(report.releases[0]?.problem?.kind).toBe('untrusted');
+    expect(report.releases[0]?.status).toBe('untrusted');
     expect(plansOf(report)).toEqual(await judge([urlOf(1)]));
   });
 
@@ -140,7 +140,7 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('check --slapos-cfg', () => 
     );
     const { notes, releases } = await reportOf([urlOf(1), '--slapos-cfg', file]);
     expect(notes).toEqual([expect.stringContaining('nodes ignore certificate 1 of') as string]);
-    expect(releases[0]?.installable).toBe(true);
+    expect(releases[0]?.status).toBe('installable');
   });
 
   it('says that a node without gcc never downloads', async () => {
@@ -148,8 +148,7 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('check --slapos-cfg', () => 
     const variables = { ...NO_TRUST, PATH: site.folder };
     const { releases } = await reportOf([urlOf(1), '--slapos-cfg', file], variables);
     expect(releases[0]).toMatchObject({
-      installable: false,
-      problem: { kind: 'no-gcc' },
+      status: 'no-gcc',
       fixes: ['install gcc on the node'],
       node: { asks: false, outcome: 'compiles' },
     });
@@ -157,7 +156,7 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('check --slapos-cfg', () => 
     const named = ['--os', os.join(','), '--multiarch', multiarch];
     expect((await reportOf([urlOf(1), '--slapos-cfg', file, ...named], variables)).releases[0]).toMatchObject(
       {
-        installable: true,
+        status: 'installable',
       },
     );
   });
@@ -168,12 +167,12 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('check --slapos-cfg', () => 
     await mkdir(folder, { recursive: true });
     const report = await reportOf([urlOf(1), '--slapos-cfg', file]);
     expect(plansOf(report)).toEqual(await judge([urlOf(1)]));
-    expect(report.releases[0]?.problem).toEqual({
-      kind: 'folder-left',
-      message: `an unfinished build is in ${folder}; the node asks only without it`,
+    expect(report.releases[0]).toMatchObject({
+      status: 'folder-left',
+      reason: `an unfinished build is in ${folder}; the node asks only without it`,
     });
     await writeFile(join(folder, '.completed'), '');
-    expect((await reportOf([urlOf(1), '--slapos-cfg', file])).releases[0]?.installable).toBe(true);
+    expect((await reportOf([urlOf(1), '--slapos-cfg', file])).releases[0]?.status).toBe('installable');
   });
 
   it.each([
@@ -182,7 +181,7 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('check --slapos-cfg', () => 
   ])('knows that a node without URLs asks nobody: %j', async (text, kind) => {
     await writeFile(file, text);
     const report = await reportOf([urlOf(1), '--slapos-cfg', file]);
-    expect(report.releases[0]?.problem?.kind).toBe(kind);
+    expect(report.releases[0]?.status).toBe(kind);
     expect(plansOf(report)).toEqual(await judge([urlOf(1)]));
   });
 
@@ -236,13 +235,10 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('over TLS, without a CA hand
     const report = await reportOf([urlOf(1), '--slapos-cfg', file]);
     expect(plansOf(report)).toEqual(expected);
     expect(report.releases[0]).toMatchObject({
-      installable: false,
-      problem: {
-        kind: 'tls-refused',
-        message: expect.stringMatching(
-          /^a Python of this machine \(SSL_CERT_FILE is not set\) refuses the TLS certificate of https:\/\/127\.0\.0\.1:\d+: self-signed certificate$/,
-        ) as string,
-      },
+      status: 'tls-refused',
+      reason: expect.stringMatching(
+        /^a Python of this machine \(SSL_CERT_FILE is not set\) refuses the TLS certificate of https:\/\/127\.0\.0\.1:\d+: self-signed certificate$/,
+      ) as string,
       fixes: [
         expect.stringContaining('set SSL_CERT_FILE') as string,
         expect.stringContaining('http://') as string,
@@ -261,7 +257,7 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('over TLS, without a CA hand
     expect(await judge([urlOf(1)], trusted)).toEqual(expected);
     expect(plansOf(await reportOf([urlOf(1), '--slapos-cfg', file], trusted))).toEqual(expected);
     const { notes, releases } = await reportOf([urlOf(1), '--server', url], trusted);
-    expect(releases[0]?.installable).toBe(true);
+    expect(releases[0]?.status).toBe('installable');
     expect(notes).toEqual([expect.stringMatching(/SSL_CERT_FILE is .*server\.crt\) accepts/) as string]);
   });
 
@@ -290,7 +286,7 @@ describe.skipIf(lacks('python3', 'openssl', 'gcc'))('over TLS, without a CA hand
 
   it('says nothing of the certificate of a server that is not there', async () => {
     const { notes, releases } = await reportOf([urlOf(1), '--server', 'https://127.0.0.1:9']);
-    expect([notes, releases[0]?.problem?.kind]).toEqual([[], 'unavailable']);
+    expect([notes, releases[0]?.status]).toEqual([[], 'unavailable']);
   });
 
   it('says of other machines what they need', async () => {

@@ -406,7 +406,7 @@ describe('cache import of a medium', () => {
     const { stdout: log } = await expectEnd(0, cache('log', ...on('offline')));
     expect(log).toMatch(/import .*did not arrive whole: 1 of 2 releases refused/);
     const json = await expectEnd(1, cache('import', ...on('offline'), '--partial', '--json', device));
-    expect((JSON.parse(json.stdout) as { outcome: string }[]).map(({ outcome }) => outcome).sort()).toEqual([
+    expect((JSON.parse(json.stdout) as { status: string }[]).map(({ status }) => status).sort()).toEqual([
       'refused',
       'unchanged',
     ]);

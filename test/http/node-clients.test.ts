@@ -144,7 +144,7 @@ describe.skipIf(lacks('openssl') || lacksDistro())('clients that are written fro
     const texts = (entries as readonly [string, string][]).map(([text]) => JSON.parse(text) as unknown);
     expect(texts).toMatchObject([{ version: '2', basename: 'debian.qcow2' }, { version: '1' }]);
     expect((await runCache(site, 'list', '-c', 'config.ini', '--sources')).stdout).toMatch(
-      /^packer-images( +\S+){4} +sign +debian\.qcow2$/m,
+      /^packer-images( +\S+){5} +sign +debian\.qcow2$/m,
     );
   });
 });

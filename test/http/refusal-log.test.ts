@@ -176,7 +176,7 @@ describe('the log line of a blob that is refused has the reason', () => {
     const server = await start();
     await upload(server, CONTENT, { target: '/wrong/bcache' });
     expect(await reasonOf(server, 404)).toBe(
-      'not found: this is a cache with /bcache/<sha512>, /bdir/<key> and /health',
+      'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health',
     );
     await upload(server, CONTENT, { target: '/bdir' });
     expect(await reasonOf(server, 405)).toBe('method not allowed; use GET, HEAD');
@@ -200,7 +200,7 @@ describe('the log line of a blob that is refused has the reason', () => {
     const server = await start(undefined, { minFreeSpace: 2 ** 50 });
     const { body } = await upload(server, CONTENT);
     expect(await reasonOf(server, 507)).toMatch(
-      /^no room in .*store: 0\.1 MiB are wanted, .* MiB are free, of which 1073741824\.0 MiB stay free \(\[upload\] min-free-space\); free some and try again$/,
+      /^.*store: needs 0\.1 MiB and must keep 1073741824\.0 MiB in reserve \(\[upload\] min-free-space\); .* MiB is free.*$/,
     );
     // The client is not told of paths.
     expect(body.toString()).toMatch(/^the store is full \(request \S+\)\n$/);

@@ -474,6 +474,7 @@ describe('a full disk', () => {
     const storage = await openToWrite();
     const outcomes = await Promise.allSettled([storage.create(2 ** 60), storage.create(1)]);
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+    for (const outcome of outcomes) if (outcome.status === 'fulfilled') await outcome.value.abort();
   });
 
   it('is found out while writing: nothing is left, reading goes on, and freed room is used', async (context) => {
@@ -521,7 +522,8 @@ describe('what a killed process was writing', () => {
       const writer = await storage.create();
       await writer.write([Buffer.alloc(1000)]);
       process.stdout.write('written');
-      setInterval(() => undefined, 1000);
+      // It uses the writer, or its handle would be closed as garbage.
+      setInterval(() => writer, 1000);
     `;
     const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { createBlobs } from '../../src/cache/blobs.ts';
 import { digestOf } from '../../src/cache/digest.ts';
+import { CacheError } from '../../src/cache/errors.ts';
 import { blobName } from '../../src/cache/layout.ts';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { createFilesystemStorage } from '../../src/storage/filesystem.ts';
@@ -186,7 +187,7 @@ describe('a blob over the limit', () => {
 });
 
 describe('a store that has no parts', () => {
-  it('is not looked at again for each miss, and shows the first parts that another process writes', async () => {
+  it('is not listed for a miss, and shows at once the first parts that another process writes', async () => {
     let looks = 0;
     const counting: ObjectStorage = {
       ...plain,
@@ -197,11 +198,149 @@ describe('a store that has no parts', () => {
     };
     const reader = createSplitStorage(counting);
     for (let index = 0; index < 50; index++) expect(await reader.stat(`bcache/${index}`)).toBeUndefined();
-    expect(looks).toBe(1);
+    expect(looks).toBe(0);
+    // An entry that names the blob may be read right after the blob was written.
     await put(split, 'bcache/a', 'abcdef');
-    await expect
-      .poll(() => reader.stat('bcache/a'), { timeout: 30_000, interval: 500 })
-      .toMatchObject({ size: 6 });
+    expect(await reader.stat('bcache/a')).toMatchObject({ size: 6 });
+    expect(await get(reader, 'bcache/a')).toBe('abcdef');
+    expect(await collect(reader.list('bcache/'))).toEqual(['bcache/a']);
+  });
+});
+
+describe('parts that something else left', () => {
+  const sixes = (): SplitStorage => createSplitStorage(plain, { largestFile: 6, partSize: 6 });
+
+  it('behind a missing one neither hide the blob that replaces them nor stay', async () => {
+    for (const [replace, expected] of [
+      [() => put(sixes(), 'bcache/a', 'abcdefghij'), ['a.0001', 'a.0002']],
+      [() => put(createSplitStorage(plain), 'bcache/a', 'abcdefghij'), []],
+      [() => split.remove('bcache/a'), []],
+    ] as const) {
+      await put(split, 'bcache/a', 'abcdefghij');
+      await rm(pathOf('a.0002'));
+      await replace();
+      expect(await parts()).toEqual(expected);
+      if (expected.length > 0) expect(await get(split, 'bcache/a')).toBe('abcdefghij');
+      await split.remove('bcache/a');
+    }
+  });
+
+  it('never make a whole blob together with new ones', async () => {
+    await put(split, 'bcache/a', 'abcdefghij');
+    const seen = new Set<string | undefined>();
+    // What a server reads after each step; old 4+4+2 and new 6+4 share the size of the second part.
+    const watching: ObjectStorage = {
+      ...plain,
+      async create(...args) {
+        const writer = await plain.create(...args);
+        const commit = async (name: string): Promise<void> => {
+          await writer.commit(name);
+          seen.add(await get(createSplitStorage(plain), 'bcache/a'));
+        };
+        return { ...writer, commit };
+      },
+      async remove(name) {
+        const wasThere = await plain.remove(name);
+        seen.add(await get(createSplitStorage(plain), 'bcache/a'));
+        return wasThere;
+      },
+    };
+    await put(createSplitStorage(watching, { largestFile: 6, partSize: 6 }), 'bcache/a', 'abcdefghij');
+    expect([...seen].sort()).toEqual(['abcdefghij', undefined]);
+  });
+
+  it('beside the whole blob are not listed as another one', async () => {
+    await put(split, 'bcache/a', 'abcdefghij');
+    await put(plain, 'bcache/a', 'abcdefghij');
+    expect(await collect(split.list('bcache/'))).toEqual(['bcache/a']);
+    const upkeep = createSplitUpkeep(createStoreUpkeep(root), split);
+    expect(await collect(upkeep.list('bcache'))).toEqual([{ name: 'a', type: 'file' }]);
+  });
+});
+
+describe('a fault at any step', () => {
+  /** A storage whose call number `at` fails, and which knows what is open. */
+  function failingAt(at: number): { storage: ObjectStorage; count: () => number; open: () => number } {
+    let [calls, open] = [0, 0];
+    const step = async <T>(act: () => Promise<T>): Promise<T> => {
+      if (++calls === at) throw new CacheError('storage', 'the disk fails');
+      return act();
+    };
+    const storage: ObjectStorage = {
+      ...plain,
+      stat: (name) => step(() => plain.stat(name)),
+      remove: (name) => step(() => plain.remove(name)),
+      async open(name) {
+        const object = await step(() => plain.open(name));
+        if (object === undefined) return undefined;
+        open++;
+        return {
+          ...object,
+          read: (into, position) => step(() => object.read(into, position)),
+          async close() {
+            open--;
+            await object.close();
+            await step(() => Promise.resolve());
+          },
+        };
+      },
+      async create(...args) {
+        const writer = await step(() => plain.create(...args));
+        return {
+          ...writer,
+          write: (chunks) => step(() => writer.write(chunks)),
+          commit: (name) => step(() => writer.commit(name)),
+        };
+      },
+    };
+    return { storage, count: () => calls, open: () => open };
+  }
+
+  const CONTENT = 'abcdefghij';
+  const ACTIONS: Readonly<Record<string, (storage: SplitStorage) => Promise<unknown>>> = {
+    'writing a blob': (storage) => put(storage, 'bcache/a', CONTENT),
+    'replacing its parts': async (storage) => {
+      await put(createSplitStorage(plain, { largestFile: 6, partSize: 6 }), 'bcache/a', CONTENT);
+      await put(storage, 'bcache/a', CONTENT);
+    },
+    'resuming a blob': async (storage) => {
+      await put(split, 'bcache/a', 'abcdefgXij');
+      await rm(pathOf('a.0003'), { force: true });
+      const writer = await storage.resume('bcache/a', 10, 4, () => undefined);
+      try {
+        for (const piece of ['abc', 'def', 'ghi', 'j']) await writer.write([Buffer.from(piece)]);
+        await writer.commit('bcache/a');
+      } finally {
+        await writer.abort();
+      }
+    },
+    'reading a blob': async (storage) => {
+      await put(split, 'bcache/a', CONTENT);
+      const object = await storage.open('bcache/a');
+      try {
+        for (let at = 0; at < 10;) at += (await object?.read(Buffer.alloc(10), at)) ?? 10;
+      } finally {
+        await object?.close();
+      }
+    },
+  };
+
+  it.each(Object.entries(ACTIONS))('leaves nothing open or unfinished: %s', async (_what, act) => {
+    for (let at = 1; ; at++) {
+      const { storage, count, open } = failingAt(at);
+      const failed = await act(createSplitStorage(storage, LIMITS)).then(
+        () => false,
+        () => true,
+      );
+      expect(open(), `after a fault at step ${at}`).toBe(0);
+      expect(await temporaryFiles(), `after a fault at step ${at}`).toEqual([]);
+      expect(failed).toBe(count() >= at);
+      // Whatever failed, what is read is the blob or nothing.
+      if (_what !== 'resuming a blob')
+        expect([CONTENT, undefined]).toContain(await get(createSplitStorage(plain), 'bcache/a'));
+      if (!failed) break;
+      await split.remove('bcache/a');
+    }
   });
 });
 
@@ -253,6 +392,28 @@ describe('a blob that is resumed', () => {
       expect(await get(split, NAME)).toBe(CONTENT);
       await split.remove(NAME);
     }
+  });
+
+  it('as large as one part has an empty part at its end', async () => {
+    const name = blobName(digestOf('abcd'));
+    const writer = await split.resume(name, 4, 4, () => undefined);
+    await writer.write([Buffer.from('abcd')]);
+    await writer.commit(name);
+    expect(await parts()).toHaveLength(2);
+    expect(await get(createSplitStorage(plain), name)).toBe('abcd');
+    expect(await readdir(join(root, 'bcache')).catch(() => [])).toEqual([]);
+  });
+
+  it('is a miss until its last part was written, also where an old one is there', async () => {
+    await resume(CONTENT);
+    await rm(part(2));
+    const writer = await split.resume(NAME, CONTENT.length, 4, () => undefined);
+    await writer.write([Buffer.from('abcdefghi')]);
+    expect(await parts()).toHaveLength(2);
+    expect(await split.stat(NAME)).toBeUndefined();
+    await writer.write([Buffer.from('j')]);
+    await writer.commit(NAME);
+    expect(await get(split, NAME)).toBe(CONTENT);
   });
 
   it('leaves a complete blob as it is until all bytes are known', async () => {
@@ -330,6 +491,21 @@ describe('upkeep of a blob in parts', () => {
     expect(await get(split, 'bcache/a')).toBe(content);
     expect(await (await upkeep.hide('bcache/a'))?.remove()).toBe(true);
     expect(await upkeep.hide('bcache/a')).toBeUndefined();
+    expect(await temporaryFiles()).toEqual([]);
+  });
+
+  it('puts back what it has hidden where a part can not be hidden', async () => {
+    await put(split, 'bcache/a', content);
+    const upkeep = createStoreUpkeep(root);
+    let hidden = 0;
+    const hide: typeof upkeep.hide = (name) => {
+      if (name === 'parts/a.0001') throw new CacheError('storage', 'the disk fails');
+      hidden++;
+      return upkeep.hide(name);
+    };
+    await expectCacheError(createSplitUpkeep({ ...upkeep, hide }, split).hide('bcache/a'), 'storage');
+    expect(hidden).toBe(3);
+    expect(await get(split, 'bcache/a')).toBe(content);
     expect(await temporaryFiles()).toEqual([]);
   });
 
