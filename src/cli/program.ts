@@ -65,13 +65,18 @@ export function createProgram({ isSilent = false }: { readonly isSilent?: boolea
     program.commandsGroup(group);
     for (const command of commands) program.addCommand(command);
   }
-  for (const command of program.commands)
-    for (const one of [command, ...command.commands]) one.copyInheritedSettings(program);
-  for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])])
+  for (const command of withParts(program)) {
+    if (command !== program) command.copyInheritedSettings(program);
     command.exitOverride((end) => {
       throw end.message.startsWith('error: ') ? usageError(command, end) : end;
     });
+  }
   return program;
+}
+
+/** A command, and all commands below it. */
+function withParts(command: CommandUnknownOpts): readonly CommandUnknownOpts[] {
+  return [command, ...command.commands.flatMap(withParts)];
 }
 
 /** In the order of a first use. */
@@ -150,8 +155,8 @@ function commandsOf(program: Command): Readonly<Record<string, readonly CommandU
         ),
     ],
     'Help:': [
-      helpCommand().action((name) => {
-        showHelp(program, name);
+      helpCommand().action((names) => {
+        showHelp(program, names);
       }),
       versionCommand().action(async (options) =>
         (await import('./actions/version.ts')).showVersion(options, programVersion()),
@@ -173,10 +178,14 @@ function passOptions(from: CommandUnknownOpts, command: CommandUnknownOpts): voi
 }
 
 /** @throws CacheError `usage` */
-function showHelp(program: Command, name: string | undefined): void {
-  const command = program.commands.find((candidate) => candidate.name() === name);
-  if (name !== undefined && command === undefined) throw unknownCommand(program, name);
-  (command ?? program).outputHelp();
+function showHelp(program: CommandUnknownOpts, names: readonly string[]): void {
+  let command = program;
+  for (const name of names) {
+    const part = command.commands.find((candidate) => candidate.name() === name);
+    if (part === undefined) throw unknownCommand(command, name);
+    command = part;
+  }
+  command.outputHelp();
 }
 
 function programVersion(): string {

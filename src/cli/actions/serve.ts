@@ -1,10 +1,11 @@
-import { access, constants } from 'node:fs/promises';
+import { constants } from 'node:fs/promises';
 import { CacheError } from '../../cache/errors.ts';
 import { DIRECTORY } from '../../cache/layout.ts';
 import type { Store } from '../../cache/store.ts';
 import type { Config } from '../../config/config.ts';
 import { parseListen } from '../../config/listen-address.ts';
 import { commandOf } from '../../operations/command-line.ts';
+import { isAccessible } from '../../operations/files.ts';
 import type { Site } from '../../operations/site.ts';
 import { networkcacheSection } from '../../operations/slapos-cfg.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
@@ -156,17 +157,10 @@ async function printWelcome(
   }
   terminal.print(formatTable(['Next:', ''], next));
   const key = config.signature.privateKeyFile;
-  if (await isReadable(key))
+  if (await isAccessible(key, constants.R_OK))
     terminal.tell(
       `note: the signing key is on this machine: ${key}\nIts holder decides what nodes run as root. A server needs no key: see "The signing key" in docs/security.md.`,
     );
-}
-
-async function isReadable(path: string): Promise<boolean> {
-  return access(path, constants.R_OK).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** For a command that is typed on another terminal, which may be in another folder. */
