@@ -102,7 +102,15 @@ export const JSON_OUTPUT = {
       ),
       results: z.array(
         z.strictObject({
-          status: statusOf(['fetched', 'resigned', 'to-fetch', 'to-resign', 'unchanged', 'refused', 'not-fetched']),
+          status: statusOf([
+            'fetched',
+            'resigned',
+            'to-fetch',
+            'to-resign',
+            'unchanged',
+            'refused',
+            'not-fetched',
+          ]),
           ...{ platform: platform.optional(), sha512, size: size.optional(), reason: reason.optional() },
         }),
       ),
@@ -213,7 +221,9 @@ export const JSON_OUTPUT = {
     z.union([
       z.strictObject({
         ...{ url, key },
-        builds: z.array(z.strictObject({ platform, sha512, size: size.optional(), received })),
+        builds: z.array(
+          z.strictObject({ platform, sha512, size: size.optional(), received, signers: z.array(signer) }),
+        ),
       }),
       z.strictObject({
         key,

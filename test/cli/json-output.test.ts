@@ -284,7 +284,8 @@ describe('an error with --json is one line of JSON', () => {
     return JSON_ERROR.parse(JSON.parse(stderr)).error;
   };
 
-  it.each(NAMES)('of %s with a wrong configuration', async (name) => {
+  // `version` reads none.
+  it.each(NAMES.filter((name) => name !== 'version'))('of %s with a wrong configuration', async (name) => {
     const more = ARGUMENTS[name] ?? [];
     const { code, stdout, stderr } = await cache(...name.split(' '), '--json', '-c', 'missing.ini', ...more);
     expect(stdout).toBe('');

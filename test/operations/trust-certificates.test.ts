@@ -78,7 +78,7 @@ it.skipIf(process.getuid?.() !== 0)(
       expectCacheError(
         trustCertificates(file, [certificate]),
         'storage',
-        /config\.ini: can't be written \(EPERM\)/,
+        /config\.ini: can't be written \(EPERM: permission denied for the user nobody\)/,
       ),
     );
     expect(await contentsOf(folder)).toEqual(before);

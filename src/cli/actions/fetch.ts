@@ -23,8 +23,8 @@ export async function fetchReleases(targets: readonly string[], options: FetchOp
   const server = urlsOfOptions(options, config) ?? urlsOfUpstream(config);
   await checkCa(ca, [server], terminal);
   const source = await openServer(server, config, { ca });
-  const trusted = await site.trusted();
   const machine = allPlatforms ? undefined : await machineOf(options);
+  const trusted = await site.trusted();
   const store = await site.store(dryRun ? 'dry-run' : 'write');
   const signer = await signerFor(options, site);
 

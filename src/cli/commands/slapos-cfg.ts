@@ -7,7 +7,7 @@ export const slaposCfgCommand = () =>
   command(
     'slapos-cfg',
     'Print the [networkcache] section for the slapos.cfg of nodes, or put it into a slapos.cfg.',
-    'cache slapos-cfg --url http://192.168.32.10:5050 --into /etc/opt/slapos/slapos.cfg',
+    'cache slapos-cfg --server http://192.168.32.10:5050 --into slapos.cfg',
   )
     .option(
       '--url <base>',
