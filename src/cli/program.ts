@@ -62,11 +62,16 @@ export function createProgram(): Command {
     program.commandsGroup(group);
     for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
   }
-  for (const command of [program, ...program.commands])
+  for (const command of withParts(program))
     command.exitOverride((end) => {
       throw end.message.startsWith('error: ') ? usageError(command, end) : end;
     });
   return program;
+}
+
+/** A command, and all commands below it. */
+function withParts(command: CommandUnknownOpts): readonly CommandUnknownOpts[] {
+  return [command, ...command.commands.flatMap(withParts)];
 }
 
 /** In the order of a first use. */
@@ -122,8 +127,8 @@ function commandsOf(program: Command): Readonly<Record<string, readonly CommandU
       gcCommand().action(async (options) => (await import('./actions/gc.ts')).gc(options)),
     ],
     'Help:': [
-      helpCommand().action((name) => {
-        showHelp(program, name);
+      helpCommand().action((names) => {
+        showHelp(program, names);
       }),
       versionCommand().action(async (options) =>
         (await import('./actions/version.ts')).showVersion(options, programVersion()),
@@ -145,10 +150,14 @@ function passOptions(program: CommandUnknownOpts, command: CommandUnknownOpts): 
 }
 
 /** @throws CacheError `usage` */
-function showHelp(program: Command, name: string | undefined): void {
-  const command = program.commands.find((candidate) => candidate.name() === name);
-  if (name !== undefined && command === undefined) throw unknownCommand(program, name);
-  (command ?? program).outputHelp();
+function showHelp(program: CommandUnknownOpts, names: readonly string[]): void {
+  let command = program;
+  for (const name of names) {
+    const part = command.commands.find((candidate) => candidate.name() === name);
+    if (part === undefined) throw unknownCommand(command, name);
+    command = part;
+  }
+  command.outputHelp();
 }
 
 function programVersion(): string {

@@ -8,7 +8,7 @@ import { nearest } from '../cache/nearest.ts';
  * @param fault as Commander says it
  */
 export function usageError(command: CommandUnknownOpts, { code, message }: CommanderError): CacheError {
-  const { parent, args } = command;
+  const { args } = command;
   const text = message.replace(/^error: /, '').replace(/\.$/, '');
   switch (code) {
     case 'commander.unknownCommand':
@@ -19,18 +19,21 @@ export function usageError(command: CommandUnknownOpts, { code, message }: Comma
       const extra = args[command.registeredArguments.length] ?? '';
       return new CacheError(
         'usage',
-        `${command.name()}: too many arguments, from '${extra}' on${see(command)}`,
+        `${prefixOf(command)}too many arguments, from '${extra}' on${see(command)}`,
       );
     }
     default:
-      return new CacheError('usage', (parent === null ? text : `${command.name()}: ${text}`) + see(command));
+      return new CacheError('usage', prefixOf(command) + text + see(command));
   }
 }
 
-/** @param program the whole command line */
-export function unknownCommand(program: CommandUnknownOpts, name: string): CacheError {
-  const names = program.commands.map((command) => command.name());
-  return new CacheError('usage', `unknown command '${name}'${meant(name, names) ?? see(program)}`);
+/** @param command that has no command of this name */
+export function unknownCommand(command: CommandUnknownOpts, name: string): CacheError {
+  const names = command.commands.map((part) => part.name());
+  return new CacheError(
+    'usage',
+    `${prefixOf(command)}unknown command '${name}'${meant(name, names) ?? see(command)}`,
+  );
 }
 
 function unknownOption(command: CommandUnknownOpts, flag: string): CacheError {
@@ -40,9 +43,11 @@ function unknownOption(command: CommandUnknownOpts, flag: string): CacheError {
   if (isBefore && command.commands.some(hasFlag))
     return new CacheError('usage', `option '${flag}' stands before the command; write it after the command`);
   const flags = command.options.flatMap(({ long }) => (long === undefined ? [] : [long]));
-  const where = isBefore ? '' : `${command.name()}: `;
   const [name = ''] = flag.split('=', 1);
-  return new CacheError('usage', `${where}unknown option '${flag}'${meant(name, flags) ?? see(command)}`);
+  return new CacheError(
+    'usage',
+    `${prefixOf(command)}unknown option '${flag}'${meant(name, flags) ?? see(command)}`,
+  );
 }
 
 /** Letters of a word that is long enough for two typing errors. */
@@ -62,6 +67,16 @@ function letters(word: string): string {
   return word.replace(/^-+/, '');
 }
 
+function prefixOf(command: CommandUnknownOpts): string {
+  const names = namesOf(command);
+  return names.length === 0 ? '' : `${names.join(' ')}: `;
+}
+
 function see(command: CommandUnknownOpts): string {
-  return `; see: cache ${command.parent === null ? '' : `${command.name()} `}--help`;
+  return `; see: ${['cache', ...namesOf(command), '--help'].join(' ')}`;
+}
+
+/** As they are typed after the name of the program. */
+function namesOf(command: CommandUnknownOpts): readonly string[] {
+  return command.parent === null ? [] : [...namesOf(command.parent), command.name()];
 }

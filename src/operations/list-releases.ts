@@ -19,6 +19,8 @@ export interface Build {
   /** Bytes of the archive; undefined if the blob is missing. */
   readonly size: number | undefined;
   readonly received: Date;
+  /** Of all entries of the platform, as far as they are trusted; newest first. */
+  readonly signers: readonly SignerName[];
 }
 
 /** A key whose entries are no releases. */
@@ -39,15 +41,22 @@ export interface ListedSourceEntry {
   readonly signer: SignerName | undefined;
 }
 
-/** All software releases, by URL. Skips keys whose entries are all damaged. */
-export async function listReleases(directory: Directory, blobs: Blobs): Promise<readonly Release[]> {
+/**
+ * All software releases, by URL. Skips keys whose entries are all damaged.
+ * @param trusted without it, no signer is known
+ */
+export async function listReleases(
+  directory: Directory,
+  blobs: Blobs,
+  trusted?: TrustedCertificates,
+): Promise<readonly Release[]> {
   const releases: Release[] = [];
   for (const key of await keysOf(directory)) {
     if (!isReleaseKey(key)) continue;
     const entries = await directory.entries(key).catch(noneIfDamaged);
     const softwareUrl = entries.find((entry) => entry.softwareUrl !== undefined)?.softwareUrl;
     if (softwareUrl !== undefined)
-      releases.push({ softwareUrl, key, builds: await buildsOf(entries, blobs) });
+      releases.push({ softwareUrl, key, builds: await buildsOf(entries, blobs, trusted) });
   }
   return releases.sort((a, b) => (a.softwareUrl < b.softwareUrl ? -1 : 1));
 }
@@ -88,13 +97,29 @@ async function keysOf(directory: Directory): Promise<readonly Key[]> {
   return keys;
 }
 
-async function buildsOf(entries: readonly StoredEntry[], blobs: Blobs): Promise<readonly Build[]> {
+async function buildsOf(
+  entries: readonly StoredEntry[],
+  blobs: Blobs,
+  trusted: TrustedCertificates | undefined,
+): Promise<readonly Build[]> {
   const builds = new Map<string, Build>();
-  for (const { platform, sha512, received } of entries) {
+  for (const entry of entries) {
+    const { platform, sha512, received } = entry;
     if (platform === undefined) continue;
+    const certificate = trusted?.signerOf(entry);
+    const signers = certificate === undefined ? [] : [signerNameOf(certificate)];
     const id = JSON.stringify([platform.multiarch, platform.os]);
-    if (builds.has(id)) continue;
-    builds.set(id, { platform, sha512, size: (await blobs.stat(sha512))?.size, received });
+    const newest = builds.get(id);
+    builds.set(
+      id,
+      newest === undefined
+        ? { platform, sha512, size: (await blobs.stat(sha512))?.size, received, signers }
+        : { ...newest, signers: withoutRepeats([...newest.signers, ...signers]) },
+    );
   }
   return [...builds.values()];
+}
+
+function withoutRepeats(signers: readonly SignerName[]): readonly SignerName[] {
+  return [...new Map(signers.map((signer) => [signer.fingerprint, signer])).values()];
 }

@@ -126,8 +126,7 @@ async function checkFolder(argument: string, path: string): Promise<void> {
   try {
     await (await opendir(path)).close();
   } catch (error) {
-    const reason = shortReasonOf(error);
-    const what = FAULTS_OF_FOLDER.get(reason) ?? `can't be read (${reason})`;
+    const what = FAULTS_OF_FOLDER.get(systemCode(error) ?? '') ?? `can't be read (${shortReasonOf(error)})`;
     throw new CacheError('usage', `${argument}: ${path}: ${what}; name both folders of slapos proxy`, {
       cause: error,
     });

@@ -50,7 +50,7 @@ describe('a full disk', () => {
     let told = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (told += text));
     expect(await once(child, 'close')).toEqual([3, null]);
-    expect(told).toBe("cache: can't write the output: no space left on device\n");
+    expect(told).toBe("cache: can't write the output (ENOSPC: no room is left on the disk)\n");
   });
 });
 

@@ -187,7 +187,7 @@ describe('cache export', () => {
     [[''], 2, /the folder of the medium has no name/],
     [['.', '--split', '0'], 2, /--split: 0 is too small; name at least 64 KiB/],
     [['.', '--split', 'x'], 2, /--split: not a size: "x"/],
-    [['.', '--missing-from', 'none.json'], 2, /none\.json: can't be read \(ENOENT\)/],
+    [['.', '--missing-from', 'none.json'], 2, /none\.json: can't be read \(ENOENT: no such file or folder\)/],
     [[], 2, /missing required argument 'medium'/],
   ])('%j ends with %i', async (args, code, message) => {
     await mkdir(join(folder, 'cache-store', 'bcache'), { recursive: true });
@@ -375,7 +375,7 @@ describe('cache import of a medium', () => {
     const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), 'connected'));
     expect(stdout).toBe('');
     expect(stderr).toMatch(
-      /connected looks like a medium \(.*\), but has no manifest\.json: its contents are unsigned\n.* cache export .*connected.* cache import .*connected\/software/s,
+      /connected looks like a medium \(.*\), but has no manifest\.json: its contents are unsigned.*\n.* cache export .*connected.* cache import .*connected\/software/s,
     );
     // Who names the archives vouches for them.
     await expectEnd(0, cache('import', ...on('offline'), join('connected', 'software')));
@@ -469,7 +469,7 @@ describe('archives that somebody put on a medium whose manifest was taken away',
   it('are signed where somebody names them, as the message says', async () => {
     await makeStripped('manifest.json', 'store', 'software');
     const message = await expectNothingSigned(cache('import', ...on('site'), device));
-    expect(message).toContain(`cache import ${device}/*.tar.gz`);
+    expect(message).toContain(`cache import -c ${join(folder, 'site', 'config.ini')} ${device}/*.tar.gz`);
     await expectEnd(0, cache('import', ...on('site'), join(device, EVIL)));
   });
 

@@ -178,7 +178,7 @@ describe('sync', () => {
     expect((await cache('sync', ...config, 'device', 'to')).stderr).toBe('1 copied\n');
     const written = await cache('sync', ...config, 'to', 'device');
     expect(written.stderr).toMatch(
-      /device is a medium with a manifest.*write to it with: cache export device/,
+      /device is a medium with a manifest.*write to it with: cache export -c .*config\.ini device$/m,
     );
     expect(written.code).toBe(2);
     expect(await contentsOf(join(folder, 'device'))).toEqual(before);

@@ -16,7 +16,7 @@ export async function list({ json, releases, sources, ...options }: ListOptions)
   const { terminal } = site;
   const { blobs, directory } = await site.store('read');
   const isBoth = releases === sources;
-  const shownReleases = isBoth || releases ? await listReleases(directory, blobs) : [];
+  const shownReleases = isBoth || releases ? await listReleases(directory, blobs, await site.trusted()) : [];
   const shownSources = isBoth || sources ? await listSources(directory, blobs, await site.trusted()) : [];
   if (json) {
     terminal.print(JSON.stringify([...shownReleases, ...shownSources], undefined, 2));
@@ -34,16 +34,20 @@ export async function list({ json, releases, sources, ...options }: ListOptions)
     );
 }
 
+/** One row for each release and platform; it has the signers if any has several. */
 function formatReleases(releases: readonly Release[]): string {
+  const isSigned = releases.some(({ builds }) => builds.some(({ signers }) => signers.length > 1));
   const rows = releases.flatMap(({ softwareUrl, builds }) =>
-    builds.map(({ platform, size, received }) => [
+    builds.map(({ platform, size, received, signers }) => [
       formatPlatform(platform),
       size === undefined ? 'MISSING' : formatSize(size),
       formatDate(received),
+      ...(isSigned ? [signers.map(({ name }) => name).join(', ') || 'NOT TRUSTED'] : []),
       softwareUrl,
     ]),
   );
-  return rows.length === 0 ? '' : formatTable(['PLATFORM', 'SIZE', 'RECEIVED', 'URL'], rows);
+  const headings = ['PLATFORM', 'SIZE', 'RECEIVED', ...(isSigned ? ['SIGNERS'] : []), 'URL'];
+  return rows.length === 0 ? '' : formatTable(headings, rows);
 }
 
 function formatSources(sources: readonly ListedSource[]): string {

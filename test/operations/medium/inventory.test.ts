@@ -102,7 +102,7 @@ describe('an inventory', () => {
     await expectCacheError(
       readInventory(join(trip.folder, 'none'), createTrustedCertificates([])),
       'usage',
-      /none: can't be read \(ENOENT\)/,
+      /none: can't be read \(ENOENT: no such file or folder\)/,
     );
   });
 });
