@@ -19,9 +19,12 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** Whether the current user can reach a file, for advice only: any fault counts as no. */
-export async function isAccessible(path: string): Promise<boolean> {
-  return access(path).then(
+/**
+ * Whether the current user can reach a file, for advice only: any fault counts as no.
+ * @param mode of `access(2)`; `R_OK`: can read it
+ */
+export async function isAccessible(path: string, mode = constants.F_OK): Promise<boolean> {
+  return access(path, mode).then(
     () => true,
     () => false,
   );

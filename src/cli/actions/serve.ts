@@ -1,8 +1,9 @@
-import { access, constants } from 'node:fs/promises';
+import { constants } from 'node:fs/promises';
 import { CacheError } from '../../cache/errors.ts';
 import { DIRECTORY } from '../../cache/layout.ts';
 import type { Store } from '../../cache/store.ts';
 import { parseListen } from '../../config/listen-address.ts';
+import { isAccessible } from '../../operations/files.ts';
 import type { Site } from '../../operations/site.ts';
 import { networkcacheSection } from '../../operations/slapos-cfg.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
@@ -153,17 +154,10 @@ async function printWelcome(
   }
   terminal.print(formatTable(['Next:', ''], next));
   const key = config.signature.privateKeyFile;
-  if (await isReadable(key))
+  if (await isAccessible(key, constants.R_OK))
     terminal.tell(
       `note: the signing key is on this machine: ${key}\nIts holder decides what nodes run as root. A server needs no key: see "The signing key" in docs/security.md.`,
     );
-}
-
-async function isReadable(path: string): Promise<boolean> {
-  return access(path, constants.R_OK).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** As it is to be typed for this site. */

@@ -1,5 +1,6 @@
 import { createHasher, digestOf } from '../../cache/digest.ts';
-import type { ObjectStorage } from '../../cache/object-storage.ts';
+import { CacheError } from '../../cache/errors.ts';
+import type { ObjectStorage, OpenObject } from '../../cache/object-storage.ts';
 import { readPieces } from '../../cache/object-pieces.ts';
 import type { MediumFile } from './manifest.ts';
 
@@ -54,5 +55,30 @@ export async function readObject(
     return { size: bytes.length, sha512: digestOf(bytes), text: bytes.toString('utf8') };
   } finally {
     await object.close();
+  }
+}
+
+/**
+ * The bytes of an object on a medium. A piece is valid until the next is requested.
+ * @param lack says that it is missing
+ * @param where begins the message of a fault
+ * @throws CacheError `invalid-medium`: it can't be read, which concerns this object only
+ */
+export async function* readOnMedium(
+  open: () => Promise<OpenObject | undefined>,
+  lack: string,
+  where = '',
+): AsyncGenerator<Uint8Array> {
+  try {
+    const object = await open();
+    if (object === undefined) throw new CacheError('storage', lack);
+    try {
+      yield* readPieces(object);
+    } finally {
+      await object.close();
+    }
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    throw new CacheError('invalid-medium', `${where}${error.message}`, { cause: error });
   }
 }

@@ -7,7 +7,6 @@ import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
 import { CacheError, isUndecodable, systemCode, UNDECODABLE } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { BLOBS, DIRECTORY, parseEntryName, STORE_FILE } from '../../cache/layout.ts';
-import { readPieces } from '../../cache/object-pieces.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
 import type { Store } from '../../cache/store.ts';
@@ -28,7 +27,7 @@ import {
   type MediumFile,
   type SignedManifest,
 } from './manifest.ts';
-import { readObject } from './object-digest.ts';
+import { readObject, readOnMedium } from './object-digest.ts';
 import { differencesOf, listPackages, listStoreFiles, type FolderFiles } from './medium-files.ts';
 import { describeCertificate } from './signed-document.ts';
 import { createArrival, didArriveWhole, highestArrived } from './arrivals.ts';
@@ -252,20 +251,11 @@ function sourceOf(
  * The bytes of a blob, by the manifest. A piece is valid until the next is requested.
  * @throws CacheError `invalid-medium`: it can't be read, which concerns this blob only
  */
-async function* readBlob({ objects }: MediumBlob, storage: ObjectStorage): AsyncGenerator<Uint8Array> {
-  try {
-    const areAllThere = (sizes: readonly number[]): boolean => sizes.length === objects.length;
-    const object = await openJoined(storage, (index) => objects[index], areAllThere);
-    if (object === undefined) throw new CacheError('storage', 'it is gone');
-    try {
-      yield* readPieces(object);
-    } finally {
-      await object.close();
-    }
-  } catch (error) {
-    if (!(error instanceof CacheError)) throw error;
-    throw new CacheError('invalid-medium', `${STORE_FOLDER}/${objects[0] ?? ''}: ${error.message}`, {
-      cause: error,
-    });
-  }
+function readBlob({ objects }: MediumBlob, storage: ObjectStorage): AsyncGenerator<Uint8Array> {
+  const areAllThere = (sizes: readonly number[]): boolean => sizes.length === objects.length;
+  return readOnMedium(
+    () => openJoined(storage, (index) => objects[index], areAllThere),
+    'it is gone',
+    `${STORE_FOLDER}/${objects[0] ?? ''}: `,
+  );
 }

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
-import { readPieces } from '../../cache/object-pieces.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import { makeDurable } from '../../storage/durable-names.ts';
 import { openFile } from '../../storage/open-file.ts';
@@ -9,7 +8,7 @@ import type { Signer } from '../../cache/signature.ts';
 import { PACKAGES_FOLDER, type MediumFile } from './manifest.ts';
 import { formatDamages } from './medium-faults.ts';
 import type { MediumRoot } from './medium-root.ts';
-import { digestObject } from './object-digest.ts';
+import { digestObject, readOnMedium } from './object-digest.ts';
 
 /**
  * The list of `packages/` for `sha512sum --check`, and its signature for `openssl dgst -verify`: a machine verifies this
@@ -27,19 +26,8 @@ export function packagesOn(medium: string): Pick<ObjectStorage, 'open'> {
  * The bytes of a file of `packages/`. A piece is valid until the next is requested.
  * @throws CacheError `invalid-medium`: it can't be read, which concerns this file only
  */
-export async function* readPackage(medium: string, name: string): AsyncGenerator<Uint8Array> {
-  try {
-    const object = await packagesOn(medium).open(name);
-    if (object === undefined) throw new CacheError('storage', 'missing');
-    try {
-      yield* readPieces(object);
-    } finally {
-      await object.close();
-    }
-  } catch (error) {
-    if (!(error instanceof CacheError)) throw error;
-    throw new CacheError('invalid-medium', error.message, { cause: error });
-  }
+export function readPackage(medium: string, name: string): AsyncGenerator<Uint8Array> {
+  return readOnMedium(() => packagesOn(medium).open(name), 'missing');
 }
 
 /**
