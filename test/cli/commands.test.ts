@@ -409,6 +409,27 @@ describe('lookup', () => {
 });
 
 describe('check', () => {
+  it('says what to do for another system than that of this machine, for what is missing, and from elsewhere', async () => {
+    await initSite(folder, 'a site');
+    const archive = await makeArchive('kvm-1.0.344-opensuse-15.5.tar.gz');
+    await cache('import', '-q', '-c', 'a site/config.ini', archive);
+    const here = (...args: readonly string[]) => runCache(join(folder, 'a site'), 'check', ...args);
+    const { stdout, code } = await here(KVM);
+    expect(stdout).toContain(
+      `${KVM}
+  there is no build for `,
+    );
+    expect(stdout).toMatch(
+      /, only for opensuse 15\.5 \S+\n {2}-> if the nodes have another system, add --os ID-VERSION\n {2}-> build it on such a machine, run cache pack FOLDER there, bring the archive, then cache import ARCHIVE$/m,
+    );
+    expect(code).toBe(1);
+    expect((await here('--os', 'ubuntu-22.04', KVM)).stdout).not.toContain('another system');
+    const missing = await cache('check', '-c', 'a site/config.ini', 'pypi:none=1');
+    expect(missing.stdout).toContain(
+      `  -> bring its archive or medium, then cache import -c '${join(folder, 'a site/config.ini')}' FOLDER\n`,
+    );
+  });
+
   it('of a server that is not there does not call the releases uninstallable, and ends with 3', async () => {
     const { code, stdout } = await cache('check', KVM, '--server', 'http://127.0.0.1:9');
     expect(stdout).toMatch(new RegExp(`^unknown +${KVM}\\n`, 'm'));
