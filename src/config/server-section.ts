@@ -3,7 +3,7 @@ import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { type ListenAddress, parseListen } from './listen-address.ts';
 import { addFault, attempt, textSchema } from './text-schema.ts';
-import { isHost, parseCacheUrl, parseChoice, parseCount, parseList } from './value.ts';
+import { isHost, parseBoolean, parseCacheUrl, parseChoice, parseCount, parseList } from './value.ts';
 
 /** `[server]` */
 export interface ServerConfig {
@@ -18,6 +18,8 @@ export interface ServerConfig {
   readonly tls: TlsConfig;
   /** For each address of `listen`. */
   readonly maxConnections: number;
+  /** Whether all clients may read the log of the store, if `[access]` has no users. */
+  readonly publicLog: boolean;
 }
 
 /** Some 150 MiB if all clients are slow. */
@@ -43,6 +45,7 @@ export function createServerSection(path: z.ZodType<string, string>) {
     'tls-key': path.optional(),
     'tls-names': textSchema(parseTlsNames).optional(),
     'max-connections': textSchema(parseCount).default(MAX_CONNECTIONS),
+    'public-log': textSchema(parseBoolean).default(false),
   });
 }
 
@@ -68,6 +71,7 @@ export function toServerConfig(values: ServerValues, context: z.RefinementCtx): 
   return {
     ...{ listen, publicUrl: values['public-url'], cacheHosts, dirHosts, tls },
     maxConnections: values['max-connections'],
+    publicLog: values['public-log'],
   };
 }
 

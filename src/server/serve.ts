@@ -49,6 +49,7 @@ export async function serve(
   const scrub = await createStoreScrub(served, log);
   const shown: { tls: TlsMaterial | undefined } = { tls: await prepareTls(config, messages) };
   let listeners: readonly OpenListener[] = [];
+  const urlForNodes = (base: string): string => config.server.publicUrl ?? plainUrl(base, listeners);
   const app = createApp({
     ...{ store, log, version, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
@@ -56,7 +57,7 @@ export async function serve(
     }),
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
-    nodeSection: (base) => sectionFor(base, config, listeners),
+    nodeSection: (base) => sectionFor(urlForNodes(base), config),
     lastScrub: () => scrub?.last(),
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
   });
@@ -95,17 +96,16 @@ export async function serve(
 
 /**
  * The section for nodes as a file that Python's ConfigParser reads; warnings are comments in it.
- * @param base URL by which the node reached this server; `public-url` counts more
+ * @param url of this server, for nodes
  * @throws CacheError `not-found`
  */
-async function sectionFor(base: string, config: Config, listeners: readonly OpenListener[]): Promise<string> {
+async function sectionFor(url: string, config: Config): Promise<string> {
   const notes: string[] = [];
   const note = (text: string): void => {
     notes.push(text.replace(/^cache: /, '').replaceAll('\n', '\n# '));
   };
   // The certificates may have changed since the start.
   const site = createSite(config, { tell: note, warn: note, fail: note });
-  const url = config.server.publicUrl ?? plainUrl(base, listeners);
   try {
     const section = formatNetworkcacheSection(await networkcacheSection(site, url));
     return notes.map((line) => `# ${line}\n`).join('') + section;
