@@ -12,7 +12,7 @@ export interface CheckPageProps {
   readonly view: View;
   /** As they were sent. */
   readonly asked: { readonly url: string; readonly os: string; readonly multiarch: string };
-  /** Systems to choose from, such as `debian-12`. */
+  /** Systems to choose from, such as `debian,12,bookworm`. */
   readonly systems: readonly string[];
   readonly multiarchs: readonly string[];
   readonly result: CheckResult | undefined;
@@ -51,6 +51,7 @@ export function CheckPage({ view, asked, systems, multiarchs, result }: CheckPag
             id="multiarch"
             name="multiarch"
             value={asked.multiarch}
+            placeholder="x86_64-linux-gnu"
             list="multiarchs"
             autocomplete="off"
           />

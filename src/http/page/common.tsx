@@ -68,9 +68,18 @@ export function State({
 }
 
 /** A command or a file to copy; a script adds the button. @param what ends the sentence "Copy …" */
-export function CopyBlock({ text, what }: { readonly text: string; readonly what: string }) {
+export function CopyBlock({
+  text,
+  what,
+  isFile = false,
+}: {
+  readonly text: string;
+  readonly what: string;
+  /** Its lines are not wrapped. */
+  readonly isFile?: boolean;
+}) {
   return (
-    <div class="block" data-copy={what}>
+    <div class={isFile ? 'block file' : 'block'} data-copy={what}>
       <pre tabindex={0} aria-label={what} role="region">
         <code>{visibleLines(text)}</code>
       </pre>

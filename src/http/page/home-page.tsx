@@ -80,7 +80,7 @@ export function HomePage(props: HomePageProps) {
               <p>There is no section for nodes{section === undefined ? '.' : `: ${section.fault}`}</p>
             </div>
           ) : (
-            <CopyBlock text={section.text.trimEnd()} what="the section for slapos.cfg" />
+            <CopyBlock text={section.text.trimEnd()} what="the section for slapos.cfg" isFile />
           )}
         </section>
         <section aria-labelledby="hand">
@@ -128,7 +128,7 @@ function Facts({ state, roomLeft, lastScrub }: HomePageProps) {
         <dd>
           {lastScrub === undefined ? (
             <>
-              –<small>scrub-interval is off</small>
+              –<small>none yet</small>
             </>
           ) : (
             <>

@@ -93,13 +93,13 @@ function RecordRow({ record, root }: { record: LogRecord | string; root: string 
   ].filter((part) => part !== '');
   return (
     <tr>
-      <td class="date" data-label="When (UTC)">
+      <td class="date">
         <Time date={new Date(at)} />
       </td>
-      <td data-label="Who">
+      <td>
         <Cut text={actorOf(record)} />
       </td>
-      <td data-label="Action">
+      <td>
         <Outside text={action} />
       </td>
       <td class="what">

@@ -1,3 +1,5 @@
+import type { Child } from 'hono/jsx';
+
 /**
  * Characters that are invisible, or change the order or line of shown text: control and format characters, separators,
  * lone surrogates (Unicode general categories Cc, Cf, Zl, Zp, Cs).
@@ -18,8 +20,27 @@ export function Outside({ text }: { readonly text: string }) {
     <bdi>
       {text
         .split(HIDDEN)
-        .map((part, index) => (index % 2 === 1 ? <b class="escape">{escape(part)}</b> : part))}
+        .map((part, index) => (index % 2 === 1 ? <b class="escape">{escape(part)}</b> : breakable(part)))}
     </bdi>
+  );
+}
+
+/** More folders than a URL of a release has. */
+const BREAKS_LIMIT = 20;
+
+/** A line may end after each `/` of a URL. */
+function breakable(text: string): Child {
+  const parts = text.split('/');
+  if (parts.length === 1 || parts.length > BREAKS_LIMIT) return text;
+  return parts.map((part, index) =>
+    index === parts.length - 1 ? (
+      part
+    ) : (
+      <>
+        {`${part}/`}
+        <wbr />
+      </>
+    ),
   );
 }
 

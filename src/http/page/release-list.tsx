@@ -1,9 +1,10 @@
 import type { Child } from 'hono/jsx';
 import { formatCount } from '../../cache/amount.ts';
 import type { CatalogPage, CatalogQuery, CatalogRelease } from '../../cache/catalog.ts';
+import { formatPlatform } from '../../cache/platform.ts';
 import { Cut, PlatformName, Size, State, Time } from './common.tsx';
 import { releaseLink, withQuery, type Query } from './links.ts';
-import { Outside } from './outside.tsx';
+import { Outside, visible } from './outside.tsx';
 
 /** What a list of the page was asked for, as in its URL. */
 export interface ListQuery {
@@ -157,14 +158,16 @@ function ReleaseRows({ release: { key, name, version, url, builds }, root, link 
     <tbody>
       <tr>
         <th scope="rowgroup" class="what" rowspan={Math.max(1, builds.length)}>
-          <a class="name" href={releaseLink(root, key)}>
-            <Outside text={name} />
-          </a>{' '}
-          {version !== undefined && (
-            <span class="version">
-              <Outside text={version} />
-            </span>
-          )}
+          <span class="cut">
+            <a class="name" href={releaseLink(root, key)}>
+              <Outside text={name} />
+            </a>{' '}
+            {version !== undefined && (
+              <span class="version">
+                <Outside text={version} />
+              </span>
+            )}
+          </span>
           <span class="url">
             <Cut text={url} />
           </span>
@@ -195,25 +198,25 @@ function BuildCells({ build, link }: BuildCellsProps) {
   const { platform, size, received, signer } = build;
   return (
     <>
-      <td class="platform" data-label="Platform">
+      <td class="platform">
         {platform === undefined ? (
           <span class="muted">unknown</span>
         ) : (
           <a
             href={link({ os: platform.os.slice(0, 2).join(' '), multiarch: platform.multiarch })}
-            title="Only releases for this platform"
+            title={`Only releases for ${visible(formatPlatform(platform))}`}
           >
             <PlatformName platform={platform} />
           </a>
         )}
       </td>
-      <td class="num" data-label="Size">
+      <td class="num">
         <Size size={size} />
       </td>
-      <td class="date" data-label="Received (UTC)">
+      <td class="date">
         <Time date={received} />
       </td>
-      <td data-label="State">
+      <td>
         <State signer={signer} isMissing={size === undefined} />
       </td>
     </>

@@ -113,7 +113,7 @@ function Choices({ choices }: Pick<ReleasePageProps, 'choices'>) {
                 <th scope="row" class="platform">
                   <PlatformName platform={platform} />
                 </th>
-                <td data-label="Entry">
+                <td>
                   <span>
                     {taken === undefined ? (
                       'none'
@@ -122,10 +122,10 @@ function Choices({ choices }: Pick<ReleasePageProps, 'choices'>) {
                     )}
                   </span>
                 </td>
-                <td class="num" data-label="Size">
+                <td class="num">
                   <Size size={taken?.size} />
                 </td>
-                <td data-label="Result">
+                <td>
                   <Result taken={taken} />
                 </td>
               </tr>
@@ -254,8 +254,8 @@ function useOf({ signer, size, supersededBy }: ShownEntry) {
         superseded by <a href={`#entry-${supersededBy}`}>{`entry ${supersededBy}`}</a>
       </>
     );
-  if (signer === undefined) return 'skip it: the signature does not count';
-  return size === undefined ? 'take it, and fail: the blob is missing' : 'take it';
+  if (signer === undefined) return 'skip this entry';
+  return size === undefined ? 'fail: the blob is missing' : 'install this entry';
 }
 
 /** A name for the downloaded file; browsers remove what their system does not allow. */

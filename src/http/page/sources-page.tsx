@@ -139,13 +139,13 @@ function SourceRows({ source: { key, entries }, root }: { source: CatalogSource;
               {more > 0 && <span class="url">{`and ${more} older`}</span>}
             </th>
           )}
-          <td class="num" data-label="Size">
+          <td class="num">
             <Size size={size} />
           </td>
-          <td class="date" data-label="Received (UTC)">
+          <td class="date">
             <Time date={received} />
           </td>
-          <td data-label="State">
+          <td>
             <State signer={signer} isMissing={size === undefined} />
           </td>
         </tr>

@@ -45,9 +45,9 @@ body {
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif;
   overflow-wrap: anywhere;
 }
-.wide { max-width: 74rem; margin: 0 auto; padding: 0 1.5rem; }
-a { color: var(--accent); text-underline-offset: .18em; text-decoration-thickness: 1px; }
-a:hover { text-decoration-thickness: 2px; }
+.wide { max-width: 77rem; margin: 0 auto; padding: 0 1.5rem; }
+a { color: var(--accent); text-underline-offset: .2em; text-decoration-thickness: 1px; text-decoration-color: color-mix(in srgb, currentColor 45%, transparent); }
+a:hover { text-decoration-color: currentColor; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .skip { position: absolute; left: -999rem; }
@@ -70,6 +70,8 @@ p { margin: 0 0 .9rem; }
 .lead { max-width: 46rem; color: var(--muted); }
 .muted { color: var(--muted); }
 .small { font-size: .875rem; }
+.after { margin-top: .9rem; }
+.spaced { margin-top: 1.5rem; }
 code, .mono { font-family: var(--mono); font-size: .875em; }
 bdi .escape, .escape { font-family: var(--mono); font-size: .85em; font-weight: 600; color: var(--bad); background: var(--bad-back); border-radius: 3px; padding: 0 .15em; }
 
@@ -112,19 +114,20 @@ tbody.each tr + tr { border-top: 1px solid var(--line); }
 tbody:not(.each) tr + tr td { padding-top: 0; }
 .num { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .date { white-space: nowrap; font-variant-numeric: tabular-nums; }
-.what { min-width: 16rem; width: 46%; }
+.what { min-width: 16rem; width: 44%; }
 .name { font-weight: 620; text-decoration: none; }
 .name:hover { text-decoration: underline; }
 .version { color: var(--muted); font-variant-numeric: tabular-nums; }
 .url { display: block; font-size: .8125rem; color: var(--muted); }
 .cut { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; line-clamp: 2; overflow: hidden; max-height: 3.2em; }
-.platform { white-space: nowrap; }
+.platform { white-space: nowrap; max-width: 14rem; overflow: hidden; text-overflow: ellipsis; }
 .platform a { color: inherit; text-decoration: none; }
 .platform a:hover { text-decoration: underline; }
-.platform small { display: block; color: var(--muted); font-size: .8125rem; }
+.platform small { display: block; overflow: hidden; text-overflow: ellipsis; color: var(--muted); font-size: .8125rem; }
 
-.badge { display: inline-flex; align-items: baseline; gap: .35em; max-width: 100%; padding: .08rem .55rem; border-radius: 1rem; font-size: .8125rem; font-weight: 560; }
-.badge > span { overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 1; line-clamp: 1; }
+.badge { display: inline-flex; align-items: baseline; gap: .35em; max-width: min(17rem, 100%); min-width: 0; padding: .08rem .55rem; border-radius: 1rem; font-size: .8125rem; font-weight: 560; }
+.badge > span { overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
+.badge i { font-style: normal; }
 .badge.good { color: var(--good); background: var(--good-back); }
 .badge.warn { color: var(--warn); background: var(--warn-back); }
 .badge.bad { color: var(--bad); background: var(--bad-back); }
@@ -139,10 +142,13 @@ tbody:not(.each) tr + tr td { padding-top: 0; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1.2rem; align-items: start; }
 .block { position: relative; min-width: 0; margin: 0; background: var(--code); border: 1px solid var(--line); border-radius: 8px; }
 .block pre { margin: 0; padding: .8rem 1rem; max-height: 22rem; overflow: auto; font-size: .8125rem; line-height: 1.55; white-space: pre-wrap; }
+.block.file pre { white-space: pre; font-size: .78rem; }
 .block pre code { font-size: inherit; }
 .copy { position: absolute; top: .4rem; right: .4rem; padding: .15rem .65rem; font-size: .8125rem; background: var(--card); color: var(--accent); border-color: var(--line); }
-.block:has(.copy) pre { padding-right: 5.2rem; }
+.block:not(.file):has(.copy) pre { padding-right: 5.2rem; }
 
+h1 + .pairs { margin-top: .9rem; }
+.pairs.answer { margin-top: 1.2rem; }
 .pairs { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .35rem 1.4rem; margin: 0; }
 .pairs dt { color: var(--muted); font-size: .875rem; padding-top: .05rem; }
 .pairs dd { margin: 0; min-width: 0; }
@@ -167,15 +173,19 @@ footer .end { margin-left: auto; }
   .pairs { grid-template-columns: minmax(0, 1fr); gap: 0; }
   .pairs dd { margin-bottom: .6rem; }
   .entry header .badges { margin-left: 0; }
+  .facts > :last-child:nth-child(odd) { grid-column: 1 / -1; }
   .cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  .cards, .cards tbody, .cards tr, .cards th, .cards td { display: block; width: auto; min-width: 0; }
-  .cards tbody, .cards tbody.each tr { padding: .8rem 1rem; }
-  .cards tbody.each { padding: 0; }
-  .cards th, .cards td, .cards tbody:not(.each) tr + tr td { padding: .1rem 0; text-align: left; white-space: normal; }
-  .cards td[data-label] { display: flex; gap: .8rem; justify-content: space-between; font-size: .9375rem; }
-  .cards td[data-label]::before { content: attr(data-label); flex: none; color: var(--muted); font-size: .8125rem; padding-top: .1rem; }
-  .cards td[data-label] > * { min-width: 0; text-align: right; }
-  .cards tbody:not(.each) tr + tr { margin-top: .6rem; padding-top: .6rem; border-top: 1px dashed var(--line); }
+  .cards, .cards tbody { display: block; }
+  .cards tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: .15rem 1rem; align-items: baseline; padding: .8rem 1rem; }
+  .cards tbody:not(.each) tr + tr { padding-top: .5rem; margin-top: -.3rem; }
+  .cards th, .cards td, .cards tbody:not(.each) tr + tr td { display: block; width: auto; min-width: 0; padding: 0; }
+  .cards tbody th, .cards td.what, .cards td[colspan] { grid-column: 1 / -1; margin-bottom: .25rem; }
+  .cards td.date { color: var(--muted); font-size: .9375rem; }
+  .cards td:nth-last-child(1):not(.what) { justify-self: end; max-width: 100%; }
+  .cards .num { text-align: right; }
+  .platform { max-width: 100%; }
+  .platform small { display: inline; margin-left: .4em; }
+  .cut { -webkit-line-clamp: 3; line-clamp: 3; max-height: 4.8em; }
 }
 @media (prefers-reduced-motion: no-preference) {
   a, button { transition: color .12s, background-color .12s; }
