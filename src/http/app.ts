@@ -1,4 +1,5 @@
 import { Hono, type Context } from 'hono';
+import type { Catalog } from '../cache/catalog.ts';
 import { CacheError } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
@@ -16,6 +17,8 @@ import { createRecordUpload } from './upload-record.ts';
 
 export interface AppParts {
   readonly store: Store;
+  /** What the store has, if the server keeps an index. */
+  readonly catalog?: Catalog;
   readonly log: RequestLog;
   /** Version of this program, shown by `/health`. */
   readonly version: string;
