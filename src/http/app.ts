@@ -19,6 +19,8 @@ import { createRecordUpload } from './upload-record.ts';
 
 export interface AppParts {
   readonly store: Store;
+  /** What the store has, if the server keeps an index. */
+  readonly catalog?: Catalog;
   readonly log: RequestLog;
   /** Version of this program, shown by `/health`. */
   readonly version: string;
