@@ -40,8 +40,7 @@ export interface AppParts {
   };
   /** Host names whose root is a service. */
   readonly hosts: ServiceHosts;
-  /** What the store has; without it there are no pages. */
-  readonly catalog?: Catalog;
+  /** Pages for browsers, which also need a catalog. */
   readonly page?: PageParts;
 }
 

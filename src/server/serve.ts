@@ -12,6 +12,7 @@ import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
 import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
+import { createPageParts } from './page.ts';
 import { createStoreScrub } from './scrub.ts';
 import { createServerLog, type LogOptions, type ServerLog } from './server-log.ts';
 
@@ -66,6 +67,7 @@ export async function serve(
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
     nodeSection: (base) => sectionFor(urlForNodes(base), config),
     lastScrub: () => scrub?.last(),
+    page: await createPageParts(served, { store, catalog, urlForNodes }),
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
   });
   const stopped = untilStopped();

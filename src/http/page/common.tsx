@@ -113,3 +113,14 @@ export function IndexNote({ state }: { readonly state: CatalogState }) {
     </div>
   );
 }
+
+/** @param fault why a list is not what was asked for */
+export function QueryFault({ fault }: { readonly fault: string }) {
+  return (
+    <div class="note warn">
+      <p>
+        This is the whole list, because the link to it is wrong: <Outside text={fault} />
+      </p>
+    </div>
+  );
+}

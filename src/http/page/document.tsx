@@ -77,9 +77,11 @@ export function Document({ title, root, tabs = [], current, version, children }:
   );
 }
 
+/** Pages change with the store, and depend on the user; `Answer` lets nobody keep errors. */
+const CACHE_CONTROL = { 'Cache-Control': 'private, no-cache' };
+
 /**
- * Nothing of the page comes from another host, and texts of others can't run: no script or style in the page counts. Pages
- * change with the store, and depend on the user.
+ * Nothing of the page comes from another host, and texts of others can't run: no script or style in the page counts.
  */
 const HEADERS = {
   'Content-Type': 'text/html; charset=UTF-8',
@@ -87,7 +89,6 @@ const HEADERS = {
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
-  'Cache-Control': 'private, no-cache',
   Vary: 'Accept',
 };
 
@@ -97,5 +98,8 @@ export async function htmlAnswer(
   status: ContentfulStatusCode = 200,
   more: Readonly<Record<string, string>> = {},
 ): Promise<Response> {
-  return new Response((await content).toString(), { status, headers: { ...HEADERS, ...more } });
+  return new Response((await content).toString(), {
+    status,
+    headers: { ...HEADERS, ...(status === 200 ? CACHE_CONTROL : {}), ...more },
+  });
 }

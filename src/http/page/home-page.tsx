@@ -1,6 +1,6 @@
 import { formatSize } from '../../cache/amount.ts';
 import type { CatalogState } from '../../cache/catalog.ts';
-import { CopyBlock, IndexNote, Time } from './common.tsx';
+import { CopyBlock, IndexNote, QueryFault, Time } from './common.tsx';
 import { Document } from './document.tsx';
 import { countOf, ReleaseList, type ReleaseListProps } from './release-list.tsx';
 import { Outside } from './outside.tsx';
@@ -16,13 +16,13 @@ export interface HomePageProps {
   /** The section for nodes, or why there is none. */
   readonly section: { readonly text: string } | { readonly fault: string } | undefined;
   readonly list: Pick<ReleaseListProps, 'query' | 'page'>;
-  /** The cursor of the request counts no more. */
-  readonly isCursorOld: boolean;
+  /** Why the list is not what was asked for. */
+  readonly fault: string | undefined;
 }
 
 /** `/`: this cache, and its releases. */
 export function HomePage(props: HomePageProps) {
-  const { view, state, list, section, isCursorOld } = props;
+  const { view, state, list, section, fault } = props;
   const { root, url } = view;
   const { q, os, multiarch, sort, isDescending } = list.query;
   return (
@@ -59,11 +59,7 @@ export function HomePage(props: HomePageProps) {
           </a>
         )}
       </p>
-      {isCursorOld && (
-        <div class="note warn">
-          <p>The link to that page is no longer valid. This is the first page.</p>
-        </div>
-      )}
+      {fault !== undefined && <QueryFault fault={fault} />}
       <div id="results">
         <ReleaseList {...list} root={root} whenEmpty={<Empty isComplete={state.isComplete} />} />
       </div>

@@ -28,20 +28,11 @@ export function Outside({ text }: { readonly text: string }) {
 /** More folders than a URL of a release has. */
 const BREAKS_LIMIT = 20;
 
-/** A line may end after each `/` of a URL. */
+/** A line may end after each folder of a URL. */
 function breakable(text: string): Child {
-  const parts = text.split('/');
-  if (parts.length === 1 || parts.length > BREAKS_LIMIT) return text;
-  return parts.map((part, index) =>
-    index === parts.length - 1 ? (
-      part
-    ) : (
-      <>
-        {`${part}/`}
-        <wbr />
-      </>
-    ),
-  );
+  const parts = text.split(/(?<=[^/:]\/)/);
+  if (parts.length > BREAKS_LIMIT) return text;
+  return parts.flatMap((part, index) => (index === 0 ? [part] : [<wbr />, part]));
 }
 
 function escape(character: string): string {

@@ -69,13 +69,13 @@ export function createPages(options: PagesOptions): Pages {
       const asked = parseListQuery(view.query);
       const limit = { limit: PAGE_SIZE };
       const find = (query: CatalogQuery) => catalog.releases({ ...query, ...limit });
-      const { page, cursor, isCursorOld } = pageAt(find, catalogQueryOf(asked), asked.cursor);
+      const { page, cursor, fault } = findPage(find, catalogQueryOf(asked), asked.cursor);
       const list = { query: { ...asked, cursor }, page };
       if (isPart(view)) return htmlAnswer(<ReleaseList {...list} root={view.root} whenEmpty={null} />);
       const { state } = catalog;
       return htmlAnswer(
         <HomePage
-          {...{ view, state, list, isCursorOld }}
+          {...{ view, state, list, fault }}
           roomLeft={await options.roomLeft?.()}
           lastScrub={options.lastScrub?.()}
           section={await sectionOf(c, options)}
@@ -87,9 +87,9 @@ export function createPages(options: PagesOptions): Pages {
       const view = viewOf(c);
       const { q, cursor: askedCursor } = parseListQuery(view.query);
       const find = (query: CatalogQuery) => catalog.sources({ ...query, limit: PAGE_SIZE });
-      const { page, cursor, isCursorOld } = pageAt(find, q.trim() === '' ? {} : { text: q }, askedCursor);
+      const { page, cursor, fault } = findPage(find, q.trim() === '' ? {} : { text: q }, askedCursor);
       if (isPart(view)) return htmlAnswer(<SourceList {...{ q, cursor, page }} root={view.root} />);
-      return htmlAnswer(<SourcesPage {...{ view, state: catalog.state, q, cursor, page, isCursorOld }} />);
+      return htmlAnswer(<SourcesPage {...{ view, state: catalog.state, q, cursor, page, fault }} />);
     },
 
     async release(c) {
@@ -146,18 +146,26 @@ function isPart({ query }: View): boolean {
   return query.get('part') === 'results';
 }
 
-/** The page at a cursor, or the first one if this program did not make the cursor. */
-function pageAt<Item>(
+/** A page of a list. */
+interface FoundPage<Item> {
+  readonly page: CatalogPage<Item>;
+  /** Where it begins; undefined: it is the first one. */
+  readonly cursor: string | undefined;
+  /** Why it is not what was asked for. */
+  readonly fault: string | undefined;
+}
+
+/** What a query finds, or the beginning of the whole list if a link or a person made a wrong query. */
+function findPage<Item>(
   find: (query: CatalogQuery) => CatalogPage<Item>,
   query: CatalogQuery,
   cursor: string | undefined,
-): { readonly page: CatalogPage<Item>; readonly cursor: string | undefined; readonly isCursorOld: boolean } {
-  if (cursor === undefined) return { page: find(query), cursor, isCursorOld: false };
+): FoundPage<Item> {
   try {
-    return { page: find({ ...query, cursor }), cursor, isCursorOld: false };
+    return { page: find(cursor === undefined ? query : { ...query, cursor }), cursor, fault: undefined };
   } catch (error) {
     if (!(error instanceof CacheError) || error.code !== 'usage') throw error;
-    return { page: find(query), cursor: undefined, isCursorOld: true };
+    return { page: find({}), cursor: undefined, fault: error.message };
   }
 }
 

@@ -203,7 +203,7 @@ function BuildCells({ build, link }: BuildCellsProps) {
           <span class="muted">unknown</span>
         ) : (
           <a
-            href={link({ os: platform.os.slice(0, 2).join(' '), multiarch: platform.multiarch })}
+            href={link({ os: platform.os.join(','), multiarch: platform.multiarch })}
             title={`Only releases for ${visible(formatPlatform(platform))}`}
           >
             <PlatformName platform={platform} />

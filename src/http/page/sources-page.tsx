@@ -1,5 +1,5 @@
 import type { CatalogPage, CatalogSource, CatalogState } from '../../cache/catalog.ts';
-import { Cut, IndexNote, Size, State, Time } from './common.tsx';
+import { Cut, IndexNote, QueryFault, Size, State, Time } from './common.tsx';
 import { Document } from './document.tsx';
 import { releaseLink, withQuery } from './links.ts';
 import { Outside } from './outside.tsx';
@@ -12,11 +12,12 @@ export interface SourcesPageProps {
   readonly q: string;
   readonly cursor: string | undefined;
   readonly page: CatalogPage<CatalogSource>;
-  readonly isCursorOld: boolean;
+  /** Why the list is not what was asked for. */
+  readonly fault: string | undefined;
 }
 
 /** `/sources`: tarballs, eggs, images and other files that clients look up by a key of their own. */
-export function SourcesPage({ view, state, q, cursor, page, isCursorOld }: SourcesPageProps) {
+export function SourcesPage({ view, state, q, cursor, page, fault }: SourcesPageProps) {
   const { root } = view;
   return (
     <Document title="Sources" current="sources" {...view}>
@@ -38,11 +39,7 @@ export function SourcesPage({ view, state, q, cursor, page, isCursorOld }: Sourc
           {countOf(page, 'source')}
         </span>
       </p>
-      {isCursorOld && (
-        <div class="note warn">
-          <p>The link to that page is no longer valid. This is the first page.</p>
-        </div>
-      )}
+      {fault !== undefined && <QueryFault fault={fault} />}
       <div id="results">
         <SourceList root={root} q={q} cursor={cursor} page={page} />
       </div>
