@@ -20,34 +20,38 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
   const { url, server, site, slaposCfg } = context;
   const { config, location } = site;
   const on = server === undefined ? '' : `where the store of ${server} is: `;
-  const here = (call: string, words?: readonly string[]): string =>
+  // Of the configuration of another server nothing is known here.
+  const command = (call: string, words?: readonly string[]): string =>
     on + commandOf(server === undefined ? config : { file: undefined, isNamed: false }, call, words);
-  const fetch = here(`fetch${machineOptions(context)}`, [url]);
-  // Of the store of another server nobody here knows where that fetches from.
+  const fetch = command('fetch', [...machineOptions(context), url]);
   const fetchIfAny = server !== undefined || config.upstream !== undefined ? [fetch] : [];
-  const bring = `${here('import FOLDER')}, with its archive or medium in FOLDER`;
+  const bring = `bring its archive or medium, then ${command('import FOLDER')}`;
   const into = `cache slapos-cfg --into ${quoteForShell(slaposCfg ?? 'slapos.cfg')}`;
   switch (kind) {
     case 'no-entry':
       return [...fetchIfAny, bring];
     case 'incompatible':
-      return [...fetchIfAny, `compile it on such a machine, and there: cache pack FOLDER; then ${bring}`];
+      return [
+        ...otherSystem(context),
+        ...fetchIfAny,
+        `build it on such a machine, run cache pack FOLDER there, bring the archive, then ${command('import ARCHIVE')}`,
+      ];
     case 'untrusted':
       return [
-        `if its signer is to be trusted: ${here('trust add CERT')}, and on each node: ${into}`,
+        `if its signer is to be trusted: ${command('trust add CERT')}, and on each node: ${into}`,
         ...fetchIfAny.map((command) => `or have one that you trust: ${command}`),
       ];
     case 'entry-damaged':
-      return [here('verify --heal-from MEDIUM|STORE|URL'), ...fetchIfAny];
+      return [command('verify --heal-from MEDIUM|STORE|URL'), ...fetchIfAny];
     case 'key-mismatch':
-      return [`${here('verify')}; nothing of this entry is to be installed`];
+      return [`${command('verify')}; nothing of this entry is to be installed`];
     case 'blob-missing':
-      return [here('verify --heal-from MEDIUM|STORE|URL'), ...fetchIfAny, bring];
+      return [command('verify --heal-from MEDIUM|STORE|URL'), ...fetchIfAny, bring];
     case 'blob-damaged':
     case 'unreadable':
       return [
-        here('verify --deep --heal-from MEDIUM|STORE|URL'),
-        `${here('import --recheck FOLDER')}, with its archive in FOLDER`,
+        command('verify --deep --heal-from MEDIUM|STORE|URL'),
+        `bring its archive, then ${command('import --recheck FOLDER')}`,
       ];
     case 'owner-forbidden':
       return [`as root: chown -R --reference=${quoteForShell(location)} ${quoteForShell(location)}`];
@@ -71,6 +75,15 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
   }
 }
 
-function machineOptions({ options: { os, multiarch } }: AdviceContext): string {
-  return `${os === undefined ? '' : ` --os ${quoteForShell(os)}`}${multiarch === undefined ? '' : ` --multiarch ${quoteForShell(multiarch)}`}`;
+function machineOptions({ options: { os, multiarch } }: AdviceContext): readonly string[] {
+  return [
+    ...(os === undefined ? [] : ['--os', os]),
+    ...(multiarch === undefined ? [] : ['--multiarch', multiarch]),
+  ];
+}
+
+/** It was compared with this machine, which may be no node. */
+function otherSystem({ options: { os, multiarch }, slaposCfg }: AdviceContext): readonly string[] {
+  const isThisMachine = os === undefined && multiarch === undefined && slaposCfg === undefined;
+  return isThisMachine ? ['if the nodes have another system, add --os ID-VERSION'] : [];
 }
