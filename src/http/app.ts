@@ -9,6 +9,7 @@ import { createRecorder, type RequestLog } from './access-log.ts';
 import { createBlobRoutes } from './bcache.ts';
 import { createDirectoryRoutes } from './bdir.ts';
 import { refuse, respondToError } from './error-response.ts';
+import { createCatalogRoutes } from './catalog.ts';
 import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
 import { headFaultOf } from './request-head.ts';
@@ -46,7 +47,7 @@ export interface AppParts {
  * other paths of the same routes: see `createPathOf`.
  */
 export function createApp(parts: AppParts): App {
-  const { store, log, version, lastScrub, access, trusted, upload, nodeSection } = parts;
+  const { store, catalog, log, version, lastScrub, access, trusted, upload, nodeSection } = parts;
   const { blobs, directory } = store;
   // The path as sent: a URL object would resolve "..", which must be refused.
   const pathOf = createPathOf(parts.hosts);
@@ -64,6 +65,7 @@ export function createApp(parts: AppParts): App {
       allowUnsigned: upload.allowUnsigned,
     }),
   );
+  if (catalog !== undefined) app.route('/v1', createCatalogRoutes(catalog, { access, version }));
   const health: Handler = async (c) => {
     await store.storage.stat(STORE_FILE);
     const report = { status: 'ok', version, scrub: lastScrub?.(), tls: parts.tls?.() };
