@@ -20,6 +20,8 @@ export interface ServerConfig {
   readonly maxConnections: number;
   /** Whether all clients may read the log of the store, if `[access]` has no users. */
   readonly publicLog: boolean;
+  /** The internal location of an nginx in front that has the blobs, `/…/`. */
+  readonly accelRedirect: string | undefined;
 }
 
 /** Some 150 MiB if all clients are slow. */
@@ -46,6 +48,7 @@ export function createServerSection(path: z.ZodType<string, string>) {
     'tls-names': textSchema(parseTlsNames).optional(),
     'max-connections': textSchema(parseCount).default(MAX_CONNECTIONS),
     'public-log': textSchema(parseBoolean).default(false),
+    'accel-redirect': textSchema(parseLocation).optional(),
   });
 }
 
@@ -72,6 +75,7 @@ export function toServerConfig(values: ServerValues, context: z.RefinementCtx): 
     ...{ listen, publicUrl: values['public-url'], cacheHosts, dirHosts, tls },
     maxConnections: values['max-connections'],
     publicLog: values['public-log'],
+    accelRedirect: values['accel-redirect'],
   };
 }
 
@@ -118,6 +122,14 @@ function parsePublicUrl(text: string): string {
     throw new CacheError('usage', 'contains a user name, but is public; write the URL without it');
   }
   return url;
+}
+
+function parseLocation(text: string): string {
+  if (/^\/(?:[\w.~-]+\/)+$/.test(text)) return text;
+  throw new CacheError(
+    'usage',
+    `not a location: ${quoteBriefly(text)}; write it as in nginx, such as /internal/`,
+  );
 }
 
 function parseTlsNames(text: string): readonly string[] {

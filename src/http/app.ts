@@ -9,6 +9,7 @@ import { createRecorder, type RequestLog } from './access-log.ts';
 import { createBlobRoutes } from './bcache.ts';
 import { createDirectoryRoutes } from './bdir.ts';
 import { refuse, respondToError } from './error-response.ts';
+import { createCatalogRoutes } from './catalog.ts';
 import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
 import { headFaultOf } from './request-head.ts';
@@ -42,6 +43,8 @@ export interface AppParts {
   readonly hosts: ServiceHosts;
   /** Pages for browsers, which also need a catalog. */
   readonly page?: PageParts;
+  /** The internal location of an nginx in front that has the blobs, `/…/`. */
+  readonly accelRedirect?: string | undefined;
 }
 
 /**
@@ -60,7 +63,13 @@ export function createApp(parts: AppParts): App {
     refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health');
   app.notFound(notFound);
   const recordUpload = createRecordUpload(store.log, log);
-  app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize, recordUpload }));
+  app.route(
+    '/bcache',
+    createBlobRoutes(blobs, {
+      ...{ access, recordUpload, accelRedirect: parts.accelRedirect },
+      maxBlobSize: upload.maxBlobSize,
+    }),
+  );
   app.route(
     '/bdir',
     createDirectoryRoutes(directory, {
@@ -68,6 +77,7 @@ export function createApp(parts: AppParts): App {
       allowUnsigned: upload.allowUnsigned,
     }),
   );
+  if (catalog !== undefined) app.route('/v1', createCatalogRoutes(catalog, { access, version }));
   const health: Handler = async (c) => {
     await store.storage.stat(STORE_FILE);
     const report = { status: 'ok', version, scrub: lastScrub?.(), tls: parts.tls?.() };

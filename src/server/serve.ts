@@ -65,6 +65,7 @@ export async function serve(
     }),
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
+    accelRedirect: config.server.accelRedirect,
     nodeSection: (base) => sectionFor(urlForNodes(base), config),
     lastScrub: () => scrub?.last(),
     page: await createPageParts(served, { store, catalog, urlForNodes }),
