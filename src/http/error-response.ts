@@ -49,6 +49,7 @@ export function respondToError(error: unknown, c: Context<HttpEnv>, log: Request
   const { record } = c.env;
   const requestId = record.id;
   if (status >= 500) log.failure(requestId, error);
+  record.code = error instanceof CacheError ? error.code : undefined;
   // A miss is no refusal.
   if (status !== 404) record.reason = messageOf(error);
   const { outgoing } = c.env;
