@@ -32,6 +32,8 @@ export interface AppParts extends HealthParts {
   };
   /** Host names whose root is a service. */
   readonly hosts: ServiceHosts;
+  /** The internal location of an nginx in front that has the blobs, `/…/`. */
+  readonly accelRedirect?: string | undefined;
 }
 
 /**
@@ -50,7 +52,13 @@ export function createApp(parts: AppParts): App {
     refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health'),
   );
   const recordUpload = createRecordUpload(store.log, log);
-  app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize, recordUpload }));
+  app.route(
+    '/bcache',
+    createBlobRoutes(blobs, {
+      ...{ access, recordUpload, accelRedirect: parts.accelRedirect },
+      maxBlobSize: upload.maxBlobSize,
+    }),
+  );
   app.route(
     '/bdir',
     createDirectoryRoutes(directory, {

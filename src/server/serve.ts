@@ -84,6 +84,7 @@ export async function serve(
     }),
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
+    accelRedirect: config.server.accelRedirect,
     nodeSection: (base) => sectionFor(base, config, listeners),
     lastScrub: () => scrub?.last(),
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
