@@ -8,7 +8,7 @@ import { createStore, type Store, type StoreOptions } from '../cache/store.ts';
 import { limitsOf } from './file-system-limits.ts';
 import { createFilesystemStorage, type FilesystemOptions } from './filesystem.ts';
 import { makeFoldersBelow } from './folders-below.ts';
-import { checkRoom } from './free-space.ts';
+import { checkRoom, freeSpace } from './free-space.ts';
 import { localActor } from './local-actor.ts';
 import { makeFolders } from './ownership.ts';
 import { createSplitStorage, type SplitStorage } from './split-storage.ts';
@@ -70,8 +70,9 @@ export async function openStore(
   function open(storage: SplitStorage): Store {
     const upkeep = createSplitUpkeep(createStoreUpkeep(location), storage);
     const checkStoreRoom = (bytes: number): Promise<void> => checkRoom(location, bytes, minFreeSpace);
+    const room = async (): Promise<number> => Math.max(0, (await freeSpace(location)) - minFreeSpace);
     return createStore(
-      { name: location, storage, upkeep, markFault, checkRoom: checkStoreRoom },
+      { name: location, storage, upkeep, markFault, checkRoom: checkStoreRoom, room },
       { ...options, who, threads: createHashThreads() },
     );
   }
