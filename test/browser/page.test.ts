@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import axe from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
@@ -15,7 +15,6 @@ const urlOf = (version: string, name: string) =>
   `https://lab.nexedi.com/nexedi/slapos/raw/${version}/software/${name}/software.cfg`;
 const CDN = urlOf('1.0.344', 'rapid-cdn');
 const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 }, hasTouch: true };
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core'), 'utf8');
 
 describe.skipIf(lacks(CHROMIUM))('in Chromium', () => {
   let browser: Browser;
@@ -189,7 +188,7 @@ describe.skipIf(lacks(CHROMIUM))('in Chromium', () => {
       const { page, takePicture } = await open(target, options);
       expect(await overflowOf(page)).toBe(0);
       // The policy forbids scripts of others, so it comes through the debugger.
-      await page.evaluate(AXE);
+      await page.evaluate(axe.source);
       const { violations } = await page.evaluate<AxeResult>('axe.run()');
       const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
       expect(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);

@@ -1,5 +1,4 @@
 import type { CatalogState } from '../../cache/catalog.ts';
-import type { Digest } from '../../cache/digest.ts';
 import type { Platform } from '../../cache/platform.ts';
 import type { SignerName } from '../../cache/signature.ts';
 import { formatSize } from '../../cache/amount.ts';
@@ -90,10 +89,6 @@ export function CopyBlock({
 /** Keeps line feeds: those of the text itself, whose parts from outside are escaped or quoted. */
 function visibleLines(text: string): string {
   return text.split('\n').map(visible).join('\n');
-}
-
-export function Sha512({ digest }: { readonly digest: Digest }) {
-  return <code>{digest}</code>;
 }
 
 /** Says that numbers and results may lack something. */
