@@ -3,7 +3,7 @@ import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { type ListenAddress, parseListen } from './listen-address.ts';
 import { addFault, attempt, textSchema } from './text-schema.ts';
-import { isHost, parseCacheUrl, parseChoice, parseCount, parseList } from './value.ts';
+import { isHost, parseBoolean, parseCacheUrl, parseChoice, parseCount, parseList } from './value.ts';
 
 /** `[server]` */
 export interface ServerConfig {
@@ -20,6 +20,8 @@ export interface ServerConfig {
   readonly maxConnections: number;
   /** The internal location of an nginx in front that has the blobs, `/…/`. */
   readonly accelRedirect: string | undefined;
+  /** Whether all clients may read the log of the store, if `[access]` has no users. */
+  readonly publicLog: boolean;
 }
 
 /** Some 150 MiB if all clients are slow. */
@@ -46,6 +48,7 @@ export function createServerSection(path: z.ZodType<string, string>) {
     'tls-names': textSchema(parseTlsNames).optional(),
     'max-connections': textSchema(parseCount).default(MAX_CONNECTIONS),
     'accel-redirect': textSchema(parseLocation).optional(),
+    'public-log': textSchema(parseBoolean).default(false),
   });
 }
 
@@ -72,6 +75,7 @@ export function toServerConfig(values: ServerValues, context: z.RefinementCtx): 
     ...{ listen, publicUrl: values['public-url'], cacheHosts, dirHosts, tls },
     maxConnections: values['max-connections'],
     accelRedirect: values['accel-redirect'],
+    publicLog: values['public-log'],
   };
 }
 

@@ -9,6 +9,8 @@ export interface RequestRecord {
   readonly remote: string;
   /** The authenticated user. */
   user?: string;
+  /** Whether that user has all rights. */
+  isAdmin?: boolean;
   /** Why the request is refused, and what would help: the client may not show the answer. */
   reason?: string;
 }

@@ -13,6 +13,8 @@ import { createCatalogRoutes } from './catalog.ts';
 import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
 import { headFaultOf } from './request-head.ts';
+import type { PageParts } from './page/page-parts.ts';
+import { addPageRoutes } from './page-routes.ts';
 import { createPathOf, type ServiceHosts } from './request-path.ts';
 import { createRecordUpload } from './upload-record.ts';
 
@@ -41,6 +43,8 @@ export interface AppParts {
   readonly hosts: ServiceHosts;
   /** The internal location of an nginx in front that has the blobs, `/…/`. */
   readonly accelRedirect?: string | undefined;
+  /** Pages for browsers, which also need a catalog. */
+  readonly page?: PageParts;
 }
 
 /**
@@ -49,15 +53,15 @@ export interface AppParts {
  * other paths of the same routes: see `createPathOf`.
  */
 export function createApp(parts: AppParts): App {
-  const { store, catalog, log, version, lastScrub, access, trusted, upload, nodeSection } = parts;
+  const { store, log, version, lastScrub, access, trusted, upload, nodeSection, catalog, page } = parts;
   const { blobs, directory } = store;
   // The path as sent: a URL object would resolve "..", which must be refused.
   const pathOf = createPathOf(parts.hosts);
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => pathOf(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
-  app.notFound((c) =>
-    refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health'),
-  );
+  const notFound: Handler = (c) =>
+    refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health');
+  app.notFound(notFound);
   const recordUpload = createRecordUpload(store.log, log);
   app.route(
     '/bcache',
@@ -85,6 +89,14 @@ export function createApp(parts: AppParts): App {
       c.text(await nodeSection(baseOf(c)), 200, { 'Cache-Control': 'no-store' });
     app.all('/slapos.cfg', byMethod({ GET: requireRole(access, 'read', section) }));
   }
+  // Errors are pages, too, and have the same style.
+  app.all('/-/*', byMethod({ GET: asset(notFound) }));
+  if (catalog !== undefined && page !== undefined) {
+    const options = { ...page, access, store, catalog, version, nodeSection, baseOf, lastScrub };
+    addPageRoutes(app, options, (c) =>
+      c.env.incoming.headers.accept === undefined ? notFound(c) : c.text(introduction(baseOf(c), version)),
+    );
+  }
   const recordOf = createRecorder(log);
   return {
     fetch(request, { incoming, outgoing }) {
@@ -95,6 +107,25 @@ export function createApp(parts: AppParts): App {
       return refuse({ env }, fault.status, fault.text, { Connection: 'close' });
     },
   };
+}
+
+/** A file of the pages. */
+function asset(notFound: Handler): Handler {
+  return async (c) => {
+    const { answerAsset } = await import('./page/assets.ts');
+    return answerAsset(c.req.path.slice(1)) ?? notFound(c);
+  };
+}
+
+/** For a person with curl. */
+function introduction(base: string, version: string): string {
+  return `shacache ${version}: an offline binary cache for SlapOS; browsers show its releases here
+
+blobs      ${base}/bcache/<sha512>
+entries    ${base}/bdir/<key>, such as the md5 of a software URL
+for nodes  ${base}/slapos.cfg
+health     ${base}/health
+`;
 }
 
 /** The URL of this cache as the client reached it. @throws CacheError `not-found` without a usable Host */

@@ -60,7 +60,7 @@ export function createCatalogRoutes(
   };
 
   /** @param make only called if the client lacks the answer */
-  const answer = (c: Context<HttpEnv>, make: () => object): Response => {
+  const answer = (c: Context<HttpEnv>, make: () => object): Response | Promise<Response> => {
     const { fault, version: content } = catalog.state;
     if (fault !== undefined) return refuse(c, 503, fault);
     // An answer depends on its URL and on the content alone.

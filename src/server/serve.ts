@@ -12,6 +12,7 @@ import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
 import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
+import { createPageParts } from './page.ts';
 import { createStoreScrub } from './scrub.ts';
 import { createServerLog, type LogOptions, type ServerLog } from './server-log.ts';
 
@@ -56,6 +57,7 @@ export async function serve(
   const scrub = await createStoreScrub(served, log);
   const shown: { tls: TlsMaterial | undefined } = { tls: await prepareTls(config, messages) };
   let listeners: readonly OpenListener[] = [];
+  const urlForNodes = (base: string): string => config.server.publicUrl ?? plainUrl(base, listeners);
   const app = createApp({
     ...{ store, catalog, log, version, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
@@ -64,8 +66,9 @@ export async function serve(
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
     accelRedirect: config.server.accelRedirect,
-    nodeSection: (base) => sectionFor(base, config, listeners),
+    nodeSection: (base) => sectionFor(urlForNodes(base), config),
     lastScrub: () => scrub?.last(),
+    page: await createPageParts(served, { store, catalog, urlForNodes }),
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
   });
   const stopped = untilStopped();
@@ -105,17 +108,16 @@ export async function serve(
 
 /**
  * The section for nodes as a file that Python's ConfigParser reads; warnings are comments in it.
- * @param base URL by which the node reached this server; `public-url` counts more
+ * @param url of this server, for nodes
  * @throws CacheError `not-found`
  */
-async function sectionFor(base: string, config: Config, listeners: readonly OpenListener[]): Promise<string> {
+async function sectionFor(url: string, config: Config): Promise<string> {
   const notes: string[] = [];
   const note = (text: string): void => {
     notes.push(text.replace(/^cache: /, '').replaceAll('\n', '\n# '));
   };
   // The certificates may have changed since the start.
   const site = createSite(config, { tell: note, warn: note, fail: note });
-  const url = config.server.publicUrl ?? plainUrl(base, listeners);
   try {
     const section = formatNetworkcacheSection(await networkcacheSection(site, url));
     return notes.map((line) => `# ${line}\n`).join('') + section;

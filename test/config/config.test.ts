@@ -36,6 +36,7 @@ describe('the defaults', () => {
         dirHosts: [],
         tls: { mode: 'off' },
         maxConnections: 1000,
+        publicLog: false,
       },
       store: { path: '/srv/here/cache-store', scrubInterval: undefined },
       signature: {
