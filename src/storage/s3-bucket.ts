@@ -26,7 +26,7 @@ import { hasCode, isNoSuchKey, s3Error } from './s3-error.ts';
 
 /** How to reach an object store. */
 export interface S3Access {
-  /** URL; undefined: Amazon's of the region. */
+  /** URL; undefined: that of AWS_ENDPOINT_URL, else Amazon's of the region. */
   readonly endpoint?: string | undefined;
   readonly region?: string | undefined;
   /** Whether the bucket stands in the path of each request, not in its host name. */
@@ -120,19 +120,20 @@ const COPY_PART = 1024 ** 3;
 export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
   const { bucket, prefix } = place;
   const patience = access.patience ?? PATIENCE_MS;
-  const { AWS_REGION, AWS_DEFAULT_REGION } = process.env;
+  const { AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL } = process.env;
+  const endpoint = access.endpoint ?? AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL;
   const region = access.region ?? AWS_REGION ?? AWS_DEFAULT_REGION ?? 'us-east-1';
   const where = {
     url: formatBucketUrl(place),
     bucket,
-    server: access.endpoint ?? `Amazon S3 in ${region}`,
+    server: endpoint ?? `Amazon S3 in ${region}`,
   };
   const clientOf = (maxSockets: number): S3Client =>
     new S3Client({
       region,
-      ...(access.endpoint !== undefined && { endpoint: access.endpoint }),
+      ...(endpoint !== undefined && { endpoint }),
       // Few services of one's own have a host name for each bucket.
-      forcePathStyle: access.pathStyle ?? access.endpoint !== undefined,
+      forcePathStyle: access.pathStyle ?? endpoint !== undefined,
       ...(access.key !== undefined && {
         credentials: { accessKeyId: access.key.id, secretAccessKey: access.key.secret },
       }),
@@ -149,6 +150,8 @@ export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
         httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets }),
       }),
     });
+  // Its warning about the version of Node would be on every command's screen; package.json says which the program needs.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] = 'true';
   const client = clientOf(REQUESTS);
   const reader = clientOf(READS);
   const at = (name: string) => ({ Bucket: bucket, Key: prefix + name });
