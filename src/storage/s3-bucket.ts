@@ -110,8 +110,10 @@ const SLOWEST = 100_000;
 /** Most requests at a time, other than reads of large objects: a slow client holds the connection of such a read. */
 const REQUESTS = 64;
 const READS = 1024;
-/** The pauses between are random, up to 0.1, 0.2, … 6.4 s. */
-const ATTEMPTS = 8;
+/** The pauses between are random, up to 0.1, 0.2, … 1.6 s, and after SlowDown five times as long. */
+const ATTEMPTS = 6;
+/** Requests to copy or join at a time. */
+const COPIES = 8;
 /** The largest object that one request can copy, and the parts of a larger one, in bytes. */
 const COPY_LIMIT = 5 * 1024 ** 3;
 const COPY_PART = 1024 ** 3;
@@ -128,7 +130,8 @@ export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
     bucket,
     server: endpoint ?? `Amazon S3 in ${region}`,
   };
-  const clientOf = (maxSockets: number): S3Client =>
+  /** @param idle milliseconds without a byte after which an answer counts as broken */
+  const clientOf = (maxSockets: number, idle: number, requestTimeout = patience): S3Client =>
     new S3Client({
       region,
       ...(endpoint !== undefined && { endpoint }),
@@ -144,7 +147,8 @@ export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
       expectContinueHeader: false,
       requestHandler: new NodeHttpHandler({
         connectionTimeout: Math.min(CONNECT_MS, patience),
-        requestTimeout: patience,
+        requestTimeout,
+        socketTimeout: idle,
         throwOnRequestTimeout: true,
         httpAgent: new HttpAgent({ keepAlive: true, maxSockets }),
         httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets }),
@@ -152,8 +156,10 @@ export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
     });
   // Its warning about the version of Node would be on every command's screen; package.json says which the program needs.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] = 'true';
-  const client = clientOf(REQUESTS);
-  const reader = clientOf(READS);
+  const client = clientOf(REQUESTS, patience);
+  // A client of ours may take long to take what came.
+  const reader = clientOf(READS, 10 * patience);
+  const copier = clientOf(COPIES, COPY_MS, COPY_MS);
   const at = (name: string) => ({ Bucket: bucket, Key: prefix + name });
   const sourceOf = (name: string): string =>
     `${bucket}/${(prefix + name).split('/').map(encodeURIComponent).join('/')}`;
@@ -188,7 +194,7 @@ export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
           ...withUpload(upload),
           MultipartUpload: { Parts },
         });
-        await client.send(command, { requestTimeout: COPY_MS });
+        await copier.send(command);
       } catch (error) {
         // An attempt may have succeeded although its answer was lost.
         if (!hasCode(error, 'NoSuchUpload') || !(await isComplete(upload.name, size))) throw error;
@@ -218,12 +224,11 @@ export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
       for (let start = 0; start < size; start += COPY_PART) {
         const range = `bytes=${start}-${Math.min(start + COPY_PART, size) - 1}`;
         const number = parts.length + 1;
-        const { CopyPartResult } = await client.send(
+        const { CopyPartResult } = await copier.send(
           new UploadPartCopyCommand({
             ...withUpload(upload),
             ...{ PartNumber: number, CopySource: sourceOf(from), CopySourceRange: range },
           }),
-          { requestTimeout: COPY_MS },
         );
         parts.push({ number, etag: CopyPartResult?.ETag ?? '' });
       }
@@ -295,7 +300,7 @@ export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
           if (size > COPY_LIMIT) await copyInParts(from, to, size);
           else {
             const command = new CopyObjectCommand({ ...at(to), CopySource: sourceOf(from) });
-            await client.send(command, { requestTimeout: COPY_MS });
+            await copier.send(command);
           }
           return true;
         } catch (error) {

@@ -40,6 +40,7 @@ export async function openS3Object(bucket: S3Bucket, name: string): Promise<Open
   return {
     size: stat.size,
     modified: stat.modified,
+    isRemote: true,
     read(into, position) {
       const reading = turn.then(() => readNow(into, position));
       turn = reading.catch(() => undefined);
