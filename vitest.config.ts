@@ -7,6 +7,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 15_000 } },
+    globalSetup: ['test/fixtures/run-folder.ts'],
     setupFiles: ['test/fixtures/umask.ts'],
     // Threads would share process.umask, cwd and signal handlers with the tests.
     pool: 'forks',

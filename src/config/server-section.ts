@@ -18,6 +18,8 @@ export interface ServerConfig {
   readonly tls: TlsConfig;
   /** For each address of `listen`. */
   readonly maxConnections: number;
+  /** The internal location of an nginx in front that has the blobs, `/…/`. */
+  readonly accelRedirect: string | undefined;
 }
 
 /** Some 150 MiB if all clients are slow. */
@@ -43,6 +45,7 @@ export function createServerSection(path: z.ZodType<string, string>) {
     'tls-key': path.optional(),
     'tls-names': textSchema(parseTlsNames).optional(),
     'max-connections': textSchema(parseCount).default(MAX_CONNECTIONS),
+    'accel-redirect': textSchema(parseLocation).optional(),
   });
 }
 
@@ -68,6 +71,7 @@ export function toServerConfig(values: ServerValues, context: z.RefinementCtx): 
   return {
     ...{ listen, publicUrl: values['public-url'], cacheHosts, dirHosts, tls },
     maxConnections: values['max-connections'],
+    accelRedirect: values['accel-redirect'],
   };
 }
 
@@ -114,6 +118,14 @@ function parsePublicUrl(text: string): string {
     throw new CacheError('usage', 'contains a user name, but is public; write the URL without it');
   }
   return url;
+}
+
+function parseLocation(text: string): string {
+  if (/^\/(?:[\w.~-]+\/)+$/.test(text)) return text;
+  throw new CacheError(
+    'usage',
+    `not a location: ${quoteBriefly(text)}; write it as in nginx, such as /internal/`,
+  );
 }
 
 function parseTlsNames(text: string): readonly string[] {

@@ -1,4 +1,5 @@
 import { Hono, type Context } from 'hono';
+import type { Catalog } from '../cache/catalog.ts';
 import { CacheError } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
@@ -8,6 +9,7 @@ import { createRecorder, type RequestLog } from './access-log.ts';
 import { createBlobRoutes } from './bcache.ts';
 import { createDirectoryRoutes } from './bdir.ts';
 import { refuse, respondToError } from './error-response.ts';
+import { createCatalogRoutes } from './catalog.ts';
 import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
 import { headFaultOf } from './request-head.ts';
@@ -16,6 +18,8 @@ import { createRecordUpload } from './upload-record.ts';
 
 export interface AppParts {
   readonly store: Store;
+  /** What the store has, if the server keeps an index. */
+  readonly catalog?: Catalog;
   readonly log: RequestLog;
   /** Version of this program, shown by `/health`. */
   readonly version: string;
@@ -35,6 +39,8 @@ export interface AppParts {
   };
   /** Host names whose root is a service. */
   readonly hosts: ServiceHosts;
+  /** The internal location of an nginx in front that has the blobs, `/…/`. */
+  readonly accelRedirect?: string | undefined;
 }
 
 /**
@@ -43,7 +49,7 @@ export interface AppParts {
  * other paths of the same routes: see `createPathOf`.
  */
 export function createApp(parts: AppParts): App {
-  const { store, log, version, lastScrub, access, trusted, upload, nodeSection } = parts;
+  const { store, catalog, log, version, lastScrub, access, trusted, upload, nodeSection } = parts;
   const { blobs, directory } = store;
   // The path as sent: a URL object would resolve "..", which must be refused.
   const pathOf = createPathOf(parts.hosts);
@@ -53,7 +59,13 @@ export function createApp(parts: AppParts): App {
     refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health'),
   );
   const recordUpload = createRecordUpload(store.log, log);
-  app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize, recordUpload }));
+  app.route(
+    '/bcache',
+    createBlobRoutes(blobs, {
+      ...{ access, recordUpload, accelRedirect: parts.accelRedirect },
+      maxBlobSize: upload.maxBlobSize,
+    }),
+  );
   app.route(
     '/bdir',
     createDirectoryRoutes(directory, {
@@ -61,6 +73,7 @@ export function createApp(parts: AppParts): App {
       allowUnsigned: upload.allowUnsigned,
     }),
   );
+  if (catalog !== undefined) app.route('/v1', createCatalogRoutes(catalog, { access, version }));
   const health: Handler = async (c) => {
     await store.storage.stat(STORE_FILE);
     const report = { status: 'ok', version, scrub: lastScrub?.(), tls: parts.tls?.() };

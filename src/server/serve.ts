@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { createApp } from '../http/app.ts';
 import { certificateState, parseChain, warnOfFault } from '../operations/certificate-state.ts';
+import { createStoreIndex } from '../operations/catalog/store-index.ts';
 import { checkNamedFiles } from '../operations/check-paths.ts';
 import { createSite, type Site } from '../operations/site.ts';
 import { formatNetworkcacheSection, networkcacheSection } from '../operations/slapos-cfg.ts';
@@ -45,17 +46,24 @@ export async function serve(
   await checkNamedFiles(config);
   const log = createServerLog(logOptions);
   const served = createSite(config, messagesTo(log));
-  const store = await openServedStore(served, messages);
+  const index = createStoreIndex(await openServedStore(served, messages), {
+    trusted: await served.trusted(),
+    onFault: (message) => {
+      log.warn(message);
+    },
+  });
+  const { store, catalog } = index;
   const scrub = await createStoreScrub(served, log);
   const shown: { tls: TlsMaterial | undefined } = { tls: await prepareTls(config, messages) };
   let listeners: readonly OpenListener[] = [];
   const app = createApp({
-    ...{ store, log, version, upload: config.upload },
+    ...{ store, catalog, log, version, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
       log.warn(message);
     }),
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
+    accelRedirect: config.server.accelRedirect,
     nodeSection: (base) => sectionFor(base, config, listeners),
     lastScrub: () => scrub?.last(),
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
@@ -72,6 +80,7 @@ export async function serve(
   });
   const watch = watchCertificates(served, listeners, shown);
   scrub?.start();
+  index.start();
   let isPreparing = true;
   try {
     const busy = prepare({
@@ -88,6 +97,7 @@ export async function serve(
   } finally {
     watch.stop();
     void scrub?.stop();
+    void index.stop();
     await closeAll(listeners, log);
   }
   return { signal: await stopped, isPreparing };

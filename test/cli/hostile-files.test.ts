@@ -5,14 +5,14 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createTestSigner } from '../http/test-signer.ts';
 import { addRelease, makeStore } from '../operations/test-store.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { ENVIRONMENT, resultOf, runCache, type CommandResult, CACHE } from './command.ts';
+import { CACHE, type CommandResult, ENVIRONMENT, initSite, resultOf, runCache } from './command.ts';
 import { spawn } from 'node:child_process';
 
 let folder: string;
 
 beforeEach(async () => {
   folder = await temporaryFolder();
-  await runCache(folder, 'init', '-q', 'site');
+  await initSite(folder, 'site', '-q');
 });
 
 const at = (path: string): string => join(folder, path);
