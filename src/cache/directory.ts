@@ -16,8 +16,11 @@ import { DamagedObject, readSmallObject, writeSmallObject } from './small-object
 
 /** ShaDir: the entries of each key. */
 export interface Directory {
-  /** All entries of the key, newest first; empty if it has none. */
-  entries(key: Key): Promise<readonly StoredEntry[]>;
+  /**
+   * All entries of the key, newest first; empty if it has none.
+   * @param listed their digests, if the caller has just listed them
+   */
+  entries(key: Key, listed?: readonly Digest[]): Promise<readonly StoredEntry[]>;
   /** The digests of the key's entries, in no order, without reading them. */
   digests(key: Key): Promise<readonly Digest[]>;
   /** An entry, read and checked; undefined if it is missing. @throws CacheError `damaged`, `storage` */
@@ -87,10 +90,10 @@ export function createDirectory(
     return found;
   };
 
-  const entries = async (key: Key): Promise<readonly StoredEntry[]> => {
+  const entries: Directory['entries'] = async (key, listed) => {
     const found: StoredEntry[] = [];
     const damaged: CacheError[] = [];
-    for (const digest of await digests(key)) {
+    for (const digest of listed ?? (await digests(key))) {
       try {
         const stored = await entry(key, digest);
         if (stored !== undefined) found.push(stored);
