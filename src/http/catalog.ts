@@ -26,7 +26,7 @@ export function createCatalogRoutes(
   catalog: Catalog,
   { access, version }: CatalogRoutesOptions,
 ): Hono<HttpEnv> {
-  const list = (c: Context<HttpEnv>): Response => {
+  const list = (c: Context<HttpEnv>): Response | Promise<Response> => {
     const { kind, q, name, os, multiarch, since, sort, order, limit, cursor } = parseQuery(c);
     const query = {
       ...{ sort, isDescending: order === 'desc', limit: Number(limit) },
@@ -48,7 +48,7 @@ export function createCatalogRoutes(
     });
   };
 
-  const one = (c: Context<HttpEnv>): Response => {
+  const one = (c: Context<HttpEnv>): Response | Promise<Response> => {
     const key = parseKey(decodePathSegment(c.req.path, '/v1/releases/', 'invalid-key'));
     return answer(c, () => {
       const release = catalog.release(key);
