@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -9,6 +10,12 @@ export default defineConfig({
     expect: { poll: { timeout: 15_000 } },
     globalSetup: ['test/fixtures/run-folder.ts'],
     setupFiles: ['test/fixtures/umask.ts'],
+    alias: [
+      {
+        find: /^.*\/cache\/worker-program\.ts$/,
+        replacement: join(import.meta.dirname, 'test/fixtures/worker-program.ts'),
+      },
+    ],
     // Threads would share process.umask, cwd and signal handlers with the tests.
     pool: 'forks',
     maxWorkers: 2,
