@@ -18,7 +18,7 @@ const program = await rolldown({
     'inspection-worker': 'src/release/inspection-worker.ts',
   },
   platform: 'node',
-  transform: { target: 'node20.18', jsx: { runtime: 'automatic', importSource: 'hono/jsx' } },
+  transform: { target: 'node20.18' },
 });
 const output: OutputOptions = {
   dir: MADE,

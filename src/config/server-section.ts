@@ -18,10 +18,10 @@ export interface ServerConfig {
   readonly tls: TlsConfig;
   /** For each address of `listen`. */
   readonly maxConnections: number;
-  /** The internal location of an nginx in front that has the blobs, `/…/`. */
-  readonly accelRedirect: string | undefined;
   /** Whether all clients may read the log of the store, if `[access]` has no users. */
   readonly publicLog: boolean;
+  /** The internal location of an nginx in front that has the blobs, `/…/`. */
+  readonly accelRedirect: string | undefined;
 }
 
 /** Some 150 MiB if all clients are slow. */
@@ -47,8 +47,8 @@ export function createServerSection(path: z.ZodType<string, string>) {
     'tls-key': path.optional(),
     'tls-names': textSchema(parseTlsNames).optional(),
     'max-connections': textSchema(parseCount).default(MAX_CONNECTIONS),
-    'accel-redirect': textSchema(parseLocation).optional(),
     'public-log': textSchema(parseBoolean).default(false),
+    'accel-redirect': textSchema(parseLocation).optional(),
   });
 }
 
@@ -74,8 +74,8 @@ export function toServerConfig(values: ServerValues, context: z.RefinementCtx): 
   return {
     ...{ listen, publicUrl: values['public-url'], cacheHosts, dirHosts, tls },
     maxConnections: values['max-connections'],
-    accelRedirect: values['accel-redirect'],
     publicLog: values['public-log'],
+    accelRedirect: values['accel-redirect'],
   };
 }
 

@@ -26,7 +26,7 @@ export function createCatalogRoutes(
   catalog: Catalog,
   { access, version }: CatalogRoutesOptions,
 ): Hono<HttpEnv> {
-  const list = (c: Context<HttpEnv>): Response | Promise<Response> => {
+  const list: Handler = (c) => {
     const { kind, q, name, os, multiarch, since, sort, order, limit, cursor } = parseQuery(c);
     const query = {
       ...{ sort, isDescending: order === 'desc', limit: Number(limit) },
@@ -48,14 +48,15 @@ export function createCatalogRoutes(
     });
   };
 
-  const one = (c: Context<HttpEnv>): Response | Promise<Response> => {
+  const one: Handler = (c) => {
     const key = parseKey(decodePathSegment(c.req.path, '/v1/releases/', 'invalid-key'));
-    return answer(c, () => {
-      const release = catalog.release(key);
-      if (release !== undefined)
-        return { format: CATALOG_FORMAT, release: showRelease(release) } satisfies ReleaseAnswer;
-      if (catalog.state.isComplete) throw new CacheError('not-found', `no release with key ${key}`);
+    const release = catalog.release(key);
+    const { isComplete, fault } = catalog.state;
+    if (release === undefined && !isComplete && fault === undefined)
       return refuse(c, 503, 'the index of the store is not complete yet; try again later');
+    return answer(c, () => {
+      if (release === undefined) throw new CacheError('not-found', `no release with key ${key}`);
+      return { format: CATALOG_FORMAT, release: showRelease(release) } satisfies ReleaseAnswer;
     });
   };
 
@@ -68,8 +69,7 @@ export function createCatalogRoutes(
     const headers = { ETag: etag, 'Cache-Control': 'no-cache' };
     if (matchesEtag(c.env.incoming.headers['if-none-match'], etag))
       return new Response(null, { status: 304, headers });
-    const made = make();
-    return made instanceof Response ? made : c.json(made, 200, headers);
+    return c.json(make(), 200, headers);
   };
 
   const document = JSON.stringify(openApiDocument(version));

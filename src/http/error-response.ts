@@ -54,6 +54,7 @@ export function respondToError(
   const { record } = c.env;
   const requestId = record.id;
   if (status >= 500) log.failure(requestId, error);
+  record.code = error instanceof CacheError ? error.code : undefined;
   // A miss is no refusal.
   if (status !== 404) record.reason = messageOf(error);
   const { outgoing } = c.env;

@@ -11,14 +11,19 @@ import type { Site } from '../operations/site.ts';
  */
 export async function createPageParts(
   site: Site,
-  { store, catalog, urlForNodes }: { store: Store; catalog: Catalog } & Pick<PageParts, 'urlForNodes'>,
+  {
+    store,
+    catalog,
+    urlForNodes,
+    roomLeft,
+  }: { store: Store; catalog: Catalog } & Pick<PageParts, 'urlForNodes' | 'roomLeft'>,
 ): Promise<PageParts> {
   const { server, software, pin } = site.config;
   const trusted = await site.trusted();
   const source = sourceOfStore(store);
   const tables = [software, pin];
   return {
-    ...{ trusted, urlForNodes, isLogPublic: server.publicLog },
+    ...{ trusted, urlForNodes, roomLeft, isLogPublic: server.publicLog },
     check: (text, machine) => predictInstall(text, { machine, source, trusted, catalog, tables }),
   };
 }

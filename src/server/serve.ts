@@ -12,8 +12,12 @@ import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
 import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
+import { createCertificateWatch } from './certificate-watch.ts';
+import { createMetrics } from './metrics.ts';
 import { createPageParts } from './page.ts';
+import { createReadiness } from './readiness.ts';
 import { createStoreScrub } from './scrub.ts';
+import { createUpstreamProbe } from './upstream-probe.ts';
 import { createServerLog, type LogOptions, type ServerLog } from './server-log.ts';
 
 export interface ServeOptions {
@@ -56,10 +60,27 @@ export async function serve(
   const { store, catalog } = index;
   const scrub = await createStoreScrub(served, log);
   const shown: { tls: TlsMaterial | undefined } = { tls: await prepareTls(config, messages) };
+  const certificates = await createCertificateWatch(config, () => shown.tls);
+  const readiness = createReadiness({
+    store,
+    takesUploads: takesUploads(config),
+    certificates: certificates.now,
+    askUpstream: createUpstreamProbe(config),
+    onFault: (message) => {
+      log.warn(message);
+    },
+  });
+  const metrics = createMetrics(
+    {
+      ...{ version, catalog: () => catalog.state, refused: index.refused, lastScrub: () => scrub?.last() },
+      ...{ readiness: readiness.now, room: readiness.room, certificateEnds: certificates.ends },
+    },
+    config.access.metrics,
+  );
   let listeners: readonly OpenListener[] = [];
   const urlForNodes = (base: string): string => config.server.publicUrl ?? plainUrl(base, listeners);
   const app = createApp({
-    ...{ store, catalog, log, version, upload: config.upload },
+    ...{ store, catalog, log, version, metrics, readiness: readiness.now, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
       log.warn(message);
     }),
@@ -68,7 +89,7 @@ export async function serve(
     accelRedirect: config.server.accelRedirect,
     nodeSection: (base) => sectionFor(urlForNodes(base), config),
     lastScrub: () => scrub?.last(),
-    page: await createPageParts(served, { store, catalog, urlForNodes }),
+    page: await createPageParts(served, { store, catalog, urlForNodes, roomLeft: readiness.room }),
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
   });
   const stopped = untilStopped();
@@ -84,6 +105,7 @@ export async function serve(
   const watch = watchCertificates(served, listeners, shown);
   scrub?.start();
   index.start();
+  readiness.start();
   let isPreparing = true;
   try {
     const busy = prepare({
@@ -101,6 +123,7 @@ export async function serve(
     watch.stop();
     void scrub?.stop();
     void index.stop();
+    readiness.stop();
     await closeAll(listeners, log);
   }
   return { signal: await stopped, isPreparing };
@@ -153,6 +176,12 @@ function messagesTo(log: ServerLog): Site['messages'] {
     warn,
     fail: warn,
   };
+}
+
+/** Whether some client may have the right to upload. */
+function takesUploads({ access }: Config): boolean {
+  const { anonymous, htpasswdFile, clientCaFile, ldap } = access;
+  return anonymous === 'upload' || [htpasswdFile, clientCaFile, ldap].some((way) => way !== undefined);
 }
 
 /** A store on a read-only disk can still be served. */

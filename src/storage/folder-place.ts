@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { limitsOf } from './file-system-limits.ts';
 import { createFilesystemStorage, type FilesystemOptions } from './filesystem.ts';
 import { makeFoldersBelow } from './folders-below.ts';
-import { checkRoom } from './free-space.ts';
+import { checkRoom, freeSpace } from './free-space.ts';
 import { makeFolders } from './ownership.ts';
 import { checkIsStore, isMarked, readFormat, removeLeftovers, TEMPORARY } from './store-folder.ts';
 import type { StorePlace } from './store-place.ts';
@@ -13,6 +13,7 @@ import { createStoreUpkeep } from './store-upkeep.ts';
  * @param isThere whether it must exist when the store is made, such as a mounted medium
  */
 export function createFolderPlace(root: string, options: FilesystemOptions, isThere: boolean): StorePlace {
+  const { minFreeSpace = 0 } = options;
   return {
     name: root,
     storage: createFilesystemStorage(root, options),
@@ -28,6 +29,7 @@ export function createFolderPlace(root: string, options: FilesystemOptions, isTh
     },
     removeLeftovers: () => removeLeftovers(root),
     splitLimits: async () => (await limitsOf(root)).split,
-    checkRoom: (bytes) => checkRoom(root, bytes, options.minFreeSpace ?? 0),
+    checkRoom: (bytes) => checkRoom(root, bytes, minFreeSpace),
+    room: async () => Math.max(0, (await freeSpace(root)) - minFreeSpace),
   };
 }

@@ -70,7 +70,7 @@ export async function openStore(
   function open(storage: SplitStorage): Store {
     const upkeep = createSplitUpkeep(place.upkeep, storage);
     return createStore(
-      { name: place.name, storage, upkeep, markFault, checkRoom: (bytes) => place.checkRoom(bytes) },
+      { ...place, storage, upkeep, markFault },
       { ...options, who, threads: createHashThreads() },
     );
   }

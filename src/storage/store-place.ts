@@ -22,4 +22,6 @@ export interface StorePlace {
   splitLimits(): Promise<SplitLimits | undefined>;
   /** @throws CacheError `no-space` */
   checkRoom(bytes: number): Promise<void>;
+  /** Bytes that fit beside the reserve; a bucket tells none. */
+  room?(): Promise<number>;
 }

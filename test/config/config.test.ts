@@ -47,6 +47,7 @@ describe('the defaults', () => {
       upload: { maxBlobSize: 20 * 1024 ** 3, minFreeSpace: 256 * 1024 ** 2, allowUnsigned: false },
       access: {
         anonymous: 'read',
+        metrics: 'read',
         htpasswdFile: undefined,
         clientCaFile: undefined,
         ldap: undefined,
@@ -214,6 +215,7 @@ describe('a configuration', () => {
     ].join('\n');
     expect(parse(text).access).toEqual({
       anonymous: 'none',
+      metrics: 'read',
       htpasswdFile: '/etc/here/users',
       clientCaFile: '/etc/here/ca.crt',
       ldap: {

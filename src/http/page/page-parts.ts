@@ -11,8 +11,8 @@ export interface PageParts {
   readonly isLogPublic: boolean;
   /** The URL of this cache for nodes. @param base URL by which the client reached it, `http://HOST:PORT` */
   readonly urlForNodes: (base: string) => string;
-  /** Bytes that the store can still take; Infinity if it has no limit. @throws CacheError `storage` */
-  readonly roomLeft?: () => Promise<number>;
+  /** Bytes that the store can still take, as last seen; Infinity if it has no limit, undefined if unknown. */
+  readonly roomLeft: () => number | undefined;
   /**
    * Whether a node can install a release.
    * @param text a software URL, a key, or a name such as `rapid-cdn@1.0.344`

@@ -76,7 +76,7 @@ export function createPages(options: PagesOptions): Pages {
       return htmlAnswer(
         <HomePage
           {...{ view, state, list, fault }}
-          roomLeft={await options.roomLeft?.()}
+          roomLeft={options.roomLeft()}
           lastScrub={options.lastScrub?.()}
           section={await sectionOf(c, options)}
         />,

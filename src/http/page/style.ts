@@ -131,7 +131,7 @@ tbody:not(.each) tr + tr td { padding-top: 0; }
 .badge.good { color: var(--good); background: var(--good-back); }
 .badge.warn { color: var(--warn); background: var(--warn-back); }
 .badge.bad { color: var(--bad); background: var(--bad-back); }
-.badges { display: flex; flex-wrap: wrap; gap: .3rem; }
+.badges { display: flex; flex-wrap: wrap; gap: .3rem; min-width: 0; max-width: 100%; }
 .chip { display: inline-flex; gap: .5em; align-items: baseline; color: var(--text); background: var(--accent-back); border-radius: 1rem; padding: .05rem .7rem; text-decoration: none; }
 
 .pages { display: flex; gap: 1.5rem; margin: 1rem 0 0; }

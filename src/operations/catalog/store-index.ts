@@ -19,7 +19,7 @@ export interface StoreIndex {
   /** The store, whose changes by this process show at once. */
   readonly store: Store;
   /** How many entries no node can use, by reason. */
-  refused(): CatalogData['refused'];
+  readonly refused: () => CatalogData['refused'];
   /** Reads the store, and follows its changes until `stop`. */
   start(): void;
   /** Resolves when all reading has ended. */
