@@ -26,11 +26,6 @@ export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return codes.includes(answerOf(error).code);
 }
 
-/** Whether the object store answered with this status. */
-export function hasStatus(error: unknown, status: number): boolean {
-  return answerOf(error).status === status;
-}
-
 /**
  * Turns an error of the client into one that a person can act on; returns a CacheError unchanged.
  * @param doing what failed, such as `can't read bcache/…`

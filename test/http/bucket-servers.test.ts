@@ -52,46 +52,50 @@ async function put(url: string, body: Uint8Array | string): Promise<number> {
 }
 
 describe.skipIf(!hasEngine)(`servers on one bucket${ON_ENGINE}`, () => {
-  it('lose and double nothing of what many write at once, also while gc runs', async () => {
-    const [one, two] = [await serve(), await serve()];
-    const bytes = randomBytes(18_000_000);
-    const blob = digestOf(bytes);
-    const key = parseKey('file-private:firmware');
-    const versions = Array.from({ length: 50 }, (_, version) => version);
-    const writing = new AbortController();
-    const collecting = async (): Promise<void> => {
-      while (!writing.signal.aborted) {
-        const { code, stderr } = await runCache(
-          folder,
-          'gc',
-          '-c',
-          'config.ini',
-          '--unnamed',
-          '--allow-empty',
-        );
-        expect([code, stderr]).toEqual([0, expect.anything()]);
+  it(
+    'lose and double nothing of what many write at once, also while gc runs',
+    { timeout: 300_000 },
+    async () => {
+      const [one, two] = [await serve(), await serve()];
+      const bytes = randomBytes(18_000_000);
+      const blob = digestOf(bytes);
+      const key = parseKey('file-private:firmware');
+      const versions = Array.from({ length: 50 }, (_, version) => version);
+      const writing = new AbortController();
+      const collecting = async (): Promise<void> => {
+        while (!writing.signal.aborted) {
+          const { code, stderr } = await runCache(
+            folder,
+            'gc',
+            '-c',
+            'config.ini',
+            '--unnamed',
+            '--allow-empty',
+          );
+          expect([code, stderr]).toEqual([0, expect.anything()]);
+        }
+      };
+      const writer = async (index: number): Promise<void> => {
+        const server = index % 2 === 0 ? one : two;
+        expect(await put(`${server}/bcache/${blob}`, bytes)).toBe(201);
+        // Each entry comes from two writers.
+        for (const version of versions.filter((each) => each % 4 === index % 4))
+          expect(await put(`${server}/bdir/${key}`, JSON.stringify(pairFor(blob, version)))).toBe(201);
+      };
+      const writers = Promise.all(Array.from({ length: 8 }, (_, index) => writer(index))).finally(() => {
+        writing.abort();
+      });
+      await Promise.all([writers, collecting()]);
+      for (const server of [one, two]) {
+        const found = (await (await fetch(`${server}/bdir/${key}`)).json()) as [string, string][];
+        const texts = found.map(([text]) => (JSON.parse(text) as { version: number }).version);
+        expect(texts.sort((a, b) => a - b)).toEqual(versions);
+        const got = await fetch(`${server}/bcache/${blob}`);
+        expect(Buffer.from(await got.arrayBuffer()).equals(bytes)).toBe(true);
       }
-    };
-    const writer = async (index: number): Promise<void> => {
-      const server = index % 2 === 0 ? one : two;
-      expect(await put(`${server}/bcache/${blob}`, bytes)).toBe(201);
-      // Each entry comes from two writers.
-      for (const version of versions.filter((each) => each % 4 === index % 4))
-        expect(await put(`${server}/bdir/${key}`, JSON.stringify(pairFor(blob, version)))).toBe(201);
-    };
-    const writers = Promise.all(Array.from({ length: 8 }, (_, index) => writer(index))).finally(() => {
-      writing.abort();
-    });
-    await Promise.all([writers, collecting()]);
-    for (const server of [one, two]) {
-      const found = (await (await fetch(`${server}/bdir/${key}`)).json()) as [string, string][];
-      const texts = found.map(([text]) => (JSON.parse(text) as { version: number }).version);
-      expect(texts.sort((a, b) => a - b)).toEqual(versions);
-      const got = await fetch(`${server}/bcache/${blob}`);
-      expect(Buffer.from(await got.arrayBuffer()).equals(bytes)).toBe(true);
-    }
-    expect(await runCache(folder, 'verify', '-c', 'config.ini', '--deep')).toMatchObject({ code: 0 });
-  });
+      expect(await runCache(folder, 'verify', '-c', 'config.ini', '--deep')).toMatchObject({ code: 0 });
+    },
+  );
 
   it('ask for the list of a key at most once a second, whatever the load', async () => {
     const server = await serve();
