@@ -31,7 +31,8 @@ const ROUTES: readonly (readonly [prefix: string, route: string])[] = [
   ['/release', 'page'],
   ['/check', 'page'],
   ['/log', 'page'],
-  ['/assets', 'page'],
+  ['/sources', 'page'],
+  ['/-', 'page'],
 ];
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS']);
 /** Seconds: from a lookup that is answered from memory to a download of an hour. */

@@ -149,7 +149,7 @@ describe.skipIf(lacks(CHROMIUM))('in Chromium', () => {
     await page.getByRole('link', { name: 'Sources' }).click();
     expect(await page.locator('#results').innerText()).toContain('pypi:slapos.core=1.24');
     await takePicture('sources');
-    await page.getByRole('link', { name: 'Log' }).click();
+    await page.getByRole('link', { name: 'Log', exact: true }).click();
     expect(await page.locator('main').innerText()).toMatch(/import[^]*rapid-cdn/);
     await takePicture('log');
   });
@@ -231,10 +231,10 @@ describe.skipIf(lacks(CHROMIUM))('in Chromium', () => {
     // The script's requests have the credentials, too.
     await admin.page.locator('#q').fill('nowhere');
     await expect.poll(() => admin.page.locator('#results').innerText()).toContain('Nothing matches');
-    await admin.page.getByRole('link', { name: 'Log' }).click();
+    await admin.page.getByRole('link', { name: 'Log', exact: true }).click();
     expect(await admin.page.locator('h1').innerText()).toBe('Log');
     const reader = await open('/', credentials('alice'), guarded);
-    expect(await reader.page.getByRole('link', { name: 'Log' }).count()).toBe(0);
+    expect(await reader.page.getByRole('link', { name: 'Log', exact: true }).count()).toBe(0);
     await reader.page.goto(`${guarded.url}/log`);
     expect(await reader.page.locator('h1').innerText()).toBe('Not allowed');
   });

@@ -67,7 +67,8 @@ export function Document({ title, root, tabs = [], current, version, children }:
           <footer>
             <div class="wide">
               <a href={`${root}slapos.cfg`}>slapos.cfg for nodes</a>
-              <a href={`${root}health`}>health</a>
+              <a href={`${root}v1/_catalog`}>catalog (JSON)</a>
+              <a href={`${root}ready`}>health</a>
               {version !== undefined && <span class="end">shacache {version}</span>}
             </div>
           </footer>
