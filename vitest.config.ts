@@ -9,7 +9,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     expect: { poll: { timeout: 15_000 } },
     globalSetup: ['test/fixtures/run-folder.ts'],
-    setupFiles: ['test/fixtures/umask.ts'],
+    setupFiles: ['test/fixtures/umask.ts', 'test/fixtures/folder-in-memory.ts'],
     alias: [
       {
         find: /^.*\/cache\/worker-program\.ts$/,
