@@ -9,6 +9,7 @@ import type { HttpEnv } from './http-env.ts';
 import { answerFor, type Conditions } from './blob-answer.ts';
 import { createBlobPump } from './blob-pump.ts';
 import { createBlobSizes } from './blob-sizes.ts';
+import { checkedObject } from './checked-object.ts';
 import { byMethod } from './methods.ts';
 import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
@@ -77,7 +78,8 @@ export function createBlobRoutes(
       if (part === undefined) return new Response(null, { status, headers });
       const { outgoing } = c.env;
       // Directly from disk to socket: a web stream would halve the speed.
-      await pump.send(object, part, outgoing, () => void outgoing.writeHead(status, headers));
+      const whole = object.isRemote && status === 200 ? checkedObject(object, digest) : object;
+      await pump.send(whole, part, outgoing, () => void outgoing.writeHead(status, headers));
       return RESPONSE_ALREADY_SENT;
     } finally {
       await object.close();

@@ -27,6 +27,7 @@ const cache = (...args: readonly string[]) => runCache(folder, ...args);
 async function makeArchive(file = FILE, url = KVM, payload = 0): Promise<string> {
   const medium = join(folder, 'medium');
   await mkdir(medium, { recursive: true });
+  await placeKeyPair(folder);
   const release = await makeSoftwareRelease(join(folder, `root of ${file}`), url, { payload });
   await packRelease(release, join(medium, file));
   return join(medium, file);
@@ -277,6 +278,7 @@ describe('a failing store ends with 3', () => {
 describe('import', () => {
   it('makes key and store on first use, and sums up in a table', async () => {
     await makeArchive();
+    for (const name of ['sign.key', 'sign.crt']) await rm(join(folder, name));
     const { code, stdout, stderr } = await cache('import', 'medium');
     expect(stdout).toMatch(/^ARCHIVE +RESULT +PLATFORM +SIZE +URL\n/);
     expect(stdout).toMatch(

@@ -69,8 +69,8 @@ async function initStore(options: InitOptions): Promise<void> {
       'usage',
       'name the folder of the site: cache init DIR; or, to make only the store of a configuration: cache init -c FILE',
     );
-  const { location, terminal } = await openSite(options);
-  const isNew = await makeStore(location);
+  const { location, config, terminal } = await openSite(options);
+  const isNew = await makeStore(location, { access: config.store.bucket?.access });
   if (json)
     printJson(
       'init',

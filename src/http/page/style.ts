@@ -180,9 +180,10 @@ footer .end { margin-left: auto; }
   .cards tbody:not(.each) tr + tr { padding-top: .5rem; margin-top: -.3rem; }
   .cards th, .cards td, .cards tbody:not(.each) tr + tr td { display: block; width: auto; min-width: 0; padding: 0; }
   .cards tbody th, .cards td.what, .cards td[colspan] { grid-column: 1 / -1; margin-bottom: .25rem; }
+  .cards td.platform, .cards td:nth-last-child(1):not(.what) { grid-column: 1 / -1; }
   .cards td.date { color: var(--muted); font-size: .9375rem; }
-  .cards td:nth-last-child(1):not(.what) { justify-self: end; max-width: 100%; }
-  .cards .num { text-align: right; }
+  .cards td:nth-last-child(1):not(.what) { max-width: 100%; }
+  .cards .num { text-align: left; }
   .platform { max-width: 100%; }
   .platform small { display: inline; margin-left: .4em; }
   .cut { -webkit-line-clamp: 3; line-clamp: 3; max-height: 4.8em; }

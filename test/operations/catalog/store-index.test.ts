@@ -21,7 +21,7 @@ let stranger: Signer;
 
 beforeAll(async () => {
   signer = await createTestSigner();
-  stranger = await createTestSigner();
+  stranger = await createTestSigner('stranger');
 });
 
 interface Indexed {
