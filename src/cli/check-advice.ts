@@ -26,6 +26,7 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
   const fetch = command('fetch', [...machineOptions(context), url]);
   const fetchIfAny = server !== undefined || config.upstream !== undefined ? [fetch] : [];
   const bring = `bring its archive or medium, then ${command('import FOLDER')}`;
+  const into = `cache slapos-cfg --into ${quoteForShell(slaposCfg ?? 'slapos.cfg')}`;
   switch (kind) {
     case 'no-entry':
       return [...fetchIfAny, bring];
@@ -37,7 +38,7 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
       ];
     case 'untrusted':
       return [
-        `if its signer is to be trusted: add the certificate to signature-certificate-list in [signature] of ${config.file ?? 'config.ini'} and of the nodes (cache slapos-cfg --into ${slaposCfg ?? 'slapos.cfg'})`,
+        `if its signer is to be trusted: ${command('trust add CERT')}, and on each node: ${into}`,
         ...fetchIfAny.map((command) => `or have one that you trust: ${command}`),
       ];
     case 'entry-damaged':
@@ -59,7 +60,7 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
     case 'folder-left':
       return ['remove the folder if no build runs in it'];
     case 'no-cache-url':
-      return [`cache slapos-cfg --into ${quoteForShell(slaposCfg ?? 'slapos.cfg')}`];
+      return [into];
     case 'blacklisted':
       return [
         `remove the prefix from download-from-binary-cache-url-blacklist in ${slaposCfg ?? 'slapos.cfg'}, or supply the URL of a version that it does not match`,

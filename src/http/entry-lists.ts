@@ -43,24 +43,29 @@ export function createEntryLists(directory: Directory): EntryLists {
     sizeCalculation: ({ body, names }) => body.length + names.length + 512,
   });
 
+  // Shared by simultaneous requests: a bucket must not be asked once for each. A read that hangs holds up no later listing.
+  const listings = new Map<string, Promise<readonly Digest[]>>();
+  const reads = new Map<string, Promise<readonly StoredEntry[]>>();
   let additions = 0;
 
   const look = async (key: Key): Promise<EntryList | undefined> => {
     const remembered = lists.get(key);
     const additionsBefore = additions;
     const freshUntil = performance.now() + FRESH_MS;
-    const names = namesOf(await directory.digests(key));
+    const digests = await share(listings, key, () => directory.digests(key));
+    const names = namesOf(digests);
     if (remembered !== undefined && remembered.names === names && additions === additionsBefore) {
       remembered.freshUntil = Math.max(remembered.freshUntil, freshUntil);
       return remembered;
     }
-    const entries = names === '' ? [] : await directory.entries(key);
+    const entries =
+      names === '' ? [] : await share(reads, `${key}/${names}`, () => directory.entries(key, digests));
     if (entries.length === 0) {
       lists.delete(key);
       return undefined;
     }
     const list = listOf(entries);
-    // Remembers complete lists only: meanwhile an entry may have been added, or failed to be read.
+    // Remembers complete lists only: meanwhile an entry may have been removed, or failed to be read.
     const isWhole = namesOf(entries.map(({ digest }) => digest)) === names;
     // A later look may have seen more: its list must not be replaced.
     const isLatest = (lists.peek(key)?.freshUntil ?? 0) <= freshUntil;
@@ -76,8 +81,25 @@ export function createEntryLists(directory: Directory): EntryLists {
     forget: (key) => {
       additions++;
       lists.delete(key);
+      // A listing that began before the addition may lack it.
+      listings.delete(key);
     },
   };
+}
+
+/** The result of what is under way for an id, or else of `make`. */
+function share<Result>(
+  running: Map<string, Promise<Result>>,
+  id: string,
+  make: () => Promise<Result>,
+): Promise<Result> {
+  const found = running.get(id);
+  if (found !== undefined) return found;
+  const result = make().finally(() => {
+    if (running.get(id) === result) running.delete(id);
+  });
+  running.set(id, result);
+  return result;
 }
 
 function listOf(entries: readonly StoredEntry[]): EntryList {

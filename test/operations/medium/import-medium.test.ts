@@ -13,7 +13,7 @@ import { createStoreDestination } from '../../../src/operations/store-destinatio
 import type { Store } from '../../../src/cache/store.ts';
 import { keyPairOf } from '../../fixtures/key-pairs.ts';
 import { recordsIn } from '../../fixtures/store-log.ts';
-import { createResolver } from '../../../src/operations/upkeep/resolution.ts';
+import { createResolver } from '../../../src/operations/upkeep/resolve-findings.ts';
 import { collect } from '../../fixtures/collect.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
