@@ -7,4 +7,4 @@ if (major < 20 || (major === 20 && minor < 18)) {
     `cache: this is Node ${process.versions.node}, and Node 20.18 or newer is needed; install one, or put it first in PATH\n`,
   );
   process.exitCode = 2;
-} else void import('./run.ts');
+} else void import('./run.ts').then(({ run }) => run());

@@ -8,26 +8,29 @@ import { withoutControls } from '../cache/controls.ts';
 /** Also an error in the arguments themselves is JSON then. */
 const isJson = argumentsBefore('--', process.argv.slice(2)).includes('--json');
 
-// A closed pipe (`cache list | head`) or terminal is no failure: the command continues without output.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE' || error.code === 'EIO') return;
-  complain('storage', `can't write the output (${shortReasonOf(error)})`);
-  process.exit(EXIT.storage);
-});
-// No reader is left.
-process.stderr.on('error', () => undefined);
+/** Runs the command of this process, and sets the exit code. */
+export async function run(): Promise<void> {
+  // A closed pipe (`cache list | head`) or terminal is no failure: the command continues without output.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || error.code === 'EIO') return;
+    complain('storage', `can't write the output (${shortReasonOf(error)})`);
+    process.exit(EXIT.storage);
+  });
+  // No reader is left.
+  process.stderr.on('error', () => undefined);
 
-try {
-  await createProgram({ isSilent: isJson }).parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    // Help or the version; a call without any command gets the help as an error.
-    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    if (isJson && error.exitCode !== 0) complain('usage', 'no command is named; see: cache --help');
-  } else {
-    endWith(exitCodeOf(error));
-    if (error instanceof CacheError) complain(error.code, error.message);
-    else complain('unexpected', faultOfOurs(error));
+  try {
+    await createProgram({ isSilent: isJson }).parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Help or the version; a call without any command gets the help as an error.
+      process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+      if (isJson && error.exitCode !== 0) complain('usage', 'no command is named; see: cache --help');
+    } else {
+      endWith(exitCodeOf(error));
+      if (error instanceof CacheError) complain(error.code, error.message);
+      else complain('unexpected', faultOfOurs(error));
+    }
   }
 }
 

@@ -19,6 +19,8 @@ export interface AppParts {
   readonly log: RequestLog;
   /** Version of this program, shown by `/health`. */
   readonly version: string;
+  /** Commit that this program was built from, shown by `/health`. */
+  readonly commit?: string | undefined;
   /** When the whole store was checked last, and how much was wrong; shown by `/health`. */
   readonly lastScrub?: () => { readonly finished: string; readonly findings: number } | undefined;
   /** Expiry and fault of the server's certificate; shown by `/health`. */
@@ -43,7 +45,7 @@ export interface AppParts {
  * other paths of the same routes: see `createPathOf`.
  */
 export function createApp(parts: AppParts): App {
-  const { store, log, version, lastScrub, access, trusted, upload, nodeSection } = parts;
+  const { store, log, version, commit, lastScrub, access, trusted, upload, nodeSection } = parts;
   const { blobs, directory } = store;
   // The path as sent: a URL object would resolve "..", which must be refused.
   const pathOf = createPathOf(parts.hosts);
@@ -63,7 +65,8 @@ export function createApp(parts: AppParts): App {
   );
   const health: Handler = async (c) => {
     await store.storage.stat(STORE_FILE);
-    const report = { status: 'ok', version, scrub: lastScrub?.(), tls: parts.tls?.() };
+    const node = process.versions.node;
+    const report = { status: 'ok', version, commit, node, scrub: lastScrub?.(), tls: parts.tls?.() };
     return c.json(report, 200, { 'Cache-Control': 'no-store' });
   };
   app.all('/health', byMethod({ GET: health }));

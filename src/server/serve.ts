@@ -18,6 +18,8 @@ export interface ServeOptions {
   readonly addresses: readonly ListenAddress[];
   /** Version of this program. */
   readonly version: string;
+  /** Commit that it was built from, if it is known. */
+  readonly commit?: string;
   readonly log: LogOptions;
   /** Runs while the server already answers; the server is ready when it resolves. */
   readonly prepare: (site: Site) => Promise<void>;
@@ -39,7 +41,7 @@ export interface ServeEnd {
  */
 export async function serve(
   site: Site,
-  { addresses, version, log: logOptions, prepare, onReady }: ServeOptions,
+  { addresses, version, commit, log: logOptions, prepare, onReady }: ServeOptions,
 ): Promise<ServeEnd> {
   const { config, location, messages } = site;
   await checkNamedFiles(config);
@@ -50,7 +52,7 @@ export async function serve(
   const shown: { tls: TlsMaterial | undefined } = { tls: await prepareTls(config, messages) };
   let listeners: readonly OpenListener[] = [];
   const app = createApp({
-    ...{ store, log, version, upload: config.upload },
+    ...{ store, log, version, commit, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
       log.warn(message);
     }),

@@ -5,6 +5,13 @@ import { onTestFinished } from 'vitest';
 /** The command as it is installed; `npm run build` makes it. */
 export const CACHE = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
+/** The executable to test in its place (`npm run test:executable`). */
+export const EXECUTABLE = process.env['SHACACHE_EXECUTABLE'];
+
+/** The program that tests run, and its first arguments. */
+export const PROGRAM: readonly [string, ...(readonly string[])] =
+  EXECUTABLE === undefined ? [process.execPath, CACHE] : [EXECUTABLE];
+
 export interface CommandResult {
   readonly code: number | null;
   readonly stdout: string;
@@ -26,9 +33,9 @@ export function startCache(
     node = [],
   }: { readonly variables?: NodeJS.ProcessEnv; readonly node?: readonly string[] } = {},
 ): ChildProcess {
-  const child = spawn(process.execPath, [...node, CACHE, ...args], {
+  const child = spawn(PROGRAM[0], [...PROGRAM.slice(1), ...args], {
     cwd,
-    env: { ...ENVIRONMENT, ...variables },
+    env: { ...ENVIRONMENT, NODE_OPTIONS: node.join(' '), ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => {

@@ -20,7 +20,7 @@ import { contentsOf } from '../fixtures/folder-contents.ts';
 import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { CACHE, ENVIRONMENT, resultOf, runCache, startCache, type CommandResult } from './command.ts';
+import { ENVIRONMENT, PROGRAM, resultOf, runCache, startCache, type CommandResult } from './command.ts';
 
 const CDN = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
@@ -294,7 +294,7 @@ describe('cache export', () => {
     // A limit of the process in place of one of the file system: 1 MiB, in blocks of 1 KiB.
     const limited = (...args: readonly string[]): Promise<CommandResult> =>
       resultOf(
-        spawn('bash', ['-c', 'ulimit -f 1024; exec "$@"', 'bash', process.execPath, CACHE, ...args], {
+        spawn('bash', ['-c', 'ulimit -f 1024; exec "$@"', 'bash', ...PROGRAM, ...args], {
           cwd: folder,
           env: ENVIRONMENT,
           stdio: ['ignore', 'pipe', 'pipe'],
