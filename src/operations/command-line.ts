@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+import { isSea } from 'node:sea';
 import { quoteForShell } from '../cache/shell.ts';
 import type { Config } from '../config/config.ts';
 
@@ -14,5 +16,10 @@ export function commandOf(
 ): string {
   const [name = '', ...options] = call.split(' ');
   const config = file === undefined || !isNamed ? [] : ['-c', quoteForShell(file)];
-  return ['cache', name, ...config, ...options, ...words.map(quoteForShell)].join(' ');
+  return [calledAs(), name, ...config, ...options, ...words.map(quoteForShell)].join(' ');
+}
+
+/** The executable may lie on a medium, where no PATH leads. */
+function calledAs(): string {
+  return isSea() && process.argv0.includes('/') ? quoteForShell(resolve(process.argv0)) : 'cache';
 }

@@ -36,6 +36,8 @@ export function startCache(
   const child = spawn(PROGRAM[0], [...PROGRAM.slice(1), ...args], {
     cwd,
     env: { ...ENVIRONMENT, NODE_OPTIONS: node.join(' '), ...variables },
+    // As found in PATH: messages begin with this name.
+    argv0: EXECUTABLE === undefined ? process.execPath : 'cache',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => {

@@ -1,11 +1,12 @@
 import { hash } from 'bcryptjs';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { ServeProcess } from '../http/serve-process.ts';
-import { EXECUTABLE, PROGRAM, runCache } from './command.ts';
+import { ENVIRONMENT, EXECUTABLE, PROGRAM, resultOf, runCache } from './command.ts';
 
 const MIB = 1024 * 1024;
 
@@ -49,6 +50,24 @@ describe.skipIf(EXECUTABLE === undefined)('the executable', () => {
       return (await fetch(url, { headers: { Authorization } })).status;
     };
     expect([await ask('secret'), await ask('wrong')]).toEqual([404, 401]);
+  });
+
+  it('is put on a medium by init and export, and works on it from there', async () => {
+    const folder = await temporaryFolder();
+    const release = await makeSoftwareRelease(join(folder, 'root'), 'https://h/software/a/software.cfg');
+    await packRelease(release, join(folder, 'a-ubuntu-22.04.tar.gz'));
+    const medium = join(folder, 'medium');
+    await mkdir(medium);
+    expect((await runCache(folder, 'init', 'site')).stdout).toMatch(/^made {2}site\/cache$/m);
+    const site = ['-c', 'site/config.ini'];
+    await runCache(folder, 'import', ...site, 'a-ubuntu-22.04.tar.gz');
+    expect(await runCache(folder, 'export', ...site, medium)).toMatchObject({ code: 0 });
+    const elsewhere = await temporaryFolder();
+    const { stdout } = await resultOf(
+      spawn(join(medium, 'cache'), ['list', '--json'], { cwd: elsewhere, env: ENVIRONMENT }),
+    );
+    expect(JSON.parse(stdout)).toMatchObject([{ url: 'https://h/software/a/software.cfg' }]);
+    expect(await readdir(elsewhere)).toEqual([]);
   });
 
   it('tells version, commit and Node at /health', async () => {
