@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -7,7 +8,14 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 15_000 } },
-    setupFiles: ['test/fixtures/umask.ts'],
+    globalSetup: ['test/fixtures/run-folder.ts'],
+    setupFiles: ['test/fixtures/umask.ts', 'test/fixtures/folder-in-memory.ts'],
+    alias: [
+      {
+        find: /^.*\/cache\/worker-program\.ts$/,
+        replacement: join(import.meta.dirname, 'test/fixtures/worker-program.ts'),
+      },
+    ],
     // Threads would share process.umask, cwd and signal handlers with the tests.
     pool: 'forks',
     maxWorkers: 2,

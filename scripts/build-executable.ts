@@ -63,6 +63,10 @@ async function bundle(input: string, name: string): Promise<void> {
     platform: 'node',
     transform: { target: `node${NODE}`, define: definitions(buildInfo()) },
   });
-  await program.write({ file: join(folder, name), format: 'cjs', codeSplitting: false, minify: 'dce-only' });
+  await program.write({
+    ...{ file: join(folder, name), format: 'cjs', codeSplitting: false, comments: false },
+    // Names stay: stack traces are read by people.
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+  });
   await program.close();
 }

@@ -413,7 +413,7 @@ main() {
   else
     make_release re6stnet 1.0.338 tar-gzip "$RE6STNET"
     make_release rapid-cdn 1.0.344 python "$RAPID_CDN"
-    make_release slapos-master 1.0.349 tar-gzip "$SLAPOS_MASTER"
+    make_release slapos-master 1.0.358 tar-gzip "$SLAPOS_MASTER"
     make_release kvm 1.0.352 tar-xz "$KVM"
   fi
 

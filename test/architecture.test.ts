@@ -89,7 +89,7 @@ function directionFaults(graph: Graph): readonly string[] {
   const faults: string[] = [];
   for (const [path, imports] of graph) {
     if (floorOf(path) === -1) faults.push(`${path} is in no room`);
-    if (/(^|\/)index\.ts$/.test(path)) faults.push(`${path} is a barrel`);
+    if (/(^|\/)index\.tsx?$/.test(path)) faults.push(`${path} is a barrel`);
     for (const target of imports) {
       if (isPackage(graph, target)) continue;
       if (!graph.has(target)) faults.push(`${path} imports ${target}, which is not there`);
@@ -134,7 +134,7 @@ async function readModules(folder: string): Promise<Readonly<Record<string, stri
   const source = fileURLToPath(new URL(`../${folder}`, import.meta.url));
   const files: Record<string, string> = {};
   for (const path of await readdir(source, { recursive: true })) {
-    if (path.endsWith('.ts')) files[path] = await readFile(join(source, path), 'utf8');
+    if (/\.tsx?$/.test(path)) files[path] = await readFile(join(source, path), 'utf8');
   }
   return files;
 }

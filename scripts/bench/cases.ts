@@ -1,6 +1,7 @@
 import type { BenchCase } from './bench-case.ts';
 import { https, manyClients, oneClient, oneClientDrain, ranges } from './cases/downloads.ts';
 import { imports, importsAgain } from './cases/imports.ts';
+import { indexOfStore } from './cases/index-of-store.ts';
 import { manyEntries } from './cases/many-entries.ts';
 import { pack } from './cases/pack.ts';
 import { slowClients } from './cases/slow-clients.ts';
@@ -11,6 +12,6 @@ import { uploads } from './cases/upload.ts';
 /** In the order of the table. */
 export const CASES: readonly BenchCase[] = [
   ...[oneClient, oneClientDrain, manyClients, slowClients, ranges, https],
-  ...[lookups, head, notModifiedLookups, notModifiedBlobs, manyEntries],
+  ...[lookups, head, notModifiedLookups, notModifiedBlobs, manyEntries, indexOfStore],
   ...[uploads, imports, importsAgain, pack, commandStart],
 ];

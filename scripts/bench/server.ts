@@ -1,8 +1,9 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { HttpServer } from './http-server.ts';
 import { freePorts, startInBackground } from './process/background.ts';
+import { execute } from './process/execute.ts';
 
 /** The built program. */
 export const PROGRAM = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -41,6 +42,12 @@ anonymous = upload
 `,
   );
   return file;
+}
+
+/** Makes the store of a configuration anew, empty. */
+export async function renewStore(config: string, store: string, signal: AbortSignal): Promise<void> {
+  await rm(store, { recursive: true, force: true });
+  await execute(process.execPath, [PROGRAM, 'init', '-q', '-c', config], { signal });
 }
 
 /** Starts our server over a store, with its access log in a file of `folder`. */

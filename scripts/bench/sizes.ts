@@ -6,6 +6,8 @@ export interface Sizes {
   /** How many. */
   readonly releases: number;
   readonly manyEntries: number;
+  /** Releases in the store whose index is measured. */
+  readonly indexEntries: number;
   readonly slowClients: number;
 }
 
@@ -18,6 +20,7 @@ export const FULL: Sizes = {
   medium: 300e6,
   releases: 1000,
   manyEntries: 1_000_000,
+  indexEntries: 100_000,
   slowClients: 200,
 };
 
@@ -28,5 +31,6 @@ export const SMOKE: Sizes = {
   medium: 20e6,
   releases: 50,
   manyEntries: 10_000,
+  indexEntries: 5_000,
   slowClients: 20,
 };

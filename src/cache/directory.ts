@@ -16,8 +16,11 @@ import { DamagedObject, readSmallObject, writeSmallObject } from './small-object
 
 /** ShaDir: the entries of each key. */
 export interface Directory {
-  /** All entries of the key, newest first; empty if it has none. */
-  entries(key: Key): Promise<readonly StoredEntry[]>;
+  /**
+   * All entries of the key, newest first; empty if it has none.
+   * @param listed their digests, if the caller has just listed them
+   */
+  entries(key: Key, listed?: readonly Digest[]): Promise<readonly StoredEntry[]>;
   /** The digests of the key's entries, in no order, without reading them. */
   digests(key: Key): Promise<readonly Digest[]>;
   /** An entry, read and checked; undefined if it is missing. @throws CacheError `damaged`, `storage` */
@@ -62,6 +65,9 @@ const storedEntry = z.strictObject({
 /** The last millisecond with a year of four digits, the longest that `storedEntry` reads. */
 const LAST_DATE = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
+/** Entries of a key that are read at a time: each is a request if the store is in a bucket. */
+const READS = 16;
+
 export interface DirectoryOptions {
   /** Called for every unreadable entry; the other entries of its key are still served. */
   readonly onDamage?: (key: Key, digest: Digest, error: CacheError) => void;
@@ -87,15 +93,21 @@ export function createDirectory(
     return found;
   };
 
-  const entries = async (key: Key): Promise<readonly StoredEntry[]> => {
+  const entries: Directory['entries'] = async (key, listed) => {
     const found: StoredEntry[] = [];
     const damaged: CacheError[] = [];
-    for (const digest of await digests(key)) {
-      try {
-        const stored = await entry(key, digest);
-        if (stored !== undefined) found.push(stored);
-      } catch (error) {
-        if (!isDamage(error)) throw error;
+    const names = listed ?? (await digests(key));
+    for (let start = 0; start < names.length; start += READS) {
+      const some = names.slice(start, start + READS);
+      const read = await Promise.allSettled(some.map((digest) => entry(key, digest)));
+      for (const [index, result] of read.entries()) {
+        if (result.status === 'fulfilled') {
+          if (result.value !== undefined) found.push(result.value);
+          continue;
+        }
+        const error: unknown = result.reason;
+        const digest = some[index];
+        if (!isDamage(error) || digest === undefined) throw error;
         onDamage(key, digest, error);
         damaged.push(error);
       }

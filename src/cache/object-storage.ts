@@ -39,6 +39,8 @@ export interface ObjectStat {
 }
 
 export interface OpenObject extends ObjectStat {
+  /** Whether its bytes come over a network and through foreign software, which may change them. */
+  readonly isRemote?: boolean;
   /**
    * Reads bytes from `position` into `into`.
    * @returns the number of bytes read; 0 at the end

@@ -106,6 +106,12 @@ const logRecord = z.looseObject({
 
 export type LogRecord = z.infer<typeof logRecord>;
 
+/** Who did it, for a person: `alice@192.0.2.7` of a client, `bob as root@master` of a command under sudo. */
+export function actorOf({ who: { user, sudoUser, remote, host } }: LogRecord): string {
+  if (remote !== undefined) return `${user ?? 'anonymous'}@${remote.replace(/^::ffff:/, '')}`;
+  return `${sudoUser === undefined ? '' : `${sudoUser} as `}${user ?? ''}@${host}`;
+}
+
 /** UTF-16 units, each six bytes at most. Longer texts from outside are cut; the key still identifies the URL. */
 const TEXT_LIMIT = 2000;
 /** Largest record, and longest line of an old log, in bytes. */

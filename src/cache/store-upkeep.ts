@@ -6,6 +6,11 @@
 export interface StoreUpkeep {
   /** The items of a folder, in no order; none if the folder is missing. `''` is the store's own folder. */
   list(folder: string): AsyncIterable<FolderItem>;
+  /**
+   * When a name was last added to a folder or removed from it, in milliseconds since 1970; undefined if the folder is
+   * missing. A location that does not know it omits this.
+   */
+  modified?(folder: string): Promise<number | undefined>;
   /** Why the store's owner can't use the file or folder at `path`; undefined without a fault, or if it is missing. */
   ownerFault(path: string): Promise<string | undefined>;
   /** Paths of leftovers of killed writers. */

@@ -19,10 +19,12 @@ export interface Store {
   readonly markFault: CacheError | undefined;
   /** @throws CacheError `no-space`: so many bytes don't fit beside the reserve */
   checkRoom(bytes: number): Promise<void>;
+  /** Bytes that fit beside the reserve, 0 or more; a location without limit omits it. */
+  room?(): Promise<number>;
 }
 
 /** The parts of a store that depend on where it is kept. */
-export type StoreLocation = Pick<Store, 'name' | 'storage' | 'upkeep' | 'markFault' | 'checkRoom'>;
+export type StoreLocation = Pick<Store, 'name' | 'storage' | 'upkeep' | 'markFault' | 'checkRoom' | 'room'>;
 
 export interface StoreOptions extends StoreLogOptions, Pick<DirectoryOptions, 'onDamage'> {
   /** Hash large blobs. */

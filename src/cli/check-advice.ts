@@ -1,3 +1,5 @@
+import { quoteForShell } from '../cache/shell.ts';
+import { commandOf } from '../operations/command-line.ts';
 import type { Site } from '../operations/site.ts';
 import type { ReleaseProblem } from '../operations/upkeep/check-release.ts';
 import type { MachineOptions } from './site.ts';
@@ -18,41 +20,47 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
   const { url, server, site, slaposCfg } = context;
   const { config, location } = site;
   const on = server === undefined ? '' : `where the store of ${server} is: `;
-  const option = server === undefined && config.file !== undefined ? ` -c ${config.file}` : '';
-  const fetch = `${on}cache fetch${option}${machineOptions(context)} ${quote(url)}`;
-  // Of the store of another server nobody here knows where that fetches from.
+  // Of the configuration of another server nothing is known here.
+  const command = (call: string, words?: readonly string[]): string =>
+    on + commandOf(server === undefined ? config : { file: undefined, isNamed: false }, call, words);
+  const fetch = command('fetch', [...machineOptions(context), url]);
   const fetchIfAny = server !== undefined || config.upstream !== undefined ? [fetch] : [];
-  const bring = `${on}cache import${option} FOLDER, with its archive or medium in FOLDER`;
+  const bring = `bring its archive or medium, then ${command('import FOLDER')}`;
+  const into = `cache slapos-cfg --into ${quoteForShell(slaposCfg ?? 'slapos.cfg')}`;
   switch (kind) {
     case 'no-entry':
       return [...fetchIfAny, bring];
     case 'incompatible':
-      return [...fetchIfAny, `compile it on such a machine, and there: cache pack FOLDER; then ${bring}`];
+      return [
+        ...otherSystem(context),
+        ...fetchIfAny,
+        `build it on such a machine, run cache pack FOLDER there, bring the archive, then ${command('import ARCHIVE')}`,
+      ];
     case 'untrusted':
       return [
-        `if its signer is to be trusted: add the certificate to signature-certificate-list in [signature] of ${config.file ?? 'config.ini'} and of the nodes (cache slapos-cfg --into ${slaposCfg ?? 'slapos.cfg'})`,
+        `if its signer is to be trusted: ${command('trust add CERT')}, and on each node: ${into}`,
         ...fetchIfAny.map((command) => `or have one that you trust: ${command}`),
       ];
     case 'entry-damaged':
-      return [`${on}cache verify${option} --heal-from MEDIUM|STORE|URL`, ...fetchIfAny];
+      return [command('verify --heal-from MEDIUM|STORE|URL'), ...fetchIfAny];
     case 'key-mismatch':
-      return [`${on}cache verify${option}; nothing of this entry is to be installed`];
+      return [`${command('verify')}; nothing of this entry is to be installed`];
     case 'blob-missing':
-      return [`${on}cache verify${option} --heal-from MEDIUM|STORE|URL`, ...fetchIfAny, bring];
+      return [command('verify --heal-from MEDIUM|STORE|URL'), ...fetchIfAny, bring];
     case 'blob-damaged':
     case 'unreadable':
       return [
-        `${on}cache verify${option} --deep --heal-from MEDIUM|STORE|URL`,
-        `${on}cache import${option} --recheck FOLDER, with its archive in FOLDER`,
+        command('verify --deep --heal-from MEDIUM|STORE|URL'),
+        `bring its archive, then ${command('import --recheck FOLDER')}`,
       ];
     case 'owner-forbidden':
-      return [`as root: chown -R --reference=${quote(location)} ${quote(location)}`];
+      return [`as root: chown -R --reference=${quoteForShell(location)} ${quoteForShell(location)}`];
     case 'unavailable':
       return [];
     case 'folder-left':
       return ['remove the folder if no build runs in it'];
     case 'no-cache-url':
-      return [`cache slapos-cfg --into ${quote(slaposCfg ?? 'slapos.cfg')}`];
+      return [into];
     case 'blacklisted':
       return [
         `remove the prefix from download-from-binary-cache-url-blacklist in ${slaposCfg ?? 'slapos.cfg'}, or supply the URL of a version that it does not match`,
@@ -67,11 +75,15 @@ export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): rea
   }
 }
 
-function machineOptions({ options: { os, multiarch } }: AdviceContext): string {
-  return `${os === undefined ? '' : ` --os ${quote(os)}`}${multiarch === undefined ? '' : ` --multiarch ${quote(multiarch)}`}`;
+function machineOptions({ options: { os, multiarch } }: AdviceContext): readonly string[] {
+  return [
+    ...(os === undefined ? [] : ['--os', os]),
+    ...(multiarch === undefined ? [] : ['--multiarch', multiarch]),
+  ];
 }
 
-/** As a shell wants it. */
-function quote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+/** It was compared with this machine, which may be no node. */
+function otherSystem({ options: { os, multiarch }, slaposCfg }: AdviceContext): readonly string[] {
+  const isThisMachine = os === undefined && multiarch === undefined && slaposCfg === undefined;
+  return isThisMachine ? ['if the nodes have another system, add --os ID-VERSION'] : [];
 }

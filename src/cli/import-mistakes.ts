@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts';
 import { commandOf } from '../operations/command-line.ts';
 import { STORE_FOLDER } from '../operations/medium/manifest.ts';
 import { isMedium } from '../operations/medium/open-medium.ts';
+import { locationOf } from '../operations/site.ts';
 
 /** Refuses a folder that another command takes. @throws CacheError `usage`, with that command */
 export async function refuseOtherFolder(path: string, config: Config): Promise<void> {
@@ -16,10 +17,10 @@ export async function refuseOtherFolder(path: string, config: Config): Promise<v
       'usage',
       `${path} is the store of a medium; import the medium: ${commandOf(config, 'import', [parent])}`,
     );
-  if (folder !== config.store.path && (await isFile(join(folder, STORE_FILE))))
+  if (folder !== locationOf(config) && (await isFile(join(folder, STORE_FILE))))
     throw new CacheError(
       'usage',
-      `${path} is a store, not a medium or archives; copy it: ${commandOf(config, 'sync', [path, config.store.path])}`,
+      `${path} is a store, not a medium or archives; copy it: ${commandOf(config, 'sync', [path, locationOf(config)])}`,
     );
   if (/^[0-9a-f]{32}$/.test(name) && (await isFile(join(folder, 'buildout.cfg'))))
     throw new CacheError(

@@ -77,9 +77,9 @@ function labelsOf({ entries, packages = new Map() }: Medium): ReadonlyMap<string
   ]);
 }
 
-/** Beside the store, as `cache init` makes it. */
-function packagesFolderOf({ location }: Site): string {
-  return join(dirname(location), PACKAGES_FOLDER);
+/** Beside the store's folder, as `cache init` makes it; with a bucket, where that folder would be. */
+function packagesFolderOf({ config }: Site): string {
+  return join(dirname(config.store.path), PACKAGES_FOLDER);
 }
 
 /** What a person is told of the files of `packages/`, or why they were not taken. */

@@ -5,11 +5,14 @@ import { errorLine, type JsonErrorCode } from './json-error.ts';
 import { createProgram } from './program.ts';
 import { withoutControls } from '../cache/controls.ts';
 
-/** Also an error in the arguments themselves is JSON then. */
-const isJson = argumentsBefore('--', process.argv.slice(2)).includes('--json');
-
-/** Runs the command of this process, and sets the exit code. */
+/** Runs the command that the arguments of this process name, to its end, and sets the exit code. Throws nothing. */
 export async function run(): Promise<void> {
+  // Also an error in the arguments themselves is JSON then.
+  const isJson = argumentsBefore('--', process.argv.slice(2)).includes('--json');
+  const complain = (code: JsonErrorCode, message: string): void => {
+    process.stderr.write(`${withoutControls(isJson ? errorLine(code, message) : `cache: ${message}`)}\n`);
+  };
+
   // A closed pipe (`cache list | head`) or terminal is no failure: the command continues without output.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE' || error.code === 'EIO') return;
@@ -32,10 +35,6 @@ export async function run(): Promise<void> {
       else complain('unexpected', faultOfOurs(error));
     }
   }
-}
-
-function complain(code: JsonErrorCode, message: string): void {
-  process.stderr.write(`${withoutControls(isJson ? errorLine(code, message) : `cache: ${message}`)}\n`);
 }
 
 function argumentsBefore(end: string, all: readonly string[]): readonly string[] {

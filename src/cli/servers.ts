@@ -2,9 +2,8 @@ import { CacheError } from '../cache/errors.ts';
 import type { Source, UploadTarget } from '../cache/source.ts';
 import type { Config } from '../config/config.ts';
 import { parseBaseUrl } from '../config/value.ts';
-import { readIfThere } from '../operations/files.ts';
-import { readKnownAuthorities } from '../operations/known-authorities.ts';
-import { readCaFile, tlsFilesOf } from '../operations/tls-certificate.ts';
+import { readServerAuthorities } from '../operations/server-authorities.ts';
+import { readCaFile } from '../operations/tls-certificate.ts';
 import { IMPATIENT, type Patience } from '../upstream/attempts.ts';
 import { createUpstream, readTextAt, type UpstreamUrls } from '../upstream/client.ts';
 import type { LookupOptions } from './commands/lookup.ts';
@@ -100,7 +99,7 @@ export async function openServer(
   const needsCa = Object.values(urls).some(isTls);
   return createUpstream(urls, {
     ...{ ...options, environment: process.env },
-    ...(needsCa ? { ca: await readCas(config, ca) } : {}),
+    ...(needsCa ? { ca: await readServerAuthorities(config, ca) } : {}),
   });
 }
 
@@ -112,7 +111,7 @@ export async function readFromServer(
 ): Promise<string> {
   return readTextAt(url, {
     ...{ patience, environment: process.env },
-    ...(isTls(url) ? { ca: await readCas(config, ca) } : {}),
+    ...(isTls(url) ? { ca: await readServerAuthorities(config, ca) } : {}),
   });
 }
 
@@ -143,17 +142,4 @@ export async function checkCa(
 
 function isTls(url: string): boolean {
   return /^https:/i.test(url);
-}
-
-/** Certificates that count: those that the machine knows, those that are given, and that of the site's own server. */
-async function readCas(config: Config, option: string | undefined): Promise<readonly string[]> {
-  const { upstream } = config;
-  const own = tlsFilesOf(config)?.certificateFile;
-  const pems = [
-    option === undefined ? undefined : await readCaFile(option, '--ca'),
-    upstream?.caFile === undefined ? undefined : await readCaFile(upstream.caFile, '[upstream] ca-file'),
-    own === undefined ? undefined : await readIfThere(own),
-  ];
-  const known = await readKnownAuthorities(process.env);
-  return [...known, ...pems.filter((pem) => pem !== undefined)];
 }

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { formatBucketUrl, isBucketUrl, parseBucketUrl } from '../cache/bucket-url.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import { quoteForShell } from '../cache/shell.ts';
@@ -14,6 +15,7 @@ import type { Store } from '../cache/store.ts';
 import { throwUnlessAbsent } from '../storage/storage-error.ts';
 import { NoStore } from '../storage/store-folder.ts';
 import type { UpstreamUrls } from '../upstream/client.ts';
+import { parseOption } from './parse-option.ts';
 import { isServer, openServer, urlsOfServer, type ServerOptions } from './servers.ts';
 
 export interface SourceOptions extends ServerOptions {
@@ -46,7 +48,7 @@ export function urlsOfPlace(
 }
 
 /**
- * What a person names to read from: a running cache (see `urlsOfPlace`), the folder of a store, or a medium. One that `cache export` wrote is read only after its manifest was verified.
+ * What a person names to read from: a running cache (see `urlsOfPlace`), the folder or bucket of a store, or a medium. One that `cache export` wrote is read only after its manifest was verified.
  * @param argument that names it, for messages
  * @throws CacheError `usage`, `config`, `storage`; `untrusted`, `invalid-medium`
  */
@@ -58,6 +60,7 @@ export async function openSource(
 ): Promise<Source> {
   const urls = urlsOfPlace(argument, text, site, options.directory);
   if (urls !== undefined) return openServer(urls, site.config, options);
+  if (isBucketUrl(text)) return sourceOfStore(await site.storeAt(bucketOf(argument, text), 'read'));
   const folder = folderOf(text);
   if (await isMedium(folder)) {
     return (await openMedium(folder, await site.ownTrusted(), options.into)).source;
@@ -110,6 +113,12 @@ function folderOf(text: string): string {
  * @throws CacheError `usage`, `config`, `storage`, `no-space`
  */
 export async function openTargetStore(text: string, site: Site, dryRun: boolean): Promise<Store> {
+  if (isBucketUrl(text)) {
+    const url = bucketOf('TO', text);
+    // Only cache init makes the store of a configuration.
+    if (url === site.location) return site.store(dryRun ? 'read' : 'write');
+    return site.storeAt(url, dryRun ? 'dry-run' : 'write', true);
+  }
   const folder = folderOf(text);
   if (await isMedium(folder)) {
     throw new CacheError(
@@ -125,8 +134,15 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
   return site.storeAt(location, dryRun ? 'dry-run' : 'write', true);
 }
 
-/** Whether both folders are one location. */
+/** The URL of a bucket, as `Site.location` spells it. @throws CacheError `usage` */
+function bucketOf(argument: string, text: string): string {
+  return parseOption(argument, () => formatBucketUrl(parseBucketUrl(text)));
+}
+
+/** Whether both names are one folder or bucket. */
 export async function isSameFolder(a: string, b: string): Promise<boolean> {
+  if (isBucketUrl(a) || isBucketUrl(b))
+    return isBucketUrl(a) && isBucketUrl(b) && bucketOf('FROM', a) === bucketOf('TO', b);
   const [one, other] = [await identityOf(resolve(a)), await identityOf(resolve(b))];
   return one !== undefined && one === other;
 }

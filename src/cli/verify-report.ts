@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import { commandOf } from '../operations/command-line.ts';
 import type { BlobUser } from '../operations/upkeep/blob-users.ts';
 import type { Finding, FindingKind } from '../operations/upkeep/finding.ts';
-import type { Resolution } from '../operations/upkeep/resolution.ts';
+import type { Resolution } from '../operations/upkeep/resolve-findings.ts';
 import type { VerifyCounts } from '../operations/upkeep/verification.ts';
 import { withUrl, type JsonOutput } from './json-output.ts';
 import type { CommandSite } from './site.ts';

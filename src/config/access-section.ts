@@ -7,6 +7,8 @@ import { parseBoolean, parseChoice, parseList } from './value.ts';
 export interface AccessConfig {
   /** The role of anonymous users. */
   readonly anonymous: 'none' | 'read' | 'upload';
+  /** The role that `/metrics` requires. */
+  readonly metrics: 'none' | 'read' | 'admin';
   readonly htpasswdFile: string | undefined;
   /** Only with TLS. */
   readonly clientCaFile: string | undefined;
@@ -36,6 +38,7 @@ interface LdapConfig {
 export function createAccessSection(path: z.ZodType<string, string>) {
   return z.object({
     anonymous: textSchema((text) => parseChoice(text, ['none', 'read', 'upload'])).default('read'),
+    metrics: textSchema((text) => parseChoice(text, ['none', 'read', 'admin'])).default('read'),
     'htpasswd-file': path.optional(),
     'client-ca-file': path.optional(),
     'ldap-url': textSchema(parseLdapUrl).optional(),
@@ -62,6 +65,7 @@ export function toAccessConfig(values: AccessValues, context: z.RefinementCtx): 
   }
   return {
     anonymous: values.anonymous,
+    metrics: values.metrics,
     htpasswdFile,
     clientCaFile,
     ldap,
@@ -77,6 +81,8 @@ function refuseUnusableRules(values: AccessValues, context: z.RefinementCtx): vo
     if (values[key].length > 0)
       addFault(context, key, `has no effect without authentication; also set ${ways}`);
   }
+  if (values.metrics === 'admin')
+    addFault(context, 'metrics', `admin excludes all clients without authentication; also set ${ways}`);
   if (values.anonymous === 'none') {
     addFault(context, 'anonymous', `none excludes all clients without authentication; also set ${ways}`);
   }

@@ -10,7 +10,7 @@ export interface ConfigValue {
   readonly key: string;
   /**
    * As the program uses it: paths are absolute, sizes in bytes, durations in milliseconds, lists have an item each; without
-   * user names and passwords of URLs. Undefined: not set, and there is no default.
+   * secrets, and user names and passwords of URLs. Undefined: not set, and there is no default.
    */
   readonly value: unknown;
   /** As a person writes it; empty if it is not set. */
@@ -29,7 +29,8 @@ export function listConfigValues(text: string, source: ConfigSource): readonly C
   for (const [section, { shape }] of Object.entries(createSections(baseOf(source)))) {
     for (const [key, schema] of Object.entries<z.ZodType>(shape)) {
       const found = document.get(section)?.keys.get(key);
-      const value = withoutPasswords(schema.parse(found?.value));
+      const parsed: unknown = schema.parse(found?.value);
+      const value = key === 'secret-access-key' && parsed !== undefined ? '…' : withoutPasswords(parsed);
       const written = found?.value ?? defaultTextOf(schema);
       values.push({ section, key, value, text: textOf(value, written), line: found?.line });
     }

@@ -6,6 +6,7 @@ import { type ConfigFault, faultsOfNames } from './known-names.ts';
 import { createConfigSchema, createSections } from './schema.ts';
 import type { ServerConfig } from './server-section.ts';
 import type { SoftwareTable } from './software-table.ts';
+import type { StoreConfig } from './store-section.ts';
 import type { UpstreamConfig } from './upstream-section.ts';
 
 /** The values of config.ini, or their defaults; frozen, all paths absolute. */
@@ -27,14 +28,6 @@ export interface Config {
   readonly upload: UploadConfig;
   readonly access: AccessConfig;
   readonly upstream: UpstreamConfig | undefined;
-}
-
-/** `[store]` */
-interface StoreConfig {
-  /** The store's folder. */
-  readonly path: string;
-  /** Milliseconds between two checks of the whole store by the server; undefined: no checks. */
-  readonly scrubInterval: number | undefined;
 }
 
 /** `[signature]` */

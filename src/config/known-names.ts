@@ -4,14 +4,6 @@ import type { IniDocument } from './ini.ts';
 /** The keys of each section; undefined if the section allows any key. */
 export type KnownNames = ReadonlyMap<string, readonly string[] | undefined>;
 
-/** Keys of a design that this version lacks: a setting must never be ignored silently. */
-const RESERVED: ReadonlyMap<string, string> = new Map([
-  ...['url', 'endpoint', 'region', 'path-style', 'local-cache', 'local-cache-size'].map(
-    (key) =>
-      [`[store] ${key}`, 'this version keeps the store in a folder; write path = FOLDER instead'] as const,
-  ),
-]);
-
 /** A fault of a configuration; `line` counts from 1, undefined for the whole file. */
 export interface ConfigFault {
   readonly line: number | undefined;
@@ -30,8 +22,7 @@ export function faultsOfNames(document: IniDocument, known: KnownNames): readonl
     if (keys === undefined) continue;
     for (const [key, { line }] of section.keys) {
       if (keys.includes(key)) continue;
-      const reason = RESERVED.get(`[${name}] ${key}`) ?? `unknown key; ${adviseKey(key, keys, known)}`;
-      faults.push({ line, message: `[${name}] ${key}: ${reason}` });
+      faults.push({ line, message: `[${name}] ${key}: unknown key; ${adviseKey(key, keys, known)}` });
     }
   }
   return faults;

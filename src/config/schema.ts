@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { CacheError } from '../cache/errors.ts';
 import { createAccessSection, toAccessConfig } from './access-section.ts';
 import { parseCertificateList } from './certificate-list.ts';
-import { parseDuration } from './duration.ts';
 import { createServerSection, toServerConfig } from './server-section.ts';
 import { parseSize } from './size.ts';
 import { SoftwareTable } from './software-table.ts';
+import { createStoreSection, toStoreConfig } from './store-section.ts';
 import { textSchema } from './text-schema.ts';
 import { createUpstreamSection, toUpstreamConfig } from './upstream-section.ts';
 import { parseBoolean, parsePath, parseSoftwareUrl } from './value.ts';
@@ -16,10 +16,7 @@ export function createSections(folder: string) {
   const path = textSchema((text) => resolve(folder, parsePath(text)));
   return {
     server: createServerSection(path),
-    store: z.object({
-      path: path.prefault('./cache-store'),
-      'scrub-interval': textSchema(parseScrubInterval).optional(),
-    }),
+    store: createStoreSection(path),
     signature: z.object({
       'private-key-file': path.prefault('./sign.key'),
       'certificate-file': path.prefault('./sign.crt'),
@@ -46,10 +43,9 @@ export function createConfigSchema(sections: ReturnType<typeof createSections>) 
   return z
     .object({
       server: sections.server.transform(toServerConfig),
-      store: sections.store.transform((values) => ({
-        path: values.path,
-        scrubInterval: values['scrub-interval'],
-      })),
+      store: sections.store.transform((values, context) =>
+        toStoreConfig(values, context, sections.store.shape.path.parse(undefined)),
+      ),
       signature: sections.signature.transform((values) => ({
         privateKeyFile: values['private-key-file'],
         certificateFile: values['certificate-file'],
@@ -74,20 +70,6 @@ export function createConfigSchema(sections: ReturnType<typeof createSections>) 
         });
       }
     });
-}
-
-const SHORTEST_SCRUB_INTERVAL = 60_000;
-
-function parseScrubInterval(text: string): number | undefined {
-  if (text.trim().toLowerCase() === 'off') return undefined;
-  const interval = parseDuration(text);
-  if (interval < SHORTEST_SCRUB_INTERVAL) {
-    throw new CacheError(
-      'usage',
-      'is shorter than a minute; write a duration such as 7d, or off for no checks',
-    );
-  }
-  return interval;
 }
 
 function parseLargestSize(text: string): number {

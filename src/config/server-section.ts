@@ -3,7 +3,7 @@ import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { type ListenAddress, parseListen } from './listen-address.ts';
 import { addFault, attempt, textSchema } from './text-schema.ts';
-import { isHost, parseCacheUrl, parseChoice, parseCount, parseList } from './value.ts';
+import { isHost, parseBoolean, parseCacheUrl, parseChoice, parseCount, parseList } from './value.ts';
 
 /** `[server]` */
 export interface ServerConfig {
@@ -18,6 +18,10 @@ export interface ServerConfig {
   readonly tls: TlsConfig;
   /** For each address of `listen`. */
   readonly maxConnections: number;
+  /** Whether all clients may read the log of the store, if `[access]` has no users. */
+  readonly publicLog: boolean;
+  /** The internal location of an nginx in front that has the blobs, `/…/`. */
+  readonly accelRedirect: string | undefined;
 }
 
 /** Some 150 MiB if all clients are slow. */
@@ -43,6 +47,8 @@ export function createServerSection(path: z.ZodType<string, string>) {
     'tls-key': path.optional(),
     'tls-names': textSchema(parseTlsNames).optional(),
     'max-connections': textSchema(parseCount).default(MAX_CONNECTIONS),
+    'public-log': textSchema(parseBoolean).default(false),
+    'accel-redirect': textSchema(parseLocation).optional(),
   });
 }
 
@@ -68,6 +74,8 @@ export function toServerConfig(values: ServerValues, context: z.RefinementCtx): 
   return {
     ...{ listen, publicUrl: values['public-url'], cacheHosts, dirHosts, tls },
     maxConnections: values['max-connections'],
+    publicLog: values['public-log'],
+    accelRedirect: values['accel-redirect'],
   };
 }
 
@@ -114,6 +122,14 @@ function parsePublicUrl(text: string): string {
     throw new CacheError('usage', 'contains a user name, but is public; write the URL without it');
   }
   return url;
+}
+
+function parseLocation(text: string): string {
+  if (/^\/(?:[\w.~-]+\/)+$/.test(text)) return text;
+  throw new CacheError(
+    'usage',
+    `not a location: ${quoteBriefly(text)}; write it as in nginx, such as /internal/`,
+  );
 }
 
 function parseTlsNames(text: string): readonly string[] {

@@ -40,7 +40,10 @@ export function requireRole(access: AccessControl, role: Role, handler: Handler)
     // Nearly all requests: answered without a promise.
     if (authorization === undefined && isEnough(access.anonymous) && role === 'read') return handler(c);
     return identify().then((identity) => {
-      if (identity !== undefined) record.user = identity.name;
+      if (identity !== undefined) {
+        record.user = identity.name;
+        record.isAdmin = identity.role === 'admin';
+      }
       if (isEnough(identity?.role) || isEnough(access.anonymous)) return handler(c);
       throw identity === undefined ? refusalOfUnknown() : refusalOfKnown(identity);
     });

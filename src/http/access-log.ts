@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server';
 import { randomBytes } from 'node:crypto';
+import type { ErrorCode } from '../cache/errors.ts';
 
 /** Facts about a request that are not part of it. */
 export interface RequestRecord {
@@ -9,6 +10,10 @@ export interface RequestRecord {
   readonly remote: string;
   /** The authenticated user. */
   user?: string;
+  /** Whether that user has all rights. */
+  isAdmin?: boolean;
+  /** The kind of error that the request ended with. */
+  code?: ErrorCode | undefined;
   /** Why the request is refused, and what would help: the client may not show the answer. */
   reason?: string;
 }
@@ -40,12 +45,26 @@ export interface RequestLog {
   failure(requestId: string, error: unknown): void;
 }
 
+/** Counts requests; called for each one, so it must be quick. */
+export interface RequestObserver {
+  /** @param path as a path of this service: see `createPathOf` */
+  begin(path: string, method: string): void;
+  end(path: string, line: RequestLine, code: ErrorCode | undefined): void;
+}
+
 /** Creates the records of requests, and logs each request when its answer was sent or the client has disconnected. */
-export function createRecorder(log: RequestLog): (bindings: HttpBindings) => RequestRecord {
+export function createRecorder(
+  log: RequestLog,
+  pathOf: (bindings: HttpBindings) => string,
+  observer?: RequestObserver,
+): (bindings: HttpBindings) => RequestRecord {
   const run = randomBytes(3).toString('hex');
   let count = 0;
-  return ({ incoming, outgoing }) => {
+  return (bindings) => {
+    const { incoming, outgoing } = bindings;
     const { socket } = incoming;
+    const observed = observer === undefined ? '' : pathOf(bindings);
+    observer?.begin(observed, incoming.method ?? '');
     const remote = socket.remoteAddress ?? '';
     const record: RequestRecord = { id: `${run}-${(++count).toString(36)}`, remote };
     const begin = performance.now();
@@ -60,7 +79,7 @@ export function createRecorder(log: RequestLog): (bindings: HttpBindings) => Req
     const tell = (aborted: boolean): void => {
       if (isTold) return;
       isTold = true;
-      log.request({
+      const line: RequestLine = {
         requestId: record.id,
         method: incoming.method ?? '',
         path: incoming.url ?? '',
@@ -71,7 +90,9 @@ export function createRecorder(log: RequestLog): (bindings: HttpBindings) => Req
         ...(record.user === undefined ? {} : { user: record.user }),
         ...(record.reason === undefined ? {} : { reason: record.reason }),
         aborted,
-      });
+      };
+      log.request(line);
+      observer?.end(observed, line, record.code);
     };
     // Before node's own listener, which begins the next answer: until then the connection's bytes belong to this answer.
     outgoing.prependListener('finish', () => {

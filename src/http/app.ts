@@ -1,33 +1,30 @@
 import { Hono, type Context } from 'hono';
+import type { Catalog } from '../cache/catalog.ts';
 import { CacheError } from '../cache/errors.ts';
-import { STORE_FILE } from '../cache/layout.ts';
 import type { TrustedCertificates } from '../cache/signature.ts';
 import type { Store } from '../cache/store.ts';
-import { requireRole, type AccessControl } from './access-control.ts';
+import { requireRole } from './access-control.ts';
 import { createRecorder, type RequestLog } from './access-log.ts';
 import { createBlobRoutes } from './bcache.ts';
 import { createDirectoryRoutes } from './bdir.ts';
 import { refuse, respondToError } from './error-response.ts';
+import { createCatalogRoutes } from './catalog.ts';
+import { addHealthRoutes, type HealthParts } from './health.ts';
 import type { App, HttpEnv } from './http-env.ts';
 import { byMethod, type Handler } from './methods.ts';
 import { headFaultOf } from './request-head.ts';
+import type { PageParts } from './page/page-parts.ts';
+import { addPageRoutes } from './page-routes.ts';
 import { createPathOf, type ServiceHosts } from './request-path.ts';
 import { createRecordUpload } from './upload-record.ts';
 
-export interface AppParts {
+export interface AppParts extends HealthParts {
   readonly store: Store;
+  /** What the store has, if the server keeps an index. */
+  readonly catalog?: Catalog;
   readonly log: RequestLog;
-  /** Version of this program, shown by `/health`. */
-  readonly version: string;
-  /** Commit that this program was built from, shown by `/health`. */
-  readonly commit?: string | undefined;
-  /** When the whole store was checked last, and how much was wrong; shown by `/health`. */
-  readonly lastScrub?: () => { readonly finished: string; readonly findings: number } | undefined;
-  /** Expiry and fault of the server's certificate; shown by `/health`. */
-  readonly tls?: () => { readonly expires: string; readonly fault?: string } | undefined;
   /** The section for the slapos.cfg of a node that reaches this cache at `base`, `http://HOST:PORT`. @throws CacheError */
   readonly nodeSection?: (base: string) => Promise<string>;
-  readonly access: AccessControl;
   /** Whose entries may be uploaded. */
   readonly trusted: TrustedCertificates;
   readonly upload: {
@@ -37,6 +34,10 @@ export interface AppParts {
   };
   /** Host names whose root is a service. */
   readonly hosts: ServiceHosts;
+  /** Pages for browsers, which also need a catalog. */
+  readonly page?: PageParts;
+  /** The internal location of an nginx in front that has the blobs, `/…/`. */
+  readonly accelRedirect?: string | undefined;
 }
 
 /**
@@ -45,17 +46,23 @@ export interface AppParts {
  * other paths of the same routes: see `createPathOf`.
  */
 export function createApp(parts: AppParts): App {
-  const { store, log, version, commit, lastScrub, access, trusted, upload, nodeSection } = parts;
+  const { store, catalog, log, version, access, trusted, upload, nodeSection, page } = parts;
   const { blobs, directory } = store;
   // The path as sent: a URL object would resolve "..", which must be refused.
   const pathOf = createPathOf(parts.hosts);
   const app = new Hono<HttpEnv>({ getPath: (_request, options) => pathOf(options?.env) });
   app.onError((error, c) => respondToError(error, c, log));
-  app.notFound((c) =>
-    refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health'),
-  );
+  const notFound: Handler = (c) =>
+    refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health');
+  app.notFound(notFound);
   const recordUpload = createRecordUpload(store.log, log);
-  app.route('/bcache', createBlobRoutes(blobs, { access, maxBlobSize: upload.maxBlobSize, recordUpload }));
+  app.route(
+    '/bcache',
+    createBlobRoutes(blobs, {
+      ...{ access, recordUpload, accelRedirect: parts.accelRedirect },
+      maxBlobSize: upload.maxBlobSize,
+    }),
+  );
   app.route(
     '/bdir',
     createDirectoryRoutes(directory, {
@@ -63,19 +70,31 @@ export function createApp(parts: AppParts): App {
       allowUnsigned: upload.allowUnsigned,
     }),
   );
-  const health: Handler = async (c) => {
-    await store.storage.stat(STORE_FILE);
-    const node = process.versions.node;
-    const report = { status: 'ok', version, commit, node, scrub: lastScrub?.(), tls: parts.tls?.() };
-    return c.json(report, 200, { 'Cache-Control': 'no-store' });
-  };
-  app.all('/health', byMethod({ GET: health }));
+  if (catalog !== undefined) app.route('/v1', createCatalogRoutes(catalog, { access, version }));
+  addHealthRoutes(app, parts);
   if (nodeSection !== undefined) {
     const section: Handler = async (c) =>
       c.text(await nodeSection(baseOf(c)), 200, { 'Cache-Control': 'no-store' });
     app.all('/slapos.cfg', byMethod({ GET: requireRole(access, 'read', section) }));
   }
-  const recordOf = createRecorder(log);
+  // Errors are pages, too, and have the same style.
+  app.all('/-/*', byMethod({ GET: asset(notFound) }));
+  if (catalog !== undefined && page !== undefined) {
+    const options = {
+      ...page,
+      access,
+      store,
+      catalog,
+      version,
+      nodeSection,
+      baseOf,
+      lastScrub: parts.lastScrub,
+    };
+    addPageRoutes(app, options, (c) =>
+      c.env.incoming.headers.accept === undefined ? notFound(c) : c.text(introduction(baseOf(c), version)),
+    );
+  }
+  const recordOf = createRecorder(log, pathOf, parts.metrics?.observer);
   return {
     fetch(request, { incoming, outgoing }) {
       const env = { incoming, outgoing, record: recordOf({ incoming, outgoing }) };
@@ -85,6 +104,25 @@ export function createApp(parts: AppParts): App {
       return refuse({ env }, fault.status, fault.text, { Connection: 'close' });
     },
   };
+}
+
+/** A file of the pages. */
+function asset(notFound: Handler): Handler {
+  return async (c) => {
+    const { answerAsset } = await import('./page/assets.ts');
+    return answerAsset(c.req.path.slice(1)) ?? notFound(c);
+  };
+}
+
+/** For a person with curl. */
+function introduction(base: string, version: string): string {
+  return `shacache ${version}: an offline binary cache for SlapOS; browsers show its releases here
+
+blobs      ${base}/bcache/<sha512>
+entries    ${base}/bdir/<key>, such as the md5 of a software URL
+for nodes  ${base}/slapos.cfg
+health     ${base}/health
+`;
 }
 
 /** The URL of this cache as the client reached it. @throws CacheError `not-found` without a usable Host */

@@ -43,24 +43,27 @@ export function createEntryLists(directory: Directory): EntryLists {
     sizeCalculation: ({ body, names }) => body.length + names.length + 512,
   });
 
+  /** Looks under way, each shared by all requests for its key: a bucket must not be asked once for each. */
+  const looking = new Map<Key, Promise<EntryList | undefined>>();
   let additions = 0;
 
   const look = async (key: Key): Promise<EntryList | undefined> => {
     const remembered = lists.get(key);
     const additionsBefore = additions;
     const freshUntil = performance.now() + FRESH_MS;
-    const names = namesOf(await directory.digests(key));
+    const digests = await directory.digests(key);
+    const names = namesOf(digests);
     if (remembered !== undefined && remembered.names === names && additions === additionsBefore) {
       remembered.freshUntil = Math.max(remembered.freshUntil, freshUntil);
       return remembered;
     }
-    const entries = names === '' ? [] : await directory.entries(key);
+    const entries = names === '' ? [] : await directory.entries(key, digests);
     if (entries.length === 0) {
       lists.delete(key);
       return undefined;
     }
     const list = listOf(entries);
-    // Remembers complete lists only: meanwhile an entry may have been added, or failed to be read.
+    // Remembers complete lists only: meanwhile an entry may have been removed, or failed to be read.
     const isWhole = namesOf(entries.map(({ digest }) => digest)) === names;
     // A later look may have seen more: its list must not be replaced.
     const isLatest = (lists.peek(key)?.freshUntil ?? 0) <= freshUntil;
@@ -68,14 +71,28 @@ export function createEntryLists(directory: Directory): EntryLists {
     return list;
   };
 
+  const lookOnce = (key: Key): Promise<EntryList | undefined> => {
+    const shared = looking.get(key);
+    if (shared !== undefined) return shared;
+    const result = look(key).finally(() => {
+      if (looking.get(key) === result) looking.delete(key);
+    });
+    looking.set(key, result);
+    return result;
+  };
+
   return {
     get(key) {
       const remembered = lists.get(key);
-      return remembered !== undefined && performance.now() < remembered.freshUntil ? remembered : look(key);
+      return remembered !== undefined && performance.now() < remembered.freshUntil
+        ? remembered
+        : lookOnce(key);
     },
     forget: (key) => {
       additions++;
       lists.delete(key);
+      // A look that began before the addition may lack it.
+      looking.delete(key);
     },
   };
 }

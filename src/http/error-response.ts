@@ -6,6 +6,7 @@ import { CacheError, type ErrorCode } from '../cache/errors.ts';
 import type { RequestLog } from './access-log.ts';
 import type { HttpEnv } from './http-env.ts';
 import { answerAndLinger, hasUnreadBody } from './request-body.ts';
+import { wantsPage } from './wants-page.ts';
 
 /** The HTTP status of each error. */
 const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
@@ -14,6 +15,7 @@ const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
   'invalid-entry': 400,
   'invalid-archive': 400,
   'unsupported-archive': 400,
+  usage: 400,
   'digest-mismatch': 400,
   incomplete: 400,
   'key-mismatch': 400,
@@ -25,7 +27,6 @@ const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
   'too-large': 413,
   'too-many': 429,
   'invalid-medium': 500,
-  usage: 500,
   config: 500,
   damaged: 500,
   storage: 500,
@@ -43,12 +44,17 @@ function statusOf(error: unknown): ContentfulStatusCode {
   return error instanceof CacheError ? STATUS[error.code] : 500;
 }
 
-/** Answers in plain text. Only the log gets the message of a 5xx error: it may contain paths. */
-export function respondToError(error: unknown, c: Context<HttpEnv>, log: RequestLog): Response {
+/** Answers in plain text, or with a page for browsers. Only the log gets the message of a 5xx error: it may contain paths. */
+export function respondToError(
+  error: unknown,
+  c: Context<HttpEnv>,
+  log: RequestLog,
+): Response | Promise<Response> {
   const status = statusOf(error);
   const { record } = c.env;
   const requestId = record.id;
   if (status >= 500) log.failure(requestId, error);
+  record.code = error instanceof CacheError ? error.code : undefined;
   // A miss is no refusal.
   if (status !== 404) record.reason = messageOf(error);
   const { outgoing } = c.env;
@@ -61,27 +67,33 @@ export function respondToError(error: unknown, c: Context<HttpEnv>, log: Request
   return answer(c, status, text, MORE_HEADERS[status] ?? {});
 }
 
-/** Answers a wrong request in plain text, and logs the text as the reason. */
+/** Answers a wrong request, and logs the text as the reason. */
 export function refuse(
   { env }: { readonly env: HttpEnv['Bindings'] },
   status: ContentfulStatusCode,
   text: string,
   more: Readonly<Record<string, string>> = {},
-): Response {
+): Response | Promise<Response> {
   env.record.reason = text;
   return answer({ env }, status, `${text}\n`, more);
 }
 
-/** Answers in plain text, also to a client that is still sending. */
+/** Answers in plain text, also to a client that is still sending; browsers get a page. */
 function answer(
   { env }: { readonly env: Pick<HttpBindings, 'incoming' | 'outgoing'> },
   status: ContentfulStatusCode,
   text: string,
   more: Readonly<Record<string, string>>,
-): Response {
+): Response | Promise<Response> {
   const { incoming, outgoing } = env;
   const headers = { 'Content-Type': 'text/plain; charset=UTF-8', ...more };
-  if (!hasUnreadBody(incoming)) return new Response(text, { status, headers });
+  if (!hasUnreadBody(incoming)) {
+    if (!wantsPage(incoming)) return new Response(text, { status, headers });
+    const { url: target = '/' } = incoming;
+    return import('./page/error-page.tsx').then(({ answerErrorPage }) =>
+      answerErrorPage(status, { text: text.trimEnd(), target, headers: more }),
+    );
+  }
   answerAndLinger(incoming, outgoing, status, headers, text);
   return RESPONSE_ALREADY_SENT;
 }

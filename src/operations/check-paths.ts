@@ -9,7 +9,8 @@ import type { Config } from '../config/config.ts';
 
 /** @throws CacheError `config`: the store's folder is a file */
 export async function checkStorePath({ file, store }: Config): Promise<void> {
-  if ((await kindOf(store.path)) === 'file') throw wrong(file, '[store] path', `${store.path} is no folder`);
+  if (store.bucket === undefined && (await kindOf(store.path)) === 'file')
+    throw wrong(file, '[store] path', `${store.path} is no folder`);
 }
 
 /** @throws CacheError `config`: a missing file of `[access]` or for TLS */

@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 /**
  * A command for the site of a configuration, to be pasted into a shell: with `-c` only if the configuration is not found
  * without it.
- * @param call name of the command with its options, such as `verify --repair`
+ * @param call name of the command with its options, such as `verify --repair` or `trust add CERT`
  * @param words arguments, quoted where needed
  */
 export function commandOf(
@@ -14,9 +14,12 @@ export function commandOf(
   call: string,
   words: readonly string[] = [],
 ): string {
-  const [name = '', ...options] = call.split(' ');
+  const name = /^[a-z-]+(?: [a-z][a-z-]*)*/.exec(call)?.[0] ?? '';
   const config = file === undefined || !isNamed ? [] : ['-c', quoteForShell(file)];
-  return [calledAs(), name, ...config, ...options, ...words.map(quoteForShell)].join(' ');
+  const rest = call.slice(name.length).trimStart();
+  return [calledAs(), name, ...config, rest, ...words.map(quoteForShell)]
+    .filter((part) => part !== '')
+    .join(' ');
 }
 
 /** The executable may lie on a medium, where no PATH leads. */

@@ -6,7 +6,7 @@ import { compatibilityClass, formatPlatform, isCompatible, type Platform } from 
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
 import type { Store } from '../cache/store.ts';
 import { findEntries, keysToTry } from './lookup.ts';
-import { createPlacement } from './placement.ts';
+import { createPlacement } from './entry-order.ts';
 import type { Source, SourceEntry } from '../cache/source.ts';
 import { addInPlace, createStoreDestination, recordCopy } from './store-destination.ts';
 import { transferEntries, type TransferOptions } from './transfer.ts';

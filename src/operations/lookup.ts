@@ -148,6 +148,14 @@ const SHIPPED_BLACKLIST = [
 ];
 
 /** @returns the matching line of slapos.cfg's shipped `download-from-binary-cache-url-blacklist` */
-export function blacklistedBy(url: string): string | undefined {
+function blacklistedBy(url: string): string | undefined {
   return SHIPPED_BLACKLIST.find((prefix) => url.startsWith(prefix));
+}
+
+/** A note for a software URL that nodes with the default slapos.cfg never look up in a cache. */
+export function blacklistNote(url: string): string | undefined {
+  const blacklist = blacklistedBy(url);
+  return blacklist === undefined
+    ? undefined
+    : `nodes never ask a cache for this URL: the slapos.cfg that SlapOS ships has ${blacklist} in download-from-binary-cache-url-blacklist`;
 }

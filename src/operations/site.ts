@@ -29,7 +29,7 @@ export type StoreUse = 'read' | 'write' | 'upkeep' | 'dry-run';
 export interface Site {
   readonly config: Config;
   readonly messages: Messages;
-  /** The location of its store. */
+  /** The location of its store: a path, or the URL of a bucket. */
   readonly location: string;
   /**
    * Its store. Without a configuration the first write creates it; with one, only `cache init` does.
@@ -52,7 +52,7 @@ export interface Site {
 }
 
 export function createSite(config: Config, messages: Messages): Site {
-  const location = config.store.path;
+  const location = locationOf(config);
   const opened = new Map<StoreUse, Promise<Store>>();
   let trusted: Promise<TrustedCertificates> | undefined;
   let ownTrusted: Promise<TrustedCertificates> | undefined;
@@ -63,6 +63,7 @@ export function createSite(config: Config, messages: Messages): Site {
       mode: use === 'dry-run' ? 'read' : use,
       make: make && (use === 'write' || use === 'dry-run'),
       minFreeSpace: config.upload.minFreeSpace,
+      access: config.store.bucket?.access,
       ...eventsOf(at, use, messages),
     });
 
@@ -97,6 +98,11 @@ export function createSite(config: Config, messages: Messages): Site {
       )),
     signer: () => (signer ??= openSigner(config, messages)),
   };
+}
+
+/** The location of the store of a configuration. */
+export function locationOf({ store }: Pick<Config, 'store'>): string {
+  return store.bucket?.url ?? store.path;
 }
 
 type StoreEvents = Pick<Parameters<typeof openStore>[1], 'onDamage' | 'onOwnerFault' | 'onUnrecorded'>;

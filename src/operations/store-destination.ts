@@ -6,7 +6,7 @@ import type { Key } from '../cache/key.ts';
 import type { Source, SourceEntry } from '../cache/source.ts';
 import type { LogEvent } from '../cache/store-log.ts';
 import type { Store } from '../cache/store.ts';
-import { createPlacement, type Placement } from './placement.ts';
+import { createPlacement, type Placement } from './entry-order.ts';
 import { missingBlob, type BlobName, type Destination, type KeyTransfer } from './transfer.ts';
 
 type CopyEvent = Pick<LogEvent, 'action' | 'reason' | 'target'>;

@@ -29,9 +29,14 @@ export function nameOfRelease(url: string): string {
  * `nameOfRelease`; undefined if the URL lacks one. Never throws.
  */
 export function versionedNameOf(url: string): string | undefined {
-  const told = toldBy(url);
-  const [name, version] = [joined(told.name), joined(told.version)];
+  const { name, version } = nameAndVersionOf(url);
   return name === '' || version === '' ? undefined : `${name}@${version}`;
+}
+
+/** The two parts of `versionedNameOf`; each is `''` if the URL lacks it. Never throws. */
+export function nameAndVersionOf(url: string): { readonly name: string; readonly version: string } {
+  const told = toldBy(url);
+  return { name: joined(told.name), version: joined(told.version) };
 }
 
 /** The name includes the variant of the profile. */

@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { createApp } from '../http/app.ts';
 import { certificateState, parseChain, warnOfFault } from '../operations/certificate-state.ts';
+import { createStoreIndex } from '../operations/catalog/store-index.ts';
 import { checkNamedFiles } from '../operations/check-paths.ts';
 import { createSite, type Site } from '../operations/site.ts';
 import { formatNetworkcacheSection, networkcacheSection } from '../operations/slapos-cfg.ts';
@@ -11,7 +12,12 @@ import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
 import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
+import { createCertificateWatch } from './certificate-watch.ts';
+import { createMetrics } from './metrics.ts';
+import { createPageParts } from './page.ts';
+import { createReadiness } from './readiness.ts';
 import { createStoreScrub } from './scrub.ts';
+import { createUpstreamProbe } from './upstream-probe.ts';
 import { createServerLog, type LogOptions, type ServerLog } from './server-log.ts';
 
 export interface ServeOptions {
@@ -47,19 +53,45 @@ export async function serve(
   await checkNamedFiles(config);
   const log = createServerLog(logOptions);
   const served = createSite(config, messagesTo(log));
-  const store = await openServedStore(served, messages);
+  const index = createStoreIndex(await openServedStore(served, messages), {
+    trusted: await served.trusted(),
+    onFault: (message) => {
+      log.warn(message);
+    },
+  });
+  const { store, catalog } = index;
   const scrub = await createStoreScrub(served, log);
   const shown: { tls: TlsMaterial | undefined } = { tls: await prepareTls(config, messages) };
+  const certificates = await createCertificateWatch(config, () => shown.tls);
+  const readiness = createReadiness({
+    store,
+    takesUploads: takesUploads(config),
+    certificates: certificates.now,
+    askUpstream: createUpstreamProbe(config),
+    onFault: (message) => {
+      log.warn(message);
+    },
+  });
+  const metrics = createMetrics(
+    {
+      ...{ version, catalog: () => catalog.state, refused: index.refused, lastScrub: () => scrub?.last() },
+      ...{ readiness: readiness.now, room: readiness.room, certificateEnds: certificates.ends },
+    },
+    config.access.metrics,
+  );
   let listeners: readonly OpenListener[] = [];
+  const urlForNodes = (base: string): string => config.server.publicUrl ?? plainUrl(base, listeners);
   const app = createApp({
-    ...{ store, log, version, commit, upload: config.upload },
+    ...{ store, catalog, log, version, commit, metrics, readiness: readiness.now, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
       log.warn(message);
     }),
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
-    nodeSection: (base) => sectionFor(base, config, listeners),
+    accelRedirect: config.server.accelRedirect,
+    nodeSection: (base) => sectionFor(urlForNodes(base), config),
     lastScrub: () => scrub?.last(),
+    page: await createPageParts(served, { store, catalog, urlForNodes, roomLeft: readiness.room }),
     tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
   });
   const stopped = untilStopped();
@@ -74,6 +106,8 @@ export async function serve(
   });
   const watch = watchCertificates(served, listeners, shown);
   scrub?.start();
+  index.start();
+  readiness.start();
   let isPreparing = true;
   try {
     const busy = prepare({
@@ -90,6 +124,8 @@ export async function serve(
   } finally {
     watch.stop();
     void scrub?.stop();
+    void index.stop();
+    readiness.stop();
     await closeAll(listeners, log);
   }
   return { signal: await stopped, isPreparing };
@@ -97,17 +133,16 @@ export async function serve(
 
 /**
  * The section for nodes as a file that Python's ConfigParser reads; warnings are comments in it.
- * @param base URL by which the node reached this server; `public-url` counts more
+ * @param url of this server, for nodes
  * @throws CacheError `not-found`
  */
-async function sectionFor(base: string, config: Config, listeners: readonly OpenListener[]): Promise<string> {
+async function sectionFor(url: string, config: Config): Promise<string> {
   const notes: string[] = [];
   const note = (text: string): void => {
     notes.push(text.replace(/^cache: /, '').replaceAll('\n', '\n# '));
   };
   // The certificates may have changed since the start.
   const site = createSite(config, { tell: note, warn: note, fail: note });
-  const url = config.server.publicUrl ?? plainUrl(base, listeners);
   try {
     const section = formatNetworkcacheSection(await networkcacheSection(site, url));
     return notes.map((line) => `# ${line}\n`).join('') + section;
@@ -143,6 +178,12 @@ function messagesTo(log: ServerLog): Site['messages'] {
     warn,
     fail: warn,
   };
+}
+
+/** Whether some client may have the right to upload. */
+function takesUploads({ access }: Config): boolean {
+  const { anonymous, htpasswdFile, clientCaFile, ldap } = access;
+  return anonymous === 'upload' || [htpasswdFile, clientCaFile, ldap].some((way) => way !== undefined);
 }
 
 /** A store on a read-only disk can still be served. */

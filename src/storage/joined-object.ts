@@ -26,7 +26,10 @@ export async function openJoined(
     await close();
     throw error;
   }
-  if (isComplete(parts.map(({ size }) => size))) return { ...joinStats(parts), read, close };
+  if (isComplete(parts.map(({ size }) => size))) {
+    const isRemote = parts.some((part) => part.isRemote);
+    return { ...joinStats(parts), isRemote, read, close };
+  }
   await close();
   return undefined;
 

@@ -1,29 +1,19 @@
-import { join } from 'node:path';
+import { isBucketUrl } from '../cache/bucket-url.ts';
 import { CacheError, isDamage } from '../cache/errors.ts';
 import { createHashThreads } from '../cache/hash-threads.ts';
 import { STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { writeSmallObject } from '../cache/small-object.ts';
 import { createStore, type Store, type StoreOptions } from '../cache/store.ts';
-import { limitsOf } from './file-system-limits.ts';
-import { createFilesystemStorage, type FilesystemOptions } from './filesystem.ts';
-import { makeFoldersBelow } from './folders-below.ts';
-import { checkRoom } from './free-space.ts';
+import type { FilesystemOptions } from './filesystem.ts';
+import { createFolderPlace } from './folder-place.ts';
 import { localActor } from './local-actor.ts';
-import { makeFolders } from './ownership.ts';
+import type { S3Access } from './s3-bucket.ts';
 import { createSplitStorage, type SplitStorage } from './split-storage.ts';
 import { createSplitUpkeep } from './split-upkeep.ts';
 import { storageError } from './storage-error.ts';
-import {
-  checkIsStore,
-  DamagedMark,
-  isMarked,
-  NoStore,
-  readFormat,
-  removeLeftovers,
-  TEMPORARY,
-} from './store-folder.ts';
-import { createStoreUpkeep } from './store-upkeep.ts';
+import { DamagedMark, NoStore } from './store-folder.ts';
+import type { StorePlace } from './store-place.ts';
 
 export interface OpenStoreOptions extends FilesystemOptions, Partial<Omit<StoreOptions, 'threads'>> {
   /**
@@ -33,98 +23,124 @@ export interface OpenStoreOptions extends FilesystemOptions, Partial<Omit<StoreO
   readonly mode: 'read' | 'write' | 'upkeep';
   /** If the store is missing, `write` makes it and `read` opens an empty store; by default both fail. */
   readonly make?: boolean;
+  /** How to reach the object store of a bucket. */
+  readonly access?: S3Access | undefined;
 }
 
 /**
  * Opens the store at a location; no other module knows what a location is.
- * @param location path of its folder
- * @throws NoStore; CacheError `storage`; `damaged`: its mark is damaged
+ * @param location path of its folder, or `s3://BUCKET/PREFIX`
+ * @throws NoStore; CacheError `storage`, `unavailable`; `damaged`: its mark is damaged
  */
 export async function openStore(
   location: string,
-  { mode, make = false, minFreeSpace = 0, onOwnerFault, who = localActor(), ...options }: OpenStoreOptions,
+  {
+    mode,
+    make = false,
+    minFreeSpace = 0,
+    onOwnerFault,
+    access,
+    who = localActor(),
+    ...options
+  }: OpenStoreOptions,
 ): Promise<Store> {
-  const files = createFilesystemStorage(location, { minFreeSpace, onOwnerFault });
+  const place = await placeAt(location, { minFreeSpace, onOwnerFault, access });
   let isMade = false;
   let markFault: CacheError | undefined;
   try {
-    isMade = await hasMark(location);
+    isMade = await hasMark(place);
   } catch (error) {
     if (mode === 'upkeep' && isDamage(error)) {
-      await checkIsStore(location);
+      await place.checkIsStore();
       markFault = error;
     } else if (!make || !(error instanceof NoStore)) throw error;
-    else if (mode === 'write') isMade = await makeStore(location);
+    else if (mode === 'write') isMade = await makeStore(location, { access });
     else {
-      await isMarked(location);
+      await place.isMarked();
       return open(createSplitStorage(emptyStorage(error)));
     }
   }
   if (mode === 'write') {
     // A store assembled by copying has no mark yet.
-    if (!isMade) await makeStore(location, { inFolder: true });
-    await removeLeftovers(location);
+    if (!isMade) await makeStore(location, { inFolder: true, access });
+    await place.removeLeftovers();
   }
-  return open(createSplitStorage(files, mode === 'read' ? undefined : (await limitsOf(location)).split));
+  return open(createSplitStorage(place.storage, mode === 'read' ? undefined : await place.splitLimits()));
 
   function open(storage: SplitStorage): Store {
-    const upkeep = createSplitUpkeep(createStoreUpkeep(location), storage);
-    const checkStoreRoom = (bytes: number): Promise<void> => checkRoom(location, bytes, minFreeSpace);
+    const upkeep = createSplitUpkeep(place.upkeep, storage);
     return createStore(
-      { name: location, storage, upkeep, markFault, checkRoom: checkStoreRoom },
+      { ...place, storage, upkeep, markFault },
       { ...options, who, threads: createHashThreads() },
     );
   }
+}
+
+interface PlaceOptions extends FilesystemOptions {
+  readonly access?: S3Access | undefined;
+  readonly inFolder?: boolean;
+}
+
+async function placeAt(
+  location: string,
+  { access = {}, inFolder = false, ...options }: PlaceOptions,
+): Promise<StorePlace> {
+  if (!isBucketUrl(location)) return createFolderPlace(location, options, inFolder);
+  // The client of object stores is as large as the rest of the program.
+  const { createS3Place } = await import('./s3-place.ts');
+  return createS3Place(location, access);
 }
 
 /**
  * Whether a store has a mark; it may lack one, or its maker may have written it meanwhile.
  * @throws NoStore; CacheError `storage`: its format is newer; `damaged`: its mark is damaged
  */
-async function hasMark(root: string): Promise<boolean> {
-  let format = await readFormat(root);
+async function hasMark(place: StorePlace): Promise<boolean> {
+  let format = await place.readFormat();
   if (format === undefined) {
     try {
-      await checkIsStore(root);
+      await place.checkIsStore();
       return false;
     } catch (error) {
-      format = await readFormat(root);
+      format = await place.readFormat();
       if (format === undefined) throw error;
     }
   }
-  checkFormat(root, format);
+  checkFormat(place, format);
   return true;
 }
 
-function checkFormat(root: string, format: unknown): void {
+function checkFormat({ name }: StorePlace, format: unknown): void {
   if (format === STORE_FORMAT) return;
-  if (format === undefined) throw new DamagedMark(join(root, STORE_FILE), 'it is a link that leads nowhere');
+  if (format === undefined) throw new DamagedMark(`${name}/${STORE_FILE}`, 'it is a link that leads nowhere');
   throw new CacheError(
     'storage',
-    `the store ${root} has format ${JSON.stringify(format)}; this program knows ${STORE_FORMAT}: use a newer one`,
+    `the store ${name} has format ${JSON.stringify(format)}; this program knows ${STORE_FORMAT}: use a newer one`,
   );
 }
 
 /**
- * Makes an empty store in a folder; leaves an existing store as it is.
- * @param inFolder whether the folder must exist, such as a mounted medium
+ * Makes an empty store at a location; leaves an existing store as it is.
+ * @param inFolder whether its folder must exist, such as a mounted medium; a bucket must exist always
  * @returns whether it made the store
- * @throws CacheError `storage`, `no-space`
+ * @throws CacheError `storage`, `unavailable`, `no-space`
  */
-export async function makeStore(root: string, { inFolder = false } = {}): Promise<boolean> {
+export async function makeStore(
+  location: string,
+  options: Pick<PlaceOptions, 'inFolder' | 'access'> = {},
+): Promise<boolean> {
   try {
-    if (!inFolder) await makeFolders(root);
-    if (await isMarked(root)) {
-      checkFormat(root, await readFormat(root));
+    // A full disk can be served, so the mark may use the reserve.
+    const place = await placeAt(location, options);
+    if (await place.isMarked()) {
+      checkFormat(place, await place.readFormat());
       return false;
     }
-    await makeFoldersBelow(root, join(root, TEMPORARY));
-    // A full disk can be served, so the mark may use the reserve.
-    const storage = createFilesystemStorage(root);
-    await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
+    await place.prepare();
+    await writeSmallObject(place.storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
     return true;
   } catch (error) {
-    throw storageError(error, `can't make the store ${root}`);
+    throw storageError(error, `can't make the store ${location}`);
   }
 }
 

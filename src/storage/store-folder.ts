@@ -33,6 +33,11 @@ export async function readFormat(root: string): Promise<unknown> {
     throwUnlessAbsent(error, `can't read ${path}`, readError);
     return undefined;
   }
+  return parseMark(path, text);
+}
+
+/** The format that a mark tells. @param path for messages @throws DamagedMark */
+export function parseMark(path: string, text: string): unknown {
   try {
     const content: unknown = JSON.parse(text);
     if (typeof content === 'object' && content !== null && 'format' in content) return content.format;
@@ -62,12 +67,17 @@ export async function isMarked(root: string): Promise<boolean> {
     throwUnlessAbsent(error, `can't make the store ${root}`);
     return false;
   }
+  return hasMark(root, names, 'folder');
+}
+
+/** The same for the names that are in a place. */
+export function hasMark(root: string, names: readonly string[], kind: 'folder' | 'prefix'): boolean {
   if (names.includes(STORE_FILE)) return true;
   const others = othersIn(names);
   if (others === '') return false;
   throw new CacheError(
     'storage',
-    `${root} is not a store and not empty (it holds ${others}); name an empty folder`,
+    `${root} is not a store and not empty (it holds ${others}); name an empty ${kind}`,
   );
 }
 
@@ -108,13 +118,19 @@ export async function checkIsStore(root: string): Promise<void> {
     if (systemCode(error) !== 'ENOENT') throw storageError(error, `can't read the store ${root}`);
     throw new NoStore(`there is no store at ${root}; is its disk mounted?`);
   }
-  if (STORE_FOLDERS.some((name) => names.includes(name))) return;
-  const others = othersIn(names.filter((name) => name !== STORE_FILE));
-  if (others === '')
-    throw new NoStore(`${root} is not a store: it has no ${STORE_FILE}; is its disk mounted?`);
+  const others = othersUnlessStore(names);
+  if (others === undefined) return;
   throw new NoStore(
-    `${root} is not a store: it has no ${STORE_FILE}, but ${others}; is its disk mounted, and is this its path?`,
+    others === ''
+      ? `${root} is not a store: it has no ${STORE_FILE}; is its disk mounted?`
+      : `${root} is not a store: it has no ${STORE_FILE}, but ${others}; is its disk mounted, and is this its path?`,
   );
+}
+
+/** What is in a place without blobs and entries; undefined if it has these. */
+export function othersUnlessStore(names: readonly string[]): string | undefined {
+  if (STORE_FOLDERS.some((name) => names.includes(name))) return undefined;
+  return othersIn(names.filter((name) => name !== STORE_FILE));
 }
 
 /**

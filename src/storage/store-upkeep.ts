@@ -27,6 +27,16 @@ export function createStoreUpkeep(root: string): StoreUpkeep {
       }
     },
 
+    async modified(folder) {
+      const path = pathOf(folder);
+      try {
+        return (await stat(path)).mtimeMs;
+      } catch (error) {
+        throwUnlessAbsent(error, `can't look at ${path}`, readError);
+        return undefined;
+      }
+    },
+
     async ownerFault(path) {
       try {
         const [stats, owner] = [await stat(pathOf(path)), await ownershipOf(root)];

@@ -7,10 +7,11 @@ import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
+import { placeKeyPair } from '../fixtures/key-pairs.ts';
 import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { ENVIRONMENT, PROGRAM, runCache, type CommandResult } from './command.ts';
+import { ENVIRONMENT, EXECUTABLE, PROGRAM, initSite, runCache, type CommandResult } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 const FILE = 'kvm-1.0.344-ubuntu-22.04.tar.gz';
@@ -26,6 +27,7 @@ const cache = (...args: readonly string[]) => runCache(folder, ...args);
 async function makeArchive(file = FILE, url = KVM, payload = 0): Promise<string> {
   const medium = join(folder, 'medium');
   await mkdir(medium, { recursive: true });
+  await placeKeyPair(folder);
   const release = await makeSoftwareRelease(join(folder, `root of ${file}`), url, { payload });
   await packRelease(release, join(medium, file));
   return join(medium, file);
@@ -119,7 +121,7 @@ describe('a file in the place of a folder is wrong usage', () => {
   ])('%s', async (command, message) => {
     await writeFile(join(folder, 'cache-store'), 'a file');
     await mkdir(join(folder, 'empty'));
-    await cache('init', 'other');
+    await initSite(folder, 'other');
     const before = await contentsOf(folder);
     expectFailure(await cache(...command.split(' ')), 2, message);
     expect(await contentsOf(folder)).toEqual(before);
@@ -135,7 +137,7 @@ describe('the empty mount point of the store', () => {
     await mkdir(join(folder, 'disk'));
     await mkdir(join(folder, 'medium'));
     await writeFile(join(folder, 'config.ini'), '[store]\npath = disk\n');
-    await cache('keygen');
+    await placeKeyPair(folder);
   });
 
   const nothingIsMade = async (store = 'disk'): Promise<void> => {
@@ -179,7 +181,7 @@ describe('the empty mount point of the store', () => {
   });
 
   it('is told of by a sync to it, which makes no store there', async () => {
-    await cache('init', 'stranger');
+    await initSite(folder, 'stranger');
     expectFailure(
       await cache('sync', join('stranger', 'store'), 'disk'),
       3,
@@ -208,7 +210,7 @@ describe('a failing store ends with 3', () => {
   });
 
   it('when it is of a newer format', async () => {
-    await cache('keygen');
+    await placeKeyPair(folder);
     await mkdir(join(folder, 'cache-store'));
     await writeFile(join(folder, 'cache-store', 'store.json'), '{"format": 7}');
     for (const args of [
@@ -224,7 +226,7 @@ describe('a failing store ends with 3', () => {
   it('when it has no room', async () => {
     const archive = await makeArchive();
     await writeFile(join(folder, 'config.ini'), '[upload]\nmin-free-space = 1024T\n');
-    await cache('keygen');
+    await placeKeyPair(folder);
     await cache('init', '-c', 'config.ini');
     const result = await cache('import', archive);
     expect(result).toMatchObject({ code: 3, stdout: '' });
@@ -241,7 +243,7 @@ describe('a failing store ends with 3', () => {
         join(folder, 'config.ini'),
         '[store]\npath = disk/store\n[upload]\nmin-free-space = 1M\n',
       );
-      await cache('keygen');
+      await placeKeyPair(folder);
       await cache('init', '-c', 'config.ini');
       const { code, stdout, stderr } = await cache('import', 'medium', ...args);
       if (args.length === 0) expect(stdout).toMatch(new RegExp(`^${FILE} +imported `, 'm'));
@@ -276,6 +278,7 @@ describe('a failing store ends with 3', () => {
 describe('import', () => {
   it('makes key and store on first use, and sums up in a table', async () => {
     await makeArchive();
+    for (const name of ['sign.key', 'sign.crt']) await rm(join(folder, name));
     const { code, stdout, stderr } = await cache('import', 'medium');
     expect(stdout).toMatch(/^ARCHIVE +RESULT +PLATFORM +SIZE +URL\n/);
     expect(stdout).toMatch(
@@ -345,12 +348,12 @@ describe('lookup', () => {
     const fitting = ['--os', 'ubuntu-22.04', '--multiarch', 'x86_64-linux-gnu'];
     const { code, stdout } = await cache('lookup', ...fitting, KVM);
     expect(stdout).toMatch(
-      /^1 +x86_64-linux-gnu +ubuntu +22\.04 +jammy +yes +yes +[0-9.]+ KiB +\d{4}-\d\d-\d\d \d\d:\d\d UTC$/m,
+      /^1 +ubuntu 22\.04 x86_64-linux-gnu +yes +yes +[0-9.]+ KiB +\d{4}-\d\d-\d\d \d\d:\d\d UTC$/m,
     );
     expect(stdout).toMatch(/^1 {2}sha512 [0-9a-f]{128}$/m);
     expect(code).toBe(0);
     const other = await cache('lookup', '--os', 'debian-12', '--multiarch', 'x86_64-linux-gnu', KVM);
-    expect(other.stdout).toMatch(/^1 .* jammy +no +yes /m);
+    expect(other.stdout).toMatch(/^1 +ubuntu 22\.04 x86_64-linux-gnu +no +yes /m);
     const json = await cache('lookup', '--json', ...fitting, keyOfSoftwareUrl(KVM));
     expect(JSON.parse(json.stdout)).toMatchObject({
       key: keyOfSoftwareUrl(KVM),
@@ -408,6 +411,27 @@ describe('lookup', () => {
 });
 
 describe('check', () => {
+  it('says what to do for another system than that of this machine, for what is missing, and from elsewhere', async () => {
+    await initSite(folder, 'a site');
+    const archive = await makeArchive('kvm-1.0.344-opensuse-15.5.tar.gz');
+    await cache('import', '-q', '-c', 'a site/config.ini', archive);
+    const here = (...args: readonly string[]) => runCache(join(folder, 'a site'), 'check', ...args);
+    const { stdout, code } = await here(KVM);
+    expect(stdout).toContain(
+      `${KVM}
+  there is no build for `,
+    );
+    expect(stdout).toMatch(
+      /, only for opensuse 15\.5 \S+\n {2}-> if the nodes have another system, add --os ID-VERSION\n {2}-> build it on such a machine, run cache pack FOLDER there, bring the archive, then cache import ARCHIVE$/m,
+    );
+    expect(code).toBe(1);
+    expect((await here('--os', 'ubuntu-22.04', KVM)).stdout).not.toContain('another system');
+    const missing = await cache('check', '-c', 'a site/config.ini', 'pypi:none=1');
+    expect(missing.stdout).toContain(
+      `  -> bring its archive or medium, then cache import -c '${join(folder, 'a site/config.ini')}' FOLDER\n`,
+    );
+  });
+
   it('of a server that is not there does not call the releases uninstallable, and ends with 3', async () => {
     const { code, stdout } = await cache('check', KVM, '--server', 'http://127.0.0.1:9');
     expect(stdout).toMatch(new RegExp(`^unknown +${KVM}\\n`, 'm'));
@@ -488,7 +512,7 @@ print(json.dumps(dict(parser['networkcache'])))
   });
 
   it.each(['bdir', 'bcache/'])('refuses a URL that ends with /%s', async (service) => {
-    await cache('keygen');
+    await placeKeyPair(folder);
     expectFailure(
       await cache('slapos-cfg', '--url', `http://h:5050/${service}`),
       2,
@@ -518,7 +542,7 @@ describe('init and keygen', () => {
       made: string[];
       kept: string[];
     };
-    expect([init.made.length, init.kept.length]).toEqual([7, 0]);
+    expect([init.made.length, init.kept.length]).toEqual([EXECUTABLE === undefined ? 7 : 9, 0]);
     const keygen = await cache('keygen', '--json', '-c', 'medium/config.ini');
     expect(JSON.parse(keygen.stdout)).toMatchObject({ status: 'kept' });
   });
@@ -561,7 +585,7 @@ it('an import whose reader goes away is finished all the same', async () => {
 });
 
 it('a section for slapos.cfg begins on a line of its own', async () => {
-  await cache('keygen');
+  await placeKeyPair(folder);
   const { stdout } = await cache('slapos-cfg', '--url', 'http://192.0.2.7:5050/');
   expect(stdout).toMatch(
     /^\n\[networkcache\]\ndownload-binary-cache-url = http:\/\/192\.0\.2\.7:5050\/bcache\n/,
@@ -570,7 +594,7 @@ it('a section for slapos.cfg begins on a line of its own', async () => {
 
 describe('a medium with a key of its own', () => {
   it('is hinted at when another configuration is used, and not when its own is', async () => {
-    await cache('init', 'medium');
+    await initSite(folder, 'medium');
     await makeArchive();
     const other = await cache('import', join('medium', 'software'));
     const config = join(folder, 'medium', 'config.ini');

@@ -5,7 +5,7 @@ import { contentsOf } from '../fixtures/folder-contents.ts';
 import { makePairByOpenssl } from '../fixtures/signing-keys.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { resultOf, runCache, startCache } from './command.ts';
+import { initSite, resultOf, runCache, startCache } from './command.ts';
 
 const URL = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 
@@ -34,7 +34,7 @@ describe('a command on the store', () => {
   });
 
   it('says nothing of it where a configuration is found, or another cache is asked', async () => {
-    await cache('init', '-q', '.');
+    await initSite(folder, '.', '-q');
     expect((await cache('list')).stderr).not.toContain('using');
     const nowhere = await temporaryFolder();
     const asked = await runCache(nowhere, 'lookup', URL, '--server', 'http://127.0.0.1:9');
@@ -75,7 +75,7 @@ describe('cache config', () => {
 
   it('shows each value with its origin, behind a link, and no secret', async () => {
     const { certificateFile } = await makePairByOpenssl(folder, 'other');
-    await cache('init', '-q', 'site', '--trust', certificateFile);
+    await initSite(folder, 'site', '-q', '--trust', certificateFile);
     const file = join(folder, 'link.ini');
     await symlink('site/config.ini', file);
     await writeFile(

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { mountReadOnly, mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { ENVIRONMENT, PROGRAM, runCache, type CommandResult } from './command.ts';
+import { ENVIRONMENT, PROGRAM, initSite, runCache, type CommandResult } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 
@@ -70,7 +70,7 @@ describe('what keeps a command from working is one line with its meaning and a w
 
   it('a lack of permission, with the user and the path', async () => {
     await chmod(folder, 0o755);
-    await cache('init', 'site');
+    await initSite(folder, 'site');
     await chmod(join(folder, 'site/store'), 0o700);
     await chmod(join(folder, 'site/config.ini'), 0o600);
     expect(lineOf(await asNobody('list', '-c', 'site/config.ini'))).toMatch(
@@ -85,7 +85,7 @@ describe('what keeps a command from working is one line with its meaning and a w
   });
 
   it('a disk that is mounted read-only', async (context) => {
-    await cache('init', 'site');
+    await initSite(folder, 'site');
     const archive = await makeArchive();
     await mountReadOnly(context, join(folder, 'site'), join(folder, 'ro'));
     const result = await cache('import', '-c', 'ro/config.ini', archive);
@@ -97,7 +97,7 @@ describe('what keeps a command from working is one line with its meaning and a w
 
   it('a disk that is full', async (context) => {
     await mountTmpfs(context, join(folder, 'site'), 1 << 20);
-    await cache('init', 'site');
+    await initSite(folder, 'site');
     const result = await cache('import', '-c', 'site/config.ini', '-q', await makeArchive());
     expect(lineOf(result)).toMatch(
       /^cache: kvm-ubuntu-22\.04\.tar\.gz: no room in .*site\/store: needs 0\.\d MiB and must keep 256\.0 MiB in reserve \(\[upload\] min-free-space\); 0\.\d MiB is free; free some and try again$/,
@@ -117,7 +117,7 @@ describe('what keeps a command from working is one line with its meaning and a w
 
 describe('a command that a message names', () => {
   it('has -c, in quotes, if the configuration is not found without', async () => {
-    await cache('init', 'a site');
+    await initSite(folder, 'a site');
     const site = join(folder, 'a site');
     expect(lineOf(await cache('list', '-c', 'a site/config.ini'))).toBe(
       `the store has no software release; fill it with: cache import -c '${site}/config.ini' FOLDER`,
@@ -147,7 +147,7 @@ describe('what is confused is one line that names the right call', () => {
   });
 
   it('the same for import, pack and remove', async () => {
-    await cache('init', 'site');
+    await initSite(folder, 'site');
     const site = ['-c', 'site/config.ini', '--multiarch', 'amd64'];
     for (const args of [
       ['import', await makeArchive()],
@@ -173,7 +173,7 @@ describe('what is confused is one line that names the right call', () => {
   });
 
   it('import of the store of a medium, and of any other store', async () => {
-    await cache('init', 'site');
+    await initSite(folder, 'site');
     await cache('import', '-q', '-c', 'site/config.ini', await makeArchive());
     await mkdir(join(folder, 'device'));
     await cache('export', '-q', '-c', 'site/config.ini', 'device');

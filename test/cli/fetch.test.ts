@@ -7,6 +7,7 @@ import { digestOf } from '../../src/cache/digest.ts';
 import type { EntryPair } from '../../src/cache/entry.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import type { Signer } from '../../src/cache/signature.ts';
+import { placeKeyPair } from '../fixtures/key-pairs.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { mountTmpfs } from '../fixtures/mounts.ts';
 import { openStorage } from '../fixtures/open-storage.ts';
@@ -102,7 +103,7 @@ describe('fetch', () => {
 
     // It counts as trusted here, and nodes are told to trust it.
     expect((await cache('lookup', RAPID_CDN, ...OS)).stdout).toMatch(
-      /^1 +x86_64-linux-gnu .* yes +yes +1\.4 MiB/m,
+      /^1 +ubuntu 22\.04 x86_64-linux-gnu +yes +yes +1\.4 MiB/m,
     );
     expect((await cache('slapos-cfg', '-q', '--url', 'http://cache:5050')).stdout).toContain(
       signer.certificate.trim().split('\n')[1] ?? 'none',
@@ -148,7 +149,7 @@ describe('fetch', () => {
     const without = await cache('fetch', '--resign', RAPID_CDN, ...OS);
     expect(without.stderr).toMatch(/there is no .*sign\.key; make it with: cache keygen/);
     expect(without.code).toBe(2);
-    await cache('keygen');
+    await placeKeyPair(folder);
     const { code, stderr } = await cache('fetch', '--resign', RAPID_CDN, ...OS);
     expect(code).toBe(0);
     expect(stderr).toMatch(/1 fetched/);

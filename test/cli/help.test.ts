@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createProgram } from '../../src/cli/program.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { EXECUTABLE, runCache } from './command.ts';
+import { EXECUTABLE, initSite, runCache } from './command.ts';
 
 let folder: string;
 
@@ -94,7 +94,7 @@ describe('-c, -q and --json', () => {
       ['list', '-c', 'none.ini'],
     ])
       expect(await cache(...args)).toEqual(missing);
-    await cache('init', 'site');
+    await initSite(folder, 'site');
     for (const args of [
       ['-q', '--json', '-c', 'site/config.ini', 'list'],
       ['--json', 'list', '-q', '-c', 'site/config.ini'],
@@ -105,7 +105,7 @@ describe('-c, -q and --json', () => {
   });
 
   it('count after the command rather than before it', async () => {
-    await cache('init', 'site');
+    await initSite(folder, 'site');
     const { code, stdout } = await cache('-c', 'none.ini', 'list', '--json', '-c', 'site/config.ini');
     expect({ code, stdout }).toEqual({ code: 0, stdout: '[]\n' });
   });

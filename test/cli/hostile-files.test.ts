@@ -5,13 +5,13 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createTestSigner } from '../http/test-signer.ts';
 import { addRelease, makeStore } from '../operations/test-store.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { resultOf, runCache, startCache, type CommandResult } from './command.ts';
+import { initSite, resultOf, runCache, startCache, type CommandResult } from './command.ts';
 
 let folder: string;
 
 beforeEach(async () => {
   folder = await temporaryFolder();
-  await runCache(folder, 'init', '-q', 'site');
+  await initSite(folder, 'site', '-q');
 });
 
 const at = (path: string): string => join(folder, path);

@@ -4,13 +4,13 @@ import { closeSync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { ENVIRONMENT, PROGRAM, runCache } from './command.ts';
+import { ENVIRONMENT, PROGRAM, initSite } from './command.ts';
 
 let folder: string;
 
 beforeEach(async () => {
   folder = await temporaryFolder();
-  await runCache(folder, 'init', 'site');
+  await initSite(folder, 'site');
 });
 
 /** Runs `cache ARGS…` with an output on a disk that is full. */

@@ -20,7 +20,15 @@ import { contentsOf } from '../fixtures/folder-contents.ts';
 import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { ENVIRONMENT, PROGRAM, resultOf, runCache, startCache, type CommandResult } from './command.ts';
+import {
+  ENVIRONMENT,
+  PROGRAM,
+  initSite,
+  resultOf,
+  runCache,
+  startCache,
+  type CommandResult,
+} from './command.ts';
 
 const CDN = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
@@ -36,6 +44,8 @@ beforeEach(async () => {
 });
 
 const cache = (...args: readonly string[]): Promise<CommandResult> => runCache(folder, ...args);
+const init = (site: string, ...args: readonly string[]): Promise<CommandResult> =>
+  initSite(folder, site, ...args);
 const on = (site: string): readonly string[] => ['-c', join(folder, site, 'config.ini')];
 
 /** Fails unless the command ends with `code`. */
@@ -48,7 +58,7 @@ async function expectEnd(code: number, running: Promise<CommandResult>): Promise
 
 /** A connected site with two releases, of which one has a blob of more than 2 MiB. */
 async function makeConnected(): Promise<void> {
-  await cache('init', 'connected', '--common-name', 'Connected');
+  await init('connected', '--common-name', 'Connected');
   for (const [url, file, payload] of [
     [CDN, 'rapid-cdn-1.0.344-ubuntu-22.04.tar.gz', 0],
     [KVM, 'kvm-1.0.344-ubuntu-22.04.tar.gz', 2 * MIB],
@@ -87,7 +97,7 @@ describe('a trip over the air gap', () => {
     );
 
     const trust = join(device, 'miscellaneous', 'sign.crt');
-    const made = await expectEnd(0, cache('init', 'offline', '--trust', trust));
+    const made = await expectEnd(0, init('offline', '--trust', trust));
     expect(made.stderr).toContain(`trusted: "Connected" (SHA-256 ${fingerprint})`);
     const imported = await expectEnd(0, cache('import', ...on('offline'), device));
     expect(imported.stderr).toContain(`${device}: export 1 of `);
@@ -212,7 +222,7 @@ describe('cache export', () => {
     const { stderr } = await expectEnd(0, cache('export', ...on('connected'), 'connected'));
     expect(stderr).toMatch(/2 on the medium already; 0 B written/);
     expect(stderr).toMatch(/note: .*connected\/miscellaneous\/sign\.key travels with the medium/);
-    await cache('init', 'offline', '--trust', join('connected', 'miscellaneous', 'sign.crt'));
+    await init('offline', '--trust', join('connected', 'miscellaneous', 'sign.crt'));
     await expectEnd(0, cache('import', ...on('offline'), 'connected'));
   });
 
@@ -228,7 +238,7 @@ describe('cache export', () => {
   ])('into %s is refused with 2, and writes nothing', async (_what, target, message) => {
     const sites = join(folder, 'store');
     await mkdir(sites);
-    await runCache(sites, 'init', 'connected');
+    await initSite(sites, 'connected');
     await mkdir(join(sites, 'connected/store/sub'));
     await symlink('connected/store', join(sites, 'link'));
     const before = await contentsOf(folder);
@@ -266,7 +276,7 @@ describe('cache export', () => {
   });
 
   it('of an empty store says so', async () => {
-    await cache('init', 'connected');
+    await init('connected');
     const { stderr } = await expectEnd(1, cache('export', ...on('connected'), device));
     expect(stderr).toMatch(/the store has nothing to export; fill it with: cache import/);
     expect(await readdir(device)).toEqual([]);
@@ -285,7 +295,7 @@ describe('cache export', () => {
       /left out: .*kvm.*: blob \w+ of the store is damaged: .*; see: cache verify --deep/,
     );
     expect(stderr).toMatch(/1 exported, 1 left out/);
-    await expectEnd(0, cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt')));
+    await expectEnd(0, init('offline', '--trust', join(device, 'miscellaneous', 'sign.crt')));
     await expectEnd(0, cache('import', ...on('offline'), device));
   });
 
@@ -303,7 +313,7 @@ describe('cache export', () => {
     const failed = await expectEnd(3, limited('export', ...on('connected'), device));
     expect(failed.stderr).toMatch(/takes no file that large \(EFBIG\); export again with --split 2G/);
     await expectEnd(0, limited('export', ...on('connected'), device, '--split', '1M'));
-    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await init('offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
     await expectEnd(0, cache('import', ...on('offline'), device));
     expect(await blobOf(KVM, 'offline')).toBe(await blobOf(KVM));
   });
@@ -311,7 +321,8 @@ describe('cache export', () => {
   it.for(['a folder', 'a disk with FAT'])(
     'makes a store that can be served, blobs in parts too: on %s',
     async (where, context) => {
-      if (where !== 'a folder') await mountFat(context, join(folder, 'image'), device, 64 * MIB);
+      // With room for the executable, too.
+      if (where !== 'a folder') await mountFat(context, join(folder, 'image'), device, 256 * MIB);
       await makeConnected();
       await expectEnd(0, cache('export', ...on('connected'), device, '--split', '1M'));
       const trust = join(device, 'miscellaneous', 'sign.crt');
@@ -385,7 +396,7 @@ describe('cache import of a medium', () => {
   it('that is damaged shows the list, and ends with 1', async () => {
     await makeConnected();
     await cache('export', ...on('connected'), device);
-    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await init('offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
     const blob = await blobOf(CDN);
     await truncate(join(device, 'store', 'bcache', blob), 5);
     const { stderr } = await expectEnd(1, cache('import', ...on('offline'), device));
@@ -419,7 +430,7 @@ describe('cache import of a medium', () => {
     await writeFile(join(device, 'packages', 'node'), 'a program');
     const exported = await expectEnd(0, cache('export', ...on('connected'), device));
     expect(exported.stderr).toMatch(/^the manifest also covers 1 file of packages\/$/m);
-    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await init('offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
     const { stderr } = await expectEnd(0, cache('import', ...on('offline'), device));
     expect(stderr).toContain(
       `1 file of packages/ verified and copied to ${join(folder, 'offline', 'packages')}\n`,
@@ -440,7 +451,7 @@ describe('cache import of a medium', () => {
   it('in a dry run writes nothing, where there is a store and where there is none', async () => {
     await makeConnected();
     await cache('export', ...on('connected'), device);
-    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await init('offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
     for (const code of [0, 3]) {
       const before = await contentsOf(folder);
       const { stdout, stderr } = await expectEnd(code, cache('import', ...on('offline'), '-n', device));
@@ -455,7 +466,7 @@ describe('cache import of a medium', () => {
   it('leaves archives beside the store alone, and tells of them; they can be imported, too', async () => {
     await makeConnected();
     await cache('export', ...on('connected'), device, CDN);
-    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await init('offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
     const release = await makeSoftwareRelease(join(folder, 'root'), 'https://example.com/software.cfg');
     await packRelease(release, join(device, 'software', 'x-ubuntu-22.04.tar.gz'));
     const { stderr } = await expectEnd(0, cache('import', ...on('offline'), device));
@@ -474,7 +485,7 @@ describe('cache import of a medium', () => {
 
   it('of a store that nobody has signed is none, and the message says what is missing', async () => {
     await makeConnected();
-    await cache('init', 'offline');
+    await init('offline');
     const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), 'connected'));
     expect(stdout).toBe('');
     expect(stderr).toMatch(
@@ -490,7 +501,7 @@ describe('cache import of a medium', () => {
   it('whose manifest was taken away is not signed here, with or without its store', async () => {
     await makeConnected();
     await cache('export', ...on('connected'), device);
-    await cache('init', 'offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await init('offline', '--trust', join(device, 'miscellaneous', 'sign.crt'));
     await cache('init', 'keyless', '--no-key', '--trust', join(device, 'miscellaneous', 'sign.crt'));
     const evil = await makeSoftwareRelease(join(folder, 'root'), 'https://example.com/software.cfg');
     await packRelease(evil, join(device, 'software', 'evil-ubuntu-22.04.tar.gz'));
@@ -514,12 +525,12 @@ describe('archives that somebody put on a medium whose manifest was taken away',
 
   /** A medium of another site, with an archive in its very folder, and this site, which has a key. */
   async function makeStripped(...taken: readonly string[]): Promise<void> {
-    await cache('init', 'connected', '--common-name', 'Connected');
+    await init('connected', '--common-name', 'Connected');
     const evil = await makeSoftwareRelease(join(folder, 'root'), KVM);
     await packRelease(evil, join(folder, 'connected', 'software', EVIL));
     await expectEnd(0, cache('import', ...on('connected'), join('connected', 'software')));
     await cache('export', ...on('connected'), device);
-    await cache('init', 'site', '--trust', join(device, 'miscellaneous', 'sign.crt'));
+    await init('site', '--trust', join(device, 'miscellaneous', 'sign.crt'));
     await packRelease(evil, join(device, EVIL));
     for (const name of taken) await rm(join(device, name), { recursive: true });
   }
@@ -647,8 +658,8 @@ describe('cache init --no-key', () => {
   });
 
   it('is for good: the next init makes no key, and trusts whom it names', async () => {
-    await cache('init', 'a', '--common-name', 'A');
-    await cache('init', 'b', '--common-name', 'B');
+    await init('a', '--common-name', 'A');
+    await init('b', '--common-name', 'B');
     const [a, b] = ['a', 'b'].map((name) => join(name, 'miscellaneous', 'sign.crt'));
     await expectEnd(0, cache('init', 'site', '--no-key', '--trust', a ?? ''));
     for (const more of [['--trust', b ?? ''], []]) {
@@ -677,8 +688,8 @@ describe('cache init --no-key', () => {
 
 describe('cache init --trust', () => {
   it('takes several files, and those that openssl describes', async () => {
-    await cache('init', 'a', '--common-name', 'A');
-    await cache('init', 'b', '--common-name', 'B');
+    await init('a', '--common-name', 'A');
+    await init('b', '--common-name', 'B');
     const [a, b] = [
       join(folder, 'a', 'miscellaneous', 'sign.crt'),
       join(folder, 'b', 'miscellaneous', 'sign.crt'),
@@ -701,8 +712,8 @@ describe('cache init --trust', () => {
   });
 
   it('adds to the list of a configuration that is there, of which all else stays byte for byte', async () => {
-    await cache('init', 'a', '--common-name', 'A');
-    await cache('init', 'site');
+    await init('a', '--common-name', 'A');
+    await init('site');
     const file = join(folder, 'site', 'config.ini');
     const before = await readFile(file, 'utf8');
     const trust = join('a', 'miscellaneous', 'sign.crt');

@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { chmod, chown, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { placeKeyPair } from '../fixtures/key-pairs.ts';
 import { membersOf } from '../fixtures/entries.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
@@ -127,7 +128,7 @@ describe.skipIf(!isRoot || lacks('setpriv'))('what root writes into the store of
   it('takes the mode of its folder, for a group too', async () => {
     const { site, archives } = await makeServiceSite();
     const store = await makeStore(site, 0o2770);
-    await expectEnd(0, cacheAs(0, '077', site, 'keygen'));
+    await placeKeyPair(site);
     await expectEnd(0, cacheAs(0, '077', site, 'import', archives));
     for (const name of await readdir(store, { recursive: true })) {
       if (name === 'bcache') continue;
@@ -162,7 +163,7 @@ describe.skipIf(!isRoot || lacks('setpriv'))('what root writes into the store of
   it('is named by verify and check where an earlier version wrote it', async () => {
     const { site, archives } = await makeServiceSite();
     const store = await makeStore(site);
-    await expectEnd(0, cacheAs(0, '022', site, 'keygen'));
+    await placeKeyPair(site);
     await expectEnd(0, cacheAs(0, '022', site, 'import', archives));
     const keyFolder = join(store, 'bdir', keyOfSoftwareUrl(URLS[0] ?? ''));
     const [entry = ''] = await readdir(keyFolder);
@@ -190,7 +191,7 @@ describe.skipIf(!isRoot || lacks('setpriv'))('what root writes into the store of
   it('is told to be of no use to them where root may give nothing away', async () => {
     const { site, archives } = await makeServiceSite();
     await makeStore(site, 0o700);
-    await expectEnd(0, cacheAs(0, '022', site, 'keygen'));
+    await placeKeyPair(site);
     // As in many containers.
     const args = ['--bounding-set=-chown', '--inh-caps=-chown', ...PROGRAM, 'import', archives];
     const child = spawn('setpriv', args, { cwd: site, env: ENVIRONMENT });

@@ -5,12 +5,13 @@ import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { systemCode } from '../../src/cache/errors.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { placeKeyPair } from '../fixtures/key-pairs.ts';
 import { treeOf, unpackByPython } from '../fixtures/awkward-files.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, type SoftwareReleaseOptions } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { ENVIRONMENT, PROGRAM, resultOf, runCache, startCache } from './command.ts';
+import { ENVIRONMENT, PROGRAM, initSite, resultOf, runCache, startCache } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 const CDN = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
@@ -30,7 +31,7 @@ const makeFolder = (url = KVM, options?: SoftwareReleaseOptions): Promise<string
 
 describe('pack', () => {
   it('writes to the software folder of a medium, imports into its store, and sums up in a table', async () => {
-    await cache('init', 'medium');
+    await initSite(folder, 'medium');
     const config = join('medium', 'config.ini');
     const { code, stdout, stderr } = await cache('pack', '-c', config, ...OS, await makeFolder());
     expect(stdout).toMatch(/^ARCHIVE +RESULT +PLATFORM +SIZE +URL\n/);
@@ -139,7 +140,7 @@ describe('pack', () => {
   it('ends with 3 when the disk is full, and still tells what was packed before', async (context) => {
     await mountTmpfs(context, join(folder, 'disk'), 4_000_000);
     await writeFile(join(folder, 'config.ini'), '[upload]\nmin-free-space = 0\n');
-    await cache('keygen');
+    await placeKeyPair(folder);
     await cache('init', '-c', 'config.ini');
     const folders = [await makeFolder(), await makeFolder(CDN, { payload: 12_000_000 })];
     const { code, stdout, stderr } = await cache('pack', ...OS, '-o', 'disk', ...folders);
@@ -162,7 +163,7 @@ describe('a pack that is killed', () => {
   }
 
   it('leaves nothing under a name that counts, and the next one takes its leftovers away', async () => {
-    await cache('init', 'medium');
+    await initSite(folder, 'medium');
     const release = await makeFolder(KVM, { payload: 60_000_000 });
     const args = ['pack', '-c', join('medium', 'config.ini'), ...OS, release];
     const software = join(folder, 'medium', 'software');

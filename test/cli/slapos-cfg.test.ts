@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, chown, lstat, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { placeKeyPair } from '../fixtures/key-pairs.ts';
 import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { slaposCfg } from '../fixtures/slapos-cfg.ts';
@@ -19,7 +20,7 @@ beforeEach(async () => {
   file = join(folder, 'slapos.cfg');
   before = await slaposCfg();
   await writeFile(file, before);
-  await cache('keygen', '-q');
+  await placeKeyPair(folder);
 });
 
 const cache = (...args: readonly string[]): Promise<CommandResult> => runCache(folder, ...args);

@@ -18,9 +18,9 @@ const MIB = 1024 * 1024;
 function slowArchive(): Buffer {
   const bzip2 = (input: Buffer): Buffer => execFileSync('bzip2', ['-c'], { input, maxBuffer: 64 * MIB });
   const zeros = bzip2(Buffer.alloc(64 * MIB));
-  const size = 24 * 64 * MIB;
+  const size = 8 * 64 * MIB;
   return Buffer.concat([
-    bzip2(rawFile(`${FOLDER}/noise`, incompressible(16 * MIB))),
+    bzip2(rawFile(`${FOLDER}/noise`, incompressible(6 * MIB))),
     bzip2(rawHeader({ name: `${FOLDER}/zeros`, size })),
     Buffer.alloc((size / 64 / MIB) * zeros.length, zeros),
     bzip2(Buffer.alloc(1024)),

@@ -12,7 +12,7 @@ import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { ServeProcess } from '../http/serve-process.ts';
 import { createTestSigner } from '../http/test-signer.ts';
 import { addRelease, BOOKWORM, keyOf, makeStore, type TestStore } from '../operations/test-store.ts';
-import { resultOf, runCache, startCache, type CommandResult } from './command.ts';
+import { type CommandResult, initSite, resultOf, runCache, startCache } from './command.ts';
 
 const KEY = keyOf();
 const OTHER = 'https://example.com/other/software.cfg';
@@ -163,7 +163,7 @@ describe('sync', () => {
   });
 
   it('reads a medium with a manifest only when it is as it was exported, and never writes to it', async () => {
-    await cache('init', '-q', 'site');
+    await initSite(folder, 'site', '-q');
     const keys = join(folder, 'site', 'miscellaneous');
     const site = await readSigner({
       privateKeyFile: join(keys, 'sign.key'),

@@ -90,6 +90,18 @@ describe('a table on a terminal', () => {
     ]);
   });
 
+  it('of 50 columns goes on in the next line rather than to cut a platform or a date', () => {
+    const found = ['ubuntu 22.04 x86_64-linux-gnu', '118.4 MiB', '2026-11-20 22:34 +01:00', URL];
+    expect(formatTable(['PLATFORM', 'SIZE', 'RECEIVED', 'URL'], [found], 50).split('\n')).toEqual([
+      'PLATFORM                       SIZE',
+      '  RECEIVED',
+      '  URL',
+      'ubuntu 22.04 x86_64-linux-gnu  118.4 MiB',
+      '  2026-11-20 22:34 +01:00',
+      '  .../raw/1.0.344/software/rapid-cdn/software.cfg',
+    ]);
+  });
+
   it('keeps beginning and end of a long name', () => {
     const named = [['erp5-1.0.344-ubuntu-22.04-x86_64-linux-gnu.tar.gz', 'imported']];
     expect(formatTable(['ARCHIVE', 'RESULT'], named, 38).split('\n')).toEqual([

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import type { Signer } from '../../src/cache/signature.ts';
+import { placeKeyPair } from '../fixtures/key-pairs.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { makePairByOpenssl, type OpensslPair } from '../fixtures/signing-keys.ts';
@@ -13,7 +14,7 @@ import { ServeProcess } from '../http/serve-process.ts';
 import { createTestSigner } from '../http/test-signer.ts';
 import { upload } from '../http/upload-client.ts';
 import { addRelease, makeStore, signRelease } from '../operations/test-store.ts';
-import { runCache } from './command.ts';
+import { initSite, runCache } from './command.ts';
 
 const KEY = keyOfSoftwareUrl(RAPID_CDN);
 const OS = ['--os', 'ubuntu-22.04', '--multiarch', 'x86_64-linux-gnu'];
@@ -39,7 +40,7 @@ describe('the certificates of [upstream]', () => {
       prepare: async (root) => addRelease(await makeStore(root), upstream, { content: 'one' }),
     });
     const lookup = await runCache(folder, 'lookup', RAPID_CDN, ...OS);
-    expect(lookup.stdout).toMatch(/^1 +x86_64-linux-gnu .* yes +yes +3 B/m);
+    expect(lookup.stdout).toMatch(/^1 +ubuntu 22\.04 x86_64-linux-gnu +yes +yes +3 B/m);
     const place = { host: '127.0.0.1', port: await serve.port() };
     expect((await upload(place, 'two')).status).toBe(201);
     const entry = JSON.stringify(signRelease(upstream, { content: 'two' }).pair);
@@ -51,7 +52,7 @@ describe('the certificates of [upstream]', () => {
   it('do not keep an archive that is imported from being signed by the site', async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, 'config.ini'), `[store]\npath = store\n${upstreamSection()}`);
-    await runCache(folder, 'keygen');
+    await placeKeyPair(folder);
     const archive = join(folder, 'rapid-cdn-1.0.344-ubuntu-22.04.tar.gz');
     await packRelease(await makeSoftwareRelease(join(folder, 'root'), RAPID_CDN), archive);
     const store = await makeStore(join(folder, 'store'));
@@ -66,8 +67,8 @@ describe('the certificates of [upstream]', () => {
 describe('a server from which the signing key was moved away', () => {
   it('gets no key from init, trusts whom it names, and makes an inventory', async () => {
     const folder = await temporaryFolder();
-    await runCache(folder, 'init', 'other', '--common-name', 'Other');
-    await runCache(folder, 'init', 'site', '--common-name', 'Moved');
+    await initSite(folder, 'other', '--common-name', 'Other');
+    await initSite(folder, 'site', '--common-name', 'Moved');
     await rm(join(folder, 'site/miscellaneous/sign.key'));
     const init = await runCache(folder, 'init', 'site', '--trust', 'other/miscellaneous/sign.crt');
     expect(init).toMatchObject({ code: 0 });

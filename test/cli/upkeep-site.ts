@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createKeyPair, type KeyPair } from '../../src/cache/certificate.ts';
 import type { VerifiedEntry } from '../../src/cache/entry.ts';
 import type { Signer } from '../../src/cache/signature.ts';
+import { keyPairOf } from '../fixtures/key-pairs.ts';
 import { signerOf } from '../fixtures/signing-keys.ts';
 import { incompressible } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
@@ -15,16 +15,12 @@ export interface Site extends TestStore {
   readonly signer: Signer;
 }
 
-let keys: Promise<KeyPair> | undefined;
-
 /**
  * @param config more sections of config.ini
  * @param store more lines of its `[store]`
  */
 export async function makeSite(config = '', store = ''): Promise<Site> {
-  // One for the file of tests: what takes long is the key.
-  keys ??= createKeyPair({ commonName: 'ShaCache', days: 1, bits: 2048 });
-  const pair = await keys;
+  const pair = await keyPairOf('ShaCache');
   const folder = await temporaryFolder();
   await writeFile(join(folder, 'sign.crt'), pair.certificate);
   await writeFile(join(folder, 'sign.key'), pair.privateKey, { mode: 0o600 });

@@ -206,7 +206,7 @@ describe('a store', () => {
     const digest = await server.addBlob('content');
     await server.directory.add(KEY, unsignedEntry(membersOf(RAPID_CDN)));
     await rename(server.root, `${server.root}.away`);
-    for (const target of [`/bcache/${digest}`, `/bdir/${KEY}`, `/bdir/${parseKey('pypi:a=1')}`, '/health'])
+    for (const target of [`/bcache/${digest}`, `/bdir/${KEY}`, `/bdir/${parseKey('pypi:a=1')}`])
       await expectFault(server, target);
     await rename(`${server.root}.away`, server.root);
     expect((await ask(server, `/bcache/${digest}`)).body.toString()).toBe('content');
@@ -217,15 +217,14 @@ describe('a store', () => {
     const server = await start();
     const digest = await server.addBlob('content');
     for (const name of await readdir(server.root)) await rm(join(server.root, name), { recursive: true });
-    for (const target of [`/bcache/${digest}`, `/bdir/${KEY}`, '/health']) await expectFault(server, target);
+    for (const target of [`/bcache/${digest}`, `/bdir/${KEY}`]) await expectFault(server, target);
   });
 
   it('is a fault when a file stands in its place', async () => {
     const server = await start();
     await rm(server.root, { recursive: true });
     await writeFile(server.root, 'x');
-    for (const target of [`/bcache/${digestOf('x')}`, `/bdir/${KEY}`, '/health'])
-      await expectFault(server, target);
+    for (const target of [`/bcache/${digestOf('x')}`, `/bdir/${KEY}`]) await expectFault(server, target);
   });
 });
 

@@ -1,9 +1,7 @@
-import { createKeyPair } from '../../src/cache/certificate.ts';
 import { createSigner, type Signer } from '../../src/cache/signature.ts';
+import { keyPairOf } from '../fixtures/key-pairs.ts';
 
-/** Somebody who signs, with a key made for the test. */
+/** Somebody who signs, the same for the same name. */
 export async function createTestSigner(commonName = 'test'): Promise<Signer> {
-  // 2048 bits: such a key is made in a tenth of the time.
-  const pair = await createKeyPair({ commonName, days: 2, bits: 2048 });
-  return createSigner(pair, { privateKey: 'sign.key', certificate: 'sign.crt' });
+  return createSigner(await keyPairOf(commonName), { privateKey: 'sign.key', certificate: 'sign.crt' });
 }

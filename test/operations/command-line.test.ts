@@ -43,4 +43,10 @@ describe('a command in a message', () => {
   ])('%j', (config, command) => {
     expect(commandOf(config, 'import --dry-run', ['FOLDER'])).toBe(command);
   });
+
+  it('has -c behind all words of its name', () => {
+    const config = { file: '/srv/config.ini', isNamed: true };
+    expect(commandOf(config, 'trust add CERT')).toBe('cache trust add -c /srv/config.ini CERT');
+    expect(commandOf(config, 'slapos-cfg')).toBe('cache slapos-cfg -c /srv/config.ini');
+  });
 });

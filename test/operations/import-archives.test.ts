@@ -20,6 +20,7 @@ import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { findArchives } from '../../src/operations/find-archives.ts';
 import { importArchives, type ImportResult } from '../../src/operations/import-archives.ts';
+import { isHeavy } from '../fixtures/heavy.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { mountReadOnly } from '../fixtures/mounts.ts';
@@ -356,7 +357,7 @@ describe('an archive that is refused leaves no trace', () => {
         end - 8,
         end - 4,
         end - 1,
-      ];
+      ].filter((_offset, index) => isHeavy || index % 3 === 1);
       for (const offset of offsets.slice(0, compression === 'gzip' || compression === 'none' ? 99 : 5)) {
         await expectRefused(await writeArchive(whole.subarray(0, offset)), /./);
       }
@@ -381,17 +382,18 @@ describe('an archive that is refused leaves no trace', () => {
   it('when one bit of it is flipped', async () => {
     const whole = await readFile(await makeArchive(site, FILE, KVM, { payload: 20_000 }));
     const tar = gunzipSync(whole);
+    const flips = isHeavy ? 24 : 6;
     let refused = 0;
-    for (let count = 0; count < 24; count++) {
+    for (let count = 0; count < flips; count++) {
       // The ten bytes of gzip's own header are covered by no checksum.
-      const offset = 10 + Math.floor(((whole.length - 10) * (count + 0.5)) / 24);
+      const offset = 10 + Math.floor(((whole.length - 10) * (count + 0.5)) / flips);
       const candidates = Array.from({ length: 8 }, (_one, more) => flip(whole, offset, (count + more) % 8));
       // Repeated text may lie at two distances, either of which leads to the same tar: then another bit.
       const flipped = candidates.find((each) => !isGzipOf(each, tar)) ?? whole;
       await expectRefused(await writeArchive(flipped), /./);
       refused++;
     }
-    expect(refused).toBe(24);
+    expect(refused).toBe(flips);
   });
 
   it('when bytes follow it', async () => {

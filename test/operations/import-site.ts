@@ -1,7 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Blobs } from '../../src/cache/blobs.ts';
-import { createKeyPair, type KeyPair } from '../../src/cache/certificate.ts';
 import type { Directory } from '../../src/cache/directory.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { createTrustedCertificates, type TrustedCertificates } from '../../src/cache/signature.ts';
@@ -13,6 +12,7 @@ import {
 } from '../../src/operations/import-archives.ts';
 import type { SigningTarget } from '../../src/operations/release-entry.ts';
 import { openStore } from '../../src/storage/open-store.ts';
+import { keyPairOf } from '../fixtures/key-pairs.ts';
 import { signerOf } from '../fixtures/signing-keys.ts';
 import {
   makeSoftwareRelease,
@@ -36,12 +36,8 @@ export interface ImportSite {
   import(paths: readonly string[], options?: Partial<ImportOptions>): Promise<readonly ImportResult[]>;
 }
 
-let keys: Promise<KeyPair> | undefined;
-
 export async function makeImportSite(minFreeSpace = 0): Promise<ImportSite> {
-  // One for the file of tests: what takes long is the key.
-  keys ??= createKeyPair({ commonName: 'ShaCache', days: 1, bits: 2048 });
-  const pair = await keys;
+  const pair = await keyPairOf('ShaCache');
   const folder = await temporaryFolder();
   const store = join(folder, 'store');
   const medium = join(folder, 'medium');

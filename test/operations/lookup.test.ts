@@ -7,7 +7,7 @@ import { nearest } from '../../src/cache/nearest.ts';
 import type { Platform } from '../../src/cache/platform.ts';
 import { createTrustedCertificates } from '../../src/cache/signature.ts';
 import { listReleases, listSources } from '../../src/operations/list-releases.ts';
-import { blacklistedBy, keyOf, lookUp, readKnownUrls } from '../../src/operations/lookup.ts';
+import { blacklistNote, keyOf, lookUp, readKnownUrls } from '../../src/operations/lookup.ts';
 import type { EntrySource } from '../../src/cache/source.ts';
 import { membersOf, unsignedEntry } from '../fixtures/entries.ts';
 import { createTestSigner } from '../http/test-signer.ts';
@@ -132,7 +132,7 @@ describe('the blacklist of the shipped slapos.cfg', () => {
     [KVM, false],
     ['https://lab.node.vifib.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg', false],
   ])('of %s: %s', (url, isListed) => {
-    expect(blacklistedBy(url) !== undefined).toBe(isListed);
+    expect(blacklistNote(url) !== undefined).toBe(isListed);
   });
 });
 

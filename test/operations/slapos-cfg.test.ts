@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { createKeyPair } from '../../src/cache/certificate.ts';
+import { keyPairOf } from '../fixtures/key-pairs.ts';
 import { formatNetworkcacheSection, networkcacheValues } from '../../src/operations/slapos-cfg.ts';
 
 /** The sections as Python's ConfigParser, which reads slapos.cfg on the nodes, has them. */
@@ -32,9 +32,7 @@ interface_name = lo
 describe.each(PARSERS)('the [networkcache] section, read by %s', (parser) => {
   it('comes through, appended to a slapos.cfg', async () => {
     const certificates = await Promise.all(
-      ['one', 'two'].map(
-        async (commonName) => (await createKeyPair({ commonName, days: 1, bits: 1024 })).certificate,
-      ),
+      ['one', 'two'].map(async (commonName) => (await keyPairOf(commonName)).certificate),
     );
     const section = formatNetworkcacheSection(
       networkcacheValues({

@@ -23,7 +23,7 @@ export const manyEntries: BenchCase = {
   async prepare(bench) {
     const { folder, sizes, signal, store } = bench;
     const large = join(folder, 'large-store');
-    await checkRoom(folder, sizes.manyEntries);
+    await checkEntryRoom(folder, sizes.manyEntries);
     const keys = (await bench.releases()).map(({ key }) => key);
     bench.tell(`making a store of ${sizes.manyEntries} entries`);
     const { remove } = await makeLargeStore(large, { from: store, keys, count: sizes.manyEntries, signal });
@@ -80,7 +80,8 @@ function contenderOf(bench: Workbench, name: string, store: string, requestsFile
   };
 }
 
-async function checkRoom(folder: string, entries: number): Promise<void> {
+/** @throws LeftOut if a disk has no room for a store of so many entries */
+export async function checkEntryRoom(folder: string, entries: number): Promise<void> {
   const { bavail, bsize, ffree, files } = await statfs(folder);
   const bytes = entries * BYTES_AN_ENTRY * 1.1;
   if (bavail * bsize < bytes)

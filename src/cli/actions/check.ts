@@ -2,7 +2,7 @@ import { text as readAll } from 'node:stream/consumers';
 import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
 import { readSmallFile } from '../../files/small-file.ts';
-import { keyOf } from '../../operations/lookup.ts';
+import { blacklistNote, keyOf } from '../../operations/lookup.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
 import { sourceOfStore, type Source } from '../../cache/source.ts';
 import { createSite, type Site } from '../../operations/site.ts';
@@ -22,7 +22,6 @@ import {
 } from '../../operations/upkeep/check-release.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import { testTrust } from '../../upstream/python-trust.ts';
-import { blacklistNote } from '../blacklist-note.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
 import { EXIT, endWith, exitCodeOf } from '../exit-code.ts';

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import { readCertificateFiles } from '../../operations/certificate-files.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import { hasSigningKey } from '../../operations/signing-key.ts';
 import { makeSiteFolder } from '../../operations/site-folder.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
@@ -32,7 +33,15 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
     throw new CacheError('usage', '--no-key makes no certificate; leave out --common-name');
   const trusted = await readCertificateFiles(trust);
   const medium = await makeSiteFolder(folder, { commonName, trusted, hasKey });
-  const program = await placeProgram(await openMediumRoot(resolve(folder)), options.program ?? ownProgram());
+  const program = await placeProgram(
+    await openMediumRoot(resolve(folder)),
+    options.program ?? ownProgram(),
+    options.program === undefined
+      ? (reason) => {
+          terminal.warn(`note: ${folder} does not get the program itself: ${reason}`);
+        }
+      : undefined,
+  );
   const made = [...medium.made, ...program.made.map((name) => join(folder, name))];
   const configFile = join(folder, 'config.ini');
   const { known, added } = await trustCertificates(configFile, trusted);
@@ -62,7 +71,7 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
     );
   if (hasKey && !medium.hasKey && !(await hasKeyElsewhere(configFile)))
     terminal.warn(
-      `note: kept the existing ${configFile}, which has no signing key; made none. To sign here: cache keygen -c ${configFile}`,
+      `note: kept the existing ${configFile}, which has no signing key; made none. To sign here: ${commandFor(configFile, 'keygen')}`,
     );
 }
 
@@ -75,8 +84,8 @@ async function initStore(options: InitOptions): Promise<void> {
       'usage',
       'name the folder of the site: cache init DIR; or, to make only the store of a configuration: cache init -c FILE',
     );
-  const { location, terminal } = await openSite(options);
-  const isNew = await makeStore(location);
+  const { location, config, terminal } = await openSite(options);
+  const isNew = await makeStore(location, { access: config.store.bucket?.access });
   if (json)
     printJson(
       'init',
@@ -94,8 +103,8 @@ async function hasKeyElsewhere(configFile: string): Promise<boolean> {
 function stepsWithKey(folder: string, configFile: string, key: string): readonly string[] {
   return [
     `Put archives into ${join(folder, 'software')}, then:`,
-    `  cache import -c ${configFile} ${join(folder, 'software')}`,
-    `  cache serve -c ${configFile}`,
+    `  ${commandFor(configFile, 'import', [join(folder, 'software')])}`,
+    `  ${commandFor(configFile, 'serve')}`,
     `The holder of ${key} decides what nodes run as root: keep it only where you import.`,
   ];
 }
@@ -103,7 +112,12 @@ function stepsWithKey(folder: string, configFile: string, key: string): readonly
 function stepsWithoutKey(configFile: string): readonly string[] {
   return [
     'To import and serve a medium of cache export:',
-    `  cache import -c ${configFile} MEDIUM`,
-    `  cache serve -c ${configFile}`,
+    `  ${commandFor(configFile, 'import MEDIUM')}`,
+    `  ${commandFor(configFile, 'serve')}`,
   ];
+}
+
+/** It names the configuration: the next command may run in another folder. */
+function commandFor(configFile: string, call: string, words?: readonly string[]): string {
+  return commandOf({ file: configFile, isNamed: true }, call, words);
 }

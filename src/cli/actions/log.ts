@@ -1,4 +1,4 @@
-import { formatOneLine, type LogRecord, type StoreLog } from '../../cache/store-log.ts';
+import { actorOf, formatOneLine, type LogRecord, type StoreLog } from '../../cache/store-log.ts';
 import { CacheError, isDamage } from '../../cache/errors.ts';
 import { quoteBriefly } from '../../cache/digest.ts';
 import type { Key } from '../../cache/key.ts';
@@ -128,7 +128,7 @@ function countOf({ lines }: LogOptions): number | undefined {
 function createRows(): (record: LogRecord) => string {
   let heading = `${rowOf('WHEN', 'WHO', 'ACTION', 'WHAT')}\n`;
   return (record) => {
-    const row = `${heading}${rowOf(formatDate(record.at), whoOf(record), record.action, whatOf(record))}`;
+    const row = `${heading}${rowOf(formatDate(record.at), actorOf(record), record.action, whatOf(record))}`;
     heading = '';
     return row;
   };
@@ -140,11 +140,6 @@ const WHEN_WIDTH = formatDate(new Date()).length;
 function rowOf(when: string, who: string, action: string, what: string): string {
   const row = `${when.padEnd(WHEN_WIDTH)}  ${who.padEnd(24)}  ${action.padEnd(6)}  ${what}`;
   return asOneLine(row).trimEnd();
-}
-
-function whoOf({ who: { user, sudoUser, remote, host } }: LogRecord): string {
-  if (remote !== undefined) return `${user ?? 'anonymous'}@${remote.replace(/^::ffff:/, '')}`;
-  return `${sudoUser === undefined ? '' : `${sudoUser} as `}${user ?? ''}@${host}`;
 }
 
 function whatOf({ softwareUrl, key, sha512, size, source, target, reason }: LogRecord): string {

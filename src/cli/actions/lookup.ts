@@ -100,19 +100,15 @@ function formatMember(value: SourceTerms['members'][string]): string {
 
 function formatRows(rows: readonly LookupRow[]): string {
   const table = formatTable(
-    ['', 'MULTIARCH', 'DISTRIBUTION', 'VERSION', 'ID', 'COMPATIBLE?', 'VERIFIED?', 'SIZE', 'DATE'],
-    rows.map(({ platform, compatible, verified, size, ...row }, index) => {
-      const [id = '?', version = '?', codename = '?'] = platform?.os ?? [];
-      return [
-        String(index + 1),
-        platform?.multiarch ?? '?',
-        ...[id, version, codename],
-        compatible ? 'yes' : 'no',
-        verified ? 'yes' : 'no',
-        size === undefined ? 'MISSING' : formatSize(size),
-        dateOf(row),
-      ];
-    }),
+    ['', 'PLATFORM', 'COMPATIBLE?', 'VERIFIED?', 'SIZE', 'DATE'],
+    rows.map(({ platform, compatible, verified, size, ...row }, index) => [
+      String(index + 1),
+      platform === undefined ? '?' : formatPlatform(platform),
+      compatible ? 'yes' : 'no',
+      verified ? 'yes' : 'no',
+      size === undefined ? 'MISSING' : formatSize(size),
+      dateOf(row),
+    ]),
   );
   // A sha512 fills a line of its own: in a column it would push the others off the screen.
   return [table, '', ...rows.map(({ sha512 }, index) => `${index + 1}  sha512 ${sha512}`)].join('\n');

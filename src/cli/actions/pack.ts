@@ -78,7 +78,7 @@ async function settingsOf(
   const place = output ?? (await defaultOutput(config));
   await hintAtMedium([place], site);
   const { privateKeyFile } = config.signature;
-  await checkOutside(imports ? [place, site.location, privateKeyFile] : [place], folders);
+  await checkOutside(imports ? [place, config.store.path, privateKeyFile] : [place], folders);
   // Without anything to pack, makes no folder, key or store.
   const isNeeded = folders.length > 0;
   if (isNeeded) await prepareFolder(place);

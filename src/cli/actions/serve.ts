@@ -40,6 +40,8 @@ export async function serveStore(options: ServeOptions, build: BuildInfo): Promi
   const paths = Array.isArray(options.import) ? options.import : [];
   const sources = await findSources(paths, site.config);
   await checkThereIsSomething(paths, sources, site);
+  // The import makes the key of the default site. The server must trust it from its start.
+  if (site.config.file === undefined && sources.archives.length > 0) await site.signer();
   const imported: Imported = { media: [], archives: [], packages: [], damages: [] };
   const { signal, isPreparing } = await serve(site, {
     addresses,

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { CacheError } from '../../cache/errors.ts';
 import { signerNameOf } from '../../cache/signature.ts';
 import type { Config } from '../../config/config.ts';
+import { commandOf } from '../../operations/command-line.ts';
 import { readCertificateFiles } from '../../operations/certificate-files.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import {
@@ -30,12 +31,15 @@ export async function listTrust({ config: option, json, quiet = false }: TrustLi
     terminal.print(`${fingerprint}\n  ${name}, ${placeOf(from, config)}`);
   }
   if (trusted.length === 0)
-    terminal.tell('no certificate is trusted: nothing can be imported; add one with: cache trust add CERT');
+    terminal.tell(
+      `no certificate is trusted: nothing can be imported; add one with: ${commandOf(config, 'trust add CERT')}`,
+    );
 }
 
 export async function addTrust(files: readonly string[], options: TrustChangeOptions): Promise<void> {
   const { json, dryRun = false, quiet = false } = options;
-  const file = fileOf(await readConfig(options.config));
+  const config = await readConfig(options.config);
+  const file = fileOf(config);
   const terminal = createTerminal({ quiet });
   const { known, added } = await trustCertificates(file, await readCertificateFiles(files), { dryRun });
   if (json) {
@@ -46,7 +50,7 @@ export async function addTrust(files: readonly string[], options: TrustChangeOpt
   }
   if (added.length > 0)
     terminal.tell("Compare the fingerprint with the signer's before you import anything.");
-  tellOfChange(added.length > 0, file, dryRun, terminal);
+  tellOfChange(added.length > 0, config, dryRun, terminal);
 }
 
 export async function removeTrust(names: readonly string[], options: TrustChangeOptions): Promise<void> {
@@ -67,7 +71,7 @@ export async function removeTrust(names: readonly string[], options: TrustChange
     terminal.fail(`cache: ${fingerprint} ${reasonOf(fingerprint, left, config)}`, 'incomplete');
   if (removed.length > 0 && left.length === 0)
     terminal.warn('cache: no certificate is trusted now: nothing can be imported');
-  tellOfChange(removed.length > 0, file, dryRun, terminal);
+  tellOfChange(removed.length > 0, config, dryRun, terminal);
 }
 
 /** @throws CacheError `config` */
@@ -113,16 +117,16 @@ async function fingerprintsOf(
 
 function reasonOf(fingerprint: string, left: readonly TrustedCertificate[], config: Config): string {
   const still = left.find(({ certificate }) => certificate.fingerprint256 === fingerprint);
-  if (still === undefined) return 'is not trusted here; see: cache trust list';
+  if (still === undefined) return `is not trusted here; see: ${commandOf(config, 'trust list')}`;
   return still.from === 'own'
     ? `is the site's own; to distrust it, move the file away: ${config.signature.certificateFile}`
     : `is in [upstream] of ${config.file ?? ''}; remove it there by hand`;
 }
 
-function tellOfChange(isChanged: boolean, file: string, dryRun: boolean, terminal: Terminal): void {
+function tellOfChange(isChanged: boolean, config: Config, dryRun: boolean, terminal: Terminal): void {
   if (dryRun) terminal.tell('Dry run: nothing was changed.');
   else if (isChanged)
     terminal.tell(
-      `Changed ${file}. Restart a running server. Each node trusts the list in its own slapos.cfg: cache slapos-cfg prints the new one.`,
+      `Changed ${config.file ?? ''}. Restart a running server. Each node trusts the list in its own slapos.cfg: ${commandOf(config, 'slapos-cfg')} prints the new one.`,
     );
 }

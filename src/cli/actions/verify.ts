@@ -1,7 +1,7 @@
 import { parseDuration } from '../../config/duration.ts';
 import { parseSize } from '../../config/size.ts';
 import { CacheError } from '../../cache/errors.ts';
-import { createResolver } from '../../operations/upkeep/resolution.ts';
+import { createResolver } from '../../operations/upkeep/resolve-findings.ts';
 import { findUsers, type BlobUser } from '../../operations/upkeep/blob-users.ts';
 import { createPace } from '../../operations/upkeep/pace.ts';
 import { verifyStore } from '../../operations/upkeep/verify-store.ts';

@@ -11,11 +11,11 @@ export const syncCommand = () =>
   )
     .argument(
       '<from>',
-      'folder of a store, a medium that cache export wrote, URL of a running cache, or "upstream"',
+      'folder of a store or s3://BUCKET/PREFIX, a medium that cache export wrote, URL of a running cache, or "upstream"',
     )
     .argument(
       '<to>',
-      'folder of a store, which is made if it does not exist, or URL of a cache that takes uploads',
+      'folder of a store or s3://BUCKET/PREFIX, which is made if it does not exist, or URL of a cache that takes uploads',
     )
     .addOption(directory('--from-dir', 'FROM'))
     .addOption(directory('--to-dir', 'TO'))

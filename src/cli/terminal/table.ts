@@ -5,6 +5,8 @@ const GAP = '  ';
 const CUT = '...';
 /** Columns that the last cell of a row needs to say something; with less it gets a line of its own. */
 const LEAST_LAST = 40;
+/** The same for any other cell, such as `ubuntu 22.04 x86_64-linux-gnu`. */
+const LEAST = 29;
 
 /**
  * Rows under headings, aligned by spaces, without lines around: it reads well and can be cut by awk.
@@ -25,11 +27,15 @@ export function formatTable(
   if (room >= Math.min(last, LEAST_LAST))
     return lines.map((cells) => formatRow(cells, [...widths, room])).join('\n');
   shrink(widths, columns);
+  const parts = partsOf(widths, columns);
   return lines
-    .flatMap((cells) => [
-      formatRow(cells.slice(0, -1), widths),
-      ...cells.slice(-1).flatMap(({ text }) => (text === '' ? [] : [`  ${keepEnd(text, columns - 2)}`])),
-    ])
+    .flatMap((cells) =>
+      [
+        ...parts.map(([from, to]) => formatRow(cells.slice(from, to), widths.slice(from, to))),
+        ...cells.slice(-1).map(({ text }) => keepEnd(text, columns - GAP.length)),
+      ].map((line, index) => (index === 0 || line === '' ? line : GAP + line)),
+    )
+    .filter((line) => line !== '')
     .join('\n');
 }
 
@@ -44,13 +50,31 @@ function formatRow(cells: readonly Cell[], widths: readonly number[]): string {
     .trimEnd();
 }
 
-/** Makes the widest columns narrower until all fit side by side. */
+/** Makes the widest columns narrower until all fit side by side, or would say too little. */
 function shrink(widths: number[], columns: number): void {
   const room = columns - GAP.length * (widths.length - 1);
   for (let excess = widths.reduce((sum, width) => sum + width, 0) - room; excess > 0; excess--) {
     const widest = widths.reduce((best, width, column) => (width > (widths[best] ?? 0) ? column : best), 0);
-    widths[widest] = Math.max(1, (widths[widest] ?? 0) - 1);
+    if ((widths[widest] ?? 0) <= Math.min(LEAST, columns - GAP.length)) return;
+    widths[widest] = (widths[widest] ?? 0) - 1;
   }
+}
+
+/** The cells of each line of a row, as `[from, to]`: those that fit side by side. */
+function partsOf(widths: readonly number[], columns: number): readonly (readonly [number, number])[] {
+  const parts: [number, number][] = [];
+  let used = Infinity;
+  for (const [column, width] of widths.entries()) {
+    const last = parts.at(-1);
+    if (last !== undefined && used + GAP.length + width <= columns) {
+      last[1] = column + 1;
+      used += GAP.length + width;
+    } else {
+      parts.push([column, column + 1]);
+      used = width + (parts.length === 1 ? 0 : GAP.length);
+    }
+  }
+  return parts;
 }
 
 /**

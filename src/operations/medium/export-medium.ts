@@ -182,7 +182,9 @@ async function exportSelected(
   const transferred = await transferSelected(selected, destination, { ...options, onProgress });
   const contents = destination.contents();
   await root.checkIsSame();
-  await placeProgram(root, options.programs ?? []);
+  await placeProgram(root, options.programs ?? [], (reason) => {
+    onNote(`note: the medium does not carry the program itself: ${reason}`);
+  });
   const { sizes: others } = await listPackages(folder);
   const sealed = await signManifest(root, contents, {
     ...options,

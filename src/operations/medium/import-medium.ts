@@ -11,7 +11,7 @@ import { createStoreDestination, ensureBlob } from '../store-destination.ts';
 import { transferKey, type TransferResult } from '../transfer.ts';
 import { createArrival } from './arrivals.ts';
 import { refusalOf, type MediumFault } from './medium-faults.ts';
-import { blobFaultsOf, lostEntries, otherFaults, refuseDamaged } from './medium-damage.ts';
+import { blobFaultsOf, lostEntries, otherFaults, refuseDamaged } from './damaged-releases.ts';
 import { createPackageCopy, type PackageCopy } from './copy-packages.ts';
 import { isOfProgram, PACKAGES_FOLDER, STORE_FOLDER, type MediumFile } from './manifest.ts';
 import { digestObject } from './object-digest.ts';

@@ -92,6 +92,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
         await rename(temporary, path);
         await makeDurable(path, undefined, { isSynced: true });
       } catch (error) {
+        await unlink(temporary).catch(() => undefined);
         if (error instanceof CacheError) throw error;
         throw writeError(path, error);
       }

@@ -2,7 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSea } from 'node:sea';
 import { createHasher } from '../../cache/digest.ts';
-import { CacheError, shortReasonOf } from '../../cache/errors.ts';
+import { CacheError, shortReasonOf, systemCode } from '../../cache/errors.ts';
+import { checkRoom } from '../../storage/free-space.ts';
 import { readIfThere } from '../files.ts';
 import { configOf } from '../site-folder.ts';
 import { packagesOn } from './packages.ts';
@@ -26,27 +27,43 @@ export function ownProgram(): readonly string[] {
  * is one, so that they serve the medium. Equal files are not written again.
  * @param files paths of executables; the last one of an architecture counts
  * @returns which files were written, and which were there already; by their names, those of `PROGRAM_FILES`
+ * @param onNoRoom receives the reason if the medium can't take them: releases count more, and nothing is thrown
  * @throws CacheError `usage`: a file is no such executable; `storage`, `no-space`
  */
 export async function placeProgram(
   root: MediumRoot,
   files: readonly string[],
+  onNoRoom?: (reason: string) => void,
 ): Promise<{ readonly made: readonly string[]; readonly kept: readonly string[] }> {
   const made: string[] = [];
   const kept: string[] = [];
   const place = async (name: string, content: Buffer, mode: number): Promise<void> => {
     const isThere = await isSame(root.folder, name, content);
-    if (!isThere) await root.replaceFile(name, content, mode);
+    if (!isThere) {
+      await checkRoom(root.folder, content.length, 0);
+      await root.replaceFile(name, content, mode);
+    }
     (isThere ? kept : made).push(name);
   };
   const programs = new Map<string, Buffer>();
   for (const { name, content } of await Promise.all(files.map(readProgram))) programs.set(name, content);
   if (programs.size === 0) return { made, kept };
-  for (const [name, content] of programs) await place(name, content, 0o755);
+  try {
+    for (const [name, content] of programs) await place(name, content, 0o755);
+  } catch (error) {
+    if (onNoRoom === undefined || !(error instanceof CacheError) || !isLackOfRoom(error)) throw error;
+    onNoRoom(error.message);
+    return { made, kept };
+  }
   await place(PROGRAM_FILES.readme, Buffer.from(README), 0o644);
   if ((await readIfThere(join(root.folder, 'config.ini'))) === undefined)
     await root.replaceFile('config.ini', configOf({ trusted: [], hasKey: false }));
   return { made, kept };
+}
+
+/** FAT and quotas also limit the size of a file. */
+function isLackOfRoom({ code, cause }: CacheError): boolean {
+  return code === 'no-space' || systemCode(cause) === 'EFBIG';
 }
 
 /** Machines of elf(5). */

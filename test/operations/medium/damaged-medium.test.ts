@@ -15,6 +15,7 @@ import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/cache/digest.ts';
 import type { SignedDocument } from '../../../src/cache/signature.ts';
+import { keyPairOf } from '../../fixtures/key-pairs.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { cacheErrorOf } from '../../fixtures/expected-error.ts';
 import { signerOf } from '../../fixtures/signing-keys.ts';
@@ -29,7 +30,6 @@ import {
   importFrom,
   makeSite,
   MIB,
-  pairOf,
   prepareTrip,
   type Trip,
 } from './medium-site.ts';
@@ -301,7 +301,7 @@ describe('a manifest', () => {
   });
 
   it('of a stranger who says to be somebody trusted is refused', async () => {
-    const stranger = signerOf(await pairOf('stranger'));
+    const stranger = signerOf(await keyPairOf('stranger'));
     await rewriteManifest(([text]) => stranger.signDocument(text));
     await expectRefusalAtOnce('untrusted', /changed after signing/);
   });

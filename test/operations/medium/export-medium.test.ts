@@ -10,6 +10,7 @@ import type { SignedDocument } from '../../../src/cache/signature.ts';
 import { openMediumRoot } from '../../../src/operations/medium/medium-root.ts';
 import { makeStore } from '../../../src/storage/open-store.ts';
 import { ownerTag } from '../../../src/storage/temporary-name.ts';
+import { keyPairOf } from '../../fixtures/key-pairs.ts';
 import { recordsIn } from '../../fixtures/store-log.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
@@ -28,7 +29,6 @@ import {
   KVM,
   makeSite,
   MIB,
-  pairOf,
   prepareTrip,
   type MediumSite,
   type Trip,
@@ -181,7 +181,7 @@ describe('an exported medium', () => {
   });
 
   it('keeps the certificate of somebody else under its name', async () => {
-    const other = await pairOf('other');
+    const other = await keyPairOf('other');
     await mkdir(join(medium, 'miscellaneous'));
     await writeFile(join(medium, 'miscellaneous', 'sign.crt'), other.certificate);
     const { seal } = await exportTo(medium, trip.connected);
@@ -211,7 +211,7 @@ describe('an exported medium', () => {
 
 describe('what can not be exported is left out with the reason', () => {
   it('when nobody trusted has signed it', async () => {
-    const stranger = signerOf(await pairOf('stranger'));
+    const stranger = signerOf(await keyPairOf('stranger'));
     await addRelease(trip.connected, 'https://example.com/strange.cfg', 10, { by: stranger });
     const { entries } = await exportTo(medium, trip.connected);
     expect(entries.filter(({ outcome }) => outcome === 'refused')).toMatchObject([

@@ -11,8 +11,9 @@ import { syncToStore } from '../../../src/operations/sync.ts';
 import { transferKey } from '../../../src/operations/transfer.ts';
 import { createStoreDestination } from '../../../src/operations/store-destination.ts';
 import type { Store } from '../../../src/cache/store.ts';
+import { keyPairOf } from '../../fixtures/key-pairs.ts';
 import { recordsIn } from '../../fixtures/store-log.ts';
-import { createResolver } from '../../../src/operations/upkeep/resolution.ts';
+import { createResolver } from '../../../src/operations/upkeep/resolve-findings.ts';
 import { collect } from '../../fixtures/collect.ts';
 import { cacheErrorOf, expectCacheError } from '../../fixtures/expected-error.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
@@ -30,7 +31,6 @@ import {
   KVM,
   makeSite,
   MIB,
-  pairOf,
   prepareTrip,
   trustedOf,
   type Trip,
@@ -183,7 +183,7 @@ describe('an import of a medium', () => {
 
 describe('an entry of a medium', () => {
   it('whose signer is not trusted is refused, and its blob not copied; the others are imported', async () => {
-    const upstream = await pairOf('upstream');
+    const upstream = await keyPairOf('upstream');
     const { sha512 } = await addRelease(trip.connected, 'https://example.com/upstream.cfg', 5000, {
       by: signerOf(upstream),
     });
@@ -206,7 +206,7 @@ describe('an entry of a medium', () => {
   });
 
   it('whose signer is not trusted is skipped when somebody trusted has signed the same build anew', async () => {
-    const upstream = await pairOf('upstream');
+    const upstream = await keyPairOf('upstream');
     const url = 'https://example.com/upstream.cfg';
     const { key, entry, sha512 } = await addRelease(trip.connected, url, 5000, { by: signerOf(upstream) });
     await trip.connected.site.directory.add(key, trip.connected.signer.sign(entry.pair[0]));

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createTrustedCertificates, type SignedDocument } from '../../../src/cache/signature.ts';
 import { readInventory, takeInventory, type Inventory } from '../../../src/operations/medium/inventory.ts';
+import { keyPairOf } from '../../fixtures/key-pairs.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { expectCacheError } from '../../fixtures/expected-error.ts';
 import { signerOf } from '../../fixtures/signing-keys.ts';
@@ -17,7 +18,6 @@ import {
   importFrom,
   KVM,
   MIB,
-  pairOf,
   prepareTrip,
   type MediumSite,
   type Trip,
@@ -149,7 +149,7 @@ describe('an export of what is missing', () => {
   });
 
   it('of what was fetched and signed anew, in one place, carries the signature that is of use there', async () => {
-    const upstream = await pairOf('upstream');
+    const upstream = await keyPairOf('upstream');
     const { signer } = trip.connected;
     const connected = { ...trip.connected, trusted: [...trip.connected.trusted, upstream.certificate] };
     const mediumSigners = createTrustedCertificates([{ pem: signer.certificate, where: 'own' }]);

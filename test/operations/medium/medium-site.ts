@@ -1,6 +1,5 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createKeyPair, type KeyPair } from '../../../src/cache/certificate.ts';
 import { digestOf, type Digest } from '../../../src/cache/digest.ts';
 import type { VerifiedEntry } from '../../../src/cache/entry.ts';
 import { keyOfSoftwareUrl, type Key } from '../../../src/cache/key.ts';
@@ -20,6 +19,7 @@ import { openMedium, type MediumTarget } from '../../../src/operations/medium/op
 import type { Store } from '../../../src/cache/store.ts';
 import { makeStore, openStore } from '../../../src/storage/open-store.ts';
 import { membersOf } from '../../fixtures/entries.ts';
+import { keyPairOf } from '../../fixtures/key-pairs.ts';
 import { signerOf } from '../../fixtures/signing-keys.ts';
 import { incompressible } from '../../fixtures/software-release.ts';
 
@@ -34,21 +34,12 @@ export interface MediumSite {
   readonly trusted: readonly string[];
 }
 
-const pairs = new Map<string, Promise<KeyPair>>();
-
-/** One for each name and file of tests: what takes long is the key. */
-export async function pairOf(name: string): Promise<KeyPair> {
-  const pair = pairs.get(name) ?? createKeyPair({ commonName: name, days: 1, bits: 2048 });
-  pairs.set(name, pair);
-  return pair;
-}
-
 export async function makeSite(
   folder: string,
   name: string,
   { trust = [], minFreeSpace = 0 }: { trust?: readonly string[]; minFreeSpace?: number } = {},
 ): Promise<MediumSite> {
-  const pair = await pairOf(name);
+  const pair = await keyPairOf(name);
   const root = join(folder, name, 'store');
   await makeStore(root);
   return {

@@ -1,13 +1,14 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { appendFile, chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { SignedDocument } from '../../../src/cache/signature.ts';
 import { expectCacheError } from '../../fixtures/expected-error.ts';
+import { mountTmpfs } from '../../fixtures/mounts.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
-import { exportTo, importAll, importWhatIsWhole, prepareTrip, type Trip } from './medium-site.ts';
+import { exportTo, importAll, importWhatIsWhole, MIB, prepareTrip, type Trip } from './medium-site.ts';
 
 const JUDGE = fileURLToPath(new URL('../../judges/check_medium.py', import.meta.url));
 /** Machines of elf(5). */
@@ -112,6 +113,19 @@ describe('the program on a medium', () => {
       JSON.stringify(trip.connected.signer.signDocument(JSON.stringify(rest))),
     );
     await writeFile(join(medium, 'cache'), 'anything');
+    expect(await importAll(medium, trip.offline)).toMatchObject({ isWhole: true });
+  });
+
+  it('is left out, with a note, where only the releases have room', async (context) => {
+    await mountTmpfs(context, medium, 16 * MIB);
+    const program = await makeExecutable(X86_64, 'x'.repeat(15 * MIB));
+    const notes: string[] = [];
+    const onNote = (text: string): void => void notes.push(text);
+    await exportTo(medium, trip.connected, { programs: [program], mountCheck: false, onNote });
+    expect(notes.join('\n')).toMatch(/^note: the medium does not carry the program itself: no room in /m);
+    expect((await readdir(medium)).sort()).toEqual(
+      ['manifest.json', 'miscellaneous', 'packages', 'software', 'store'].sort(),
+    );
     expect(await importAll(medium, trip.offline)).toMatchObject({ isWhole: true });
   });
 

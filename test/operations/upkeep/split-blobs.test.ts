@@ -5,7 +5,7 @@ import { blobName, partName } from '../../../src/cache/layout.ts';
 import { sourceOfStore } from '../../../src/cache/source.ts';
 import { removeGarbage } from '../../../src/operations/upkeep/collect-garbage.ts';
 import { findGarbage } from '../../../src/operations/upkeep/garbage.ts';
-import { createResolver } from '../../../src/operations/upkeep/resolution.ts';
+import { createResolver } from '../../../src/operations/upkeep/resolve-findings.ts';
 import { openStore } from '../../../src/storage/open-store.ts';
 import { temporaryFolder } from '../../fixtures/temporary-folder.ts';
 import { exportTo, MIB, prepareTrip, trustedOf, type Trip } from '../medium/medium-site.ts';

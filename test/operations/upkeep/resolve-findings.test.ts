@@ -12,7 +12,7 @@ import {
   createResolver,
   type ResolveOptions,
   type Resolution,
-} from '../../../src/operations/upkeep/resolution.ts';
+} from '../../../src/operations/upkeep/resolve-findings.ts';
 import { createUpstream } from '../../../src/upstream/client.ts';
 import { recordsIn } from '../../fixtures/store-log.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';

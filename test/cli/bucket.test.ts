@@ -1,0 +1,213 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { parseBucketUrl } from '../../src/cache/bucket-url.ts';
+import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { createS3Bucket, type S3Bucket } from '../../src/storage/s3-bucket.ts';
+import { type Engine, hasEngine, makeBucket, ON_ENGINE, startEngine } from '../fixtures/ceph.ts';
+import { collect } from '../fixtures/collect.ts';
+import { contentsOf } from '../fixtures/folder-contents.ts';
+import { sha512 } from './upkeep-site.ts';
+import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { runCache } from './command.ts';
+import { serveFrom } from './served.ts';
+
+const run = promisify(execFile);
+const urlOf = (version: number): string =>
+  `https://lab.nexedi.com/nexedi/slapos/raw/1.0.${version}/software/kvm/software.cfg`;
+
+let engine: Engine;
+let bucket: string;
+/** A site with its signing key, and its store in the bucket. */
+let folder: string;
+let url: string;
+let raw: S3Bucket;
+let count = 0;
+
+beforeAll(async () => {
+  if (!hasEngine) return;
+  engine = await startEngine();
+  bucket = await makeBucket(engine);
+}, 120_000);
+
+beforeEach(async () => {
+  if (!hasEngine) return;
+  folder = await temporaryFolder();
+  url = `s3://${bucket}/site-${count++}`;
+  raw = createS3Bucket(parseBucketUrl(url), engine);
+  await cache('keygen', '-q');
+  await writeFile(join(folder, 'config.ini'), configOf(url));
+  await expectDone(cache('init', '-c', 'config.ini'));
+});
+
+const configOf = (at: string): string =>
+  `[store]\nurl = ${at}\nendpoint = ${engine.endpoint}\naccess-key-id = ${engine.key.id}\nsecret-access-key = ${engine.key.secret}\n`;
+
+const cache = (...args: readonly string[]) => runCache(folder, ...args);
+
+async function expectDone(result: ReturnType<typeof runCache>, code = 0): Promise<string> {
+  const { code: found, stdout, stderr } = await result;
+  expect({ code: found, stderr, stdout }).toMatchObject({ code });
+  return stdout;
+}
+
+async function makeArchive(version: number, payload = 300_000): Promise<string> {
+  const made = await makeSoftwareRelease(join(folder, 'root'), urlOf(version), { payload });
+  await mkdir(join(folder, 'software'), { recursive: true });
+  const archive = join(folder, 'software', `kvm-1.0.${version}-ubuntu-22.04.tar.gz`);
+  await packRelease(made, archive);
+  return archive;
+}
+
+async function jsonOf(...args: readonly string[]): Promise<unknown> {
+  return JSON.parse(await expectDone(cache(...args, '--json')));
+}
+
+describe.skipIf(!hasEngine)(`the commands on a bucket${ON_ENGINE}`, () => {
+  it('make, fill, show, verify and clean a store', async () => {
+    expect(await collect(raw.list(''))).toEqual(['store.json']);
+    const archive = await makeArchive(1);
+    await makeArchive(2);
+    expect((await expectDone(cache('import', 'software'))).match(/ imported /g)).toHaveLength(2);
+    expect((await expectDone(cache('import', 'software'))).match(/ unchanged /g)).toHaveLength(2);
+    const bytes = await readFile(archive);
+    const digest = sha512(bytes);
+    expect(await collect(raw.list('bcache/'))).toContain(`bcache/${digest}`);
+    expect(await jsonOf('list')).toHaveLength(2);
+    await expectDone(
+      cache('lookup', urlOf(1), '--os', 'ubuntu 22.04 jammy', '--multiarch', 'x86_64-linux-gnu'),
+    );
+    expect(await expectDone(cache('log'))).toContain('import');
+    await expectDone(cache('verify', '--deep'));
+    await expectDone(
+      cache('check', urlOf(1), '--os', 'ubuntu 22.04 jammy', '--multiarch', 'x86_64-linux-gnu'),
+    );
+    await expectDone(cache('remove', urlOf(1)));
+    expect(await jsonOf('list')).toHaveLength(1);
+    expect(await collect(raw.list('bcache/'))).not.toContain(`bcache/${digest}`);
+    await expectDone(cache('gc'));
+    expect(await collect(raw.list('tmp/'))).toEqual([]);
+  });
+
+  it('heal and repair damage', async () => {
+    await expectDone(cache('import', await makeArchive(1)));
+    await expectDone(cache('import', await makeArchive(2)));
+    await expectDone(cache('sync', url, 'copy'));
+    const [one = '', two = ''] = await collect(raw.list('bcache/'));
+    for (const name of [one, two]) await raw.put(name, randomBytes(300_000));
+    const found = await cache('verify', '--deep');
+    expect([found.code, found.stdout.match(/damaged/g)?.length]).toEqual([1, 2]);
+    await rm(join(folder, 'copy', two));
+    const healed = await cache('verify', '--deep', '--heal-from', 'copy', '--repair');
+    expect(healed.stdout + healed.stderr).toMatch(/healed/);
+    expect((await collect(raw.list('quarantine/'))).length).toBe(2);
+    expect(await collect(raw.list('bcache/'))).toEqual([one]);
+    // The other one is missing now.
+    await expectDone(cache('sync', url, 'after'), 1);
+    expect(await readFile(join(folder, 'after', one))).toEqual(await readFile(join(folder, 'copy', one)));
+  });
+
+  it('copy to a folder, from it, and from bucket to bucket, byte by byte', async () => {
+    await expectDone(cache('import', await makeArchive(1)));
+    await expectDone(cache('sync', url, 'copy'));
+    await expectDone(cache('sync', 'copy', `${url}-two`));
+    await expectDone(cache('sync', `${url}-two`, 'again'));
+    await expectDone(cache('sync', url, `${url}-two`));
+    const contents = async (name: string) => {
+      const all = await contentsOf(join(folder, name));
+      return Object.entries(all)
+        .filter(([path]) => /^(bcache|bdir)\//.test(path))
+        .map(([path, text]) => [path, text.split(' ').slice(2)]);
+    };
+    expect(await contents('again')).toEqual(await contents('copy'));
+    expect((await cache('sync', url, `${url}/`)).stderr).toMatch(/FROM and TO are the same/);
+  });
+
+  it('export to a medium, and import it', async () => {
+    await expectDone(cache('import', await makeArchive(1)));
+    await mkdir(join(folder, 'medium'));
+    await expectDone(cache('export', 'medium'));
+    expect(await jsonOf('inventory')).toBeTypeOf('object');
+    const other = `${url}-other`;
+    await appendFile(
+      join(folder, 'other.ini'),
+      `${configOf(other)}[signature]\ncertificate-file = sign.crt\nprivate-key-file = none.key\n`,
+    );
+    await expectDone(cache('init', '-c', 'other.ini'));
+    expect(await expectDone(cache('import', '-c', 'other.ini', 'medium'))).toMatch(/^imported /m);
+    expect(await jsonOf('list', '-c', 'other.ini')).toHaveLength(1);
+    expect(await expectDone(cache('import', '-c', 'other.ini', 'medium'))).toMatch(/^unchanged /m);
+  });
+
+  it('show the configuration without the secret', async () => {
+    const { stdout } = await cache('config');
+    expect(stdout).toContain(url);
+    expect(stdout).not.toContain(engine.key.secret);
+    expect((await cache('config', '--json')).stdout).not.toContain(engine.key.secret);
+    expect((await cache('config', 'check')).stderr).toContain('no fault found');
+  });
+
+  it('say in a line what is wrong, before any work', async () => {
+    await writeFile(join(folder, 'config.ini'), configOf(`${url}-none`));
+    const { code, stderr } = await cache('list');
+    expect([code, stderr]).toEqual([
+      3,
+      `cache: there is no store at ${url}-none: it has no store.json; is [store] url right? To make one: cache init -c ${join(folder, 'config.ini')}\n`,
+    ]);
+  });
+});
+
+describe.skipIf(!hasEngine)(`two servers on a bucket${ON_ENGINE}`, () => {
+  it('serve the same: look up, download, resume, and see what the other got within a second', async () => {
+    const archive = await makeArchive(1, 3_000_000);
+    const bytes = await readFile(archive);
+    const digest = sha512(bytes);
+    await appendFile(join(folder, 'config.ini'), '[access]\nanonymous = upload\n');
+    const [one, two] = [
+      await serveFrom(folder, '-c', 'config.ini'),
+      await serveFrom(folder, '-c', 'config.ini'),
+    ];
+    const key = keyOfSoftwareUrl(urlOf(1));
+    expect((await fetch(`${two.url}/bdir/${key}`)).status).toBe(404);
+    await expectDone(cache('sync', await importedElsewhere(archive), one.url));
+    const began = Date.now();
+    let seen = await fetch(`${two.url}/bdir/${key}`);
+    while (seen.status === 404 && Date.now() - began < 5000) seen = await fetch(`${two.url}/bdir/${key}`);
+    expect(Date.now() - began).toBeLessThan(1000);
+    expect(await seen.json()).toHaveLength(1);
+    for (const { url: server } of [one, two]) {
+      const target = join(folder, 'got');
+      await run('curl', ['-sSf', '-r', '0-999999', '-o', target, `${server}/bcache/${digest}`]);
+      await run('curl', ['-sSf', '-C', '-', '-o', target, `${server}/bcache/${digest}`]);
+      expect((await readFile(target)).equals(bytes)).toBe(true);
+      await rm(target);
+      const tail = await fetch(`${server}/bcache/${digest}`, { headers: { Range: 'bytes=-7' } });
+      expect(Buffer.from(await tail.arrayBuffer()).equals(bytes.subarray(-7))).toBe(true);
+      expect((await fetch(`${server}/bcache/${sha512(Buffer.from('none'))}`)).status).toBe(404);
+      expect((await (await fetch(`${server}/health`)).json()) as object).toMatchObject({ status: 'ok' });
+    }
+    const large = randomBytes(40_000_000);
+    const posted = await fetch(`${one.url}/bcache`, { method: 'POST', body: large });
+    expect([posted.status, await posted.text()]).toEqual([201, sha512(large)]);
+    const got = await fetch(`${two.url}/bcache/${sha512(large)}`);
+    expect(Buffer.from(await got.arrayBuffer()).equals(large)).toBe(true);
+    const wrong = await fetch(`${one.url}/bcache/${digest}`, { method: 'PUT', body: large });
+    expect(wrong.status).toBe(400);
+    expect(await collect(raw.list('tmp/'))).toEqual([]);
+    expect(await collect(raw.uploads(''))).toEqual([]);
+  });
+});
+
+/** A store in a folder, with the archive. */
+async function importedElsewhere(archive: string): Promise<string> {
+  const ini = join(folder, 'elsewhere.ini');
+  await writeFile(ini, '[store]\npath = elsewhere\n');
+  await expectDone(cache('init', '-c', ini));
+  await expectDone(cache('import', '-c', ini, archive));
+  expect(await readdir(join(folder, 'elsewhere'))).toContain('bcache');
+  return 'elsewhere';
+}

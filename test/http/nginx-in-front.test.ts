@@ -1,0 +1,147 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { freePorts, startInBackground } from '../../scripts/bench/process/background.ts';
+import { digestOf } from '../../src/cache/digest.ts';
+import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+import { lacks, PLAIN_CURL, run } from './outside-programs.ts';
+import { ask, headerOf, type Place } from './raw-connection.ts';
+
+/** The configurations of docs/scaling.md: with `accel-redirect`, and with a cache. */
+let configurations: readonly string[];
+
+beforeAll(async () => {
+  const guide = await readFile(join(import.meta.dirname, '../../docs/scaling.md'), 'utf8');
+  configurations = [...guide.matchAll(/```nginx\n(.*?)```/gs)].map(([, text = '']) => text);
+  expect(configurations).toHaveLength(2);
+});
+
+/** Starts nginx as the guide has it; only folders and ports are those of the test. */
+async function startNginx(configuration: string, server: HttpServer): Promise<Place> {
+  const folder = await temporaryFolder();
+  const [port = 0] = await freePorts(1);
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  await mkdir(join(folder, 'kept'));
+  await writeFile(
+    join(folder, 'nginx.conf'),
+    `${process.getuid?.() === 0 ? 'user root;' : ''}
+daemon off;
+worker_processes 1;
+pid ${folder}/pid;
+events {}
+http {
+  access_log off;
+  ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n')}
+  ${configuration
+    .replaceAll('/srv/shacache/store', server.root)
+    .replaceAll('/var/cache/nginx/shacache', join(folder, 'kept'))
+    .replaceAll('127.0.0.1:5050', `${server.host}:${server.port}`)
+    .replaceAll('listen 80;', `listen 127.0.0.1:${port};`)}
+}
+`,
+  );
+  const { signal } = new AbortController();
+  const args = ['-p', folder, '-e', join(folder, 'error.log'), '-c', join(folder, 'nginx.conf')];
+  const nginx = await startInBackground('nginx', args, { signal, logFile: join(folder, 'log'), port });
+  onTestFinished(() => nginx.end());
+  return { host: '127.0.0.1', port };
+}
+
+async function start(options: Parameters<typeof startHttpServer>[0] = {}): Promise<HttpServer> {
+  const server = await startHttpServer(options);
+  onTestFinished(async () => {
+    await server.stop();
+  });
+  return server;
+}
+
+const CONTENT = `bytes of a release, which nginx sends${' and sends'.repeat(500)}`;
+
+describe.skipIf(lacks('nginx', 'curl'))('nginx that sends the blobs', () => {
+  const accelRedirect = '/internal/';
+
+  it('answers as the server does: whole, in ranges, conditions, misses', async () => {
+    const server = await start({ parts: (usual) => ({ ...usual, accelRedirect }) });
+    const nginx = await startNginx(configurations[0] ?? '', server);
+    const path = `/bcache/${await server.addBlob(CONTENT)}`;
+    const whole = await ask(nginx, path);
+    expect([whole.status, whole.body.toString()]).toEqual([200, CONTENT]);
+    expect(headerOf(whole, 'Cache-Control')).toMatch(/public.*immutable/);
+    expect(headerOf(whole, 'Content-Type')).toBe('application/octet-stream');
+    expect(headerOf(whole, 'X-Accel-Redirect')).toBeUndefined();
+    // The server sent no byte of it.
+    expect(server.lines.at(-1)?.bytes).toBeLessThan(1000);
+
+    const url = `http://127.0.0.1:${nginx.port}${path}`;
+    const etag = headerOf(whole, 'ETag') ?? '';
+    const curl = async (...options: string[]) =>
+      (await run('curl', [...PLAIN_CURL, '-sS', ...options, url])).stdout;
+    const status = ['-o', '/dev/null', '-w', '%{http_code} %{size_download}'];
+    expect(await curl('-r', '6-9')).toBe(CONTENT.slice(6, 10));
+    expect(await curl('-r', '6-9', '-H', `If-Range: ${etag}`, ...status)).toBe('206 4');
+    expect(await curl('-H', `If-None-Match: ${etag}`, ...status)).toBe('304 0');
+    expect(await curl('-H', `If-None-Match: "${digestOf(CONTENT)}"`, ...status)).toBe('304 0');
+    expect(await curl('-I')).toMatch(new RegExp(`200 OK[^]*Content-Length: ${CONTENT.length}\r`));
+    expect(await curl('-r', '500000-', ...status)).toMatch(/^416 /);
+    const missing = await ask(nginx, `/bcache/${digestOf('nothing')}`);
+    expect([missing.status, headerOf(missing, 'Cache-Control')]).toEqual([404, 'no-store']);
+  });
+
+  it('a client of the server itself gets the bytes', async () => {
+    const server = await start({ parts: (usual) => ({ ...usual, accelRedirect }) });
+    const path = `/bcache/${await server.addBlob(CONTENT)}`;
+    const answer = await ask(server, path);
+    expect([answer.status, answer.body.toString()]).toEqual([200, CONTENT]);
+  });
+
+  it('a client that asks for X-Accel-Redirect where it is not configured gets the bytes', async () => {
+    const server = await start();
+    const url = `${server.url}/bcache/${await server.addBlob(CONTENT)}`;
+    const options = [...PLAIN_CURL, '-sS', '-H', 'X-Sendfile-Type: X-Accel-Redirect', url];
+    expect((await run('curl', options)).stdout).toBe(CONTENT);
+  });
+
+  it('access stays with the server', async () => {
+    const server = await start({
+      parts: (usual) => ({ ...usual, accelRedirect, access: { anonymous: undefined } }),
+    });
+    const nginx = await startNginx(configurations[0] ?? '', server);
+    const digest = await server.addBlob(CONTENT);
+    // The location of nginx is no way around it.
+    for (const path of [`/bcache/${digest}`, `/internal/${digest}`]) {
+      const answer = await ask(nginx, path);
+      expect(answer.body.toString()).not.toBe(CONTENT);
+      expect([401, 403]).toContain(answer.status);
+    }
+  });
+
+  it('a blob that is no file in bcache/ comes from the server', async () => {
+    const server = await start({ parts: (usual) => ({ ...usual, accelRedirect }) });
+    const elsewhere = await temporaryFolder();
+    const path = `/bcache/${await server.addBlob(CONTENT)}`;
+    const configuration = (configurations[0] ?? '').replace('/srv/shacache/store/bcache/', `${elsewhere}/`);
+    const answer = await ask(await startNginx(configuration, server), path);
+    expect([answer.status, answer.body.toString()]).toEqual([200, CONTENT]);
+  });
+});
+
+it.skipIf(lacks('nginx', 'curl'))(
+  'nginx that keeps blobs asks once for many nodes, and always for lookups',
+  async () => {
+    const server = await start();
+    const nginx = await startNginx(configurations[1] ?? '', server);
+    const content = Buffer.alloc(8 * 2 ** 20, 'blob ');
+    const path = `/bcache/${await server.addBlob(content)}`;
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask(nginx, path)));
+    for (const { status, body } of answers) {
+      expect(status).toBe(200);
+      expect(body.equals(content)).toBe(true);
+    }
+    const url = `http://127.0.0.1:${nginx.port}${path}`;
+    expect((await run('curl', [...PLAIN_CURL, '-sS', '-r', '5-8', url])).stdout).toBe('blob');
+    expect(server.lines.filter((line) => line.path === path)).toHaveLength(1);
+    for (let count = 0; count < 2; count++) expect((await ask(nginx, '/bdir/')).status).toBe(200);
+    expect(server.lines.filter((line) => line.path === '/bdir/')).toHaveLength(2);
+  },
+);

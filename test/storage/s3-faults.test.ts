@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
+import { parseBucketUrl } from '../../src/cache/bucket-url.ts';
+import { digestOf } from '../../src/cache/digest.ts';
+import { readPieces } from '../../src/cache/object-pieces.ts';
+import { makeStore } from '../../src/storage/open-store.ts';
+import { createS3Bucket, type S3Bucket } from '../../src/storage/s3-bucket.ts';
+import { createS3Place } from '../../src/storage/s3-place.ts';
+import { type Engine, hasEngine, makeBucket, ON_ENGINE, startEngine } from '../fixtures/ceph.ts';
+import { collect } from '../fixtures/collect.ts';
+import { expectCacheError } from '../fixtures/expected-error.ts';
+import { type Fault, type FaultyProxy, startFaultyProxy } from '../fixtures/faulty-proxy.ts';
+
+/** Milliseconds; half a minute outside tests. */
+const PATIENCE = 1000;
+const MIB = 1024 ** 2;
+const UNAVAILABLE = { answer: { status: 503, code: 'ServiceUnavailable' } };
+const SLOW_DOWN = { answer: { status: 503, code: 'SlowDown' } };
+
+let engine: Engine;
+let bucket: string;
+let proxy: FaultyProxy;
+let blobs: Blobs;
+let raw: S3Bucket;
+let count = 0;
+
+beforeAll(async () => {
+  if (!hasEngine) return;
+  engine = await startEngine();
+  bucket = await makeBucket(engine);
+}, 120_000);
+
+beforeEach(async () => {
+  if (!hasEngine) return;
+  const url = `s3://${bucket}/store-${count++}`;
+  await makeStore(url, { access: engine });
+  proxy = await startFaultyProxy(engine.endpoint);
+  raw = createS3Bucket(parseBucketUrl(url), engine);
+  blobs = createBlobs(
+    createS3Place(url, { ...engine, endpoint: proxy.endpoint, patience: PATIENCE }).storage,
+  );
+});
+
+/** The faults, one for each matching request in their order; then none. */
+function plan(match: RegExp, ...faults: readonly Fault[]): void {
+  const left = [...faults];
+  proxy.faultOf = (request) => (match.test(request) ? left.shift() : undefined);
+}
+
+async function write(bytes: Buffer): Promise<void> {
+  const writer = await blobs.create({ digest: digestOf(bytes), size: bytes.length });
+  try {
+    for (let start = 0; start < bytes.length; start += MIB)
+      await writer.write([bytes.subarray(start, start + MIB)]);
+    await writer.commit();
+  } finally {
+    await writer.abort();
+  }
+}
+
+async function read(bytes: Buffer): Promise<boolean | undefined> {
+  const object = await blobs.open(digestOf(bytes));
+  if (object === undefined) return undefined;
+  const pieces: Buffer[] = [];
+  try {
+    for await (const piece of readPieces(object)) pieces.push(Buffer.from(piece));
+  } finally {
+    await object.close();
+  }
+  return Buffer.concat(pieces).equals(bytes);
+}
+
+const unfinished = async (): Promise<readonly unknown[]> => [
+  ...(await collect(raw.list('tmp/'))),
+  ...(await collect(raw.uploads(''))),
+];
+
+describe.skipIf(!hasEngine)(`a read through a bad network${ON_ENGINE}`, () => {
+  it.each<[string, readonly Fault[]]>([
+    ['breaks off', [{ cut: 0 }, { cut: 100_000 }, { cut: 3 * MIB }, { cut: 1 }]],
+    ['ends early', [{ truncate: 1000 }, { truncate: 2 * MIB }, { truncate: 0 }]],
+    ['stalls', [{ stall: 10 }, { stall: 2 * MIB }]],
+    ['is refused for a while', [UNAVAILABLE, SLOW_DOWN, UNAVAILABLE, UNAVAILABLE]],
+    [
+      'meets broken servers',
+      [500, 502, 504].map((status) => ({ answer: { status, code: 'InternalError' } })),
+    ],
+  ])('goes on when it %s', async (_what, faults) => {
+    const bytes = randomBytes(8 * MIB);
+    await write(bytes);
+    plan(/^GET .*bcache/, ...faults);
+    expect(await read(bytes)).toBe(true);
+    const small = randomBytes(5000);
+    await write(small);
+    plan(/^GET .*bcache/, ...faults);
+    expect(await read(small)).toBe(true);
+  });
+
+  it('is an error, never a miss, when it fails for good', async () => {
+    const bytes = randomBytes(1000);
+    await write(bytes);
+    for (const fault of [UNAVAILABLE, { cut: 10 }, { truncate: 10 }]) {
+      proxy.faultOf = () => fault;
+      await expectCacheError(read(bytes), 'unavailable', /try again later|can't reach/);
+    }
+    proxy.faultOf = () => ({ answer: { status: 404, code: 'NoSuchBucket' } });
+    await expectCacheError(read(bytes), 'storage', /there is no bucket/);
+    proxy.faultOf = () => ({ answer: { status: 404, code: 'NotFoundHere' } });
+    await expectCacheError(read(bytes), 'storage', /answered 404/);
+    proxy.faultOf = () => ({ answer: { status: 403, code: 'AccessDenied' } });
+    await expectCacheError(blobs.stat(digestOf(bytes)), 'storage', /answered 403/);
+  });
+
+  it('that is given up ends at the engine', async () => {
+    const bytes = randomBytes(40 * MIB);
+    await write(bytes);
+    const object = await blobs.open(digestOf(bytes));
+    await object?.read(Buffer.alloc(1000), MIB);
+    await object?.close();
+    expect(await read(bytes)).toBe(true);
+  });
+});
+
+describe.skipIf(!hasEngine)(`an upload through a bad network${ON_ENGINE}`, () => {
+  it.each<[string, readonly Fault[]]>([
+    ['breaks off', [{ cutRequest: 0 }, { cutRequest: 100_000 }]],
+    ['is refused for a while', [UNAVAILABLE, SLOW_DOWN, UNAVAILABLE, UNAVAILABLE]],
+    ['gets no answer', [{ loseAnswer: true }, { stall: 0 }]],
+  ])('is repeated when it %s', async (_what, faults) => {
+    for (const bytes of [randomBytes(200_000), randomBytes(40 * MIB)]) {
+      plan(/^PUT /, ...faults);
+      await write(bytes);
+      proxy.faultOf = () => undefined;
+      expect(await read(bytes)).toBe(true);
+      expect(await unfinished()).toEqual([]);
+    }
+  });
+
+  it('is complete when only the answer to its completion was lost', async () => {
+    const bytes = randomBytes(20 * MIB);
+    plan(/^POST .*uploadId=/, { loseAnswer: true });
+    await write(bytes);
+    expect(await read(bytes)).toBe(true);
+    expect(await unfinished()).toEqual([]);
+  });
+
+  it('that fails for good leaves nothing that is visible', async () => {
+    for (const bytes of [randomBytes(200_000), randomBytes(40 * MIB)]) {
+      for (const match of [/^PUT .*partNumber=2|^PUT .*bcache/, /^POST .*uploadId=/]) {
+        proxy.faultOf = (request) => (match.test(request) ? UNAVAILABLE : undefined);
+        if (bytes.length > MIB || match.source.includes('bcache'))
+          await expectCacheError(write(bytes), 'unavailable', /answered 503 \(ServiceUnavailable\)/);
+        proxy.faultOf = () => undefined;
+        expect(await collect(raw.list('bcache/'))).toEqual([]);
+        expect(await unfinished()).toEqual([]);
+      }
+    }
+  });
+
+  it('with a changed byte is refused by the engine', async () => {
+    for (const bytes of [randomBytes(200_000), randomBytes(20 * MIB)]) {
+      proxy.faultOf = (request) => (request.startsWith('PUT') ? { flipRequest: 1000 } : undefined);
+      await expectCacheError(write(bytes), 'storage', /answered 400/);
+      proxy.faultOf = () => undefined;
+      expect(await collect(raw.list('bcache/'))).toEqual([]);
+      expect(await unfinished()).toEqual([]);
+    }
+  });
+});
