@@ -3,7 +3,9 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  { ignores: ['bin/', 'dist/', 'dist.new/', 'dist.old/', 'node_modules/', 'coverage/'] },
+  {
+    ignores: ['bin/', 'dist/', 'dist.new/', 'dist.old/', 'dist.executable.*/', 'node_modules/', 'coverage/'],
+  },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { rolldown, type OutputOptions } from 'rolldown';
+import { buildInfo, definitions } from './build-info.ts';
 
 const DIST = 'dist';
 const MADE = 'dist.new';
@@ -18,7 +19,7 @@ const program = await rolldown({
     'inspection-worker': 'src/release/inspection-worker.ts',
   },
   platform: 'node',
-  transform: { target: 'node20.18' },
+  transform: { target: 'node20.18', define: definitions(buildInfo()) },
 });
 const output: OutputOptions = {
   dir: MADE,

@@ -23,6 +23,7 @@ const RESERVED: Readonly<Record<string, RegExp>> = {
 const CORE_PACKAGES = new Set([
   'node:crypto',
   'node:os',
+  'node:sea',
   'node:stream',
   'node:util',
   'node:worker_threads',

@@ -307,7 +307,15 @@ export const JSON_OUTPUT = {
     },
     damaged: z.array(z.strictObject({ key, entry })),
   }),
-  version: z.strictObject({ version: z.string(), node: z.string(), platform }),
+  version: z.strictObject({
+    version: z.string(),
+    commit: z
+      .string()
+      .meta({ description: 'that the program was built from; absent if it was built outside a clone' })
+      .optional(),
+    node: z.string(),
+    platform,
+  }),
 } as const;
 
 /** What any command prints on stderr, in one line, if it ends with an error. */

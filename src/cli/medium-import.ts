@@ -73,7 +73,7 @@ async function openAndImport(
 function labelsOf({ entries, packages = new Map() }: Medium): ReadonlyMap<string, string> {
   return new Map([
     ...entries.map(({ key, entry }) => [entry.sha512, entry.softwareUrl ?? key] as const),
-    ...[...packages].map(([name, { sha512 }]) => [sha512, `${PACKAGES_FOLDER}/${name}`] as const),
+    ...[...packages].map(([path, { sha512 }]) => [sha512, path] as const),
   ]);
 }
 

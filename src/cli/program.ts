@@ -1,6 +1,6 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { readFileSync } from 'node:fs';
 import { withoutControls } from '../cache/controls.ts';
+import { buildInfo } from './build-info.ts';
 import { config, quiet } from './command.ts';
 import { checkCommand } from './commands/check.ts';
 import { configCheckCommand, configCommand } from './commands/config.ts';
@@ -36,7 +36,7 @@ export function createProgram({ isSilent = false }: { readonly isSilent?: boolea
   const program = new Command('cache')
     .description('Offline binary cache for SlapOS: imports compiled software, signs and serves it.')
     .usage('COMMAND [options]')
-    .version(programVersion(), '-V, --version', 'show the version')
+    .version(buildInfo().version, '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .helpCommand(false)
     // The help of each command shows them; without them, the list of commands is narrow and short.
@@ -108,7 +108,7 @@ function commandsOf(program: Command): Readonly<Record<string, readonly CommandU
     ],
     'Serve nodes:': [
       serveCommand().action(async (options) =>
-        (await import('./actions/serve.ts')).serveStore(options, programVersion()),
+        (await import('./actions/serve.ts')).serveStore(options, buildInfo()),
       ),
       slaposCfgCommand().action(async (options) =>
         (await import('./actions/slapos-cfg.ts')).slaposCfg(options),
@@ -159,7 +159,7 @@ function commandsOf(program: Command): Readonly<Record<string, readonly CommandU
         showHelp(program, names);
       }),
       versionCommand().action(async (options) =>
-        (await import('./actions/version.ts')).showVersion(options, programVersion()),
+        (await import('./actions/version.ts')).showVersion(options, buildInfo()),
       ),
     ],
   };
@@ -186,11 +186,4 @@ function showHelp(program: CommandUnknownOpts, names: readonly string[]): void {
     command = part;
   }
   command.outputHelp();
-}
-
-function programVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return version;
 }

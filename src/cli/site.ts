@@ -1,7 +1,10 @@
-import { relative } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { isSea } from 'node:sea';
 import { CacheError } from '../cache/errors.ts';
 import { parseOs, type Platform } from '../cache/platform.ts';
-import { loadConfig } from '../config/config-file.ts';
+import { STORE_FILE } from '../cache/layout.ts';
+import { loadConfig, type ConfigSearch } from '../config/config-file.ts';
 import type { Config } from '../config/config.ts';
 import { isWithin, realPathOf } from '../operations/is-within.ts';
 import { createSite, type Site } from '../operations/site.ts';
@@ -53,9 +56,22 @@ export function tellDefaultStore({ config, location, messages }: Site): void {
 
 /** @throws CacheError `config` */
 export async function readConfig(option: string | undefined): Promise<Config> {
-  const config = await loadConfig({ option, env: process.env, cwd: process.cwd() });
-  await checkKeyIsInside(config, process.cwd());
+  const search = configSearch(option);
+  const config = await loadConfig(search);
+  await checkKeyIsInside(config, folderOfSearch(config, search));
   return config;
+}
+
+/** Where this process searches its configuration. @param option the value of `-c` */
+export function configSearch(option: string | undefined): ConfigSearch {
+  const folder = dirname(process.execPath);
+  const isOnMedium = isSea() && existsSync(join(folder, 'store', STORE_FILE));
+  return { option, env: process.env, cwd: process.cwd(), medium: isOnMedium ? folder : undefined };
+}
+
+/** The folder that a configuration which was not named must keep to. */
+export function folderOfSearch({ file }: Config, { cwd, medium }: ConfigSearch): string {
+  return medium !== undefined && file !== undefined && dirname(file) === medium ? medium : cwd;
 }
 
 /**

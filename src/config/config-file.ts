@@ -11,13 +11,14 @@ export interface ConfigSearch {
   /** `SHACACHE_CONFIG` is read; empty counts as not set. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** Searched last. */
   readonly systemFile?: string;
+  /** The folder of the medium or site that the program itself is on; searched last. */
+  readonly medium?: string | undefined;
 }
 
 /** A place where a configuration file is searched. */
 export interface ConfigPlace {
-  /** `-c`, `$SHACACHE_CONFIG`, `./config.ini` or the path of the system's. */
+  /** `-c`, `$SHACACHE_CONFIG`, `./config.ini`, the path of the system's or that of the program's medium. */
   readonly place: string;
   /** Absolute path; undefined if the option or the variable is not given. */
   readonly file: string | undefined;
@@ -30,7 +31,7 @@ const SYSTEM_FILE = '/etc/shacache/config.ini';
 
 /** All places in the order of the search. @throws CacheError as `findConfigFile` */
 export async function listConfigPlaces(search: ConfigSearch): Promise<readonly ConfigPlace[]> {
-  const { option, env, cwd, systemFile = SYSTEM_FILE } = search;
+  const { option, env, cwd, systemFile = SYSTEM_FILE, medium } = search;
   const used = await findConfigFile(search);
   const variable = env['SHACACHE_CONFIG'];
   const places = [
@@ -38,6 +39,7 @@ export async function listConfigPlaces(search: ConfigSearch): Promise<readonly C
     ['$SHACACHE_CONFIG', isSet(variable) ? resolve(cwd, variable) : undefined],
     ['./config.ini', fileOfFolder(cwd)],
     [systemFile, systemFile],
+    ...(medium === undefined ? [] : [[fileOfFolder(medium), fileOfFolder(medium)] as const]),
   ] as const;
   let isFound = false;
   const listed: ConfigPlace[] = [];
@@ -52,16 +54,20 @@ export async function listConfigPlaces(search: ConfigSearch): Promise<readonly C
 }
 
 /**
- * The absolute path of the configuration file: the first of `-c FILE`, `$SHACACHE_CONFIG`, `./config.ini` and
- * `/etc/shacache/config.ini`; undefined if there is none.
+ * The absolute path of the configuration file: the first of `-c FILE`, `$SHACACHE_CONFIG`, `./config.ini`,
+ * `/etc/shacache/config.ini` and the medium's; undefined if there is none.
  * @throws CacheError `config` when a named file doesn't exist, or a file can't be accessed
  */
 export async function findConfigFile(search: ConfigSearch): Promise<string | undefined> {
-  const { option, env, cwd, systemFile = SYSTEM_FILE } = search;
+  const { option, env, cwd, systemFile = SYSTEM_FILE, medium } = search;
   if (option !== undefined) return await namedFile(option, cwd, '-c');
   const variable = env['SHACACHE_CONFIG'];
   if (isSet(variable)) return await namedFile(variable, cwd, '$SHACACHE_CONFIG');
-  for (const file of [fileOfFolder(cwd), systemFile]) {
+  for (const file of [
+    fileOfFolder(cwd),
+    systemFile,
+    ...(medium === undefined ? [] : [fileOfFolder(medium)]),
+  ]) {
     if (await isThere(file)) return file;
   }
   return undefined;
@@ -73,10 +79,13 @@ export async function findConfigFile(search: ConfigSearch): Promise<string | und
  */
 export async function loadConfig(search: ConfigSearch): Promise<Config> {
   const file = await findConfigFile(search);
-  if (file === undefined) return defaultConfig(search.cwd);
-  const { option, env, cwd } = search;
+  const { option, env, cwd, medium } = search;
+  if (file === undefined) return defaultConfig(cwd);
   const isNamed = option !== undefined;
-  const isOfFolder = !isNamed && !isSet(env['SHACACHE_CONFIG']) && file === fileOfFolder(cwd);
+  const isOfFolder =
+    !isNamed &&
+    !isSet(env['SHACACHE_CONFIG']) &&
+    [cwd, ...(medium === undefined ? [] : [medium])].map(fileOfFolder).includes(file);
   const text = await readConfigText(file);
   return parseConfig(text, { file, folder: await configFolderOf(file), isNamed, isOfFolder, cwd });
 }

@@ -30,6 +30,8 @@ export interface Metrics {
 export interface HealthParts {
   /** Version of this program. */
   readonly version: string;
+  /** Commit that it was built from, if it is known. */
+  readonly commit?: string | undefined;
   readonly access: AccessControl;
   /** When the whole store was checked last, and how much was wrong. */
   readonly lastScrub?: () => { readonly finished: string; readonly findings: number } | undefined;
@@ -45,10 +47,11 @@ const NOT_KEPT = { 'Cache-Control': 'no-store' };
 /** `/health`, `/ready` and `/metrics`; see docs/monitoring.md. The first two need no rights and never wait for the disk. */
 export function addHealthRoutes(
   app: Hono<HttpEnv>,
-  { version, access, lastScrub, tls, readiness, metrics }: HealthParts,
+  { version, commit, access, lastScrub, tls, readiness, metrics }: HealthParts,
 ): void {
+  const { node } = process.versions;
   const health: Handler = (c) =>
-    c.json({ status: 'ok', version, scrub: lastScrub?.(), tls: tls?.() }, 200, NOT_KEPT);
+    c.json({ status: 'ok', version, commit, node, scrub: lastScrub?.(), tls: tls?.() }, 200, NOT_KEPT);
   app.all('/health', byMethod({ GET: health }));
 
   if (readiness !== undefined) {

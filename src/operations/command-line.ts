@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+import { isSea } from 'node:sea';
 import { quoteForShell } from '../cache/shell.ts';
 import type { Config } from '../config/config.ts';
 
@@ -15,7 +17,12 @@ export function commandOf(
   const name = /^[a-z-]+(?: [a-z][a-z-]*)*/.exec(call)?.[0] ?? '';
   const config = file === undefined || !isNamed ? [] : ['-c', quoteForShell(file)];
   const rest = call.slice(name.length).trimStart();
-  return ['cache', name, ...config, rest, ...words.map(quoteForShell)]
+  return [calledAs(), name, ...config, rest, ...words.map(quoteForShell)]
     .filter((part) => part !== '')
     .join(' ');
+}
+
+/** The executable may lie on a medium, where no PATH leads. */
+function calledAs(): string {
+  return isSea() && process.argv0.includes('/') ? quoteForShell(resolve(process.argv0)) : 'cache';
 }

@@ -63,7 +63,11 @@ export async function makeSiteFolder(
   return { made, kept, hasKey: isSigning };
 }
 
-function configOf({ trusted, hasKey }: Required<Pick<SiteFolderOptions, 'trusted' | 'hasKey'>>): string {
+/** The config.ini of a medium or site, with paths relative to it. */
+export function configOf({
+  trusted,
+  hasKey,
+}: Required<Pick<SiteFolderOptions, 'trusted' | 'hasKey'>>): string {
   return `# Configuration of the cache on this medium; config.example.ini of the program documents every key.
 # Relative paths are relative to this file: the medium can be mounted anywhere.
 

@@ -24,6 +24,8 @@ export interface ServeOptions {
   readonly addresses: readonly ListenAddress[];
   /** Version of this program. */
   readonly version: string;
+  /** Commit that it was built from, if it is known. */
+  readonly commit?: string;
   readonly log: LogOptions;
   /** Runs while the server already answers; the server is ready when it resolves. */
   readonly prepare: (site: Site) => Promise<void>;
@@ -45,7 +47,7 @@ export interface ServeEnd {
  */
 export async function serve(
   site: Site,
-  { addresses, version, log: logOptions, prepare, onReady }: ServeOptions,
+  { addresses, version, commit, log: logOptions, prepare, onReady }: ServeOptions,
 ): Promise<ServeEnd> {
   const { config, location, messages } = site;
   await checkNamedFiles(config);
@@ -80,7 +82,7 @@ export async function serve(
   let listeners: readonly OpenListener[] = [];
   const urlForNodes = (base: string): string => config.server.publicUrl ?? plainUrl(base, listeners);
   const app = createApp({
-    ...{ store, catalog, log, version, metrics, readiness: readiness.now, upload: config.upload },
+    ...{ store, catalog, log, version, commit, metrics, readiness: readiness.now, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
       log.warn(message);
     }),

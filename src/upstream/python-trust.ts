@@ -45,7 +45,8 @@ export function testTrust(url: string, authorities: readonly string[]): Promise<
         const code = systemCode(error) ?? '';
         const refused = { host, chain: [], now: new Date() };
         if (explainCertificate({ code, message: error.message }, refused) === undefined) end(undefined);
-        else end(false, error.message);
+        // Newer versions of Node add advice about an option of Node itself.
+        else end(false, error.message.replace(/; if the root CA is installed locally, .*$/, ''));
       });
   });
 }

@@ -9,6 +9,13 @@ import { placeKeyPair } from '../fixtures/key-pairs.ts';
 export const CACHE = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const RUN = new URL('../../dist/cli/run.js', import.meta.url).href;
 
+/** The executable to test in its place (`npm run test:executable`). */
+export const EXECUTABLE = process.env['SHACACHE_EXECUTABLE'];
+
+/** The program that tests run, and its first arguments. */
+export const PROGRAM: readonly [string, ...(readonly string[])] =
+  EXECUTABLE === undefined ? [process.execPath, CACHE] : [EXECUTABLE];
+
 export interface CommandResult {
   readonly code: number | null;
   readonly stdout: string;
@@ -31,9 +38,11 @@ export function startCache(
     node = [],
   }: { readonly variables?: NodeJS.ProcessEnv; readonly node?: readonly string[] } = {},
 ): ChildProcess {
-  const child = spawn(process.execPath, [...node, CACHE, ...args], {
+  const child = spawn(PROGRAM[0], [...PROGRAM.slice(1), ...args], {
     cwd,
-    env: { ...ENVIRONMENT, ...variables },
+    env: { ...ENVIRONMENT, NODE_OPTIONS: node.join(' '), ...variables },
+    // As found in PATH: messages begin with this name.
+    argv0: EXECUTABLE === undefined ? process.execPath : 'cache',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => {
@@ -80,7 +89,7 @@ let turn: Promise<unknown> = Promise.resolve();
  */
 export function runCache(cwd: string, ...args: readonly string[]): Promise<CommandResult> {
   // A server ends its process.
-  if (args.includes('serve')) return runProcess(cwd, ...args);
+  if (EXECUTABLE !== undefined || args.includes('serve')) return runProcess(cwd, ...args);
   const result = turn.then(() => runHere(cwd, args));
   turn = result.catch(() => undefined);
   return result;

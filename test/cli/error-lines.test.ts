@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { mountReadOnly, mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { CACHE, type CommandResult, ENVIRONMENT, initSite, runCache } from './command.ts';
+import { ENVIRONMENT, PROGRAM, initSite, runCache, type CommandResult } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 
@@ -35,7 +35,7 @@ async function makeArchive(): Promise<string> {
 /** Runs a command as a user who owns nothing, where the test itself runs as root. */
 async function asNobody(...args: readonly string[]): Promise<CommandResult> {
   const own = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
-  const [file = '', ...rest] = [...own, process.execPath, CACHE, ...args];
+  const [file = '', ...rest] = [...own, ...PROGRAM, ...args];
   try {
     const { stdout, stderr } = await promisify(execFile)(file, rest, { cwd: folder, env: ENVIRONMENT });
     return { code: 0, stdout, stderr };

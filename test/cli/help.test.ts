@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createProgram } from '../../src/cli/program.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { initSite, runCache } from './command.ts';
+import { EXECUTABLE, initSite, runCache } from './command.ts';
 
 let folder: string;
 
@@ -61,11 +61,18 @@ describe('the version', () => {
     expect(await cache('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
     const { stdout, stderr, code } = await cache('version');
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
-    expect(stdout).toMatch(/^shacache {2}\S+\nNode {6}\S+\nplatform {2}\S+.* \S+-linux-\S+\n$/);
-    expect(stdout).toContain(`shacache  ${version}\nNode      ${process.versions.node}\n`);
+    expect(stdout).toMatch(
+      /^shacache {2}\S+\nNode {6}\S+\n(commit {4}\S+\n)?platform {2}\S+.* \S+-linux-\S+\n$/,
+    );
+    const [, node = ''] = /^Node {6}(.*)$/m.exec(stdout) ?? [];
+    if (EXECUTABLE === undefined) expect(node).toBe(process.versions.node);
+    expect(stdout).toContain(`shacache  ${version}\nNode      ${node}\n`);
+    const [, commit] = /^commit {4}(.*)$/m.exec(stdout) ?? [];
+    expect(commit ?? '').toMatch(/^([0-9a-f]{40}(-dirty)?)?$/);
     expect(JSON.parse((await cache('--json', 'version')).stdout)).toEqual({
       version,
-      node: process.versions.node,
+      ...(commit === undefined ? {} : { commit }),
+      node,
       platform: {
         multiarch: expect.stringMatching(/-linux-/) as string,
         os: [expect.any(String), expect.any(String), expect.any(String)],

@@ -5,8 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createTestSigner } from '../http/test-signer.ts';
 import { addRelease, makeStore } from '../operations/test-store.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { CACHE, type CommandResult, ENVIRONMENT, initSite, resultOf, runCache } from './command.ts';
-import { spawn } from 'node:child_process';
+import { initSite, resultOf, runCache, startCache, type CommandResult } from './command.ts';
 
 let folder: string;
 
@@ -94,8 +93,8 @@ describe('a manifest of 252 MiB that nobody has signed', () => {
 
   /** With less memory than the parsed text would take. */
   function importMedium(): Promise<CommandResult> {
-    const args = ['--max-old-space-size=900', CACHE, 'import', '-c', 'site/config.ini', 'medium'];
-    return resultOf(spawn(process.execPath, args, { cwd: folder, env: ENVIRONMENT }));
+    const args = ['import', '-c', 'site/config.ini', 'medium'];
+    return resultOf(startCache(folder, args, { node: ['--max-old-space-size=900'] }));
   }
 
   it.each([

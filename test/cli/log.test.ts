@@ -14,7 +14,7 @@ import { RAPID_CDN } from '../fixtures/entries.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { CACHE, ENVIRONMENT, resultOf, runCache, type CommandResult } from './command.ts';
+import { ENVIRONMENT, PROGRAM, resultOf, runCache, type CommandResult } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 const FILE = 'kvm-1.0.344-ubuntu-22.04.tar.gz';
@@ -115,9 +115,9 @@ describe('cache log', () => {
   ])('takes --since %s, whatever the zone of the machine', async (since, count) => {
     await makeLog();
     for (const TZ of ['America/New_York', 'Pacific/Kiritimati']) {
-      const args = [CACHE, 'log', '--since', since];
+      const args = [...PROGRAM.slice(1), 'log', '--since', since];
       const { stdout } = await resultOf(
-        spawn(process.execPath, args, { cwd: folder, env: { ...ENVIRONMENT, TZ } }),
+        spawn(PROGRAM[0], args, { cwd: folder, env: { ...ENVIRONMENT, TZ } }),
       );
       expect(stdout.match(/^\d{4}-\d\d-\d\d \d\d:\d\d [+-]\d\d:00 {2}/gm), TZ).toHaveLength(count);
     }
@@ -131,7 +131,7 @@ describe('cache log', () => {
     await makeLog();
     const logSince = (text: string): Promise<CommandResult> =>
       resultOf(
-        spawn(process.execPath, [CACHE, 'log', '--since', text], {
+        spawn(PROGRAM[0], [...PROGRAM.slice(1), 'log', '--since', text], {
           cwd: folder,
           env: { ...ENVIRONMENT, TZ },
         }),
@@ -268,7 +268,7 @@ describe('commands record', () => {
   it('on whose behalf sudo says that it runs', async () => {
     const archive = await makeArchive();
     const env = { ...ENVIRONMENT, SUDO_USER: 'bob' };
-    await promisify(execFile)(process.execPath, [CACHE, 'import', archive], { cwd: folder, env });
+    await promisify(execFile)(PROGRAM[0], [...PROGRAM.slice(1), 'import', archive], { cwd: folder, env });
     expect((await logged())[0]?.who).toMatchObject({ sudoUser: 'bob' });
   });
 });

@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { CACHE, ENVIRONMENT, initSite } from './command.ts';
+import { ENVIRONMENT, PROGRAM, initSite } from './command.ts';
 
 let folder: string;
 
@@ -16,7 +16,7 @@ beforeEach(async () => {
 /** Runs `cache ARGS…` with an output on a disk that is full. */
 function startOnFullDisk(output: 'stdout' | 'stderr', ...args: readonly string[]) {
   const full = openSync('/dev/full', 'w');
-  const child = spawn(process.execPath, [CACHE, ...args], {
+  const child = spawn(PROGRAM[0], [...PROGRAM.slice(1), ...args], {
     cwd: `${folder}/site`,
     env: ENVIRONMENT,
     stdio: output === 'stdout' ? ['ignore', full, 'pipe'] : ['ignore', 'pipe', full],
@@ -82,7 +82,7 @@ os.waitpid(pid, 0)
 `;
 
 it('a terminal that is lost takes no server with it', async () => {
-  const args = ['-c', LOSE_TERMINAL, process.execPath, CACHE, 'serve', '--listen', '127.0.0.1:0'];
+  const args = ['-c', LOSE_TERMINAL, ...PROGRAM, 'serve', '--listen', '127.0.0.1:0'];
   const { stdout } = await promisify(execFile)('python3', args, {
     cwd: `${folder}/site`,
     env: ENVIRONMENT,

@@ -21,8 +21,8 @@ import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import {
-  CACHE,
   ENVIRONMENT,
+  PROGRAM,
   initSite,
   resultOf,
   runCache,
@@ -304,7 +304,7 @@ describe('cache export', () => {
     // A limit of the process in place of one of the file system: 1 MiB, in blocks of 1 KiB.
     const limited = (...args: readonly string[]): Promise<CommandResult> =>
       resultOf(
-        spawn('bash', ['-c', 'ulimit -f 1024; exec "$@"', 'bash', process.execPath, CACHE, ...args], {
+        spawn('bash', ['-c', 'ulimit -f 1024; exec "$@"', 'bash', ...PROGRAM, ...args], {
           cwd: folder,
           env: ENVIRONMENT,
           stdio: ['ignore', 'pipe', 'pipe'],
@@ -321,7 +321,8 @@ describe('cache export', () => {
   it.for(['a folder', 'a disk with FAT'])(
     'makes a store that can be served, blobs in parts too: on %s',
     async (where, context) => {
-      if (where !== 'a folder') await mountFat(context, join(folder, 'image'), device, 64 * MIB);
+      // With room for the executable, too.
+      if (where !== 'a folder') await mountFat(context, join(folder, 'image'), device, 256 * MIB);
       await makeConnected();
       await expectEnd(0, cache('export', ...on('connected'), device, '--split', '1M'));
       const trust = join(device, 'miscellaneous', 'sign.crt');

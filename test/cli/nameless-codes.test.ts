@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { createDirectory } from '../../src/cache/directory.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
-import { CACHE, ENVIRONMENT, resultOf, runCache, type CommandResult } from './command.ts';
+import { ENVIRONMENT, PROGRAM, resultOf, runCache, type CommandResult } from './command.ts';
 import { addReleases, makeSite, type Site } from './upkeep-site.ts';
 
 async function needStrace(context: TestContext): Promise<void> {
@@ -23,7 +23,7 @@ function runFailing(
   ...args: readonly string[]
 ): Promise<CommandResult> {
   const strace = ['-f', '-qq', '-o', '/dev/null', '-P', file, '-e', `inject=pread64:error=${error}`];
-  const program = [...strace, process.execPath, CACHE, ...args];
+  const program = [...strace, ...PROGRAM, ...args];
   return resultOf(spawn('strace', program, { cwd, env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] }));
 }
 
@@ -94,7 +94,7 @@ it.for(['EDQUOT', 'ENOSPC'])(
     const { folder } = await makeSite('[access]\nanonymous = upload\n');
     // -D: the server is our child, and strace beside it.
     const strace = ['-D', '-f', '-qq', '-o', '/dev/null', '-e', `inject=pwritev,pwrite64:error=${error}`];
-    const program = [...strace, process.execPath, CACHE, 'serve', '--listen', '127.0.0.1:0'];
+    const program = [...strace, ...PROGRAM, 'serve', '--listen', '127.0.0.1:0'];
     const server = spawn('strace', program, { cwd: folder, env: ENVIRONMENT });
     const result = resultOf(server);
     onTestFinished(async () => {

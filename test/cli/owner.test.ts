@@ -7,7 +7,7 @@ import { membersOf } from '../fixtures/entries.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { lacks, say } from '../http/outside-programs.ts';
-import { CACHE, ENVIRONMENT, resultOf, type CommandResult } from './command.ts';
+import { ENVIRONMENT, PROGRAM, resultOf, type CommandResult } from './command.ts';
 import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 
@@ -32,7 +32,7 @@ function cacheAs(
 
 function start(user: number, umask: string, cwd: string, args: readonly string[]) {
   const command = `umask ${umask}; exec setpriv --reuid=${user} --regid=${user} --clear-groups "$@"`;
-  const child = spawn('sh', ['-c', command, 'sh', process.execPath, CACHE, ...args], {
+  const child = spawn('sh', ['-c', command, 'sh', ...PROGRAM, ...args], {
     cwd,
     env: ENVIRONMENT,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -193,7 +193,7 @@ describe.skipIf(!isRoot || lacks('setpriv'))('what root writes into the store of
     await makeStore(site, 0o700);
     await placeKeyPair(site);
     // As in many containers.
-    const args = ['--bounding-set=-chown', '--inh-caps=-chown', process.execPath, CACHE, 'import', archives];
+    const args = ['--bounding-set=-chown', '--inh-caps=-chown', ...PROGRAM, 'import', archives];
     const child = spawn('setpriv', args, { cwd: site, env: ENVIRONMENT });
     const { stderr } = await expectEnd(1, resultOf(child));
     expect(stderr.match(/can't read the files written now/g)).toHaveLength(1);

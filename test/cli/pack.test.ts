@@ -11,7 +11,7 @@ import { contentsOf } from '../fixtures/folder-contents.ts';
 import { mountTmpfs } from '../fixtures/mounts.ts';
 import { makeSoftwareRelease, type SoftwareReleaseOptions } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { CACHE, ENVIRONMENT, initSite, resultOf, runCache, startCache } from './command.ts';
+import { ENVIRONMENT, PROGRAM, initSite, resultOf, runCache, startCache } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 const CDN = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
@@ -216,7 +216,7 @@ os.waitpid(pid, 0)
 
 it('shows on a terminal how far it is', async () => {
   const release = await makeFolder(KVM, { payload: 30_000_000 });
-  const args = ['-c', ON_TERMINAL, process.execPath, CACHE, 'pack', '--no-import', ...OS, release];
+  const args = ['-c', ON_TERMINAL, ...PROGRAM, 'pack', '--no-import', ...OS, release];
   const { stdout } = await promisify(execFile)('python3', args, { cwd: folder, env: ENVIRONMENT });
   const drawn = stdout.split('\r\u001b[K').slice(1);
   expect(drawn.length).toBeGreaterThan(2);

@@ -11,7 +11,7 @@ import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.t
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { createTestSigner } from '../http/test-signer.ts';
 import { signRelease } from '../operations/test-store.ts';
-import { CACHE, ENVIRONMENT, runCache } from './command.ts';
+import { ENVIRONMENT, PROGRAM, runCache } from './command.ts';
 
 const KVM = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 
@@ -52,7 +52,7 @@ describe('the progress of an import', () => {
   it('is drawn over and over on a terminal, within its width, and taken away at the end', async () => {
     const folder = await temporaryFolder();
     const medium = await makeMedium(folder);
-    const args = ['-c', ON_TERMINAL, process.execPath, CACHE, 'import', medium];
+    const args = ['-c', ON_TERMINAL, ...PROGRAM, 'import', medium];
     const { stdout } = await promisify(execFile)('python3', args, { cwd: folder, env: ENVIRONMENT });
     const drawn = stdout.split('\r\u001b[K').slice(1);
     const bar =
@@ -72,7 +72,7 @@ describe('the progress of an import', () => {
   ])('at %i columns shows percentage, rate and time left', async (columns, form) => {
     const folder = await temporaryFolder();
     const medium = await makeMedium(folder);
-    const args = ['-c', onTerminal(columns), process.execPath, CACHE, 'import', medium];
+    const args = ['-c', onTerminal(columns), ...PROGRAM, 'import', medium];
     const { stdout } = await promisify(execFile)('python3', args, { cwd: folder, env: ENVIRONMENT });
     const drawn = stdout.split('\r\u001b[K').slice(1, -1);
     expect(drawn.length).toBeGreaterThan(0);
@@ -87,7 +87,7 @@ describe('the progress of an import', () => {
     const medium = await makeMedium(folder);
     const name = '\u001b]0;owned\u0007\u001b[2J\u009b31m\r\u202eimported\n-ubuntu-22.04.tar.gz';
     await rename(join(medium, 'kvm-ubuntu-22.04.tar.gz'), join(medium, name));
-    const args = ['-c', onTerminal(400), process.execPath, CACHE, 'import', '--os', 'ubuntu-22.04', medium];
+    const args = ['-c', onTerminal(400), ...PROGRAM, 'import', '--os', 'ubuntu-22.04', medium];
     const { stdout } = await promisify(execFile)('python3', args, { cwd: folder, env: ENVIRONMENT });
     const drawn = stdout.split('\r\u001b[K');
     expect(drawn.length).toBeGreaterThan(2);
@@ -100,7 +100,7 @@ describe('the progress of an import', () => {
   it('is not drawn with -q', async () => {
     const folder = await temporaryFolder();
     const medium = await makeMedium(folder);
-    const args = ['-c', ON_TERMINAL, process.execPath, CACHE, 'import', '-q', medium];
+    const args = ['-c', ON_TERMINAL, ...PROGRAM, 'import', '-q', medium];
     const { stdout } = await promisify(execFile)('python3', args, { cwd: folder, env: ENVIRONMENT });
     expect(stdout).toMatch(/^ARCHIVE +RESULT/);
     expect(stdout).not.toContain('%');
@@ -119,11 +119,10 @@ describe('the progress of verify --deep', () => {
     const folder = await temporaryFolder();
     await runCache(folder, 'import', '-q', await makeMedium(folder));
     const args = ['verify', '--deep', '--rate', '20M'];
-    const { stdout } = await promisify(execFile)(
-      'python3',
-      ['-c', onTerminal(80), process.execPath, CACHE, ...args],
-      { cwd: folder, env: ENVIRONMENT },
-    );
+    const { stdout } = await promisify(execFile)('python3', ['-c', onTerminal(80), ...PROGRAM, ...args], {
+      cwd: folder,
+      env: ENVIRONMENT,
+    });
     const drawn = stdout.split('\r\u001b[K').slice(1);
     expect(drawn.length).toBeGreaterThan(2);
     for (const line of drawn.filter((text) => text.includes('%'))) {
@@ -171,7 +170,7 @@ describe('the progress of a fetch', () => {
     const command = ['fetch', '--server', upstream.url, '--os', 'ubuntu-22.04', RAPID_CDN];
     const { stdout } = await promisify(execFile)(
       'python3',
-      ['-c', ON_TERMINAL, process.execPath, CACHE, ...command, '--multiarch', 'x86_64-linux-gnu'],
+      ['-c', ON_TERMINAL, ...PROGRAM, ...command, '--multiarch', 'x86_64-linux-gnu'],
       { cwd: folder, env: ENVIRONMENT },
     );
     const drawn = stdout.split('\r\u001b[K').slice(1);

@@ -7,7 +7,7 @@ import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { ask, RawConnection } from '../http/raw-connection.ts';
 import { ServeProcess } from '../http/serve-process.ts';
 import { upload } from '../http/upload-client.ts';
-import { CACHE, ENVIRONMENT, runCache } from './command.ts';
+import { ENVIRONMENT, PROGRAM, runCache } from './command.ts';
 
 /** Serves on a terminal, asks for a key as soon as it listens, ends it when the request is logged, and prints all that came. */
 const ON_TERMINAL = `
@@ -137,7 +137,7 @@ describe('the format of the log', () => {
   it('is text on a terminal, and JSON there with --log-format json', async () => {
     const folder = await temporaryFolder();
     const lines = async (...options: readonly string[]): Promise<readonly string[]> => {
-      const args = ['-c', ON_TERMINAL, process.execPath, CACHE, 'serve', '-l', '127.0.0.1:0', ...options];
+      const args = ['-c', ON_TERMINAL, ...PROGRAM, 'serve', '-l', '127.0.0.1:0', ...options];
       const { stdout } = await promisify(execFile)('python3', args, { cwd: folder, env: ENVIRONMENT });
       return stdout.split('\r\n');
     };

@@ -1,18 +1,16 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { expect, it, vi } from 'vitest';
-import { z } from 'zod';
 import { incompressible, makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { FOLDER } from '../release/crafted-tar.ts';
 import { rawFile, rawHeader } from '../release/raw-tar.ts';
-import { CACHE, ENVIRONMENT, resultOf, startCache } from './command.ts';
+import { resultOf, startCache } from './command.ts';
 
 const MIB = 1024 * 1024;
 
@@ -84,15 +82,8 @@ it('of an archive that needs more memory than there is the others take no harm',
     rawHeader({ name: `${FOLDER}/${'n'.repeat(50)}${index}` }),
   );
   await writeFile(join(folder, 'bad-ubuntu-22.04.tar.gz'), gzipSync(Buffer.concat(members), { level: 1 }));
-  const command = ['--max-old-space-size=40', CACHE, 'import', '--dry-run', '.'];
-  const options = { cwd: folder, env: ENVIRONMENT };
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, command, options).catch(outputOf);
+  const small = { node: ['--max-old-space-size=40'] };
+  const { stdout, stderr } = await resultOf(startCache(folder, ['import', '--dry-run', '.'], small));
   expect(stderr).toMatch(/^cache: bad-.*: inspecting it takes more memory than this machine has/m);
   expect(stdout).toMatch(/^good-ubuntu-22\.04\.tar\.gz +checked /m);
 });
-
-const output = z.object({ stdout: z.string(), stderr: z.string() });
-
-function outputOf(error: unknown) {
-  return output.parse(error);
-}

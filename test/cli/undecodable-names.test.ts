@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { CACHE, ENVIRONMENT, resultOf, runCache } from './command.ts';
+import { ENVIRONMENT, PROGRAM, resultOf, runCache } from './command.ts';
 import { addReleases, makeSite } from './upkeep-site.ts';
 
 let folder: string;
@@ -36,8 +36,8 @@ describe('an archive whose name is not UTF-8', () => {
 
   it('is told as that when it is named', async () => {
     await writeFile(latin1(folder, 'caf\u00e9.tar.gz'), '');
-    const script = `exec "$0" "$1" import "$(printf 'caf\\351.tar.gz')"`;
-    const args = ['-c', script, process.execPath, CACHE];
+    const script = `exec "$@" import "$(printf 'caf\\351.tar.gz')"`;
+    const args = ['-c', script, 'sh', ...PROGRAM];
     const { code, stderr } = await resultOf(spawn('sh', args, { cwd: folder, env: ENVIRONMENT }));
     expect(stderr).toBe('cache: caf\ufffd.tar.gz: its name is not UTF-8; rename it\n');
     expect(code).toBe(2);

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
-import { CACHE, ENVIRONMENT, resultOf, runCache, startCache } from '../cli/command.ts';
+import { ENVIRONMENT, PROGRAM, resultOf, runCache, startCache } from '../cli/command.ts';
 import { membersOf } from '../fixtures/entries.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
@@ -69,8 +69,7 @@ it('a server listens before it opens or lists anything below bdir', { timeout: 1
     trace,
     '-e',
     'trace=openat,open,listen',
-    process.execPath,
-    CACHE,
+    ...PROGRAM,
     'serve',
     '--listen',
     '127.0.0.1:0',

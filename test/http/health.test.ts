@@ -11,11 +11,15 @@ async function start(): Promise<HttpServer> {
   return server;
 }
 
-it('tells that all is well, and the version', async () => {
+it('tells that all is well, the version, and that of Node', async () => {
   const response = await ask(await start(), '/health');
   expect(response.status).toBe(200);
   expect(headerOf(response, 'Content-Type')).toBe('application/json');
-  expect(JSON.parse(response.body.toString())).toEqual({ status: 'ok', version: '1.2.3' });
+  expect(JSON.parse(response.body.toString())).toEqual({
+    status: 'ok',
+    version: '1.2.3',
+    node: process.versions.node,
+  });
 });
 
 it('answers HEAD, as monitors ask it', async () => {

@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
+import { EXECUTABLE, PROGRAM } from '../cli/command.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
@@ -55,8 +56,16 @@ export class ServeProcess {
     await mkdir(join(root, 'bcache'), { recursive: true });
     await writeFile(join(folder, 'config.ini'), `[store]\npath = store\n${config}`);
     await prepare?.(root);
-    const args = [MAIN, 'serve', '-c', join(folder, 'config.ini'), '--listen', listen, ...options];
-    const child = spawn(process.execPath, args, {
+    const args = [
+      ...PROGRAM.slice(1),
+      'serve',
+      '-c',
+      join(folder, 'config.ini'),
+      '--listen',
+      listen,
+      ...options,
+    ];
+    const child = spawn(PROGRAM[0], args, {
       cwd: folder,
       env: { ...process.env, ...variables },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -125,9 +134,12 @@ export class ServeProcess {
 
 /** A test of yesterday's program would say nothing about today's. */
 function failWhenStale(): void {
-  const built = statSync(MAIN, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const built = statSync(EXECUTABLE ?? MAIN, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const source = join(REPOSITORY, 'src');
   const files = readdirSync(source, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
   const newest = files.find((file) => statSync(join(file.parentPath, file.name)).mtimeMs > built);
-  if (newest !== undefined) throw new Error(`dist/ is older than ${newest.name}; run: npm run build`);
+  if (newest !== undefined)
+    throw new Error(
+      `${EXECUTABLE ?? 'dist/'} is older than ${newest.name}; run: npm run build${EXECUTABLE === undefined ? '' : ':executable'}`,
+    );
 }

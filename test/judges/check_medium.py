@@ -32,9 +32,9 @@ with tempfile.TemporaryDirectory() as folder:
 manifest = json.loads(text)
 assert manifest['type'] == 'shacache-medium' and manifest['format'] == 1
 
-# Media of earlier versions do not cover packages/.
+# Media of earlier versions do not cover packages/, or the program.
 listed = {}
-for file in manifest['files'] + manifest.get('packages', []):
+for file in manifest['files'] + manifest.get('packages', []) + manifest.get('program', []):
     listed[file['path']] = file
     path = os.path.join(medium, file['path'])
     if not os.path.isfile(path):
@@ -62,6 +62,9 @@ there.add('store/store.json')
 if 'packages' in manifest:
     for folder, _, names in os.walk(os.path.join(medium, 'packages')):
         there.update(os.path.relpath(os.path.join(folder, one), medium) for one in names)
+if 'program' in manifest:
+    names = ('cache', 'cache-arm64', 'README.txt')
+    there.update(name for name in names if os.path.isfile(os.path.join(medium, name)))
 for path in sorted(there ^ set(listed)):
     faults.append(path + ': only on one side')
 

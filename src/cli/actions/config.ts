@@ -17,7 +17,7 @@ import { listTrusted, type TrustedCertificate } from '../../operations/trust-cer
 import type { ConfigOptions } from '../commands/config.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printJson } from '../json-output.ts';
-import { checkKeyIsInside } from '../site.ts';
+import { checkKeyIsInside, configSearch, folderOfSearch } from '../site.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
@@ -37,7 +37,7 @@ interface ShownValue extends ConfigValue {
 
 export async function showConfig({ config: option, json, quiet = false }: ConfigOptions): Promise<void> {
   const terminal = createTerminal({ quiet });
-  const search: ConfigSearch = { option, env: process.env, cwd: process.cwd() };
+  const search = configSearch(option);
   const places = await listConfigPlaces(search);
   const file = places.find(({ state }) => state === 'used')?.file;
   if (!json) terminal.print(formatPlaces(places));
@@ -56,7 +56,7 @@ export async function showConfig({ config: option, json, quiet = false }: Config
       terminal,
     );
   else printValues(values, config, terminal);
-  await checkKeyIsInside(config, process.cwd());
+  await checkKeyIsInside(config, folderOfSearch(config, search));
 }
 
 function formatPlaces(places: readonly ConfigPlace[]): string {
@@ -112,7 +112,7 @@ export async function checkConfig(argument: string | undefined, options: ConfigO
     throw new CacheError('usage', 'FILE and --config name two configurations; leave out one of them');
   const notes: string[] = [];
   const note = (text: string): void => void notes.push(text.replace(/^(?:cache|note): /, ''));
-  const search = { option: argument ?? options.config, env: process.env, cwd: process.cwd() };
+  const search = configSearch(argument ?? options.config);
   const file = await findConfigFile(search);
   const faults = await faultsOf(file, search, { tell: note, warn: note, fail: note });
   const terminal = createTerminal({ quiet });

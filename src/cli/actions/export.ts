@@ -9,6 +9,7 @@ import { keyOf } from '../../operations/lookup.ts';
 import { exportMedium, type ExportResult, type Seal } from '../../operations/medium/export-medium.ts';
 import { readInventory, type Inventory } from '../../operations/medium/inventory.ts';
 import { isMedium } from '../../operations/medium/open-medium.ts';
+import { ownProgram } from '../../operations/medium/program.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import type { ExportOptions } from '../commands/export.ts';
 import { EXIT, endWith } from '../exit-code.ts';
@@ -58,6 +59,7 @@ export async function exportReleases(
   let result: ExportResult;
   try {
     result = await exportMedium(folder, {
+      programs: ownProgram(),
       ...{ store, signer, trusted, mediumSigners, keys, inventory, split, verify, recheck, mountCheck },
       onNote: (text) => {
         progress?.clear();

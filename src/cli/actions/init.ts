@@ -1,10 +1,12 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import { readCertificateFiles } from '../../operations/certificate-files.ts';
 import { commandOf } from '../../operations/command-line.ts';
 import { hasSigningKey } from '../../operations/signing-key.ts';
 import { makeSiteFolder } from '../../operations/site-folder.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
+import { openMediumRoot } from '../../operations/medium/medium-root.ts';
+import { ownProgram, placeProgram } from '../../operations/medium/program.ts';
 import { trustCertificates } from '../../operations/trust-certificates.ts';
 import type { InitOptions } from '../commands/init.ts';
 import { warnOfExposure } from '../../operations/key-exposure.ts';
@@ -31,13 +33,25 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
     throw new CacheError('usage', '--no-key makes no certificate; leave out --common-name');
   const trusted = await readCertificateFiles(trust);
   const medium = await makeSiteFolder(folder, { commonName, trusted, hasKey });
+  const program = await placeProgram(
+    await openMediumRoot(resolve(folder)),
+    options.program ?? ownProgram(),
+    options.program === undefined
+      ? (reason) => {
+          terminal.warn(`note: ${folder} does not get the program itself: ${reason}`);
+        }
+      : undefined,
+  );
+  const made = [...medium.made, ...program.made.map((name) => join(folder, name))];
   const configFile = join(folder, 'config.ini');
   const { known, added } = await trustCertificates(configFile, trusted);
   const changed = added.length === 0 ? [] : [configFile];
-  const kept = medium.kept.filter((path) => !changed.includes(path));
-  if (json) printJson('init', { made: medium.made, kept, changed }, terminal);
+  const kept = [...medium.kept, ...program.kept.map((name) => join(folder, name))].filter(
+    (path) => !changed.includes(path),
+  );
+  if (json) printJson('init', { made, kept, changed }, terminal);
   else {
-    for (const path of medium.made) terminal.print(`made  ${path}`);
+    for (const path of made) terminal.print(`made  ${path}`);
     for (const path of kept) terminal.print(`kept  ${path}`);
     for (const path of changed) terminal.print(`changed  ${path}`);
   }
@@ -63,8 +77,9 @@ export async function init(folder: string | undefined, options: InitOptions): Pr
 
 /** Makes the store of a configuration. */
 async function initStore(options: InitOptions): Promise<void> {
-  const { json, commonName, trust, key } = options;
-  if (options.config === undefined || commonName !== undefined || trust !== undefined || !key)
+  const { json, commonName, trust, program, key } = options;
+  const others = [commonName, trust, program].filter((option) => option !== undefined);
+  if (options.config === undefined || others.length > 0 || !key)
     throw new CacheError(
       'usage',
       'name the folder of the site: cache init DIR; or, to make only the store of a configuration: cache init -c FILE',

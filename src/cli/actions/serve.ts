@@ -12,6 +12,7 @@ import { bestUrl, urlsOf } from '../../server/addresses.ts';
 import type { OpenListener } from '../../server/listeners.ts';
 import { serve } from '../../server/serve.ts';
 import { NoStore } from '../../storage/store-folder.ts';
+import type { BuildInfo } from '../build-info.ts';
 import type { ServeOptions } from '../commands/serve.ts';
 import { EXIT } from '../exit-code.ts';
 import {
@@ -28,7 +29,7 @@ import { parseOption } from '../parse-option.ts';
 import { openSite, type CommandSite } from '../site.ts';
 import { formatTable } from '../terminal/table.ts';
 
-export async function serveStore(options: ServeOptions, version: string): Promise<void> {
+export async function serveStore(options: ServeOptions, build: BuildInfo): Promise<void> {
   const { listen, quiet = false, json = false, logFormat } = options;
   const site = await openSite(options);
   const { server } = site.config;
@@ -44,7 +45,7 @@ export async function serveStore(options: ServeOptions, version: string): Promis
   const imported: Imported = { media: [], archives: [], packages: [], damages: [] };
   const { signal, isPreparing } = await serve(site, {
     addresses,
-    version,
+    ...build,
     log: { format: logFormat ?? (process.stderr.isTTY ? 'text' : 'json'), hasRequests: !quiet },
     prepare: (served) =>
       importFirst(sources, { quiet, json }, { ...served, terminal: site.terminal }, imported),

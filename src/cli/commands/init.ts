@@ -12,6 +12,11 @@ export const initCommand = () =>
       'PEM file of further certificates to trust, such as the sign.crt of a medium; may be repeated',
       collect,
     )
+    .option(
+      '--program <file>',
+      'put this executable of the program on the medium; may be repeated, for other architectures (default: this one, if it is an executable)',
+      collect,
+    )
     .option('--no-key', 'make no signing key: for a site that only imports signed media and serves them')
     .addOption(json())
     .addHelpText(

@@ -6,6 +6,6 @@ export type VersionOptions = OptionsOf<typeof versionCommand>;
 export const versionCommand = () =>
   command(
     'version',
-    'Show the versions of the program and of Node, and the platform.',
+    'Show the version and commit of the program, the version of Node, and the platform.',
     'cache version --json',
   ).addOption(json());

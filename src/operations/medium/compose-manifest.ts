@@ -1,7 +1,7 @@
 import type { Digest } from '../../cache/digest.ts';
 import { blobName, parsePartName, PARTS } from '../../cache/layout.ts';
 import { formatPlatform } from '../../cache/platform.ts';
-import { PACKAGES_FOLDER, STORE_FOLDER, type Manifest, type MediumFile } from './manifest.ts';
+import { isOfProgram, STORE_FOLDER, type Manifest, type MediumFile } from './manifest.ts';
 import type { MediumEntry } from './open-medium.ts';
 
 /** Contents of a medium's store, by name. */
@@ -10,11 +10,11 @@ export interface MediumContents {
   readonly entries: ReadonlyMap<string, MediumEntry>;
 }
 
-/** The part of a manifest that describes the medium's contents. @param packages files of `packages/`, by name */
+/** The part of a manifest that describes the medium's contents. @param packages files of `packages/` and of the program, by path */
 export function describeContents(
   { files, entries }: MediumContents,
   packages: ReadonlyMap<string, MediumFile>,
-): Pick<Manifest, 'releases' | 'files' | 'split' | 'packages'> {
+): Pick<Manifest, 'releases' | 'files' | 'split' | 'packages' | 'program'> {
   const split = splitBlobs(files);
   const sizes = new Map(split.map(({ sha512, size }) => [sha512, size]));
   return {
@@ -32,11 +32,12 @@ export function describeContents(
       .map(([name, { size, sha512 }]) => ({ path: `${STORE_FOLDER}/${name}`, size, sha512 }))
       .sort((a, b) => (a.path < b.path ? -1 : 1)),
     split,
-    packages: [...packages].map(([name, { size, sha512 }]) => ({
-      path: `${PACKAGES_FOLDER}/${name}`,
-      size,
-      sha512,
-    })),
+    packages: [...packages]
+      .filter(([path]) => !isOfProgram(path))
+      .map(([path, { size, sha512 }]) => ({ path, size, sha512 })),
+    program: [...packages].flatMap(([path, { size, sha512 }]) =>
+      isOfProgram(path) ? [{ path, size, sha512 }] : [],
+    ),
   };
 }
 

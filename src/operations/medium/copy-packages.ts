@@ -9,12 +9,12 @@ import { openFile } from '../../storage/open-file.ts';
 import { adoptFile, makeFolders, ownershipOf } from '../../storage/ownership.ts';
 import { isLeftover, ownerTag, tellsOwner } from '../../storage/temporary-name.ts';
 import { writeError } from '../files.ts';
-import { PACKAGES_FOLDER, type MediumFile } from './manifest.ts';
+import { isOfProgram, PACKAGES_FOLDER, type MediumFile } from './manifest.ts';
 import type { MediumFault } from './medium-faults.ts';
 import { digestObject } from './object-digest.ts';
 import { readPackage } from './packages.ts';
 
-/** Files of `packages/`, on their way from a medium into a folder of the site. */
+/** Files of `packages/`, on their way from a medium into a folder of the site; those of the program are only verified. */
 export interface PackageCopy {
   /** Bytes that `read` reads. */
   readonly bytes: number;
@@ -33,7 +33,7 @@ export interface PackageCopy {
 }
 
 /**
- * @param files to copy, by name
+ * @param files to copy, by path on the medium
  * @param folder undefined: they are only read
  * @param onProgress receives the bytes of a file read since the last call
  * @throws CacheError `no-space`, `storage`
@@ -45,8 +45,10 @@ export async function createPackageCopy(
   onProgress: (digest: Digest, bytes: number) => void,
 ): Promise<PackageCopy> {
   const wanted = new Map<string, MediumFile>();
-  for (const [name, file] of files)
-    if (folder === undefined || !(await hasFile(join(folder, name), file))) wanted.set(name, file);
+  for (const [name, file] of files) {
+    const target = targetOf(name, folder);
+    if (target === undefined || !(await hasFile(target, file))) wanted.set(name, file);
+  }
   const bytes = [...wanted.values()].reduce((sum, { size }) => sum + size, 0);
   if (folder !== undefined && wanted.size > 0) {
     await removeLeftovers(folder);
@@ -62,13 +64,14 @@ export async function createPackageCopy(
         const advance = (count: number): void => {
           onProgress(sha512, count);
         };
-        const temporary = folder === undefined ? undefined : newName(folder);
-        if (folder !== undefined && temporary !== undefined)
-          copies.push({ path: join(folder, name), temporary });
+        const target = targetOf(name, folder);
+        const temporary = folder === undefined || target === undefined ? undefined : newName(folder);
+        if (target !== undefined && temporary !== undefined) copies.push({ path: target, temporary });
         const what = await faultOf(readPackage(medium, name), sha512, temporary, advance);
         if (what === undefined) continue;
-        faults.push({ path: `${PACKAGES_FOLDER}/${name}`, what });
-        if (temporary !== undefined) await removeFile(temporary);
+        faults.push({ path: name, what });
+        if (temporary === undefined) continue;
+        await removeFile(temporary);
         copies.pop();
       }
       return faults;
@@ -89,6 +92,13 @@ export async function createPackageCopy(
       for (const { temporary } of copies) await removeFile(temporary);
     },
   };
+}
+
+/** Where a file is copied to; the program is not copied, because a site has it already. */
+function targetOf(path: string, folder: string | undefined): string | undefined {
+  return folder === undefined || isOfProgram(path)
+    ? undefined
+    : join(folder, path.slice(PACKAGES_FOLDER.length + 1));
 }
 
 /** Whether the site has the same file already. */

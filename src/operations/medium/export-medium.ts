@@ -22,7 +22,8 @@ import {
   type MediumListing,
 } from './inspect-medium.ts';
 import type { Inventory } from './inventory.ts';
-import { STORE_FOLDER } from './manifest.ts';
+import { isOfProgram, STORE_FOLDER } from './manifest.ts';
+import { listPackages } from './medium-files.ts';
 import {
   checkDamage,
   createMediumDestination,
@@ -34,6 +35,7 @@ import {
 import { lockMedium } from './medium-lock.ts';
 import { beginExport, openMediumRoot, type MediumRoot } from './medium-root.ts';
 import { lacksMount } from './mount-point.ts';
+import { placeProgram } from './program.ts';
 import { FROM_MEMORY } from './read-back.ts';
 import { selectEntries, type SelectedEntry } from './selection.ts';
 import { signManifest } from './sign-manifest.ts';
@@ -59,6 +61,8 @@ export interface ExportOptions {
   readonly recheck: boolean;
   /** Whether to refuse a folder below a conventional mount folder where nothing is mounted. */
   readonly mountCheck: boolean;
+  /** Executables of this program to put on the medium. */
+  readonly programs?: readonly string[];
   /** Receives notes for the operator. */
   readonly onNote?: (text: string) => void;
   /** Receives the total work in bytes before it begins. */
@@ -152,7 +156,8 @@ async function exportSelected(
   checkFolders(limits, namesAfter(listing, plan));
   if (bytes > 0) await checkRoom(folder, plan.room, RESERVE, { reason: 'for its file system' });
   // Without a release, packages may be new.
-  const isIdle = selected.length === 0 || plan.entries.size + listing.packages.size === 0;
+  const packages = [...listing.packages.keys()].filter((path) => !isOfProgram(path));
+  const isIdle = selected.length === 0 || plan.entries.size + packages.length === 0;
   if (signer === undefined || isIdle)
     return {
       entries: plannedResults(selected, plan, listing),
@@ -177,9 +182,14 @@ async function exportSelected(
   const transferred = await transferSelected(selected, destination, { ...options, onProgress });
   const contents = destination.contents();
   await root.checkIsSame();
+  await placeProgram(root, options.programs ?? [], (reason) => {
+    onNote(`note: the medium does not carry the program itself: ${reason}`);
+  });
+  const { sizes: others } = await listPackages(folder);
   const sealed = await signManifest(root, contents, {
     ...options,
-    ...{ signer, storage, listing, onNote, onProgress },
+    ...{ signer, storage, onNote, onProgress },
+    listing: { ...listing, packages: others },
   });
   const rewritten = contents.written.filter(
     (name) => inspection.faults.has(name) && listing.sizes.has(name),
@@ -188,7 +198,7 @@ async function exportSelected(
     entries: resultsOf(selected, ({ entry }) => transferred.get(entry)),
     bytes: contents.bytes,
     rewritten,
-    packages: listing.packages.size,
+    packages: packages.length,
     seal: { ...sealed, certificateFile },
   };
 }

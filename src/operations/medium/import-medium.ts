@@ -13,7 +13,7 @@ import { createArrival } from './arrivals.ts';
 import { refusalOf, type MediumFault } from './medium-faults.ts';
 import { blobFaultsOf, lostEntries, otherFaults, refuseDamaged } from './damaged-releases.ts';
 import { createPackageCopy, type PackageCopy } from './copy-packages.ts';
-import { PACKAGES_FOLDER, STORE_FOLDER, type MediumFile } from './manifest.ts';
+import { isOfProgram, PACKAGES_FOLDER, STORE_FOLDER, type MediumFile } from './manifest.ts';
 import { digestObject } from './object-digest.ts';
 import { isMedium, type Medium, type MediumEntry } from './open-medium.ts';
 
@@ -102,7 +102,7 @@ export async function importMedium(medium: Medium, options: MediumImportOptions)
     return {
       results: all,
       isWhole: faults.length === 0,
-      packages: medium.packages && [...soundPackages(medium.packages, faults).keys()],
+      packages: medium.packages && namesOf(soundPackages(medium.packages, faults)),
       faults: otherFaults(damage, all),
     };
   } finally {
@@ -150,7 +150,13 @@ function soundPackages(
   faults: readonly MediumFault[],
 ): ReadonlyMap<string, MediumFile> {
   const faulty = new Set(faults.map(({ path }) => path));
-  return new Map([...packages].filter(([name]) => !faulty.has(`${PACKAGES_FOLDER}/${name}`)));
+  return new Map([...packages].filter(([path]) => !faulty.has(path)));
+}
+
+/** Without those of the program. */
+function namesOf(files: ReadonlyMap<string, MediumFile>): readonly string[] {
+  const paths = [...files.keys()].filter((path) => !isOfProgram(path));
+  return paths.map((path) => path.slice(PACKAGES_FOLDER.length + 1));
 }
 
 /**

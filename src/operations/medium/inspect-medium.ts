@@ -10,7 +10,6 @@ import {
   filesOf,
   isPackageName,
   nameInStore,
-  PACKAGES_FOLDER,
   readManifest,
   STORE_FOLDER,
   type MediumFile,
@@ -32,7 +31,7 @@ export interface MediumListing {
   readonly split: ReadonlyMap<Digest, SplitBlob>;
   /** Objects of an earlier export that are missing or have another size; by name. */
   readonly differing: ReadonlyMap<string, string>;
-  /** Bytes of each file of `packages/`, by name relative to it. */
+  /** Bytes of each file of `packages/` and of the program, by path on the medium. */
   readonly packages: ReadonlyMap<string, number>;
   /** Files that don't belong on a medium. */
   readonly strays: readonly MediumFault[];
@@ -73,7 +72,7 @@ export async function listMedium(folder: string, signers: TrustedCertificates): 
         path: `${STORE_FOLDER}/${name}`,
         what: `does not belong into a store; move it elsewhere${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
       })),
-      ...packages.strays.map((name) => ({ path: `${PACKAGES_FOLDER}/${name}`, what: packageFault(name) })),
+      ...packages.strays.map((path) => ({ path, what: packageFault(path) })),
     ],
   };
 }

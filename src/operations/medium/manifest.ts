@@ -28,6 +28,9 @@ export const MANIFEST_FILE = 'manifest.json';
 export const STORE_FOLDER = 'store';
 /** The folder of a medium for other software that the site needs, such as this program. */
 export const PACKAGES_FOLDER = 'packages';
+/** What stands at the top of a medium for the machine that serves: this program, by architecture, and how to start it. */
+export const PROGRAM_FILES = { x64: 'cache', arm64: 'cache-arm64', readme: 'README.txt' } as const;
+const PROGRAM_NAMES: ReadonlySet<string> = new Set(Object.values(PROGRAM_FILES));
 
 const TYPE = 'shacache-medium';
 const FORMAT = 1;
@@ -60,6 +63,8 @@ const manifest = z.object({
   split: z.array(z.object({ sha512: digest, size, parts: z.array(path).min(1) })),
   /** Every file of `packages/`, by its path on the medium; earlier versions did not list them. */
   packages: z.array(z.object({ path: z.string(), size, sha512: digest })).optional(),
+  /** Those of `PROGRAM_FILES` that are there; earlier versions did not list them. */
+  program: z.array(z.object({ path: z.enum(PROGRAM_FILES), size, sha512: digest })).optional(),
 });
 
 /** The content of a medium's manifest. */
@@ -82,11 +87,17 @@ export function filesOf({ files }: Manifest): ReadonlyMap<string, MediumFile> {
   return new Map(files.map(({ path, size, sha512 }) => [nameInStore(path), { size, sha512 }]));
 }
 
-/** The files of `packages/` in a manifest, by name relative to it; undefined if it covers none. */
-export function packagesOf({ packages }: Manifest): ReadonlyMap<string, MediumFile> | undefined {
-  return (
-    packages && new Map(packages.map(({ path, ...file }) => [path.slice(PACKAGES_FOLDER.length + 1), file]))
-  );
+/** The files of `packages/` and of the program in a manifest, by path on the medium; undefined if it covers none. */
+export function packagesOf({
+  packages,
+  program = [],
+}: Manifest): ReadonlyMap<string, MediumFile> | undefined {
+  return packages && new Map([...packages, ...program].map(({ path, ...file }) => [path, file]));
+}
+
+/** Whether a path on a medium is a file of the program. */
+export function isOfProgram(path: string): path is (typeof PROGRAM_FILES)[keyof typeof PROGRAM_FILES] {
+  return PROGRAM_NAMES.has(path);
 }
 
 /** Whether a file of `packages/` can be carried: tools and terminals take such a name for nothing else. */
@@ -184,7 +195,7 @@ function describeIssue({ issues: [issue] }: z.ZodError): string {
 }
 
 /** A contradiction inside the manifest: even a trusted signer can err, and no file may pass for another. */
-function faultOf({ files, split, packages = [] }: Manifest): string | undefined {
+function faultOf({ files, split, packages = [], program = [] }: Manifest): string | undefined {
   const listed = new Set<string>();
   for (const { path } of packages) {
     if (listed.has(path)) return `${path} is listed twice`;
@@ -193,6 +204,10 @@ function faultOf({ files, split, packages = [] }: Manifest): string | undefined 
       return `${quoteBriefly(path)} is no file of ${prefix}`;
     listed.add(path);
   }
+  const twice = program.find(
+    ({ path }, index) => program.findIndex((other) => other.path === path) !== index,
+  );
+  if (twice !== undefined) return `${twice.path} is listed twice`;
   const byPath = new Map<string, MediumFile>();
   for (const file of files) {
     if (byPath.has(file.path)) return `${file.path} is listed twice`;

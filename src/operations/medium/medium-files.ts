@@ -4,7 +4,14 @@ import { basename, join } from 'node:path';
 import { CacheError, isUndecodable, shortReasonOf, systemCode } from '../../cache/errors.ts';
 import { BLOBS, DIRECTORY, PARTS, STORE_FILE } from '../../cache/layout.ts';
 import { OWN_NAMES } from '../../storage/store-folder.ts';
-import { isCarriedName, isPackageName, PACKAGES_FOLDER, STORE_FOLDER, type MediumFile } from './manifest.ts';
+import {
+  isCarriedName,
+  isPackageName,
+  PACKAGES_FOLDER,
+  PROGRAM_FILES,
+  STORE_FOLDER,
+  type MediumFile,
+} from './manifest.ts';
 
 /** Files below a folder of a medium. Names are relative to the folder. */
 export interface FolderFiles {
@@ -23,9 +30,19 @@ export function listStoreFiles(medium: string): Promise<FolderFiles> {
   return listFiles(join(medium, STORE_FOLDER), (name) => isCarriedName(name), isForOwnUse);
 }
 
-/** Lists every file below `packages/` of a medium without opening any. @throws CacheError `storage`, `invalid-medium` */
-export function listPackages(medium: string): Promise<FolderFiles> {
-  return listFiles(join(medium, PACKAGES_FOLDER), isPackageName);
+/**
+ * Lists every file below `packages/` of a medium, and those of the program, without opening any. Names are paths on the medium.
+ * @throws CacheError `storage`, `invalid-medium`
+ */
+export async function listPackages(medium: string): Promise<FolderFiles> {
+  const { sizes, strays } = await listFiles(join(medium, PACKAGES_FOLDER), isPackageName);
+  const paths = new Map([...sizes].map(([name, size]) => [`${PACKAGES_FOLDER}/${name}`, size]));
+  for (const name of Object.values(PROGRAM_FILES)) {
+    const stats = await statsOf(join(medium, name));
+    // A folder of this name is somebody's own.
+    if (stats?.isFile()) paths.set(name, stats.size);
+  }
+  return { sizes: paths, strays: strays.map((name) => `${PACKAGES_FOLDER}/${name}`) };
 }
 
 /** @param isSkipped judges files and folders at the top */

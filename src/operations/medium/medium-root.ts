@@ -27,10 +27,11 @@ export interface MediumRoot {
    */
   makeFolder(name: string): Promise<void>;
   /**
-   * Replaces a small file of the medium; a crash leaves the old one or the new one.
+   * Replaces a file of the medium; a crash leaves the old one or the new one.
+   * @param mode 0o644 unless given
    * @throws CacheError `storage` as `makeFolder`; `no-space`
    */
-  replaceFile(name: string, content: string | Uint8Array): Promise<void>;
+  replaceFile(name: string, content: string | Uint8Array, mode?: number): Promise<void>;
   /** Removes a file of the medium if it is there. @throws CacheError `storage` */
   removeFile(name: string): Promise<void>;
 }
@@ -71,7 +72,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
       if (made !== undefined) await rmdir(path).catch(() => undefined);
       throw gone();
     },
-    async replaceFile(name, content) {
+    async replaceFile(name, content, mode = 0o644) {
       const path = join(folder, name);
       const temporary = `${path}.new`;
       try {
@@ -82,7 +83,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
             await unlink(temporary).catch(() => undefined);
             throw gone();
           }
-          await adoptFile(file, await ownershipOf(folder), 0o644);
+          await adoptFile(file, await ownershipOf(folder), mode);
           await file.writeFile(content);
           await file.sync();
         } finally {
@@ -91,6 +92,7 @@ export async function openMediumRoot(folder: string): Promise<MediumRoot> {
         await rename(temporary, path);
         await makeDurable(path, undefined, { isSynced: true });
       } catch (error) {
+        await unlink(temporary).catch(() => undefined);
         if (error instanceof CacheError) throw error;
         throw writeError(path, error);
       }

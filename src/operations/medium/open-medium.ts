@@ -17,9 +17,9 @@ import type { Source } from '../../cache/source.ts';
 import { refusalOf, UNFINISHED_FILE, type MediumFault } from './medium-faults.ts';
 import {
   filesOf,
+  isOfProgram,
   MANIFEST_FILE,
   nameInStore,
-  PACKAGES_FOLDER,
   packagesOf,
   readManifest,
   STORE_FOLDER,
@@ -41,7 +41,7 @@ export interface Medium {
   readonly storage: ObjectStorage;
   /** The expected size and digest of each object in its store. */
   readonly files: ReadonlyMap<string, MediumFile>;
-  /** The files of `packages/`, by name relative to it; undefined if the manifest does not cover it. */
+  /** The files of `packages/` and of the program, by path; undefined if the manifest does not cover them. */
   readonly packages: ReadonlyMap<string, MediumFile> | undefined;
   /** How the files differ from the manifest; a medium opened without `partial` has no faults. */
   readonly faults: readonly MediumFault[];
@@ -161,21 +161,30 @@ async function checkIsNewest(folder: string, signed: SignedManifest, { storage }
 async function faultsOf(folder: string, manifest: Manifest): Promise<readonly MediumFault[]> {
   const packages = packagesOf(manifest);
   return [
-    ...faultsIn(STORE_FOLDER, filesOf(manifest), await listStoreFiles(folder)),
-    ...(packages === undefined ? [] : faultsIn(PACKAGES_FOLDER, packages, await listPackages(folder))),
+    ...faultsIn(`${STORE_FOLDER}/`, filesOf(manifest), await listStoreFiles(folder)),
+    ...(packages === undefined ? [] : faultsIn('', packages, await listCovered(folder, manifest))),
   ];
 }
 
+/** Without the program where the manifest does not cover it, as those of earlier versions. */
+async function listCovered(folder: string, { program }: Manifest): Promise<FolderFiles> {
+  const { sizes, strays } = await listPackages(folder);
+  const isCovered = ([path]: readonly [string, number]): boolean =>
+    program !== undefined || !isOfProgram(path);
+  return { sizes: new Map([...sizes].filter(isCovered)), strays };
+}
+
+/** @param prefix of the names, on the medium */
 function faultsIn(
-  folder: string,
+  prefix: string,
   files: ReadonlyMap<string, MediumFile>,
   { sizes, strays }: FolderFiles,
 ): readonly MediumFault[] {
   const extra = [...sizes.keys()].filter((name) => !files.has(name));
   return [
-    ...[...differencesOf(files, sizes)].map(([name, what]) => ({ path: `${folder}/${name}`, what })),
+    ...[...differencesOf(files, sizes)].map(([name, what]) => ({ path: `${prefix}${name}`, what })),
     ...[...strays, ...extra].map((name) => ({
-      path: `${folder}/${name}`,
+      path: `${prefix}${name}`,
       what: `not in the manifest${isUndecodable(name) ? `; ${UNDECODABLE}` : ''}`,
       isExtra: true,
     })),

@@ -5,25 +5,25 @@ import { makeDurable } from '../../storage/durable-names.ts';
 import { openFile } from '../../storage/open-file.ts';
 import { storageError } from '../../storage/storage-error.ts';
 import type { Signer } from '../../cache/signature.ts';
-import { PACKAGES_FOLDER, type MediumFile } from './manifest.ts';
+import { isOfProgram, PACKAGES_FOLDER, type MediumFile } from './manifest.ts';
 import { formatDamages } from './medium-faults.ts';
 import type { MediumRoot } from './medium-root.ts';
 import { digestObject, readOnMedium } from './object-digest.ts';
 
 /**
- * The list of `packages/` for `sha512sum --check`, and its signature for `openssl dgst -verify`: a machine verifies this
+ * The list of `packages/` and of the program for `sha512sum --check`, and its signature for `openssl dgst -verify`: a machine verifies this
  * program by them before it runs it.
  */
 const CHECKSUMS = `${PACKAGES_FOLDER}.sha512`;
 const CHECKSUMS_SIGNATURE = `${CHECKSUMS}.sig`;
 
-/** Opens files of `packages/` on a medium. */
+/** Opens files of a medium by their paths. */
 export function packagesOn(medium: string): Pick<ObjectStorage, 'open'> {
-  return { open: (name) => openFile(join(medium, PACKAGES_FOLDER, name)) };
+  return { open: (name) => openFile(join(medium, name)) };
 }
 
 /**
- * The bytes of a file of `packages/`. A piece is valid until the next is requested.
+ * The bytes of a file of a medium. A piece is valid until the next is requested.
  * @throws CacheError `invalid-medium`: it can't be read, which concerns this file only
  */
 export function readPackage(medium: string, name: string): AsyncGenerator<Uint8Array> {
@@ -31,7 +31,7 @@ export function readPackage(medium: string, name: string): AsyncGenerator<Uint8A
 }
 
 /**
- * Reads all files of `packages/` and makes them durable.
+ * Reads files of a medium, and makes them durable.
  * @throws CacheError `storage`: one is gone, or can't be read
  */
 export async function digestPackages(
@@ -40,13 +40,12 @@ export async function digestPackages(
   onProgress: (label: string, bytes: number) => void,
 ): Promise<ReadonlyMap<string, MediumFile>> {
   const files = new Map<string, MediumFile>();
-  for (const name of [...names].sort()) {
-    const path = `${PACKAGES_FOLDER}/${name}`;
-    const file = await digestObject(packagesOn(medium), name, (bytes) => {
+  for (const path of [...names].sort()) {
+    const file = await digestObject(packagesOn(medium), path, (bytes) => {
       onProgress(path, bytes);
     });
     if (file === undefined) throw new CacheError('storage', `${join(medium, path)} is gone`);
-    files.set(name, file);
+    files.set(path, file);
     // A person has copied it, perhaps a moment ago.
     await makeDurable(join(medium, path)).catch((error: unknown) => {
       throw storageError(error, `can't sync ${join(medium, path)}`);
@@ -55,25 +54,24 @@ export async function digestPackages(
   return files;
 }
 
-/** A note about files that differ from an earlier manifest; undefined if none does. */
+/** A note about files of `packages/` that differ from an earlier manifest; undefined if none does. */
 export function noteOfChanges(
   files: ReadonlyMap<string, MediumFile>,
   before: ReadonlyMap<string, MediumFile>,
 ): string | undefined {
-  const pathOf = (name: string): string => `${PACKAGES_FOLDER}/${name}`;
   const changes = [
     ...[...files]
-      .filter(([name, { sha512 }]) => before.get(name)?.sha512 !== sha512)
-      .map(([name]) => ({ path: pathOf(name), what: before.has(name) ? 'other bytes' : 'new' })),
+      .filter(([path, { sha512 }]) => !isOfProgram(path) && before.get(path)?.sha512 !== sha512)
+      .map(([path]) => ({ path, what: before.has(path) ? 'other bytes' : 'new' })),
     ...[...before.keys()]
-      .filter((name) => !files.has(name))
-      .map((name) => ({ path: pathOf(name), what: 'removed' })),
+      .filter((path) => !isOfProgram(path) && !files.has(path))
+      .map((path) => ({ path, what: 'removed' })),
   ];
   if (changes.length === 0) return undefined;
   return `note: ${PACKAGES_FOLDER}/ was changed since the last export, and is signed as it is now:\n${formatDamages(changes)}`;
 }
 
-/** Writes the checksums of `packages/`, or removes them if it is empty. @throws CacheError `storage`, `no-space` */
+/** Writes the checksums of `packages/` and of the program, or removes them if it is empty. @throws CacheError `storage`, `no-space` */
 export async function writeChecksums(
   root: MediumRoot,
   files: ReadonlyMap<string, MediumFile>,
@@ -83,7 +81,7 @@ export async function writeChecksums(
     for (const name of [CHECKSUMS, CHECKSUMS_SIGNATURE]) await root.removeFile(name);
     return;
   }
-  const lines = [...files].map(([name, { sha512 }]) => `${sha512}  ${PACKAGES_FOLDER}/${name}\n`);
+  const lines = [...files].map(([path, { sha512 }]) => `${sha512}  ${path}\n`);
   const [text, signature] = signer.signDocument(lines.join(''));
   await root.replaceFile(CHECKSUMS, text);
   await root.replaceFile(CHECKSUMS_SIGNATURE, Buffer.from(signature, 'base64'));

@@ -10,7 +10,6 @@ import { checkIsSound, formatDamages, type MediumFault } from './medium-faults.t
 import {
   formatManifest,
   MANIFEST_FILE,
-  PACKAGES_FOLDER,
   packagesOf,
   readManifest,
   STORE_FOLDER,
@@ -108,13 +107,12 @@ async function verifyPackages(
 ): Promise<void> {
   const damages: MediumFault[] = [];
   const advance = (name: string, bytes: number): void => {
-    onProgress(`${PACKAGES_FOLDER}/${name}`, bytes);
+    onProgress(name, bytes);
   };
-  const root = join(folder, PACKAGES_FOLDER);
-  for await (const read of readBack(root, packagesOn(folder), [...packages.keys()], advance)) {
+  for await (const read of readBack(folder, packagesOn(folder), [...packages.keys()], advance)) {
     if (read.found?.sha512 === packages.get(read.name)?.sha512) continue;
     const what = read.fault ?? 'what is read back is not what was there before';
-    damages.push({ path: `${PACKAGES_FOLDER}/${read.name}`, what });
+    damages.push({ path: read.name, what });
   }
   if (damages.length > 0) throw failing(folder, damages);
 }
@@ -152,10 +150,10 @@ async function checkNothingCame(
   const inPackages = unlike(packages, await listPackages(folder));
   checkIsSound(
     folder,
-    [
-      ...inStore.map((name) => `${STORE_FOLDER}/${name}`),
-      ...inPackages.map((name) => `${PACKAGES_FOLDER}/${name}`),
-    ].map((path) => ({ path, what: 'is damaged, or changed while it was exported' })),
+    [...inStore.map((name) => `${STORE_FOLDER}/${name}`), ...inPackages].map((path) => ({
+      path,
+      what: 'is damaged, or changed while it was exported',
+    })),
   );
 }
 

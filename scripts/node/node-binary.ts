@@ -1,0 +1,66 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+
+const run = promisify(execFile);
+
+/** The architectures that executables are made for, by Node's names. */
+export type Arch = 'x64' | 'arm64';
+
+const versions = z
+  .record(
+    z.string(),
+    z.object({ version: z.string(), integrity: z.record(z.string(), z.string().startsWith('sha512-')) }),
+  )
+  .parse(JSON.parse(readFileSync(new URL('versions.json', import.meta.url), 'utf8')));
+
+/** The major versions of Node that the program is tested on, oldest first. */
+export const NODE_VERSIONS: readonly string[] = Object.keys(versions);
+
+/**
+ * The program `node` of a version, from the npm package `node-linux-ARCH`, which is kept in the user's cache folder. An npm
+ * package of another integrity than versions.json has is refused.
+ * @param major one of `NODE_VERSIONS`
+ * @returns an absolute path; its folder holds nothing else
+ * @throws Error if versions.json lacks it, or npm can't get it
+ */
+export async function nodeBinary(major: string, arch: Arch = 'x64'): Promise<string> {
+  const { version, integrity } = versions[major] ?? {};
+  const expected = integrity?.[`linux-${arch}`];
+  if (version === undefined || expected === undefined)
+    throw new Error(`scripts/node/versions.json has no Node ${major} for ${arch}`);
+  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shacache');
+  const folder = join(cache, `node-${version}-linux-${arch}`);
+  const program = join(folder, 'node');
+  if (existsSync(program)) return program;
+  await mkdir(cache, { recursive: true });
+  const made = await mkdtemp(`${folder}.`);
+  try {
+    const archive = await pack(`node-linux-${arch}@${version}`, made);
+    const found = `sha512-${createHash('sha512')
+      .update(await readFile(archive))
+      .digest('base64')}`;
+    if (found !== expected)
+      throw new Error(`node-linux-${arch}@${version} has ${found}, and versions.json has ${expected}`);
+    await run('tar', ['-xzf', archive, '-C', made, '--strip-components=2', 'package/bin/node']);
+    await rm(archive);
+    // Whole or not at all; another process may have made it meanwhile.
+    if (!existsSync(folder)) await rename(made, folder);
+  } finally {
+    await rm(made, { recursive: true, force: true });
+  }
+  return program;
+}
+
+/** Downloads a package with npm's own client. @returns the path of the archive */
+async function pack(name: string, folder: string): Promise<string> {
+  const { stdout } = await run('npm', ['pack', name, '--silent', '--pack-destination', folder], {
+    cwd: folder,
+  });
+  return join(folder, stdout.trim().split('\n').at(-1) ?? '');
+}
