@@ -43,21 +43,23 @@ export function createEntryLists(directory: Directory): EntryLists {
     sizeCalculation: ({ body, names }) => body.length + names.length + 512,
   });
 
-  /** Looks under way, each shared by all requests for its key: a bucket must not be asked once for each. */
-  const looking = new Map<Key, Promise<EntryList | undefined>>();
+  // Shared by simultaneous requests: a bucket must not be asked once for each. A read that hangs holds up no later listing.
+  const listings = new Map<string, Promise<readonly Digest[]>>();
+  const reads = new Map<string, Promise<readonly StoredEntry[]>>();
   let additions = 0;
 
   const look = async (key: Key): Promise<EntryList | undefined> => {
     const remembered = lists.get(key);
     const additionsBefore = additions;
     const freshUntil = performance.now() + FRESH_MS;
-    const digests = await directory.digests(key);
+    const digests = await share(listings, key, () => directory.digests(key));
     const names = namesOf(digests);
     if (remembered !== undefined && remembered.names === names && additions === additionsBefore) {
       remembered.freshUntil = Math.max(remembered.freshUntil, freshUntil);
       return remembered;
     }
-    const entries = names === '' ? [] : await directory.entries(key, digests);
+    const entries =
+      names === '' ? [] : await share(reads, `${key}/${names}`, () => directory.entries(key, digests));
     if (entries.length === 0) {
       lists.delete(key);
       return undefined;
@@ -71,30 +73,33 @@ export function createEntryLists(directory: Directory): EntryLists {
     return list;
   };
 
-  const lookOnce = (key: Key): Promise<EntryList | undefined> => {
-    const shared = looking.get(key);
-    if (shared !== undefined) return shared;
-    const result = look(key).finally(() => {
-      if (looking.get(key) === result) looking.delete(key);
-    });
-    looking.set(key, result);
-    return result;
-  };
-
   return {
     get(key) {
       const remembered = lists.get(key);
-      return remembered !== undefined && performance.now() < remembered.freshUntil
-        ? remembered
-        : lookOnce(key);
+      return remembered !== undefined && performance.now() < remembered.freshUntil ? remembered : look(key);
     },
     forget: (key) => {
       additions++;
       lists.delete(key);
-      // A look that began before the addition may lack it.
-      looking.delete(key);
+      // A listing that began before the addition may lack it.
+      listings.delete(key);
     },
   };
+}
+
+/** The result of what is under way for an id, or else of `make`. */
+function share<Result>(
+  running: Map<string, Promise<Result>>,
+  id: string,
+  make: () => Promise<Result>,
+): Promise<Result> {
+  const found = running.get(id);
+  if (found !== undefined) return found;
+  const result = make().finally(() => {
+    if (running.get(id) === result) running.delete(id);
+  });
+  running.set(id, result);
+  return result;
 }
 
 function listOf(entries: readonly StoredEntry[]): EntryList {

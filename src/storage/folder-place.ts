@@ -20,11 +20,9 @@ export function createFolderPlace(root: string, options: FilesystemOptions, isTh
     upkeep: createStoreUpkeep(root),
     readFormat: () => readFormat(root),
     checkIsStore: () => checkIsStore(root),
-    async isMarked() {
-      if (!isThere) await makeFolders(root);
-      return isMarked(root);
-    },
+    isMarked: () => isMarked(root),
     async prepare() {
+      if (!isThere) await makeFolders(root);
       await makeFoldersBelow(root, join(root, TEMPORARY));
     },
     removeLeftovers: () => removeLeftovers(root),

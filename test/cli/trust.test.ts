@@ -152,7 +152,7 @@ describe('cache trust', () => {
     const removed = await trust('remove', beginning);
     expect([removed.code, removed.stdout]).toEqual([0, `removed  "one" (SHA-256 ${fingerprintOf(one)})\n`]);
     expect(removed.stderr).toBe(
-      `Changed ${file}. Restart a running server. Each node trusts the list in its own slapos.cfg: cache slapos-cfg prints the new one.\n`,
+      `Changed ${file}. Restart a running server. Each node trusts the list in its own slapos.cfg: cache slapos-cfg -c ${file} prints the new one.\n`,
     );
     expect(await config()).toBe(BEFORE + listed(two) + AFTER);
     expect((await trust('remove', '--json', 'two.crt')).stdout).toBe(
@@ -169,9 +169,9 @@ describe('cache trust', () => {
     const { code, stdout, stderr } = await trust('remove', 'two.crt', 'sign.crt', 'ABCD:EF12', 'one.crt');
     expect([code, stdout]).toEqual([1, `removed  "one" (SHA-256 ${fingerprintOf(one)})\n`]);
     expect(stderr.split('\n').slice(0, 3)).toEqual([
-      `cache: ${fingerprintOf(two)} is not trusted here; see: cache trust list`,
+      `cache: ${fingerprintOf(two)} is not trusted here; see: cache trust list -c ${join(folder, 'config.ini')}`,
       `cache: ${fingerprintOf(own)} is the site's own; to distrust it, move the file away: ${join(folder, 'sign.crt')}`,
-      'cache: ABCD:EF12 is not trusted here; see: cache trust list',
+      `cache: ABCD:EF12 is not trusted here; see: cache trust list -c ${join(folder, 'config.ini')}`,
     ]);
     expect(await config()).toBe(BEFORE + AFTER);
   });

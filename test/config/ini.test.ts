@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isHeavy } from '../fixtures/heavy.ts';
 import { z } from 'zod';
 import { CacheError } from '../../src/cache/errors.ts';
 import { type IniDocument, parseIni } from '../../src/config/ini.ts';
@@ -250,7 +251,7 @@ describe.skipIf(!hasPython)('parseIni beside configparser.RawConfigParser', () =
           }
         }
       }),
-      { numRuns: 15, endOnFailure: true },
+      { numRuns: isHeavy ? 50 : 4, endOnFailure: true },
     );
     // Most texts would otherwise be refused on both sides and show nothing.
     expect(read).toBeGreaterThan(500);

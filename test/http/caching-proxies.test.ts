@@ -1,4 +1,3 @@
-import { STORE_FILE } from '../../src/cache/layout.ts';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import type { Signer } from '../../src/cache/signature.ts';
@@ -16,17 +15,7 @@ beforeAll(async () => {
 });
 
 async function start(): Promise<HttpServer> {
-  let isWell = true;
-  const server = await startHttpServer({
-    wrapStorage: (storage) => ({
-      ...storage,
-      stat: (name) => {
-        if (name !== STORE_FILE) return storage.stat(name);
-        isWell = !isWell;
-        return isWell ? Promise.reject(new Error('ill')) : storage.stat(name);
-      },
-    }),
-  });
+  const server = await startHttpServer();
   onTestFinished(async () => {
     await server.stop();
   });
@@ -60,9 +49,9 @@ describe.each(PROXIES)('behind %s', (program) => {
     const server = await start();
     const proxy = await startCachingProxy(program, server);
     const digest = await server.addBlob('kept by the proxy');
-    const statuses = [];
-    for (let count = 0; count < 4; count++) statuses.push((await ask(proxy, '/health')).status);
-    expect(statuses).toEqual([200, 500, 200, 500]);
+    for (let count = 0; count < 4; count++) expect((await ask(proxy, '/health')).status).toBe(200);
+    // Each was answered by the server.
+    expect(server.lines.filter(({ path }) => path === '/health')).toHaveLength(4);
     for (let count = 0; count < 3; count++) {
       const response = await ask(proxy, `/bcache/${digest}`);
       expect([response.status, response.body.toString()]).toEqual([200, 'kept by the proxy']);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { faultOf, inspect } from './inspection.ts';
+import { isHeavy } from '../fixtures/heavy.ts';
 
 const URL = 'https://lab.example.com/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
 const COMPRESSED = ['gzip', 'bzip2', 'xz'] as const;
@@ -46,10 +47,11 @@ describe.each(COMPRESSED)('%s', (compression) => {
     }
   });
 
-  it('refuses a larger archive cut off at 200 offsets', async () => {
+  it('refuses a larger archive cut off at many offsets', async () => {
+    const offsets = isHeavy ? 200 : 40;
     const archive = await packed(small, compression);
-    const step = archive.length / 200;
-    for (let cut = 0; cut < 200; cut++) {
+    const step = archive.length / offsets;
+    for (let cut = 0; cut < offsets; cut++) {
       const fault = await faultOf(archive.subarray(0, Math.floor(10 + cut * step * 0.999)));
       expect(fault.message).toBe(`cut off: its ${compression} data ends too early; copy it again`);
     }

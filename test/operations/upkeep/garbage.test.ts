@@ -30,6 +30,7 @@ import {
   type TestStore,
 } from '../test-store.ts';
 import { flipBit, openToVerify } from './upkeep-store.ts';
+import { isHeavy } from '../../fixtures/heavy.ts';
 
 const HOUR = 3600_000;
 const LONG_AGO = new Date('2020-01-02T03:04:05Z');
@@ -532,7 +533,7 @@ describe('whatever a store holds', () => {
           await rm(store.root, { recursive: true });
         },
       ),
-      { numRuns: 15 },
+      { numRuns: isHeavy ? 100 : 5 },
     );
   });
 });
