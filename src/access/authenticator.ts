@@ -9,7 +9,7 @@ import { createLdapPeople, type LdapOptions } from './ldap.ts';
 import { networkOf } from './network.ts';
 import type { MatchesHash } from './password-thread.ts';
 import { createRoleLookup, highestRole, type Identity, type Role, type RoleLists } from './roles.ts';
-import { createSingleFlight } from './single-flight.ts';
+import { createSingleFlight } from '../cache/single-flight.ts';
 import { createThrottle } from './throttle.ts';
 
 /** Identifies users, and gives them their roles. */

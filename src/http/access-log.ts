@@ -55,16 +55,13 @@ export interface RequestObserver {
 /** Creates the records of requests, and logs each request when its answer was sent or the client has disconnected. */
 export function createRecorder(
   log: RequestLog,
-  pathOf: (bindings: HttpBindings) => string,
   observer?: RequestObserver,
-): (bindings: HttpBindings) => RequestRecord {
+): (bindings: HttpBindings, path: string) => RequestRecord {
   const run = randomBytes(3).toString('hex');
   let count = 0;
-  return (bindings) => {
-    const { incoming, outgoing } = bindings;
+  return ({ incoming, outgoing }, path) => {
     const { socket } = incoming;
-    const observed = observer === undefined ? '' : pathOf(bindings);
-    observer?.begin(observed, incoming.method ?? '');
+    observer?.begin(path, incoming.method ?? '');
     const remote = socket.remoteAddress ?? '';
     const record: RequestRecord = { id: `${run}-${(++count).toString(36)}`, remote };
     const begin = performance.now();
@@ -92,7 +89,7 @@ export function createRecorder(
         aborted,
       };
       log.request(line);
-      observer?.end(observed, line, record.code);
+      observer?.end(path, line, record.code);
     };
     // Before node's own listener, which begins the next answer: until then the connection's bytes belong to this answer.
     outgoing.prependListener('finish', () => {

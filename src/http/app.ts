@@ -50,7 +50,9 @@ export function createApp(parts: AppParts): App {
   const { blobs, directory } = store;
   // The path as sent: a URL object would resolve "..", which must be refused.
   const pathOf = createPathOf(parts.hosts);
-  const app = new Hono<HttpEnv>({ getPath: (_request, options) => pathOf(options?.env) });
+  const app = new Hono<HttpEnv>({
+    getPath: (_request, options) => (options?.env as HttpEnv['Bindings']).path,
+  });
   app.onError((error, c) => respondToError(error, c, log));
   const notFound: Handler = (c) =>
     refuse(c, 404, 'not found: this is a cache with /bcache/<sha512>, /bdir/<key>, /slapos.cfg and /health');
@@ -94,10 +96,11 @@ export function createApp(parts: AppParts): App {
       c.env.incoming.headers.accept === undefined ? notFound(c) : c.text(introduction(baseOf(c), version)),
     );
   }
-  const recordOf = createRecorder(log, pathOf, parts.metrics?.observer);
+  const recordOf = createRecorder(log, parts.metrics?.observer);
   return {
     fetch(request, { incoming, outgoing }) {
-      const env = { incoming, outgoing, record: recordOf({ incoming, outgoing }) };
+      const path = pathOf({ incoming });
+      const env = { incoming, outgoing, path, record: recordOf({ incoming, outgoing }, path) };
       const fault = headFaultOf(incoming);
       if (fault === undefined) return app.fetch(request, env);
       // The end of such a request is uncertain: nothing more may be read from the connection.

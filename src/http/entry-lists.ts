@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Digest } from '../cache/digest.ts';
 import type { Directory, StoredEntry } from '../cache/directory.ts';
 import type { Key } from '../cache/key.ts';
+import { createSingleFlight } from '../cache/single-flight.ts';
 
 /** The answer to `GET /bdir/<key>`. */
 export interface EntryList {
@@ -44,22 +45,23 @@ export function createEntryLists(directory: Directory): EntryLists {
   });
 
   // Shared by simultaneous requests: a bucket must not be asked once for each. A read that hangs holds up no later listing.
-  const listings = new Map<string, Promise<readonly Digest[]>>();
-  const reads = new Map<string, Promise<readonly StoredEntry[]>>();
+  const listOnce = createSingleFlight<readonly Digest[]>();
+  const readOnce = createSingleFlight<readonly StoredEntry[]>();
   let additions = 0;
 
   const look = async (key: Key): Promise<EntryList | undefined> => {
     const remembered = lists.get(key);
     const additionsBefore = additions;
     const freshUntil = performance.now() + FRESH_MS;
-    const digests = await share(listings, key, () => directory.digests(key));
+    // A listing that began before an addition may lack it.
+    const digests = await listOnce(`${additionsBefore} ${key}`, () => directory.digests(key));
     const names = namesOf(digests);
     if (remembered !== undefined && remembered.names === names && additions === additionsBefore) {
       remembered.freshUntil = Math.max(remembered.freshUntil, freshUntil);
       return remembered;
     }
     const entries =
-      names === '' ? [] : await share(reads, `${key}/${names}`, () => directory.entries(key, digests));
+      names === '' ? [] : await readOnce(`${key}/${names}`, () => directory.entries(key, digests));
     if (entries.length === 0) {
       lists.delete(key);
       return undefined;
@@ -81,25 +83,8 @@ export function createEntryLists(directory: Directory): EntryLists {
     forget: (key) => {
       additions++;
       lists.delete(key);
-      // A listing that began before the addition may lack it.
-      listings.delete(key);
     },
   };
-}
-
-/** The result of what is under way for an id, or else of `make`. */
-function share<Result>(
-  running: Map<string, Promise<Result>>,
-  id: string,
-  make: () => Promise<Result>,
-): Promise<Result> {
-  const found = running.get(id);
-  if (found !== undefined) return found;
-  const result = make().finally(() => {
-    if (running.get(id) === result) running.delete(id);
-  });
-  running.set(id, result);
-  return result;
 }
 
 function listOf(entries: readonly StoredEntry[]): EntryList {

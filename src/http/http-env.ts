@@ -1,9 +1,13 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { RequestRecord } from './access-log.ts';
 
-/** The environment of all routes: node's own request and response, and the record of the request. */
+/** The environment of all routes: node's own request and response, the record of the request, and its path. */
 export interface HttpEnv {
-  Bindings: HttpBindings & { readonly record: RequestRecord };
+  Bindings: HttpBindings & {
+    readonly record: RequestRecord;
+    /** As a path of this service: see `createPathOf`. */
+    readonly path: string;
+  };
 }
 
 /** The service as a listener calls it. */
