@@ -1,4 +1,4 @@
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, messageOf, systemCode } from '../cache/errors.ts';
 import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
@@ -225,7 +225,7 @@ function watchCertificates(
     // The watch notices a renewed certificate.
     onDay: () =>
       void prepareTls(config, messages).catch((error: unknown) => {
-        onFault(error instanceof Error ? error.message : String(error));
+        onFault(messageOf(error));
       }),
   });
 }
