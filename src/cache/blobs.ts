@@ -1,6 +1,6 @@
-import { createHasher, type Digest } from './digest.ts';
+import type { Digest } from './digest.ts';
 import { CacheError } from './errors.ts';
-import type { HashThreads, StreamHasher } from './hash-threads.ts';
+import { openHasher, type HashThreads } from './hash-threads.ts';
 import { BLOBS, blobName, digestOfBlobName } from './layout.ts';
 import type { ObjectStat, ObjectStorage, OpenObject } from './object-storage.ts';
 
@@ -36,20 +36,14 @@ export interface BlobWriter {
   abort(): Promise<void>;
 }
 
-/** Bytes from which hashing in a thread is worth its overhead. */
-const LARGE = 4 * 1024 * 1024;
-
 /** @param threads hash large blobs; without them the calling thread hashes all blobs */
 export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blobs {
-  const openHasher = (size: number | undefined): StreamHasher =>
-    (size !== undefined && size >= LARGE ? threads?.open() : undefined) ?? hashHere();
-
   return {
     stat: (digest) => storage.stat(blobName(digest)),
     open: (digest) => storage.open(blobName(digest)),
     async create({ digest: announced, size: announcedSize, holder } = {}) {
       const writer = await storage.create(announcedSize, holder);
-      const hasher = openHasher(announcedSize);
+      const hasher = openHasher(threads, announcedSize);
       let size = 0;
       const abort = async (): Promise<void> => {
         hasher.close();
@@ -96,17 +90,5 @@ export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blob
       }
     },
     remove: (digest) => storage.remove(blobName(digest)),
-  };
-}
-
-function hashHere(): StreamHasher {
-  const hasher = createHasher();
-  return {
-    update(chunks) {
-      for (const chunk of chunks) hasher.update(chunk);
-      return Promise.resolve();
-    },
-    digest: () => Promise.resolve(hasher.digest()),
-    close: () => undefined,
   };
 }

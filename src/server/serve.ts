@@ -79,6 +79,7 @@ export async function serve(
     {
       ...{ version, catalog: () => catalog.state, refused: index.refused, lastScrub: () => scrub?.last() },
       ...{ readiness: readiness.now, room: readiness.room, certificateEnds: certificates.ends },
+      localCache: store.localCache,
     },
     config.access.metrics,
   );
@@ -202,7 +203,7 @@ function takesUploads({ access }: Config): boolean {
 /** A store on a read-only disk can still be served. */
 async function openServedStore(site: Site, messages: Site['messages']): Promise<Store> {
   try {
-    return await site.store('write');
+    return await site.store('serve');
   } catch (error) {
     const code = error instanceof CacheError ? systemCode(error.cause) : undefined;
     if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error;

@@ -33,6 +33,16 @@ export function describeObjectStorage(name: string, makeSubject: () => Promise<C
       }
     }
 
+    async function putNew(object: string, text: string): Promise<boolean> {
+      const writer = await storage.create();
+      try {
+        await writer.write([Buffer.from(text)]);
+        return await writer.commitNew(object);
+      } finally {
+        await writer.abort();
+      }
+    }
+
     async function get(object: string): Promise<string | undefined> {
       const opened = await storage.open(object);
       if (opened === undefined) return undefined;
@@ -201,6 +211,21 @@ export function describeObjectStorage(name: string, makeSubject: () => Promise<C
         const all = Array.from({ length: 8 }, () => randomBytes(150_000).toString('latin1'));
         await Promise.all(all.map((text) => put('bcache/a', Buffer.from(text, 'latin1'))));
         expect(all).toContain(await get('bcache/a'));
+        expect(await unfinished()).toEqual([]);
+      });
+
+      it('keeps the first of several that want a new name at once, whole', async () => {
+        const all = Array.from({ length: 8 }, (_, index) => String(index).repeat(5000));
+        const won = await Promise.all(all.map((text) => putNew('bdir/key/a', text)));
+        expect(won.filter(Boolean)).toHaveLength(1);
+        const first = all[won.indexOf(true)];
+        expect(await get('bdir/key/a')).toBe(first);
+        expect(await putNew('bdir/key/a', 'late')).toBe(false);
+        expect(await get('bdir/key/a')).toBe(first);
+        await storage.remove('bdir/key/a');
+        expect(await putNew('bdir/key/a', 'again')).toBe(true);
+        expect(await get('bdir/key/a')).toBe('again');
+        expect(await collect(storage.list('bdir/'))).toEqual(['bdir/key/a']);
         expect(await unfinished()).toEqual([]);
       });
 
