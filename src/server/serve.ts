@@ -55,12 +55,13 @@ export async function serve(
   const { config, location, messages } = site;
   await checkNamedFiles(config);
   const log = createServerLog(logOptions);
+  const warn = (message: string): void => {
+    log.warn(message);
+  };
   const served = createSite(config, messagesTo(log));
   const index = createStoreIndex(await openServedStore(served, messages), {
     trusted: await served.trusted(),
-    onFault: (message) => {
-      log.warn(message);
-    },
+    onFault: warn,
   });
   const { store, catalog } = index;
   const scrub = await createStoreScrub(served, log);
@@ -71,9 +72,7 @@ export async function serve(
     takesUploads: takesUploads(config),
     certificates: certificates.now,
     askUpstream: createUpstreamProbe(config),
-    onFault: (message) => {
-      log.warn(message);
-    },
+    onFault: warn,
   });
   const metrics = createMetrics(
     {
@@ -88,7 +87,7 @@ export async function serve(
   const app = createApp({
     ...{ store, catalog, log, version, commit, metrics, readiness: readiness.now, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
-      log.warn(message);
+      warn(message);
     }),
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
@@ -109,9 +108,7 @@ export async function serve(
     },
   });
   const watch = watchCertificates(served, listeners, shown);
-  const manager = createServiceManager(process.env, (message) => {
-    log.warn(message);
-  });
+  const manager = createServiceManager(process.env, warn);
   // Without certificates, too: SIGHUP must never end the server.
   const reload = (): void => void manager.reloading(() => watch.renew());
   process.on('SIGHUP', reload);
