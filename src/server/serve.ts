@@ -12,6 +12,7 @@ import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
 import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
+import type { PassedSocket } from './passed-sockets.ts';
 import { createCertificateWatch } from './certificate-watch.ts';
 import { createMetrics } from './metrics.ts';
 import { createPageParts } from './page.ts';
@@ -19,9 +20,11 @@ import { createReadiness } from './readiness.ts';
 import { createStoreScrub } from './scrub.ts';
 import { createUpstreamProbe } from './upstream-probe.ts';
 import { createServerLog, type LogOptions, type ServerLog } from './server-log.ts';
+import { createServiceManager } from './service-manager.ts';
 
 export interface ServeOptions {
-  readonly addresses: readonly ListenAddress[];
+  /** Where to listen. */
+  readonly places: readonly (ListenAddress | PassedSocket)[];
   /** Version of this program. */
   readonly version: string;
   /** Commit that it was built from, if it is known. */
@@ -47,7 +50,7 @@ export interface ServeEnd {
  */
 export async function serve(
   site: Site,
-  { addresses, version, commit, log: logOptions, prepare, onReady }: ServeOptions,
+  { places, version, commit, log: logOptions, prepare, onReady }: ServeOptions,
 ): Promise<ServeEnd> {
   const { config, location, messages } = site;
   await checkNamedFiles(config);
@@ -96,7 +99,7 @@ export async function serve(
   });
   const stopped = untilStopped();
   // Listens before the long preparation, so that a port in use is reported at once.
-  listeners = await listenOnAll(app, addresses, shown.tls, {
+  listeners = await listenOnAll(app, places, shown.tls, {
     most: config.server.maxConnections,
     onRefused: (count) => {
       log.warn(
@@ -105,6 +108,14 @@ export async function serve(
     },
   });
   const watch = watchCertificates(served, listeners, shown);
+  const manager = createServiceManager(process.env, (message) => {
+    log.warn(message);
+  });
+  // Without certificates, too: SIGHUP must never end the server.
+  const reload = (): void => void manager.reloading(() => watch.renew());
+  process.on('SIGHUP', reload);
+  const serving = `serving ${location} on ${listeners.map(({ url }) => url).join(' ')}`;
+  manager.ready(serving, () => listeners.every((listener) => listener.isListening()));
   scrub?.start();
   index.start();
   readiness.start();
@@ -116,17 +127,19 @@ export async function serve(
     })
       .then(() => (isPreparing = false))
       .then(() => {
-        log.info(`serving ${location} on ${listeners.map(({ url }) => url).join(' ')}`);
+        log.info(serving);
       })
       .then(() => onReady(listeners))
       .then(() => stopped);
     await Promise.race([busy, stopped]);
   } finally {
+    const told = manager.stopping();
     watch.stop();
     void scrub?.stop();
     void index.stop();
     readiness.stop();
-    await closeAll(listeners, log);
+    await Promise.all([told, closeAll(listeners, log)]);
+    process.off('SIGHUP', reload);
   }
   return { signal: await stopped, isPreparing };
 }
@@ -199,18 +212,13 @@ async function openServedStore(site: Site, messages: Site['messages']): Promise<
   }
 }
 
-/** Handles SIGHUP even without certificates, because SIGHUP must never end the server. */
 function watchCertificates(
   { config, messages }: Site,
   listeners: readonly OpenListener[],
   shown: { tls: TlsMaterial | undefined },
 ): TlsWatch {
   const files = tlsFilesOf(config);
-  if (files === undefined) {
-    const ignore = (): void => undefined;
-    process.on('SIGHUP', ignore);
-    return { stop: () => process.off('SIGHUP', ignore) };
-  }
+  if (files === undefined) return { renew: () => Promise.resolve(), stop: () => undefined };
   const onFault = (message: string): void => {
     messages.warn(`the old certificate stays: ${message}`);
   };
