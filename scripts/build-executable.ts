@@ -5,11 +5,9 @@ import { promisify } from 'node:util';
 import { inject } from 'postject';
 import { rolldown } from 'rolldown';
 import { buildInfo, definitions } from './build-info.ts';
-import { nodeBinary, type Arch } from './node/node-binary.ts';
+import { NODE_OF_EXECUTABLE as NODE, nodeBinary, type Arch } from './node/node-binary.ts';
 import { withoutSymbols } from './node/elf.ts';
 
-/** The newest version with long-term support: `process.release.lts` of its binary names it. */
-const NODE = '24';
 const WORKERS = [
   ['password-worker.js', 'src/access/password-worker.ts'],
   ['inspection-worker.js', 'src/release/inspection-worker.ts'],
