@@ -2,7 +2,7 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError, messageOf, shortReasonOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { Answer } from './answer.ts';
 import type { App } from './http-env.ts';
 import {
@@ -21,11 +21,19 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** A TCP socket that listens already, by its file descriptor. */
+export interface ListeningSocket {
+  readonly fd: number;
+}
+
 /** A listening server. */
 export interface Listener {
   /** `http://HOST:PORT` or `https://HOST:PORT`, with the actual port. */
   readonly url: string;
+  /** The actual address, without brackets. */
+  readonly host: string;
   readonly port: number;
+  isListening(): boolean;
   /** Uses another certificate for new connections. */
   renew(tls: TlsOptions): void;
   /**
@@ -48,11 +56,11 @@ const HANDSHAKE_LIMIT_MS = 10_000;
 /**
  * @param tls omit it for plain HTTP
  * @param limit omit it for any number of connections
- * @throws CacheError `usage` when it can't listen on the address
+ * @throws CacheError `usage` when it can't listen there
  */
 export async function createListener(
   app: App,
-  { host, port }: ListenAddress,
+  place: ListenAddress | ListeningSocket,
   tls?: TlsOptions,
   limit?: ConnectionLimit,
 ): Promise<Listener> {
@@ -116,11 +124,13 @@ export async function createListener(
   server.on('clientError', (error: Error, socket: Socket) => {
     answerUnparsed(error, socket, connections.isAnswering(socket));
   });
-  await listen(server, host, port);
+  await ('fd' in place ? listenOnSocket(server, place) : listen(server, place));
   const address = server.address() as AddressInfo;
   return {
     url: `${tls === undefined ? 'http' : 'https'}://${formatHost(address.address)}:${address.port}`,
+    host: address.address,
     port: address.port,
+    isListening: () => server.listening,
     renew: (renewed) => {
       if (server instanceof TlsServer) server.setSecureContext(secureContextOf(renewed));
     },
@@ -133,23 +143,38 @@ export function formatHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-async function listen(server: Server, host: string, port: number): Promise<void> {
+async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
   try {
-    await tryToListen(server, host, port);
+    await tryToListen(server, { host, port });
   } catch (error) {
     throwProgrammingError(error);
     // IPv6 is disabled on this machine; the default address means all addresses.
-    if (host === '::' && systemCode(error) === 'EAFNOSUPPORT') return listen(server, '0.0.0.0', port);
+    if (host === '::' && systemCode(error) === 'EAFNOSUPPORT')
+      return listen(server, { host: '0.0.0.0', port });
     throw new CacheError('usage', `can't listen on ${formatHost(host)}:${port}: ${listenFault(error)}`, {
       cause: error,
     });
   }
 }
 
-function tryToListen(server: Server, host: string, port: number): Promise<void> {
+async function listenOnSocket(server: Server, socket: ListeningSocket): Promise<void> {
+  const what = `the socket with file descriptor ${socket.fd}`;
+  try {
+    await tryToListen(server, socket);
+  } catch (error) {
+    throwProgrammingError(error);
+    throw new CacheError('usage', `can't listen on ${what}: ${shortReasonOf(error)}`, { cause: error });
+  }
+  const address = server.address();
+  if (address !== null && typeof address === 'object') return;
+  server.close();
+  throw new CacheError('usage', `can't listen on ${what}: it is no TCP socket`);
+}
+
+function tryToListen(server: Server, place: ListenAddress | ListeningSocket): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port }, () => {
+    server.listen(place, () => {
       server.off('error', reject);
       resolve();
     });
@@ -169,7 +194,7 @@ function listenFault(error: unknown): string {
     case 'EAI_AGAIN':
       return 'host name not found';
     default:
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
   }
 }
 

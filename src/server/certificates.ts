@@ -70,6 +70,8 @@ async function ensureCertificate(
 }
 
 export interface TlsWatch {
+  /** Reads the files now. */
+  renew(): Promise<void>;
   stop(): void;
 }
 
@@ -81,25 +83,24 @@ export interface TlsEvents {
 }
 
 /**
- * Reads new certificates when a file changes and on SIGHUP. Reports an unusable certificate and keeps the old
+ * Reads new certificates when a file changes. Reports an unusable certificate and keeps the old
  * certificate, because a certificate and its key are never replaced at the same moment.
  */
 export function watchTls(files: TlsFiles, { onRenewed, onFault, onDay }: TlsEvents): TlsWatch {
   const paths = [files.certificateFile, files.keyFile, files.clientCaFile].filter(
     (path) => path !== undefined,
   );
-  const renew = (): void => {
+  const renew = (): Promise<void> =>
     readTlsMaterial(files).then(onRenewed, (error: unknown) => {
       onFault(error instanceof CacheError ? error.message : String(error));
     });
-  };
-  for (const path of paths) watchFile(path, { interval: WATCH_INTERVAL_MS, persistent: false }, renew);
-  process.on('SIGHUP', renew);
+  const onChange = (): void => void renew();
+  for (const path of paths) watchFile(path, { interval: WATCH_INTERVAL_MS, persistent: false }, onChange);
   const daily = setInterval(onDay, DAY_MS).unref();
   return {
+    renew,
     stop: () => {
-      for (const path of paths) unwatchFile(path, renew);
-      process.off('SIGHUP', renew);
+      for (const path of paths) unwatchFile(path, onChange);
       clearInterval(daily);
     },
   };

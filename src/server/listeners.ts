@@ -2,27 +2,31 @@ import type { ListenAddress } from '../config/listen-address.ts';
 import { createListener, type Listener } from '../http/listener.ts';
 import type { ConnectionLimit } from '../http/open-connections.ts';
 import type { TlsMaterial } from '../operations/tls-certificate.ts';
+import type { PassedSocket } from './passed-sockets.ts';
 import type { ServerLog } from './server-log.ts';
 
 /** Milliseconds that running downloads have to finish when the server stops. */
 const STOP_LIMIT_MS = 30_000;
 
 export interface OpenListener extends Listener {
+  /** As it is configured; of a passed socket, as it is. */
   readonly address: ListenAddress;
 }
 
-/** @throws CacheError `usage`, `config`: it can't listen on an address; then it listens on none */
+/** @throws CacheError `usage`, `config`: it can't listen on one of them; then it listens on none */
 export async function listenOnAll(
   app: Parameters<typeof createListener>[0],
-  addresses: readonly ListenAddress[],
+  places: readonly (ListenAddress | PassedSocket)[],
   tls: TlsMaterial | undefined,
   limit: ConnectionLimit,
 ): Promise<readonly OpenListener[]> {
   const listeners: OpenListener[] = [];
   try {
-    for (const address of addresses) {
-      const material = address.scheme === 'https' ? tls : undefined;
-      listeners.push({ ...(await createListener(app, address, material, limit)), address });
+    for (const place of places) {
+      const { scheme } = place;
+      const listener = await createListener(app, place, scheme === 'https' ? tls : undefined, limit);
+      const { host, port } = 'fd' in place ? listener : place;
+      listeners.push({ ...listener, address: { scheme, host, port } });
     }
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close(0)));

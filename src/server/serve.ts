@@ -1,4 +1,4 @@
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, messageOf, systemCode } from '../cache/errors.ts';
 import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
@@ -12,6 +12,7 @@ import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
 import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
+import type { PassedSocket } from './passed-sockets.ts';
 import { createCertificateWatch } from './certificate-watch.ts';
 import { createMetrics } from './metrics.ts';
 import { createPageParts } from './page.ts';
@@ -19,9 +20,11 @@ import { createReadiness } from './readiness.ts';
 import { createStoreScrub } from './scrub.ts';
 import { createUpstreamProbe } from './upstream-probe.ts';
 import { createServerLog, type LogOptions, type ServerLog } from './server-log.ts';
+import { createServiceManager } from './service-manager.ts';
 
 export interface ServeOptions {
-  readonly addresses: readonly ListenAddress[];
+  /** Where to listen. */
+  readonly places: readonly (ListenAddress | PassedSocket)[];
   /** Version of this program. */
   readonly version: string;
   /** Commit that it was built from, if it is known. */
@@ -47,17 +50,18 @@ export interface ServeEnd {
  */
 export async function serve(
   site: Site,
-  { addresses, version, commit, log: logOptions, prepare, onReady }: ServeOptions,
+  { places, version, commit, log: logOptions, prepare, onReady }: ServeOptions,
 ): Promise<ServeEnd> {
   const { config, location, messages } = site;
   await checkNamedFiles(config);
   const log = createServerLog(logOptions);
+  const warn = (message: string): void => {
+    log.warn(message);
+  };
   const served = createSite(config, messagesTo(log));
   const index = createStoreIndex(await openServedStore(served, messages), {
     trusted: await served.trusted(),
-    onFault: (message) => {
-      log.warn(message);
-    },
+    onFault: warn,
   });
   const { store, catalog } = index;
   const scrub = await createStoreScrub(served, log);
@@ -68,9 +72,7 @@ export async function serve(
     takesUploads: takesUploads(config),
     certificates: certificates.now,
     askUpstream: createUpstreamProbe(config),
-    onFault: (message) => {
-      log.warn(message);
-    },
+    onFault: warn,
   });
   const metrics = createMetrics(
     {
@@ -85,7 +87,7 @@ export async function serve(
   const app = createApp({
     ...{ store, catalog, log, version, commit, metrics, readiness: readiness.now, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
-      log.warn(message);
+      warn(message);
     }),
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
@@ -97,7 +99,7 @@ export async function serve(
   });
   const stopped = untilStopped();
   // Listens before the long preparation, so that a port in use is reported at once.
-  listeners = await listenOnAll(app, addresses, shown.tls, {
+  listeners = await listenOnAll(app, places, shown.tls, {
     most: config.server.maxConnections,
     onRefused: (count) => {
       log.warn(
@@ -106,6 +108,12 @@ export async function serve(
     },
   });
   const watch = watchCertificates(served, listeners, shown);
+  const manager = createServiceManager(process.env, warn);
+  // Without certificates, too: SIGHUP must never end the server.
+  const reload = (): void => void manager.reloading(() => watch.renew());
+  process.on('SIGHUP', reload);
+  const serving = `serving ${location} on ${listeners.map(({ url }) => url).join(' ')}`;
+  manager.ready(serving, () => listeners.every((listener) => listener.isListening()));
   scrub?.start();
   index.start();
   readiness.start();
@@ -117,17 +125,19 @@ export async function serve(
     })
       .then(() => (isPreparing = false))
       .then(() => {
-        log.info(`serving ${location} on ${listeners.map(({ url }) => url).join(' ')}`);
+        log.info(serving);
       })
       .then(() => onReady(listeners))
       .then(() => stopped);
     await Promise.race([busy, stopped]);
   } finally {
+    const told = manager.stopping();
     watch.stop();
     void scrub?.stop();
     void index.stop();
     readiness.stop();
-    await closeAll(listeners, log);
+    await Promise.all([told, closeAll(listeners, log)]);
+    process.off('SIGHUP', reload);
   }
   return { signal: await stopped, isPreparing };
 }
@@ -200,18 +210,13 @@ async function openServedStore(site: Site, messages: Site['messages']): Promise<
   }
 }
 
-/** Handles SIGHUP even without certificates, because SIGHUP must never end the server. */
 function watchCertificates(
   { config, messages }: Site,
   listeners: readonly OpenListener[],
   shown: { tls: TlsMaterial | undefined },
 ): TlsWatch {
   const files = tlsFilesOf(config);
-  if (files === undefined) {
-    const ignore = (): void => undefined;
-    process.on('SIGHUP', ignore);
-    return { stop: () => process.off('SIGHUP', ignore) };
-  }
+  if (files === undefined) return { renew: () => Promise.resolve(), stop: () => undefined };
   const onFault = (message: string): void => {
     messages.warn(`the old certificate stays: ${message}`);
   };
@@ -226,7 +231,7 @@ function watchCertificates(
     // The watch notices a renewed certificate.
     onDay: () =>
       void prepareTls(config, messages).catch((error: unknown) => {
-        onFault(error instanceof Error ? error.message : String(error));
+        onFault(messageOf(error));
       }),
   });
 }

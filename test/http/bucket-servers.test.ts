@@ -12,6 +12,7 @@ import { makeStore } from '../../src/storage/open-store.ts';
 import { useBucket } from '../fixtures/bucket.ts';
 import { addGateway, hasEngine, ON_ENGINE } from '../fixtures/ceph.ts';
 import { type FaultyProxy, startFaultyProxy } from '../fixtures/faulty-proxy.ts';
+import { isHeavy } from '../fixtures/heavy.ts';
 import { makePairByOpenssl, signerOf } from '../fixtures/signing-keys.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { runCache } from '../cli/command.ts';
@@ -63,7 +64,7 @@ describe.skipIf(!hasEngine)(`servers on one bucket${ON_ENGINE}`, () => {
       const bytes = randomBytes(18_000_000);
       const blob = digestOf(bytes);
       const key = parseKey('file-private:firmware');
-      const versions = Array.from({ length: 50 }, (_, version) => version);
+      const versions = Array.from({ length: isHeavy ? 50 : 12 }, (_, version) => version);
       const writing = new AbortController();
       const collecting = async (): Promise<void> => {
         while (!writing.signal.aborted) {

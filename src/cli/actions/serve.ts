@@ -10,6 +10,7 @@ import type { Site } from '../../operations/site.ts';
 import { networkcacheSection } from '../../operations/slapos-cfg.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
 import type { OpenListener } from '../../server/listeners.ts';
+import { passedSockets } from '../../server/passed-sockets.ts';
 import { serve } from '../../server/serve.ts';
 import { NoStore } from '../../storage/store-folder.ts';
 import type { BuildInfo } from '../build-info.ts';
@@ -33,10 +34,14 @@ export async function serveStore(options: ServeOptions, build: BuildInfo): Promi
   const { listen, quiet = false, json = false, logFormat } = options;
   const site = await openSite(options);
   const { server } = site.config;
+  const tls = server.tls.mode !== 'off';
+  const sockets = passedSockets(process.env, { tls });
+  if (sockets.length > 0 && listen !== undefined)
+    throw new CacheError('usage', '--listen: systemd passes the sockets to listen on; leave out the option');
   const addresses =
     listen === undefined
       ? server.listen
-      : parseOption('--listen', () => parseListen(listen.join(' '), { tls: server.tls.mode !== 'off' }));
+      : parseOption('--listen', () => parseListen(listen.join(' '), { tls }));
   const paths = Array.isArray(options.import) ? options.import : [];
   const sources = await findSources(paths, site.config);
   await checkThereIsSomething(paths, sources, site);
@@ -44,7 +49,7 @@ export async function serveStore(options: ServeOptions, build: BuildInfo): Promi
   if (site.config.file === undefined && sources.archives.length > 0) await site.signer();
   const imported: Imported = { media: [], archives: [], packages: [], damages: [] };
   const { signal, isPreparing } = await serve(site, {
-    addresses,
+    places: sockets.length > 0 ? sockets : addresses,
     ...build,
     log: { format: logFormat ?? (process.stderr.isTTY ? 'text' : 'json'), hasRequests: !quiet },
     prepare: (served) =>
