@@ -1,3 +1,4 @@
+import { checkedObject, type CheckedObject } from './checked-object.ts';
 import type { Digest } from './digest.ts';
 import { CacheError } from './errors.ts';
 import { openHasher, type HashThreads } from './hash-threads.ts';
@@ -8,6 +9,8 @@ import type { ObjectStat, ObjectStorage, OpenObject } from './object-storage.ts'
 export interface Blobs {
   stat(digest: Digest): Promise<ObjectStat | undefined>;
   open(digest: Digest): Promise<OpenObject | undefined>;
+  /** Compares the bytes of an open blob with its digest while they are read: see `checkedObject`. */
+  checked(digest: Digest, object: OpenObject): CheckedObject;
   /** @throws CacheError `no-space` if `size` is known and doesn't fit */
   create(announced?: {
     readonly digest?: Digest | undefined;
@@ -41,6 +44,7 @@ export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blob
   return {
     stat: (digest) => storage.stat(blobName(digest)),
     open: (digest) => storage.open(blobName(digest)),
+    checked: (digest, object) => checkedObject(object, digest, threads),
     async create({ digest: announced, size: announcedSize, holder } = {}) {
       const writer = await storage.create(announcedSize, holder);
       const hasher = openHasher(threads, announcedSize);
