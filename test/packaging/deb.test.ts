@@ -177,7 +177,7 @@ describe.skipIf(!(await isBuilt()))('the package in a bare Debian', () => {
 
       // A purge takes the configuration, and neither releases nor keys.
       expect(await inside('dpkg', '--purge', 'shacache')).toContain(
-        'shacache: the releases in /var/lib/shacache stay; to remove them: rm -r /var/lib/shacache\n',
+        'shacache: the releases and packages in /var/lib/shacache stay; to remove them: rm -r /var/lib/shacache\n',
       );
       expect((await readdir(join(root, 'etc/shacache'))).sort()).toEqual(['sign.crt', 'sign.key']);
       expect(existsSync(join(root, 'var/lib/shacache/store/bdir', KEY))).toBe(true);
