@@ -10,6 +10,7 @@ export default defineConfig(
       'dist.new/',
       'dist.old/',
       'dist.executable.*/',
+      'dist.deb.*/',
       'dist.image.*/',
       'node_modules/',
       'coverage/',

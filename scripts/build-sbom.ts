@@ -5,7 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { buildInfo, sourceDate } from './build-info.ts';
 import { imageConfigs } from './image/read-image.ts';
-import { NODE_OF_EXECUTABLE, nodeBinary, nodePackage } from './node/node-binary.ts';
+import { EXECUTABLE_NODE, nodeBinary, nodePackage } from './node/node-binary.ts';
 
 /** A component in CycloneDX 1.5. */
 interface Component {
@@ -60,14 +60,14 @@ async function packagesOfNpm(): Promise<Sbom> {
 }
 
 async function nodeComponents(): Promise<readonly Component[]> {
-  const { stdout: text } = await run(await nodeBinary(NODE_OF_EXECUTABLE), [
+  const { stdout: text } = await run(await nodeBinary(EXECUTABLE_NODE), [
     '-p',
     'JSON.stringify(process.versions)',
   ]);
   const { node = '', ...parts } = JSON.parse(text) as Readonly<Record<string, string>>;
   const components = Object.entries(parts).map(([name, of]) => ({ type: 'library', name, version: of }));
   return (['x64', 'arm64'] as const).map((arch) => {
-    const { name, integrity } = nodePackage(NODE_OF_EXECUTABLE, arch);
+    const { name, integrity } = nodePackage(EXECUTABLE_NODE, arch);
     const purl = `pkg:npm/${name}@${node}`;
     const content = Buffer.from(integrity.replace(/^sha512-/, ''), 'base64').toString('hex');
     return {

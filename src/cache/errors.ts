@@ -126,13 +126,18 @@ export function isUndecodable(name: string): boolean {
 
 export const UNDECODABLE = 'its name is not UTF-8; rename it';
 
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** `EISDIR: it is a folder`, or the message of another error. @throws the error when it is a programming error */
 export function shortReasonOf(error: unknown): string {
   throwProgrammingError(error);
   const code = systemCode(error);
   if (code === 'ENOENT' && error instanceof Error && 'path' in error && isUndecodable(String(error.path)))
     return UNDECODABLE;
-  if (code === undefined) return error instanceof Error ? error.message : String(error);
+  if (code === undefined) return messageOf(error);
   const fault = systemFault(code);
   return fault === undefined ? code : `${code}: ${fault.reason}`;
 }

@@ -3,6 +3,7 @@ import { withoutControls } from '../cache/controls.ts';
 import { buildInfo } from './build-info.ts';
 import { config, quiet } from './command.ts';
 import { checkCommand } from './commands/check.ts';
+import { completionCommand } from './commands/completion.ts';
 import { configCheckCommand, configCommand } from './commands/config.ts';
 import { exportCommand } from './commands/export.ts';
 import { fetchCommand } from './commands/fetch.ts';
@@ -162,6 +163,9 @@ function commandsOf(program: Command): Readonly<Record<string, readonly CommandU
       }),
       versionCommand().action(async (options) =>
         (await import('./actions/version.ts')).showVersion(options, buildInfo()),
+      ),
+      completionCommand().action(async (shell, words) =>
+        (await import('./actions/completion.ts')).complete(program, shell, words),
       ),
     ],
   };

@@ -1,4 +1,4 @@
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, messageOf } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import type { Store } from '../cache/store.ts';
 import type { Readiness, ReadyFault } from '../http/health.ts';
@@ -59,7 +59,7 @@ export function createReadiness({
 
   const note = (what: keyof typeof faults, fault: ReadyFault | undefined, error?: unknown): void => {
     if (fault !== undefined && faults[what]?.code !== fault.code)
-      onFault(`${fault.reason}: ${error instanceof Error ? error.message : String(error)}`);
+      onFault(`${fault.reason}: ${messageOf(error)}`);
     faults[what] = fault;
   };
 
