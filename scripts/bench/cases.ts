@@ -1,4 +1,11 @@
 import type { BenchCase } from './bench-case.ts';
+import {
+  accelRedirect,
+  bucketDownload,
+  bucketLookups,
+  bucketSlowClients,
+  localCache,
+} from './cases/bucket.ts';
 import { https, manyClients, oneClient, oneClientDrain, ranges } from './cases/downloads.ts';
 import { imports, importsAgain } from './cases/imports.ts';
 import { indexOfStore } from './cases/index-of-store.ts';
@@ -13,5 +20,6 @@ import { uploads } from './cases/upload.ts';
 export const CASES: readonly BenchCase[] = [
   ...[oneClient, oneClientDrain, manyClients, slowClients, ranges, https],
   ...[lookups, head, notModifiedLookups, notModifiedBlobs, manyEntries, indexOfStore],
+  ...[bucketDownload, bucketSlowClients, bucketLookups, localCache, accelRedirect],
   ...[uploads, imports, importsAgain, pack, commandStart],
 ];

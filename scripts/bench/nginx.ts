@@ -23,6 +23,8 @@ export interface NginxOptions {
   readonly answers: string;
   readonly keys: SiteKeys;
   readonly signal: AbortSignal;
+  /** The port of our server, which decides who gets a blob (docs/scaling.md); by default nobody is asked. */
+  readonly decides?: number;
 }
 
 /** Starts an nginx of one worker with an access log, as we have one process; all its files are in `folder`. */
@@ -46,6 +48,16 @@ export async function startNginx(folder: string, options: NginxOptions): Promise
   }
 }
 
+function askFirst(port: number, store: string): string {
+  return `location /bcache/ {
+      proxy_pass http://127.0.0.1:${port};
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header X-Sendfile-Type X-Accel-Redirect;
+    }
+    location /internal/ { internal; alias ${store}/bcache/; }`;
+}
+
 /** nginx takes connections before it has a worker that answers them. */
 async function workerOf(master: number, signal: AbortSignal): Promise<number> {
   for (let attempt = 0; attempt < 500; attempt++) {
@@ -59,7 +71,7 @@ async function workerOf(master: number, signal: AbortSignal): Promise<number> {
 function configurationOf(
   folder: string,
   accessLog: string,
-  { directives, store, answers, keys }: NginxOptions,
+  { directives, store, answers, keys, decides }: NginxOptions,
   { port, tlsPort }: { readonly port: number; readonly tlsPort: number },
 ): string {
   // Only root may name the worker's user; that of the packages couldn't enter our folder.
@@ -86,7 +98,7 @@ http {
     ssl_certificate_key ${keys.tlsKey};
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_conf_command Ciphersuites ${TLS13_CIPHER};
-    location /bcache/ { root ${store}; default_type application/octet-stream; }
+    ${decides === undefined ? `location /bcache/ { root ${store}; default_type application/octet-stream; }` : askFirst(decides, store)}
     location /bdir/ { root ${answers}; default_type application/json; }
   }
 }

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { createKeyPair } from '../../src/cache/certificate.ts';
 import type { Digest } from '../../src/cache/digest.ts';
 import { createSigner } from '../../src/cache/signature.ts';
+import type { Store } from '../../src/cache/store.ts';
 import { openStore } from '../../src/storage/open-store.ts';
+import { startBucket, type BenchBucket } from './data/bucket.ts';
 import { makeArchives, type Archive } from './data/medium.ts';
 import { addReleases, writeBlob, type BenchRelease } from './data/releases.ts';
 import type { HttpServer } from './http-server.ts';
@@ -31,6 +33,10 @@ export interface Workbench {
   blob(name: string, size: number): Promise<Digest>;
   /** Four archives, as on a medium that somebody brings. */
   archives(): Promise<readonly Archive[]>;
+  /** A store in a bucket of Ceph, with the same releases. */
+  bucket(): Promise<BenchBucket>;
+  /** The same blob in the bucket. */
+  bucketBlob(name: string, size: number): Promise<Digest>;
   /** Our server, with the releases in its store. */
   ours(): Promise<HttpServer>;
   /** Its rivals over the same files; none where nginx isn't installed. */
@@ -59,9 +65,19 @@ export function createWorkbench(
 
   const releases = once(async () => {
     tell(`making ${sizes.releases} signed releases`);
+    return addReleases(await opened(), await signer(), sizes.releases, signal);
+  });
+
+  const signer = once(async () => {
     const { signKey, signCertificate, pair } = await keys();
-    const signer = createSigner(pair, { privateKey: signKey, certificate: signCertificate });
-    return addReleases(await opened(), signer, sizes.releases, signal);
+    return createSigner(pair, { privateKey: signKey, certificate: signCertificate });
+  });
+
+  const bucket = once(async () => {
+    tell(`starting Ceph, and making ${sizes.releases} releases in a bucket`);
+    const made = await startBucket();
+    await addReleases(made.store, await signer(), sizes.releases, signal);
+    return made;
   });
 
   const ours = once(async () => {
@@ -83,6 +99,18 @@ export function createWorkbench(
     return servers;
   });
 
+  const blobIn = (where: string, open: () => Promise<Store>, name: string, size: number): Promise<Digest> => {
+    const id = `${where} ${name}`;
+    const made =
+      blobs.get(id) ??
+      (async () => {
+        tell(`making the blob "${name}" in the ${where}, ${Math.round(size / 2 ** 20)} MiB`);
+        return (await writeBlob((await open()).blobs, name, size)).digest;
+      })();
+    blobs.set(id, made);
+    return made;
+  };
+
   return {
     folder,
     sizes,
@@ -93,16 +121,9 @@ export function createWorkbench(
     releases,
     ours,
     nginxes,
-    blob: (name, size) => {
-      const made =
-        blobs.get(name) ??
-        (async () => {
-          tell(`making the blob "${name}", ${Math.round(size / 2 ** 20)} MiB`);
-          return (await writeBlob((await opened()).blobs, name, size)).digest;
-        })();
-      blobs.set(name, made);
-      return made;
-    },
+    bucket,
+    blob: (name, size) => blobIn('store', opened, name, size),
+    bucketBlob: (name, size) => blobIn('bucket', async () => (await bucket()).store, name, size),
     archives: once(() => {
       tell(`making four archives of ${Math.round(sizes.medium / 1e6)} MB in all`);
       return makeArchives(join(folder, 'medium'), { count: 4, size: sizes.medium, signal });

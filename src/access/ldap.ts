@@ -1,6 +1,6 @@
 import { type Client, EqualityFilter, OrFilter, ResultCodeError } from 'ldapts';
 import { quoteBriefly } from '../cache/digest.ts';
-import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError, messageOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { isName, isPassword } from './credentials.ts';
 import { withLdapConnection } from './ldap-connection.ts';
 import { bindDnOf } from './ldap-name.ts';
@@ -143,7 +143,7 @@ function reasonOf(error: unknown): string {
       return 'host name not found';
     case undefined:
     default:
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
   }
 }
 

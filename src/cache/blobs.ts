@@ -1,6 +1,7 @@
-import { createHasher, type Digest } from './digest.ts';
+import { checkedObject, type CheckedObject } from './checked-object.ts';
+import type { Digest } from './digest.ts';
 import { CacheError } from './errors.ts';
-import type { HashThreads, StreamHasher } from './hash-threads.ts';
+import { openHasher, type HashThreads } from './hash-threads.ts';
 import { BLOBS, blobName, digestOfBlobName } from './layout.ts';
 import type { ObjectStat, ObjectStorage, OpenObject } from './object-storage.ts';
 
@@ -8,6 +9,8 @@ import type { ObjectStat, ObjectStorage, OpenObject } from './object-storage.ts'
 export interface Blobs {
   stat(digest: Digest): Promise<ObjectStat | undefined>;
   open(digest: Digest): Promise<OpenObject | undefined>;
+  /** Compares the bytes of an open blob with its digest while they are read: see `checkedObject`. */
+  checked(digest: Digest, object: OpenObject): CheckedObject;
   /** @throws CacheError `no-space` if `size` is known and doesn't fit */
   create(announced?: {
     readonly digest?: Digest | undefined;
@@ -36,20 +39,15 @@ export interface BlobWriter {
   abort(): Promise<void>;
 }
 
-/** Bytes from which hashing in a thread is worth its overhead. */
-const LARGE = 4 * 1024 * 1024;
-
 /** @param threads hash large blobs; without them the calling thread hashes all blobs */
 export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blobs {
-  const openHasher = (size: number | undefined): StreamHasher =>
-    (size !== undefined && size >= LARGE ? threads?.open() : undefined) ?? hashHere();
-
   return {
     stat: (digest) => storage.stat(blobName(digest)),
     open: (digest) => storage.open(blobName(digest)),
+    checked: (digest, object) => checkedObject(object, digest, threads),
     async create({ digest: announced, size: announcedSize, holder } = {}) {
       const writer = await storage.create(announcedSize, holder);
-      const hasher = openHasher(announcedSize);
+      const hasher = openHasher(threads, announcedSize);
       let size = 0;
       const abort = async (): Promise<void> => {
         hasher.close();
@@ -96,17 +94,5 @@ export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blob
       }
     },
     remove: (digest) => storage.remove(blobName(digest)),
-  };
-}
-
-function hashHere(): StreamHasher {
-  const hasher = createHasher();
-  return {
-    update(chunks) {
-      for (const chunk of chunks) hasher.update(chunk);
-      return Promise.resolve();
-    },
-    digest: () => Promise.resolve(hasher.digest()),
-    close: () => undefined,
   };
 }

@@ -12,7 +12,7 @@ import { CacheError, throwProgrammingError, isDamage } from './errors.ts';
 import type { Key } from './key.ts';
 import { blobName, DIRECTORY, entriesPrefix, parseEntryName } from './layout.ts';
 import type { ObjectStorage } from './object-storage.ts';
-import { DamagedObject, readSmallObject, writeSmallObject } from './small-object.ts';
+import { addSmallObject, DamagedObject, readSmallObject, writeSmallObject } from './small-object.ts';
 
 /** ShaDir: the entries of each key. */
 export interface Directory {
@@ -123,6 +123,10 @@ export function createDirectory(
     return storage.ensureDurable(entriesPrefix(key) + digest);
   };
 
+  /** Whether the entry is undamaged, and survives a loss of power. */
+  const isThere = async (key: Key, digest: Digest): Promise<boolean> =>
+    (await isIntact(entry(key, digest))) && storage.ensureDurable(entriesPrefix(key) + digest);
+
   const nextReceived = async (key: Key): Promise<Date> => {
     // The last entry is the newest, even if the clock is wrong, as it often is without a network.
     const [newest] = await entries(key).catch(noneIfDamaged);
@@ -147,11 +151,15 @@ export function createDirectory(
       checkBinding(key, added);
       const name = entriesPrefix(key) + added.digest;
       await storage.ensureDurable(blobName(added.sha512));
-      if ((await isIntact(entry(key, added.digest))) && (await storage.ensureDurable(name))) return false;
+      if (await isThere(key, added.digest)) return false;
       const next = await nextReceived(key);
       const received = copied !== undefined && copied < next ? copied : next;
       const check = checkOf(received.toISOString(), added.digest);
-      await writeSmallObject(storage, name, JSON.stringify({ received, entry: added.pair, check }));
+      const text = JSON.stringify({ received, entry: added.pair, check });
+      if (await addSmallObject(storage, name, text)) return true;
+      // Another writer of the same pair was first: its time counts, or this entry would overtake those in between.
+      if (await isThere(key, added.digest)) return false;
+      await writeSmallObject(storage, name, text);
       return true;
     },
     async *keys() {

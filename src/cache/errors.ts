@@ -57,6 +57,19 @@ export class CacheError extends Error {
   }
 }
 
+/** A newer version of this program wrote a store, or a document of a medium, which this one must leave as it is. */
+export class NewerFormat extends CacheError {
+  constructor(
+    code: 'storage' | 'invalid-medium',
+    { where, format, known }: { readonly where: string; readonly format: unknown; readonly known: number },
+  ) {
+    super(
+      code,
+      `${where} has format ${JSON.stringify(format)}; this program knows ${known}: use a newer one`,
+    );
+  }
+}
+
 /** Whether a connection failed, so that another cache said nothing. */
 export function isConnectionFault(error: unknown): boolean {
   if (!(error instanceof CacheError) || error.code !== 'unavailable') return false;
@@ -113,13 +126,18 @@ export function isUndecodable(name: string): boolean {
 
 export const UNDECODABLE = 'its name is not UTF-8; rename it';
 
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** `EISDIR: it is a folder`, or the message of another error. @throws the error when it is a programming error */
 export function shortReasonOf(error: unknown): string {
   throwProgrammingError(error);
   const code = systemCode(error);
   if (code === 'ENOENT' && error instanceof Error && 'path' in error && isUndecodable(String(error.path)))
     return UNDECODABLE;
-  if (code === undefined) return error instanceof Error ? error.message : String(error);
+  if (code === undefined) return messageOf(error);
   const fault = systemFault(code);
   return fault === undefined ? code : `${code}: ${fault.reason}`;
 }

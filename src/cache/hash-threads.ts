@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import type { Digest } from './digest.ts';
+import { createHasher, type Digest } from './digest.ts';
 import { systemCode } from './errors.ts';
 
 /** Threads that hash bytes while the caller reads and writes them. */
@@ -21,6 +21,8 @@ export interface StreamHasher {
   close(): void;
 }
 
+/** Bytes from which hashing in a thread is worth its overhead. */
+const LARGE = 4 * 1024 * 1024;
 /** Bytes of one `update` message. */
 const SLOT_SIZE = 512 * 1024;
 /** Each keeps some 10 MiB once started; eight hash faster than disks write. */
@@ -153,6 +155,23 @@ export function createHashThreads(
         },
       };
     },
+  };
+}
+
+/** Hashes in a thread if there are threads, and the stream is known to be large; else in the calling one. */
+export function openHasher(threads: HashThreads | undefined, size: number | undefined): StreamHasher {
+  return (size !== undefined && size >= LARGE ? threads?.open() : undefined) ?? hashHere();
+}
+
+function hashHere(): StreamHasher {
+  const hasher = createHasher();
+  return {
+    update(chunks) {
+      for (const chunk of chunks) hasher.update(chunk);
+      return Promise.resolve();
+    },
+    digest: () => Promise.resolve(hasher.digest()),
+    close: () => undefined,
   };
 }
 

@@ -55,6 +55,11 @@ export interface ObjectWriter {
   write(chunks: readonly Uint8Array[]): Promise<void>;
   /** Makes the object durable and visible under `name`; replaces an existing object. */
   commit(name: string): Promise<void>;
+  /**
+   * The same, unless an object has the name: of several writers one wins. Only for objects of less than a MiB.
+   * @returns whether this object got the name
+   */
+  commitNew(name: string): Promise<boolean>;
   /** Discards the written bytes; does nothing after `commit`. */
   abort(): Promise<void>;
 }

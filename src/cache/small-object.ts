@@ -1,5 +1,5 @@
 import { CacheError } from './errors.ts';
-import type { ObjectStorage } from './object-storage.ts';
+import type { ObjectStorage, ObjectWriter } from './object-storage.ts';
 
 /**
  * Reads the text of a small object; undefined if it is missing.
@@ -28,13 +28,26 @@ export async function readSmallObject(
   }
 }
 
-/** Writes a text under `name`, followed by a newline. */
-export async function writeSmallObject(storage: ObjectStorage, name: string, text: string): Promise<void> {
+/** Writes a text under `name`, followed by a newline; replaces an existing object. */
+export function writeSmallObject(storage: ObjectStorage, name: string, text: string): Promise<void> {
+  return writeText(storage, text, (writer) => writer.commit(name));
+}
+
+/** The same, unless an object has the name. @returns whether it was written */
+export function addSmallObject(storage: ObjectStorage, name: string, text: string): Promise<boolean> {
+  return writeText(storage, text, (writer) => writer.commitNew(name));
+}
+
+async function writeText<Result>(
+  storage: ObjectStorage,
+  text: string,
+  commit: (writer: ObjectWriter) => Promise<Result>,
+): Promise<Result> {
   const content = Buffer.from(`${text}\n`);
   const writer = await storage.create(content.byteLength);
   try {
     await writer.write([content]);
-    await writer.commit(name);
+    return await commit(writer);
   } finally {
     await writer.abort();
   }

@@ -21,10 +21,20 @@ export interface Store {
   checkRoom(bytes: number): Promise<void>;
   /** Bytes that fit beside the reserve, 0 or more; a location without limit omits it. */
   room?(): Promise<number>;
+  /** What the local cache in front of it did, if there is one. */
+  readonly localCache?: LocalCacheCounts | undefined;
+}
+
+/** How often blobs were opened since the start. */
+export interface LocalCacheCounts {
+  /** In the local cache. */
+  readonly hits: number;
+  /** In the store behind it. */
+  readonly misses: number;
 }
 
 /** The parts of a store that depend on where it is kept. */
-export type StoreLocation = Pick<Store, 'name' | 'storage' | 'upkeep' | 'markFault' | 'checkRoom' | 'room'>;
+export type StoreLocation = Omit<Store, 'blobs' | 'directory' | 'log'>;
 
 export interface StoreOptions extends StoreLogOptions, Pick<DirectoryOptions, 'onDamage'> {
   /** Hash large blobs. */

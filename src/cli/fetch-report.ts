@@ -1,3 +1,4 @@
+import { formatSize } from '../cache/amount.ts';
 import { isSourceEntry } from '../cache/entry.ts';
 import { isReleaseKey, type Key } from '../cache/key.ts';
 import { formatPlatform } from '../cache/platform.ts';
@@ -5,7 +6,7 @@ import type { SourceEntry } from '../cache/source.ts';
 import type { FetchPlan, FetchResult, Offer } from '../operations/fetch.ts';
 import { noteBlacklist } from './blacklist-note.ts';
 import { isoTime, type JsonOutput } from './json-output.ts';
-import { formatDate, formatSize } from './terminal/format.ts';
+import { formatDate } from './terminal/format.ts';
 import { countOutcomes, formatCounts, printResults, type ResultRow } from './terminal/results.ts';
 import { formatTable } from './terminal/table.ts';
 import type { Terminal } from './terminal/terminal.ts';

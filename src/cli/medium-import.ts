@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { formatCount } from '../cache/amount.ts';
 import type { Store } from '../cache/store.ts';
 import { commandOf } from '../operations/command-line.ts';
 import { findArchives } from '../operations/find-archives.ts';
@@ -14,7 +15,7 @@ import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
 import type { Site } from '../operations/site.ts';
 import type { ImportOptions } from './commands/import.ts';
-import { byUrlOrKey, formatCount, formatDate } from './terminal/format.ts';
+import { byUrlOrKey, formatDate } from './terminal/format.ts';
 import { refusedLast, RELEASE_HEADINGS, releaseRow } from './release-results.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
 import { countOutcomes, formatCounts, printResults } from './terminal/results.ts';

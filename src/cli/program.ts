@@ -8,6 +8,7 @@ import { configCheckCommand, configCommand } from './commands/config.ts';
 import { exportCommand } from './commands/export.ts';
 import { fetchCommand } from './commands/fetch.ts';
 import { gcCommand } from './commands/gc.ts';
+import { healthCommand } from './commands/health.ts';
 import { helpCommand } from './commands/help.ts';
 import { importCommand } from './commands/import.ts';
 import { initCommand } from './commands/init.ts';
@@ -111,6 +112,7 @@ function commandsOf(program: Command): Readonly<Record<string, readonly CommandU
       serveCommand().action(async (options) =>
         (await import('./actions/serve.ts')).serveStore(options, buildInfo()),
       ),
+      healthCommand().action(async (options) => (await import('./actions/health.ts')).health(options)),
       slaposCfgCommand().action(async (options) =>
         (await import('./actions/slapos-cfg.ts')).slaposCfg(options),
       ),

@@ -1,5 +1,5 @@
+import { formatSize } from '../cache/amount.ts';
 import { formatPlatform, type Platform } from '../cache/platform.ts';
-import { formatSize } from './terminal/format.ts';
 import { countOutcomes, formatCounts, printResults, type ResultRow } from './terminal/results.ts';
 import type { Terminal } from './terminal/terminal.ts';
 

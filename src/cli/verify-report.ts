@@ -1,3 +1,4 @@
+import { formatCount, formatSize } from '../cache/amount.ts';
 import { formatPlatform } from '../cache/platform.ts';
 import type { Config } from '../config/config.ts';
 import { commandOf } from '../operations/command-line.ts';
@@ -7,7 +8,6 @@ import type { Resolution } from '../operations/upkeep/resolve-findings.ts';
 import type { VerifyCounts } from '../operations/upkeep/verification.ts';
 import { withUrl, type JsonOutput } from './json-output.ts';
 import type { CommandSite } from './site.ts';
-import { formatCount, formatSize } from './terminal/format.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { asOneLine } from '../cache/controls.ts';
 

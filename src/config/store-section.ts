@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { formatBucketUrl, parseBucketUrl } from '../cache/bucket-url.ts';
 import { CacheError } from '../cache/errors.ts';
 import { parseDuration } from './duration.ts';
+import { parseSize } from './size.ts';
 import { addFault, textSchema } from './text-schema.ts';
 import { parseBaseUrl, parseBoolean, parseLine } from './value.ts';
 
@@ -20,6 +21,14 @@ export interface BucketConfig {
   /** `s3://BUCKET/PREFIX` */
   readonly url: string;
   readonly access: BucketAccess;
+  /** Where a server keeps copies of blobs. */
+  readonly localCache: LocalCacheConfig | undefined;
+}
+
+interface LocalCacheConfig {
+  readonly folder: string;
+  /** Bytes. */
+  readonly size: number;
 }
 
 interface BucketAccess {
@@ -41,13 +50,23 @@ export function createStoreSection(path: z.ZodType<string, string>) {
     'path-style': textSchema(parseBoolean).optional(),
     'access-key-id': textSchema(parseLine).optional(),
     'secret-access-key': textSchema(parseLine).optional(),
+    'local-cache': path.optional(),
+    'local-cache-size': textSchema(parseSize).optional(),
     'scrub-interval': textSchema(parseScrubInterval).optional(),
   });
 }
 
 type StoreValues = z.output<ReturnType<typeof createStoreSection>>;
 
-const OF_BUCKET = ['endpoint', 'region', 'path-style', 'access-key-id', 'secret-access-key'] as const;
+const OF_BUCKET = [
+  'endpoint',
+  'region',
+  'path-style',
+  'access-key-id',
+  'secret-access-key',
+  'local-cache',
+  'local-cache-size',
+] as const;
 
 /** @param defaultPath absolute; with a bucket nobody has to name another */
 export function toStoreConfig(
@@ -66,15 +85,21 @@ export function toStoreConfig(
     addFault(context, 'secret-access-key', 'has no access-key-id; set both, or neither');
   if (id !== undefined && secret === undefined)
     addFault(context, 'access-key-id', 'has no secret-access-key; set both, or neither');
+  const [folder, size] = [values['local-cache'], values['local-cache-size']];
+  if (folder === undefined && size !== undefined)
+    addFault(context, 'local-cache-size', 'has no local-cache; set both, or neither');
+  const localCache = folder === undefined ? undefined : { folder, size: size ?? LOCAL_CACHE_SIZE };
   const key = id === undefined || secret === undefined ? undefined : { id, secret };
   const access = { endpoint, region, pathStyle: values['path-style'], key };
   return {
     path,
-    bucket: url === undefined ? undefined : { url, access },
+    bucket: url === undefined ? undefined : { url, access, localCache },
     scrubInterval: values['scrub-interval'],
   };
 }
 
+/** Bytes: a dozen large releases. */
+const LOCAL_CACHE_SIZE = 10 * 1024 ** 3;
 const SHORTEST_SCRUB_INTERVAL = 60_000;
 
 function parseScrubInterval(text: string): number | undefined {

@@ -2,6 +2,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono, type Context } from 'hono';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Blobs } from '../cache/blobs.ts';
+import type { CheckedObject } from '../cache/checked-object.ts';
 import { parseDigest, type Digest } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import { requireRole, type AccessControl } from './access-control.ts';
@@ -9,7 +10,6 @@ import type { HttpEnv } from './http-env.ts';
 import { answerFor, type Conditions } from './blob-answer.ts';
 import { createBlobPump } from './blob-pump.ts';
 import { createBlobSizes } from './blob-sizes.ts';
-import { checkedObject } from './checked-object.ts';
 import { byMethod } from './methods.ts';
 import { announcedLength, receiveBody } from './request-body.ts';
 import { decodePathSegment } from './request-path.ts';
@@ -73,15 +73,17 @@ export function createBlobRoutes(
   const openAndSend = async (c: Context<HttpEnv>, digest: Digest): Promise<Response> => {
     const object = await blobs.open(digest);
     if (object === undefined) throw notFound(digest);
+    let checked: CheckedObject | undefined;
     try {
       const { status, headers, part } = answerFor(digest, object.size, conditionsOf(c, isPublic));
       if (part === undefined) return new Response(null, { status, headers });
       const { outgoing } = c.env;
       // Directly from disk to socket: a web stream would halve the speed.
-      const whole = object.isRemote && status === 200 ? checkedObject(object, digest) : object;
-      await pump.send(whole, part, outgoing, () => void outgoing.writeHead(status, headers));
+      if (object.isRemote && status === 200) checked = blobs.checked(digest, object);
+      await pump.send(checked ?? object, part, outgoing, () => void outgoing.writeHead(status, headers));
       return RESPONSE_ALREADY_SENT;
     } finally {
+      checked?.close();
       await object.close();
     }
   };

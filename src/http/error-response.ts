@@ -2,7 +2,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { CacheError, type ErrorCode } from '../cache/errors.ts';
+import { CacheError, type ErrorCode, messageOf } from '../cache/errors.ts';
 import type { RequestLog } from './access-log.ts';
 import type { HttpEnv } from './http-env.ts';
 import { answerAndLinger, hasUnreadBody } from './request-body.ts';
@@ -96,10 +96,6 @@ function answer(
   }
   answerAndLinger(incoming, outgoing, status, headers, text);
   return RESPONSE_ALREADY_SENT;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function publicText(status: ContentfulStatusCode): string {

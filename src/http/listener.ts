@@ -2,7 +2,7 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError, messageOf, shortReasonOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { Answer } from './answer.ts';
 import type { App } from './http-env.ts';
 import {
@@ -194,7 +194,7 @@ function listenFault(error: unknown): string {
     case 'EAI_AGAIN':
       return 'host name not found';
     default:
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
   }
 }
 

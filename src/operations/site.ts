@@ -3,7 +3,7 @@ import { createTrustedCertificates, type Signer, type TrustedCertificates } from
 import { quoteForShell } from '../cache/shell.ts';
 import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
-import { openStore } from '../storage/open-store.ts';
+import { openStore, type OpenStoreOptions } from '../storage/open-store.ts';
 import { NoStore } from '../storage/store-folder.ts';
 import { checkStorePath } from './check-paths.ts';
 import { commandOf } from './command-line.ts';
@@ -21,9 +21,9 @@ export interface Messages {
 
 /**
  * Purpose of opening a store. `upkeep` opens it unchanged; `dry-run` writes nothing and treats a missing store as
- * empty.
+ * empty. `serve` writes, and reads blobs through the local cache.
  */
-export type StoreUse = 'read' | 'write' | 'upkeep' | 'dry-run';
+export type StoreUse = 'read' | 'write' | 'upkeep' | 'dry-run' | 'serve';
 
 /** The site of a configuration. Opens and reads everything on first use, once. */
 export interface Site {
@@ -60,10 +60,11 @@ export function createSite(config: Config, messages: Messages): Site {
 
   const storeAt: Site['storeAt'] = (at, use, make = false) =>
     openStore(at, {
-      mode: use === 'dry-run' ? 'read' : use,
-      make: make && (use === 'write' || use === 'dry-run'),
+      mode: use === 'dry-run' ? 'read' : use === 'serve' ? 'write' : use,
+      make: make && (use === 'write' || use === 'serve' || use === 'dry-run'),
       minFreeSpace: config.upload.minFreeSpace,
       access: config.store.bucket?.access,
+      ...(use === 'serve' && { localCache: localCacheOf(config, messages) }),
       ...eventsOf(at, use, messages),
     });
 
@@ -105,7 +106,14 @@ export function locationOf({ store }: Pick<Config, 'store'>): string {
   return store.bucket?.url ?? store.path;
 }
 
-type StoreEvents = Pick<Parameters<typeof openStore>[1], 'onDamage' | 'onOwnerFault' | 'onUnrecorded'>;
+function localCacheOf({ store: { bucket } }: Config, messages: Messages): OpenStoreOptions['localCache'] {
+  const onFault = (message: string): void => {
+    messages.warn(`cache: ${message}`);
+  };
+  return bucket?.localCache && { ...bucket.localCache, onFault };
+}
+
+type StoreEvents = Pick<OpenStoreOptions, 'onDamage' | 'onOwnerFault' | 'onUnrecorded'>;
 
 function eventsOf(location: string, use: StoreUse, messages: Messages): StoreEvents {
   let isOwnerTold = false;

@@ -9,7 +9,7 @@ import {
   certificateBlocks,
   readCertificate,
 } from '../cache/certificate.ts';
-import { CacheError, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError, messageOf, throwProgrammingError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
 import { readIfThere, writeNew, replaceFile } from './files.ts';
 import { faultOfDates, parseChain } from './certificate-state.ts';
@@ -176,7 +176,7 @@ export async function readTlsMaterial({
   } catch (error) {
     throwProgrammingError(error);
     if (error instanceof CacheError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const what = /too (?:small|weak)/.test(reason)
       ? `${certificateFile}: too weak for TLS (${reason}); make it anew, with RSA of 2048 bits or more`
       : `${keyFile} is not the unencrypted private key of ${certificateFile} (${reason})`;

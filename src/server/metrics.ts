@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { CatalogState } from '../cache/catalog.ts';
 import type { ErrorCode } from '../cache/errors.ts';
+import type { LocalCacheCounts } from '../cache/store.ts';
 import type { RequestObserver } from '../http/access-log.ts';
 import type { Metrics, Readiness } from '../http/health.ts';
 
@@ -15,6 +16,8 @@ export interface MetricSources {
   /** Bytes; undefined if unknown or unlimited. */
   readonly room: () => number | undefined;
   readonly lastScrub: () => { readonly finished: string; readonly findings: number } | undefined;
+  /** undefined without a local cache. */
+  readonly localCache: LocalCacheCounts | undefined;
   /** The first end of the certificates of each use; milliseconds since 1970. */
   readonly certificateEnds: () => ReadonlyMap<string, number>;
 }
@@ -193,6 +196,19 @@ export function createMetrics(sources: MetricSources, role: Metrics['role']): Me
     'use',
     () => Array.from(sources.certificateEnds(), ([use, end]) => [use, end / 1000] as const),
   );
+  const { localCache } = sources;
+  new Counter({
+    name: 'shacache_local_cache_opened_total',
+    help: 'Blobs that were opened, by result: hit in the local cache, or miss',
+    labelNames: ['result'],
+    registers,
+    collect() {
+      this.reset();
+      if (localCache === undefined) return;
+      this.inc({ result: 'hit' }, localCache.hits);
+      this.inc({ result: 'miss' }, localCache.misses);
+    },
+  });
   new Counter({
     name: 'shacache_process_cpu_seconds_total',
     help: 'CPU time of the process, user and system',

@@ -1,3 +1,4 @@
+import { messageOf } from '../cache/errors.ts';
 import type { Site } from '../operations/site.ts';
 import { createScrub, type Scrub } from '../operations/upkeep/scrub.ts';
 import type { ServerLog } from './server-log.ts';
@@ -27,9 +28,7 @@ export async function createStoreScrub(site: Site, log: ServerLog): Promise<Scru
         );
     },
     onFailure: (error) => {
-      log.warn(
-        `the check of the store did not go well: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      log.warn(`the check of the store did not go well: ${messageOf(error)}`);
     },
   });
 }

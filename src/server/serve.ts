@@ -1,4 +1,4 @@
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, messageOf, systemCode } from '../cache/errors.ts';
 import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
@@ -55,12 +55,13 @@ export async function serve(
   const { config, location, messages } = site;
   await checkNamedFiles(config);
   const log = createServerLog(logOptions);
+  const warn = (message: string): void => {
+    log.warn(message);
+  };
   const served = createSite(config, messagesTo(log));
   const index = createStoreIndex(await openServedStore(served, messages), {
     trusted: await served.trusted(),
-    onFault: (message) => {
-      log.warn(message);
-    },
+    onFault: warn,
   });
   const { store, catalog } = index;
   const scrub = await createStoreScrub(served, log);
@@ -71,14 +72,13 @@ export async function serve(
     takesUploads: takesUploads(config),
     certificates: certificates.now,
     askUpstream: createUpstreamProbe(config),
-    onFault: (message) => {
-      log.warn(message);
-    },
+    onFault: warn,
   });
   const metrics = createMetrics(
     {
       ...{ version, catalog: () => catalog.state, refused: index.refused, lastScrub: () => scrub?.last() },
       ...{ readiness: readiness.now, room: readiness.room, certificateEnds: certificates.ends },
+      localCache: store.localCache,
     },
     config.access.metrics,
   );
@@ -87,7 +87,7 @@ export async function serve(
   const app = createApp({
     ...{ store, catalog, log, version, commit, metrics, readiness: readiness.now, upload: config.upload },
     access: await createAccess(config, ({ message }) => {
-      log.warn(message);
+      warn(message);
     }),
     trusted: await served.ownTrusted(),
     hosts: { cache: config.server.cacheHosts, directory: config.server.dirHosts },
@@ -108,9 +108,7 @@ export async function serve(
     },
   });
   const watch = watchCertificates(served, listeners, shown);
-  const manager = createServiceManager(process.env, (message) => {
-    log.warn(message);
-  });
+  const manager = createServiceManager(process.env, warn);
   // Without certificates, too: SIGHUP must never end the server.
   const reload = (): void => void manager.reloading(() => watch.renew());
   process.on('SIGHUP', reload);
@@ -202,7 +200,7 @@ function takesUploads({ access }: Config): boolean {
 /** A store on a read-only disk can still be served. */
 async function openServedStore(site: Site, messages: Site['messages']): Promise<Store> {
   try {
-    return await site.store('write');
+    return await site.store('serve');
   } catch (error) {
     const code = error instanceof CacheError ? systemCode(error.cause) : undefined;
     if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error;
@@ -233,7 +231,7 @@ function watchCertificates(
     // The watch notices a renewed certificate.
     onDay: () =>
       void prepareTls(config, messages).catch((error: unknown) => {
-        onFault(error instanceof Error ? error.message : String(error));
+        onFault(messageOf(error));
       }),
   });
 }

@@ -25,7 +25,7 @@ export function createServerLog({ format, hasRequests }: LogOptions): ServerLog 
   const writer = createLogWriter(2, (count) => {
     log.warn(`lines of the log could not be written and are lost: ${count}`);
   });
-  const options = { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: levelOf } };
+  const options = { base: null, timestamp: createTimestamp(), formatters: { level: levelOf } };
   const log = pino(options, format === 'json' ? writer : wordsTo(writer));
   return {
     request: (line) => {
@@ -46,6 +46,18 @@ export function createServerLog({ format, hasRequests }: LogOptions): ServerLog 
     flush: () => {
       writer.flush();
     },
+  };
+}
+
+/** The time as a member of a line: made once for all lines of a millisecond, because it costs more than the rest of a line. */
+function createTimestamp(): () => string {
+  let made = NaN;
+  let member = '';
+  return () => {
+    const now = Date.now();
+    if (now !== made) member = `,"time":"${new Date(now).toISOString()}"`;
+    made = now;
+    return member;
   };
 }
 

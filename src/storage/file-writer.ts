@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { link, lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { systemCode } from '../cache/errors.ts';
 import type { ObjectWriter } from '../cache/object-storage.ts';
@@ -54,6 +54,21 @@ export async function createFileWriter(
     await file.close();
   };
 
+  /** @returns whether the object got its name */
+  const finish = async (name: string, move: Move): Promise<boolean> => {
+    const target = pathOf(name);
+    try {
+      await file.sync();
+      await close();
+      if (!(await moveInto(root, path, target, move))) return false;
+      await makeDurable(target, durable, { isSynced: true });
+      state = 'committed';
+      return true;
+    } catch (error) {
+      throw storageError(error, `can't write ${target}`);
+    }
+  };
+
   return {
     async write(chunks) {
       await reserve(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
@@ -69,17 +84,9 @@ export async function createFileWriter(
       }
     },
     async commit(name) {
-      const target = pathOf(name);
-      try {
-        await file.sync();
-        await close();
-        await moveInto(root, path, target);
-        await makeDurable(target, durable, { isSynced: true });
-        state = 'committed';
-      } catch (error) {
-        throw storageError(error, `can't write ${target}`);
-      }
+      await finish(name, replace);
     },
+    commitNew: (name) => finish(name, moveUnlessThere),
     async abort() {
       if (state !== 'open') return;
       state = 'aborted';
@@ -105,8 +112,41 @@ function withoutFirst(chunks: readonly Uint8Array[], count: number): readonly Ui
   return left;
 }
 
-/** Makes missing folders, then renames. */
-async function moveInto(root: string, path: string, target: string): Promise<void> {
+/** Gives a file another path. @returns whether it has it */
+type Move = (path: string, target: string) => Promise<boolean>;
+
+const replace: Move = async (path, target) => {
+  await rename(path, target);
+  return true;
+};
+
+/** A rename would replace a file that another writer has put there. */
+const moveUnlessThere: Move = async (path, target) => {
+  try {
+    await link(path, target);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'EEXIST') return false;
+    if (code === 'ENOENT') throw error;
+    // FAT has no links.
+    return (await isMissing(target)) && replace(path, target);
+  }
+  await unlink(path);
+  return true;
+};
+
+async function isMissing(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return false;
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return true;
+  }
+}
+
+/** Makes missing folders, then moves. */
+async function moveInto(root: string, path: string, target: string, move: Move): Promise<boolean> {
   const folder = dirname(target);
   // A process that removes the last object of a folder also removes the folder, sometimes between these two steps.
   for (let attempt = 0; ; attempt++) {
@@ -114,8 +154,7 @@ async function moveInto(root: string, path: string, target: string): Promise<voi
     if (folder !== root) await checkIsStillThere(root, relative(root, target));
     try {
       await makeFoldersBelow(root, folder);
-      await rename(path, target);
-      return;
+      return await move(path, target);
     } catch (error) {
       if (systemCode(error) === 'ENOENT' && attempt < 10) continue;
       throw error;

@@ -1,13 +1,15 @@
 import { isBucketUrl } from '../cache/bucket-url.ts';
-import { CacheError, isDamage } from '../cache/errors.ts';
+import { isDamage, NewerFormat, type CacheError } from '../cache/errors.ts';
 import { createHashThreads } from '../cache/hash-threads.ts';
 import { STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { writeSmallObject } from '../cache/small-object.ts';
-import { createStore, type Store, type StoreOptions } from '../cache/store.ts';
+import { createStore, type LocalCacheCounts, type Store, type StoreOptions } from '../cache/store.ts';
 import type { FilesystemOptions } from './filesystem.ts';
 import { createFolderPlace } from './folder-place.ts';
 import { localActor } from './local-actor.ts';
+import { createLocalCache } from './local-cache.ts';
+import type { LocalFolderOptions } from './local-folder.ts';
 import type { S3Access } from './s3-bucket.ts';
 import { createSplitStorage, type SplitStorage } from './split-storage.ts';
 import { createSplitUpkeep } from './split-upkeep.ts';
@@ -25,6 +27,8 @@ export interface OpenStoreOptions extends FilesystemOptions, Partial<Omit<StoreO
   readonly make?: boolean;
   /** How to reach the object store of a bucket. */
   readonly access?: S3Access | undefined;
+  /** A folder through which blobs are read; it keeps as much room on its disk as the store does on its own. */
+  readonly localCache?: Omit<LocalFolderOptions, 'minFreeSpace'> | undefined;
 }
 
 /**
@@ -40,11 +44,13 @@ export async function openStore(
     minFreeSpace = 0,
     onOwnerFault,
     access,
+    localCache,
     who = localActor(),
     ...options
   }: OpenStoreOptions,
 ): Promise<Store> {
   const place = await placeAt(location, { minFreeSpace, onOwnerFault, access });
+  const threads = createHashThreads();
   let isMade = false;
   let markFault: CacheError | undefined;
   try {
@@ -65,13 +71,16 @@ export async function openStore(
     if (!isMade) await makeStore(location, { inFolder: true, access });
     await place.removeLeftovers();
   }
-  return open(createSplitStorage(place.storage, mode === 'read' ? undefined : await place.splitLimits()));
+  const cached =
+    localCache && (await createLocalCache(place.storage, { ...localCache, minFreeSpace }, threads));
+  const limits = mode === 'read' ? undefined : await place.splitLimits();
+  return open(createSplitStorage(cached ?? place.storage, limits), cached?.counts);
 
-  function open(storage: SplitStorage): Store {
+  function open(storage: SplitStorage, counts?: LocalCacheCounts): Store {
     const upkeep = createSplitUpkeep(place.upkeep, storage);
     return createStore(
-      { ...place, storage, upkeep, markFault },
-      { ...options, who, threads: createHashThreads() },
+      { ...place, storage, upkeep, markFault, localCache: counts },
+      { ...options, who, threads },
     );
   }
 }
@@ -113,10 +122,7 @@ async function hasMark(place: StorePlace): Promise<boolean> {
 function checkFormat({ name }: StorePlace, format: unknown): void {
   if (format === STORE_FORMAT) return;
   if (format === undefined) throw new DamagedMark(`${name}/${STORE_FILE}`, 'it is a link that leads nowhere');
-  throw new CacheError(
-    'storage',
-    `the store ${name} has format ${JSON.stringify(format)}; this program knows ${STORE_FORMAT}: use a newer one`,
-  );
+  throw new NewerFormat('storage', { where: `the store ${name}`, format, known: STORE_FORMAT });
 }
 
 /**

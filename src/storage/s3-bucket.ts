@@ -115,11 +115,10 @@ const ATTEMPTS = 6;
 /** Requests to copy or join at a time. */
 const COPIES = 8;
 /** The largest object that one request can copy, and the parts of a larger one, in bytes. */
-const COPY_LIMIT = 5 * 1024 ** 3;
-const COPY_PART = 1024 ** 3;
+const COPY = { limit: 5 * 1024 ** 3, part: 1024 ** 3 };
 
 /** Connects to nothing yet. */
-export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
+export function createS3Bucket(place: BucketPlace, access: S3Access, copying = COPY): S3Bucket {
   const { bucket, prefix } = place;
   const patience = access.patience ?? PATIENCE_MS;
   const { AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL } = process.env;
@@ -221,8 +220,8 @@ export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
     const upload = { name: to, id: await beginUpload(to) };
     try {
       const parts: S3Part[] = [];
-      for (let start = 0; start < size; start += COPY_PART) {
-        const range = `bytes=${start}-${Math.min(start + COPY_PART, size) - 1}`;
+      for (let start = 0; start < size; start += copying.part) {
+        const range = `bytes=${start}-${Math.min(start + copying.part, size) - 1}`;
         const number = parts.length + 1;
         const { CopyPartResult } = await copier.send(
           new UploadPartCopyCommand({
@@ -297,7 +296,7 @@ export function createS3Bucket(place: BucketPlace, access: S3Access): S3Bucket {
     copy: (from, to, size) =>
       attempt(`can't copy ${from} to ${to}`, async () => {
         try {
-          if (size > COPY_LIMIT) await copyInParts(from, to, size);
+          if (size > copying.limit) await copyInParts(from, to, size);
           else {
             const command = new CopyObjectCommand({ ...at(to), CopySource: sourceOf(from) });
             await copier.send(command);

@@ -1,4 +1,4 @@
-import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError, messageOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
 
 /** The place of a fault, for messages. */
 export interface S3Place {
@@ -99,7 +99,7 @@ const OF_TLS = /^(?:EPROTO|HPE_|ERR_SSL|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNA
 function faultOfConnection(error: unknown, server: string): Fault {
   const code = systemCode(error);
   if (code === undefined) throwProgrammingError(error);
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   if (code !== undefined && OF_TLS.test(code))
     return storage(
       `${server} is no S3 service with a trusted certificate (${code}); correct [store] endpoint, or name its CA in NODE_EXTRA_CA_CERTS`,

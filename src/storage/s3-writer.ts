@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { CacheError } from '../cache/errors.ts';
+import { readPieces } from '../cache/object-pieces.ts';
 import type { ObjectWriter } from '../cache/object-storage.ts';
 import type { S3Bucket, S3Part } from './s3-bucket.ts';
+import { openS3Object } from './s3-reader.ts';
 import { TEMPORARY } from './store-folder.ts';
 import { ownerTag } from './temporary-name.ts';
 
@@ -96,6 +98,15 @@ export function createS3Writer(bucket: S3Bucket, size: number | undefined): Obje
       await bucket.remove(upload.name);
     },
 
+    async commitNew(name) {
+      if (upload !== undefined) throw tooLarge(bucket);
+      const bytes = buffer.subarray(0, filled);
+      // An attempt may have succeeded although its answer was lost.
+      const isNew = (await bucket.put(name, bytes, true)) || (await hasBytes(bucket, name, bytes));
+      if (isNew) state = 'committed';
+      return isNew;
+    },
+
     async abort() {
       if (state === 'committed' || state === 'aborted') return;
       const wasComplete = state === 'complete';
@@ -106,6 +117,19 @@ export function createS3Writer(bucket: S3Bucket, size: number | undefined): Obje
       await (wasComplete ? bucket.remove(upload.name) : bucket.abortUpload(upload));
     },
   };
+}
+
+async function hasBytes(bucket: S3Bucket, name: string, bytes: Buffer): Promise<boolean> {
+  const object = await openS3Object(bucket, name);
+  if (object === undefined) return false;
+  try {
+    const pieces: Buffer[] = [];
+    if (object.size === bytes.length)
+      for await (const piece of readPieces(object)) pieces.push(Buffer.from(piece));
+    return Buffer.concat(pieces).equals(bytes);
+  } finally {
+    await object.close();
+  }
 }
 
 function partSizeOf(size = 0): number {

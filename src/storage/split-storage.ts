@@ -1,8 +1,7 @@
-import { CacheError } from '../cache/errors.ts';
 import { BLOBS, partName, PARTS } from '../cache/layout.ts';
 import type { ObjectStat, ObjectStorage, ObjectWriter } from '../cache/object-storage.ts';
 import { joinStats, openJoined } from './joined-object.ts';
-import { createSplitWriter, type SplitWriterOptions, type WrittenPart } from './split-writer.ts';
+import { createSplitWriter, tooLarge, type SplitWriterOptions, type WrittenPart } from './split-writer.ts';
 
 /** Sizes in bytes. */
 export interface SplitLimits {
@@ -87,7 +86,7 @@ export function createSplitStorage(inner: ObjectStorage, limits?: SplitLimits): 
   const commit: SplitWriterOptions['commit'] = (name, parts) => {
     const [first] = parts;
     if (parts.length === 1 && first?.writer !== undefined) return commitWhole(name, first.writer);
-    if (!name.startsWith(BLOBS)) throw new CacheError('too-large', `${name}: only blobs can be this large`);
+    if (!name.startsWith(BLOBS)) throw tooLarge(name);
     return inTurn(async () => {
       // Parts of other sizes hold other bytes under the same names.
       const isSame = isEqual(

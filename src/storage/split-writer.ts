@@ -1,5 +1,5 @@
 import { createHasher, type Digest, type Hasher } from '../cache/digest.ts';
-import { isDamage } from '../cache/errors.ts';
+import { CacheError, isDamage } from '../cache/errors.ts';
 import { readPieces } from '../cache/object-pieces.ts';
 import type { ObjectStorage, ObjectWriter, OpenObject } from '../cache/object-storage.ts';
 
@@ -59,6 +59,11 @@ export async function createSplitWriter(
       await endPart();
       await commit(name, parts);
     },
+    async commitNew(name) {
+      const { writer } = await current.end();
+      if (parts.length > 0 || writer === undefined) throw tooLarge(name);
+      return writer.commitNew(name);
+    },
     async abort() {
       await current.abort();
       for (const { writer } of parts) await writer?.abort();
@@ -92,6 +97,10 @@ export async function createSplitWriter(
     }
     parts.push(resumed?.nameAtOnce ? { ...part, writer: undefined } : part);
   }
+}
+
+export function tooLarge(name: string): CacheError {
+  return new CacheError('too-large', `${name}: only blobs can be this large`);
 }
 
 /** A part in progress. */

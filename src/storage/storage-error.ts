@@ -1,6 +1,6 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError, messageOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
 import { systemFault, type SystemFault } from '../cache/system-fault.ts';
 
 /**
@@ -28,7 +28,7 @@ export function readError(error: unknown, doing: string): CacheError {
 function reasonOf(error: unknown): string {
   throwProgrammingError(error);
   const code = systemCode(error);
-  if (code === undefined) return error instanceof Error ? error.message : String(error);
+  if (code === undefined) return messageOf(error);
   return (code === 'ENOSPC' ? withoutInodes(error) : undefined) ?? describe(code);
 }
 

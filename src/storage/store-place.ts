@@ -1,13 +1,11 @@
-import type { ObjectStorage } from '../cache/object-storage.ts';
-import type { StoreUpkeep } from '../cache/store-upkeep.ts';
+import type { StoreLocation } from '../cache/store.ts';
 import type { SplitLimits } from './split-storage.ts';
 
 /** The kind of a store's location: a folder, or a bucket. */
-export interface StorePlace {
-  /** For messages. */
-  readonly name: string;
-  readonly storage: ObjectStorage;
-  readonly upkeep: StoreUpkeep;
+export interface StorePlace extends Pick<
+  StoreLocation,
+  'name' | 'storage' | 'upkeep' | 'checkRoom' | 'room'
+> {
   /** The format in its mark `store.json`; undefined if there is none. @throws DamagedMark; CacheError `storage` */
   readFormat(): Promise<unknown>;
   /** Accepts a store without a mark, assembled by copying. @throws NoStore */
@@ -20,8 +18,4 @@ export interface StorePlace {
   removeLeftovers(): Promise<void>;
   /** How large blobs are split; undefined if none can be too large. */
   splitLimits(): Promise<SplitLimits | undefined>;
-  /** @throws CacheError `no-space` */
-  checkRoom(bytes: number): Promise<void>;
-  /** Bytes that fit beside the reserve; a bucket tells none. */
-  room?(): Promise<number>;
 }

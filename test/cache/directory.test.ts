@@ -100,8 +100,28 @@ describe('the directory', () => {
   });
 
   it('takes the same pair once when it comes ten times at once', async () => {
-    await Promise.all(Array.from({ length: 10 }, () => directory.add(KEY, entryOf(1))));
+    const added = await Promise.all(Array.from({ length: 10 }, () => directory.add(KEY, entryOf(1))));
+    expect(added.filter(Boolean)).toHaveLength(1);
     expect(await digestsOf()).toEqual([entryOf(1).digest]);
+  });
+
+  it('leaves a pair in its place when it comes again while newer entries are added', async () => {
+    const storage = await openStorage(root, { write: true });
+    const slow = createDirectory(
+      {
+        ...storage,
+        create: async (...args) => {
+          // Faster writers.
+          await directory.add(KEY, entryOf(1));
+          clock += 1000;
+          await directory.add(KEY, entryOf(2));
+          return storage.create(...args);
+        },
+      },
+      { now: () => clock + 1000 },
+    );
+    expect(await slow.add(KEY, entryOf(1))).toBe(false);
+    expect(await digestsOf()).toEqual([entryOf(2), entryOf(1)].map(({ digest }) => digest));
   });
 
   it('refuses an entry that was replayed under another key, and keeps nothing of it', async () => {

@@ -3,42 +3,37 @@ import { randomBytes } from 'node:crypto';
 import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { parseBucketUrl } from '../../src/cache/bucket-url.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { parseBucketUrl } from '../../src/cache/bucket-url.ts';
+import { createProgram } from '../../src/cli/program.ts';
 import { createS3Bucket, type S3Bucket } from '../../src/storage/s3-bucket.ts';
-import { type Engine, hasEngine, makeBucket, ON_ENGINE, startEngine } from '../fixtures/ceph.ts';
+import { useBucket } from '../fixtures/bucket.ts';
+import { type Engine, hasEngine, ON_ENGINE } from '../fixtures/ceph.ts';
 import { collect } from '../fixtures/collect.ts';
+import { ended } from '../fixtures/ended-process.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { sha512 } from './upkeep-site.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
-import { runCache } from './command.ts';
+import { runCache, runProcess } from './command.ts';
 import { serveFrom } from './served.ts';
 
 const run = promisify(execFile);
 const urlOf = (version: number): string =>
   `https://lab.nexedi.com/nexedi/slapos/raw/1.0.${version}/software/kvm/software.cfg`;
 
+const place = useBucket();
 let engine: Engine;
-let bucket: string;
 /** A site with its signing key, and its store in the bucket. */
 let folder: string;
 let url: string;
 let raw: S3Bucket;
-let count = 0;
-
-beforeAll(async () => {
-  if (!hasEngine) return;
-  engine = await startEngine();
-  bucket = await makeBucket(engine);
-}, 120_000);
 
 beforeEach(async () => {
   if (!hasEngine) return;
+  ({ engine, url, raw } = place);
   folder = await temporaryFolder();
-  url = `s3://${bucket}/site-${count++}`;
-  raw = createS3Bucket(parseBucketUrl(url), engine);
   await cache('keygen', '-q');
   await writeFile(join(folder, 'config.ini'), configOf(url));
   await expectDone(cache('init', '-c', 'config.ini'));
@@ -47,7 +42,12 @@ beforeEach(async () => {
 const configOf = (at: string): string =>
   `[store]\nurl = ${at}\nendpoint = ${engine.endpoint}\naccess-key-id = ${engine.key.id}\nsecret-access-key = ${engine.key.secret}\n`;
 
-const cache = (...args: readonly string[]) => runCache(folder, ...args);
+/** The commands that were run. */
+const ran = new Set(['serve']);
+const cache = (...args: readonly string[]) => {
+  ran.add(args[0] ?? '');
+  return runCache(folder, ...args);
+};
 
 async function expectDone(result: ReturnType<typeof runCache>, code = 0): Promise<string> {
   const { code: found, stdout, stderr } = await result;
@@ -143,12 +143,104 @@ describe.skipIf(!hasEngine)(`the commands on a bucket${ON_ENGINE}`, () => {
     expect(await expectDone(cache('import', '-c', 'other.ini', 'medium'))).toMatch(/^unchanged /m);
   });
 
+  it('pack, fetch, and answer for a server', async () => {
+    const machine = ['--os', 'ubuntu 22.04 jammy', '--multiarch', 'x86_64-linux-gnu'];
+    const made = await makeSoftwareRelease(join(folder, 'root'), urlOf(1), { payload: 100_000 });
+    expect(await expectDone(cache('pack', made, ...machine))).toContain('imported');
+    const server = (await serveFrom(folder, '-c', 'config.ini')).url;
+    const other = `${url}-other`;
+    await writeFile(join(folder, 'other.ini'), configOf(other));
+    await expectDone(cache('init', '-c', 'other.ini'));
+    const here = [urlOf(1), ...machine, '--server', server];
+    await expectDone(cache('fetch', '-c', 'other.ini', ...here));
+    await expectDone(cache('lookup', ...here));
+    await expectDone(cache('check', '--deep', ...here));
+    expect(await jsonOf('list', '-c', 'other.ini')).toHaveLength(1);
+    const copy = createS3Bucket(parseBucketUrl(other), engine);
+    const [name = ''] = await collect(copy.list('bcache/'));
+    await copy.put(name, Buffer.from('bad'));
+    expect(await expectDone(cache('verify', '-c', 'other.ini', '--deep', '--heal-from', server))).toContain(
+      'healed',
+    );
+    expect(await collect(copy.list('quarantine/'))).toHaveLength(1);
+    await expectDone(cache('verify', '-c', 'other.ini', '--deep'));
+    expect(await expectDone(cache('log', '-c', 'other.ini'))).toMatch(/fetch[^]*heal/);
+    expect(await expectDone(cache('slapos-cfg', '--url', server))).toContain('[networkcache]');
+    expect(await expectDone(cache('trust', 'list'))).toContain('sign.crt');
+  });
+
+  it('export what the other side lacks, and import what is whole of a damaged medium', async () => {
+    for (const version of [1, 2]) await expectDone(cache('import', await makeArchive(version)));
+    await writeFile(join(folder, 'inventory.json'), await expectDone(cache('inventory')));
+    const third = await makeArchive(3);
+    await expectDone(cache('import', third));
+    await mkdir(join(folder, 'medium'));
+    await expectDone(cache('export', 'medium', '--missing-from', 'inventory.json'));
+    expect(await readdir(join(folder, 'medium/store/bcache'))).toEqual([sha512(await readFile(third))]);
+    await expectDone(cache('export', 'medium'));
+    await rm(join(folder, 'medium/store/bcache', sha512(await readFile(third))));
+    await writeFile(join(folder, 'other.ini'), configOf(`${url}-other`));
+    await expectDone(cache('init', '-c', 'other.ini'));
+    await expectDone(cache('import', '-c', 'other.ini', 'medium'), 1);
+    await expectDone(cache('import', '-c', 'other.ini', '--partial', 'medium'), 1);
+    expect(await jsonOf('list', '-c', 'other.ini')).toHaveLength(2);
+  });
+
+  it('gc ends the uploads of killed writers', async () => {
+    const name = `tmp/${await ended()}.22`;
+    await raw.put(`tmp/${await ended()}.00`, Buffer.from('x'));
+    const id = await raw.beginUpload(name);
+    await raw.uploadPart({ name, id }, 1, randomBytes(6_000_000));
+    const left = async (): Promise<readonly unknown[]> => [
+      ...(await collect(raw.list('tmp/'))),
+      ...(await collect(raw.uploads(''))),
+    ];
+    const listed = /(^leftover .*tmp\/.*\n){2}/m;
+    expect(await expectDone(cache('gc', '--dry-run'))).toMatch(listed);
+    expect(await left()).toHaveLength(2);
+    expect(await expectDone(cache('gc'))).toMatch(listed);
+    expect(await left()).toEqual([]);
+  });
+
+  it('run several at once', async () => {
+    const archives = [];
+    for (const version of [1, 2, 3, 4]) archives.push(await makeArchive(version));
+    await mkdir(join(folder, 'medium'));
+    const running = [
+      ...archives.map((archive) => ['import', archive]),
+      ['gc', '--unnamed', '--allow-empty'],
+      ['verify', '--deep'],
+      ['list'],
+      ['inventory'],
+      ['log'],
+    ].map((args) => runProcess(folder, ...args));
+    for (const result of running) await expectDone(result);
+    expect(await jsonOf('list')).toHaveLength(4);
+    await Promise.all([
+      expectDone(runProcess(folder, 'export', 'medium')),
+      expectDone(runProcess(folder, 'remove', urlOf(1))),
+      expectDone(runProcess(folder, 'sync', url, `${url}-copy`)),
+    ]);
+    await expectDone(cache('verify', '--deep'));
+    expect(await jsonOf('list')).toHaveLength(3);
+  });
+
   it('show the configuration without the secret', async () => {
     const { stdout } = await cache('config');
     expect(stdout).toContain(url);
     expect(stdout).not.toContain(engine.key.secret);
     expect((await cache('config', '--json')).stdout).not.toContain(engine.key.secret);
     expect((await cache('config', 'check')).stderr).toContain('no fault found');
+  });
+
+  it('refuse the store of a newer version with one line, and change nothing', async () => {
+    await raw.put('store.json', Buffer.from('{"format":2}'));
+    for (const args of [['list'], ['import', await makeArchive(1)], ['verify', '--repair']])
+      expect(await cache(...args)).toEqual({
+        ...{ code: 3, stdout: '' },
+        stderr: `cache: the store ${url} has format 2; this program knows 1: use a newer one\n`,
+      });
+    expect(await collect(raw.list(''))).toEqual(['store.json']);
   });
 
   it('say in a line what is wrong, before any work', async () => {
@@ -158,6 +250,12 @@ describe.skipIf(!hasEngine)(`the commands on a bucket${ON_ENGINE}`, () => {
       3,
       `cache: there is no store at ${url}-none: it has no store.json; is [store] url right? To make one: cache init -c ${join(folder, 'config.ini')}\n`,
     ]);
+  });
+
+  it('are all of them', () => {
+    const names = createProgram().commands.map((command) => command.name());
+    const missing = names.filter((name) => !ran.has(name) && name !== 'help' && name !== 'version');
+    expect(missing).toEqual([]);
   });
 });
 

@@ -141,7 +141,7 @@ describe('cache config check', () => {
     const { code, stdout, stderr } = await cache('config', 'check', 'bad.ini');
     expect([code, stderr]).toEqual([2, `${at('bad.ini')}: 4 faults\n`]);
     expect(stdout.trim().split('\n')).toEqual([
-      `${at('bad.ini')}:2: [store] foo: unknown key; known are path, url, endpoint, region, path-style, access-key-id, secret-access-key, scrub-interval`,
+      `${at('bad.ini')}:2: [store] foo: unknown key; known are path, url, endpoint, region, path-style, access-key-id, secret-access-key, local-cache, local-cache-size, scrub-interval`,
       `${at('bad.ini')}:3: [store] path: "~" and "$" are not expanded: "~/x"; write the path in full, relative to the configuration file or from /`,
       `${at('bad.ini')}:4: unknown section [servr]; did you mean [server]?`,
       `${at('bad.ini')}:6: [access] anonymous: not a known word: "maybe"; write none, read or upload`,

@@ -188,6 +188,13 @@ describe('the output of --json is that of the schema', () => {
     });
   });
 
+  it('health', async () => {
+    const { url } = await serveFrom(site.folder);
+    expect(await outputOf('health', '--server', url)).toMatchObject({
+      ...{ url, version: expect.stringMatching(/^\d/) as string, node: expect.any(String) as string },
+    });
+  });
+
   it('lookup', async () => {
     expect(await outputOf('lookup', ...OS, urlOf(0))).toMatchObject({
       ...{ url: urlOf(0), key: keyOfSoftwareUrl(urlOf(0)), platform: UBUNTU, suggestions: [] },

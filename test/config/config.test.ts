@@ -177,6 +177,7 @@ describe('a configuration', () => {
       {
         url: 's3://b1.x/some/Prefix',
         access: { endpoint: undefined, region: undefined, pathStyle: undefined, key: undefined },
+        localCache: undefined,
       },
     ]);
     expect(parse('[store]\nurl = s3://abc').store.bucket?.url).toBe('s3://abc');
@@ -188,6 +189,9 @@ describe('a configuration', () => {
       pathStyle: false,
       key: { id: 'i', secret: 's' },
     });
+    const cached = (keys: string) => parse(`[store]\nurl = s3://abc\n${keys}`).store.bucket?.localCache;
+    expect(cached('local-cache = ../copies')).toEqual({ folder: '/etc/copies', size: 10 * 1024 ** 3 });
+    expect(cached('local-cache = /a\nlocal-cache-size = 200 GB')).toEqual({ folder: '/a', size: 200e9 });
   });
 
   it('reads how often the store is checked', () => {
@@ -267,7 +271,7 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
   [
     '[store]\n__proto__ = 1',
     2,
-    '[store] __proto__: unknown key; known are path, url, endpoint, region, path-style, access-key-id, secret-access-key, scrub-interval',
+    '[store] __proto__: unknown key; known are path, url, endpoint, region, path-style, access-key-id, secret-access-key, local-cache, local-cache-size, scrub-interval',
   ],
   ...['bucket', 's3://', 's3://a', 's3://b_c/x', 's3://abc//x', 's3://abc/x/../y', 'https://s3.x/abc'].map(
     (url) =>
@@ -286,6 +290,16 @@ const REFUSED: readonly (readonly [text: string, line: number, message: string])
     '[store]\nendpoint = http://a',
     2,
     '[store] endpoint: is only for a store in a bucket; also set url = s3://BUCKET/PREFIX',
+  ],
+  [
+    '[store]\nlocal-cache = a',
+    2,
+    '[store] local-cache: is only for a store in a bucket; also set url = s3://BUCKET/PREFIX',
+  ],
+  [
+    '[store]\nurl = s3://abc\nlocal-cache-size = 1G',
+    3,
+    '[store] local-cache-size: has no local-cache; set both, or neither',
   ],
   [
     '[store]\nurl = s3://abc\naccess-key-id = a',

@@ -2,43 +2,45 @@ import { randomBytes } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { writeFile } from 'node:fs/promises';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readdir, writeFile } from 'node:fs/promises';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { parseKey } from '../../src/cache/key.ts';
 import type { VerifiedEntry } from '../../src/cache/entry.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import { makeStore } from '../../src/storage/open-store.ts';
-import { type Engine, hasEngine, makeBucket, ON_ENGINE, startEngine } from '../fixtures/ceph.ts';
+import { useBucket } from '../fixtures/bucket.ts';
+import { addGateway, hasEngine, ON_ENGINE } from '../fixtures/ceph.ts';
 import { type FaultyProxy, startFaultyProxy } from '../fixtures/faulty-proxy.ts';
+import { isHeavy } from '../fixtures/heavy.ts';
 import { makePairByOpenssl, signerOf } from '../fixtures/signing-keys.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { runCache } from '../cli/command.ts';
 import { serveFrom } from '../cli/served.ts';
 
-let engine: Engine;
+const place = useBucket();
 let proxy: FaultyProxy;
 let folder: string;
 let signer: Signer;
-
-beforeAll(async () => {
-  if (hasEngine) engine = await startEngine();
-}, 120_000);
 
 beforeEach(async () => {
   if (!hasEngine) return;
   folder = await temporaryFolder();
   signer = signerOf(await makePairByOpenssl(folder, 'sign'));
+  const { engine, url } = place;
   proxy = await startFaultyProxy(engine.endpoint);
-  const url = `s3://${await makeBucket(engine)}/store`;
   await makeStore(url, { access: engine });
-  await writeFile(
-    join(folder, 'config.ini'),
-    `[store]\nurl = ${url}\nendpoint = ${proxy.endpoint}\naccess-key-id = ${engine.key.id}\nsecret-access-key = ${engine.key.secret}\n[access]\nanonymous = upload\n`,
-  );
+  await configure('config.ini', proxy.endpoint);
 });
 
-const serve = async (): Promise<string> => (await serveFrom(folder, '-c', 'config.ini')).url;
+/** @param keys more lines of `[store]` */
+function configure(name: string, endpoint: string, keys = ''): Promise<void> {
+  const { id, secret } = place.engine.key;
+  const store = `url = ${place.url}\nendpoint = ${endpoint}\naccess-key-id = ${id}\nsecret-access-key = ${secret}\n${keys}`;
+  return writeFile(join(folder, name), `[store]\n${store}\n[access]\nanonymous = upload\n`);
+}
+
+const serve = async (config = 'config.ini'): Promise<string> => (await serveFrom(folder, '-c', config)).url;
 
 function pairFor(sha512: string, version: number): VerifiedEntry['pair'] {
   const text = JSON.stringify({ sha512, version });
@@ -56,11 +58,13 @@ describe.skipIf(!hasEngine)(`servers on one bucket${ON_ENGINE}`, () => {
     'lose and double nothing of what many write at once, also while gc runs',
     { timeout: 300_000 },
     async () => {
-      const [one, two] = [await serve(), await serve()];
+      // The second one, and gc, reach the same objects by another gateway.
+      await configure('other.ini', await addGateway(place.engine));
+      const [one, two] = [await serve(), await serve('other.ini')];
       const bytes = randomBytes(18_000_000);
       const blob = digestOf(bytes);
       const key = parseKey('file-private:firmware');
-      const versions = Array.from({ length: 50 }, (_, version) => version);
+      const versions = Array.from({ length: isHeavy ? 50 : 12 }, (_, version) => version);
       const writing = new AbortController();
       const collecting = async (): Promise<void> => {
         while (!writing.signal.aborted) {
@@ -68,7 +72,7 @@ describe.skipIf(!hasEngine)(`servers on one bucket${ON_ENGINE}`, () => {
             folder,
             'gc',
             '-c',
-            'config.ini',
+            'other.ini',
             '--unnamed',
             '--allow-empty',
           );
@@ -133,6 +137,68 @@ describe.skipIf(!hasEngine)(`servers on one bucket${ON_ENGINE}`, () => {
     proxy.faultOf = () => undefined;
     const got = await fetch(`${server}/bcache/${blob}`);
     expect(Buffer.from(await got.arrayBuffer()).equals(bytes)).toBe(true);
+  });
+
+  it('end the read at the engine when the client has gone', async () => {
+    const server = await serve();
+    const bytes = randomBytes(60_000_000);
+    const blob = digestOf(bytes);
+    expect(await put(`${server}/bcache/${blob}`, bytes)).toBe(201);
+    const before = proxy.bytes;
+    for (let client = 0; client < 5; client++) {
+      // As a node that only looks whether the blob is there.
+      const answer = await fetch(`${server}/bcache/${blob}`);
+      await answer.body?.cancel();
+    }
+    await expect.poll(() => proxy.answering).toBe(0);
+    expect(proxy.bytes - before).toBeLessThan(5 * 0.5 * bytes.length);
+  });
+
+  it('keep their connections, and open a bounded number of them', async () => {
+    const server = await serve();
+    const lookUp = (number: number): Promise<Response> => fetch(`${server}/bdir/key-${number}`);
+    const answers = await Promise.all(Array.from({ length: 400 }, (_, number) => lookUp(number)));
+    for (const { status } of answers) expect(status).toBe(404);
+    expect(proxy.requests.length).toBeGreaterThan(400);
+    const { most, all } = proxy.connections;
+    // 64 for requests, and some for those that keep a connection: reads, and copies.
+    expect(most).toBeLessThanOrEqual(72);
+    for (let round = 0; round < 5; round++) await lookUp(round);
+    expect(proxy.connections.all).toBe(all);
+  });
+
+  it('serve blobs of the bucket from their local cache', async () => {
+    await configure('cached.ini', proxy.endpoint, 'local-cache = copies\nlocal-cache-size = 100M');
+    // Several servers share it.
+    const [one, two] = [await serve('cached.ini'), await serve('cached.ini')];
+    const bytes = randomBytes(3_000_000);
+    const path = `bcache/${digestOf(bytes)}`;
+    expect(await put(`${one}/${path}`, bytes)).toBe(201);
+    const get = async (server: string, range = 'bytes=0-'): Promise<Buffer> => {
+      const answer = await fetch(`${server}/${path}`, { headers: { Range: range } });
+      return Buffer.from(await answer.arrayBuffer());
+    };
+    expect((await get(one)).equals(bytes)).toBe(true);
+    await expect.poll(() => readdir(join(folder, 'copies/bcache'))).toEqual([digestOf(bytes)]);
+    const asked = (): number => proxy.requests.filter((text) => /^GET .*bcache/.test(text)).length;
+    const before = asked();
+    await expect.poll(async () => (await get(one, 'bytes=5-9')).equals(bytes.subarray(5, 10))).toBe(true);
+    expect((await get(one)).equals(bytes)).toBe(true);
+    expect(asked()).toBe(before);
+    // A server takes a copy of another after it has compared the bytes.
+    await get(two);
+    await expect
+      .poll(async () => {
+        const count = asked();
+        expect((await get(two)).equals(bytes)).toBe(true);
+        return asked() - count;
+      })
+      .toBe(0);
+    expect(await (await fetch(`${one}/metrics`)).text()).toMatch(
+      /^shacache_local_cache_opened_total\{result="hit"\} [1-9]/m,
+    );
+    await place.raw.remove(path);
+    await expect.poll(async () => (await fetch(`${one}/${path}`)).status).toBe(404);
   });
 
   it('answer 503 while the object store is away, and go on when it is back', async () => {

@@ -1,24 +1,32 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { freePorts, startInBackground } from '../../scripts/bench/process/background.ts';
 import { digestOf } from '../../src/cache/digest.ts';
+import { CacheError } from '../../src/cache/errors.ts';
+import type { ObjectStorage } from '../../src/cache/object-storage.ts';
+import { createLocalCache } from '../../src/storage/local-cache.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
+import { openStorage } from '../fixtures/open-storage.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { lacks, PLAIN_CURL, run } from './outside-programs.ts';
 import { ask, headerOf, type Place } from './raw-connection.ts';
 
-/** The configurations of docs/scaling.md: with `accel-redirect`, and with a cache. */
+/** The configurations of docs/scaling.md: with `accel-redirect`, with a cache, and before several servers. */
 let configurations: readonly string[];
 
 beforeAll(async () => {
   const guide = await readFile(join(import.meta.dirname, '../../docs/scaling.md'), 'utf8');
   configurations = [...guide.matchAll(/```nginx\n(.*?)```/gs)].map(([, text = '']) => text);
-  expect(configurations).toHaveLength(2);
+  expect(configurations).toHaveLength(3);
 });
 
-/** Starts nginx as the guide has it; only folders and ports are those of the test. */
-async function startNginx(configuration: string, server: HttpServer): Promise<Place> {
+/** Starts nginx as the guide has it; only folders and ports are those of the test. @param others more servers */
+async function startNginx(
+  configuration: string,
+  server: HttpServer,
+  ...others: readonly HttpServer[]
+): Promise<Place> {
   const folder = await temporaryFolder();
   const [port = 0] = await freePorts(1);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
@@ -37,6 +45,10 @@ http {
     .replaceAll('/srv/shacache/store', server.root)
     .replaceAll('/var/cache/nginx/shacache', join(folder, 'kept'))
     .replaceAll('127.0.0.1:5050', `${server.host}:${server.port}`)
+    .replaceAll(/10\.0\.0\.(\d):5050/g, (_, number: string) => {
+      const { host, port } = [server, ...others][Number(number) - 1] ?? server;
+      return `${host}:${port}`;
+    })
     .replaceAll('listen 80;', `listen 127.0.0.1:${port};`)}
 }
 `,
@@ -143,5 +155,70 @@ it.skipIf(lacks('nginx', 'curl'))(
     expect(server.lines.filter((line) => line.path === path)).toHaveLength(1);
     for (let count = 0; count < 2; count++) expect((await ask(nginx, '/bdir/')).status).toBe(200);
     expect(server.lines.filter((line) => line.path === '/bdir/')).toHaveLength(2);
+  },
+);
+
+describe.skipIf(lacks('nginx', 'curl'))('nginx before several servers on one store', () => {
+  it('asks another one when one is down, or can not reach the store', async () => {
+    let isStoreAway = false;
+    const away = (storage: ObjectStorage): ObjectStorage => ({
+      ...storage,
+      open: (name) =>
+        isStoreAway ? Promise.reject(new CacheError('unavailable', 'the store is away')) : storage.open(name),
+    });
+    const upload: Parameters<typeof startHttpServer>[0] = {
+      parts: (usual) => ({ ...usual, access: { anonymous: 'upload' } }),
+    };
+    const one = await start(upload);
+    const two = await start({ ...upload, root: one.root, wrapStorage: away });
+    const nginx = await startNginx(configurations[2] ?? '', one, two);
+    const url = `http://127.0.0.1:${nginx.port}`;
+    const digest = digestOf(CONTENT);
+    // Each server gets half of the requests.
+    const putAndGet = async (): Promise<void> => {
+      for (let round = 0; round < 4; round++) {
+        const put = await fetch(`${url}/bcache/${digest}`, { method: 'PUT', body: CONTENT });
+        expect(put.status).toBe(201);
+        const answer = await ask(nginx, `/bcache/${digest}`);
+        expect([answer.status, answer.body.toString()]).toEqual([200, CONTENT]);
+      }
+    };
+    await putAndGet();
+    expect(one.lines.length).toBeGreaterThan(0);
+    expect(two.lines.length).toBeGreaterThan(0);
+    isStoreAway = true;
+    for (let round = 0; round < 4; round++) expect((await ask(nginx, `/bcache/${digest}`)).status).toBe(200);
+    isStoreAway = false;
+    await two.stop();
+    await putAndGet();
+  });
+});
+
+it.skipIf(lacks('nginx', 'curl'))(
+  'nginx sends the copies of a local cache, and the server the others',
+  async () => {
+    const [folder, far] = [await temporaryFolder(), await temporaryFolder()];
+    const cache = await createLocalCache(await openStorage(join(far, 'store'), { write: true }), {
+      folder,
+      size: 2 ** 30,
+      onFault: (message) => {
+        throw new Error(message);
+      },
+    });
+    const accelRedirect = '/internal/';
+    const server = await start({
+      wrapStorage: () => cache,
+      parts: (usual) => ({ ...usual, accelRedirect }),
+    });
+    const nginx = await startNginx((configurations[0] ?? '').replace('/srv/shacache/store', folder), server);
+    const content = Buffer.alloc(3 * 2 ** 20, 'bytes ');
+    const path = `/bcache/${await server.addBlob(content)}`;
+    const bytesSent = (): number => server.lines.reduce((sum, { bytes }) => sum + bytes, 0);
+    expect((await ask(nginx, path)).body.equals(content)).toBe(true);
+    expect(bytesSent()).toBeGreaterThan(content.length);
+    await expect.poll(() => readdir(join(folder, 'bcache'))).toHaveLength(1);
+    const before = bytesSent();
+    for (let round = 0; round < 3; round++) expect((await ask(nginx, path)).body.equals(content)).toBe(true);
+    expect(bytesSent() - before).toBeLessThan(10_000);
   },
 );

@@ -456,9 +456,10 @@ describe('50 clients with 50 different entries on one key at once', () => {
           const writer = await storage.create(size);
           return {
             ...writer,
-            commit: async (name) => {
-              await writer.commit(name);
+            commitNew: async (name) => {
+              const isNew = await writer.commitNew(name);
               await committing.pass();
+              return isNew;
             },
           };
         },

@@ -25,14 +25,14 @@ const [AMD64, ARM64] = ['amd64', 'arm64'].map((arch) =>
 const URL = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/kvm/software.cfg';
 const KEY = keyOfSoftwareUrl(URL);
 
-/** `npm run test:deb` makes the packages; a test of old ones would say nothing. */
+/** `npm run test:packaging` makes the packages; a test of old ones would say nothing. */
 async function isBuilt(): Promise<boolean> {
   if (!existsSync(AMD64)) return false;
   const { mtimeMs } = await stat(AMD64);
   for (const source of ['src', 'scripts'])
     for (const file of await readdir(join(REPOSITORY, source), { recursive: true, withFileTypes: true }))
       if (file.isFile() && (await stat(join(file.parentPath, file.name))).mtimeMs > mtimeMs)
-        throw new Error(`${AMD64} is older than ${file.name}; run: npm run test:deb`);
+        throw new Error(`${AMD64} is older than ${file.name}; run: npm run test:packaging`);
   return true;
 }
 

@@ -19,6 +19,7 @@ const SOURCES: MetricSources = {
   readiness: () => ({ reasons: [], warnings: [] }),
   room: () => 2 ** 30,
   lastScrub: () => ({ finished: '2026-11-27T00:00:00.000Z', findings: 4 }),
+  localCache: { hits: 5, misses: 2 },
   certificateEnds: () => new Map([['tls', Date.UTC(2030, 0, 1)]]),
 };
 
@@ -76,6 +77,7 @@ describe('/metrics', () => {
       'shacache_entries_refused{reason="damaged"} 1',
       'shacache_scrub_findings 4',
       'shacache_room_bytes 1073741824',
+      'shacache_local_cache_opened_total{result="hit"} 5',
       'shacache_certificate_not_after_timestamp_seconds{use="tls"} 1893456000',
     ])
       expect(text.split('\n')).toContain(line);
@@ -92,11 +94,12 @@ describe('/metrics', () => {
       {
         room: () => undefined,
         lastScrub: () => undefined,
+        localCache: undefined,
         catalog: () => ({ ...SOURCES.catalog(), isComplete: false, fault: 'too many' }),
       },
     );
     const text = await textOf(server);
-    expect(text).not.toMatch(/^shacache_(room|scrub|blobs|entries)/m);
+    expect(text).not.toMatch(/^shacache_(room|scrub|blobs|entries|local)/m);
     expect(text).toMatch(/^shacache_index_complete 0$/m);
   });
 

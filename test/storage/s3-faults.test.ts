@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
-import { parseBucketUrl } from '../../src/cache/bucket-url.ts';
 import { digestOf } from '../../src/cache/digest.ts';
 import { readPieces } from '../../src/cache/object-pieces.ts';
+import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { makeStore } from '../../src/storage/open-store.ts';
-import { createS3Bucket, type S3Bucket } from '../../src/storage/s3-bucket.ts';
 import { createS3Place } from '../../src/storage/s3-place.ts';
-import { type Engine, hasEngine, makeBucket, ON_ENGINE, startEngine } from '../fixtures/ceph.ts';
+import { useBucket } from '../fixtures/bucket.ts';
+import { hasEngine, ON_ENGINE } from '../fixtures/ceph.ts';
 import { collect } from '../fixtures/collect.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { type Fault, type FaultyProxy, startFaultyProxy } from '../fixtures/faulty-proxy.ts';
@@ -18,29 +18,21 @@ const MIB = 1024 ** 2;
 const UNAVAILABLE = { answer: { status: 503, code: 'ServiceUnavailable' } };
 const SLOW_DOWN = { answer: { status: 503, code: 'SlowDown' } };
 
-let engine: Engine;
-let bucket: string;
+const place = useBucket();
 let proxy: FaultyProxy;
 let blobs: Blobs;
-let raw: S3Bucket;
-let count = 0;
-
-beforeAll(async () => {
-  if (!hasEngine) return;
-  engine = await startEngine();
-  bucket = await makeBucket(engine);
-}, 120_000);
 
 beforeEach(async () => {
   if (!hasEngine) return;
-  const url = `s3://${bucket}/store-${count++}`;
-  await makeStore(url, { access: engine });
-  proxy = await startFaultyProxy(engine.endpoint);
-  raw = createS3Bucket(parseBucketUrl(url), engine);
-  blobs = createBlobs(
-    createS3Place(url, { ...engine, endpoint: proxy.endpoint, patience: PATIENCE }).storage,
-  );
+  await makeStore(place.url, { access: place.engine });
+  proxy = await startFaultyProxy(place.engine.endpoint);
+  blobs = createBlobs(openStorage());
 });
+
+/** The store behind the proxy. */
+function openStorage(): ObjectStorage {
+  return createS3Place(place.url, { ...place.engine, endpoint: proxy.endpoint, patience: PATIENCE }).storage;
+}
 
 /** The faults, one for each matching request in their order; then none. */
 function plan(match: RegExp, ...faults: readonly Fault[]): void {
@@ -72,8 +64,8 @@ async function read(bytes: Buffer): Promise<boolean | undefined> {
 }
 
 const unfinished = async (): Promise<readonly unknown[]> => [
-  ...(await collect(raw.list('tmp/'))),
-  ...(await collect(raw.uploads(''))),
+  ...(await collect(place.raw.list('tmp/'))),
+  ...(await collect(place.raw.uploads(''))),
 ];
 
 describe.skipIf(!hasEngine)(`a read through a bad network${ON_ENGINE}`, () => {
@@ -145,6 +137,20 @@ describe.skipIf(!hasEngine)(`an upload through a bad network${ON_ENGINE}`, () =>
     expect(await unfinished()).toEqual([]);
   });
 
+  it('of a new name knows its own object when only the answer was lost', async () => {
+    const [storage, text] = [openStorage(), Buffer.from('an entry')];
+    const add = async (bytes: Buffer): Promise<boolean> => {
+      const writer = await storage.create(bytes.length);
+      await writer.write([bytes]);
+      return writer.commitNew('bdir/key/a');
+    };
+    plan(/^PUT /, { loseAnswer: true });
+    expect(await add(text)).toBe(true);
+    plan(/^PUT /, { loseAnswer: true });
+    expect(await add(Buffer.from('an Entry'))).toBe(false);
+    expect(await add(Buffer.from('another'))).toBe(false);
+  });
+
   it('that fails for good leaves nothing that is visible', async () => {
     for (const bytes of [randomBytes(200_000), randomBytes(40 * MIB)]) {
       for (const match of [/^PUT .*partNumber=2|^PUT .*bcache/, /^POST .*uploadId=/]) {
@@ -152,7 +158,7 @@ describe.skipIf(!hasEngine)(`an upload through a bad network${ON_ENGINE}`, () =>
         if (bytes.length > MIB || match.source.includes('bcache'))
           await expectCacheError(write(bytes), 'unavailable', /answered 503 \(ServiceUnavailable\)/);
         proxy.faultOf = () => undefined;
-        expect(await collect(raw.list('bcache/'))).toEqual([]);
+        expect(await collect(place.raw.list('bcache/'))).toEqual([]);
         expect(await unfinished()).toEqual([]);
       }
     }
@@ -163,7 +169,7 @@ describe.skipIf(!hasEngine)(`an upload through a bad network${ON_ENGINE}`, () =>
       proxy.faultOf = (request) => (request.startsWith('PUT') ? { flipRequest: 1000 } : undefined);
       await expectCacheError(write(bytes), 'storage', /answered 400/);
       proxy.faultOf = () => undefined;
-      expect(await collect(raw.list('bcache/'))).toEqual([]);
+      expect(await collect(place.raw.list('bcache/'))).toEqual([]);
       expect(await unfinished()).toEqual([]);
     }
   });

@@ -1,35 +1,28 @@
 import { randomBytes } from 'node:crypto';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { parseBucketUrl } from '../../src/cache/bucket-url.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import type { StoreUpkeep } from '../../src/cache/store-upkeep.ts';
 import { makeStore, openStore } from '../../src/storage/open-store.ts';
+import { parseBucketUrl } from '../../src/cache/bucket-url.ts';
+import { createS3Storage } from '../../src/storage/s3.ts';
 import { createS3Bucket, type S3Access, type S3Bucket } from '../../src/storage/s3-bucket.ts';
 import { createS3Place } from '../../src/storage/s3-place.ts';
 import { createSplitStorage } from '../../src/storage/split-storage.ts';
-import { type Engine, hasEngine, makeBucket, ON_ENGINE, startEngine } from '../fixtures/ceph.ts';
+import { useBucket } from '../fixtures/bucket.ts';
+import { type Engine, hasEngine, ON_ENGINE } from '../fixtures/ceph.ts';
 import { collect } from '../fixtures/collect.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { ended } from '../fixtures/ended-process.ts';
 import { describeObjectStorage } from './object-storage-contract.ts';
 
+const place = useBucket();
 let access: Engine;
 let bucket: string;
 let url: string;
-/** The bucket as it is, without the promises of a store. */
 let raw: S3Bucket;
-let count = 0;
-
-beforeAll(async () => {
-  if (!hasEngine) return;
-  access = await startEngine();
-  bucket = await makeBucket(access);
-}, 120_000);
 
 beforeEach(() => {
-  if (!hasEngine) return;
-  url = `s3://${bucket}/store-${count++}`;
-  raw = createS3Bucket(parseBucketUrl(url), access);
+  if (hasEngine) ({ engine: access, bucket, url, raw } = place);
 });
 
 async function openMade(): Promise<{ readonly storage: ObjectStorage; readonly upkeep: StoreUpkeep }> {
@@ -147,6 +140,22 @@ describe.skipIf(!hasEngine)(`a large object${ON_ENGINE}`, () => {
       }
     },
   );
+
+  it('that is too large for one request is copied in parts', async () => {
+    const bytes = randomBytes(17 * 1024 ** 2 + 3);
+    // Parts of a copy have 5 MiB or more, but the last.
+    const limits = { limit: 17 * 1024 ** 2, part: 5 * 1024 ** 2 };
+    const copier = createS3Bucket(parseBucketUrl(url), access, limits);
+    const storage = createS3Storage(copier, () => Promise.resolve());
+    await put(storage, 'bcache/a', bytes);
+    expect((await get(storage, 'bcache/a'))?.equals(bytes)).toBe(true);
+    // A copy in one request has the ETag of its source, which had two parts.
+    expect((await raw.head('bcache/a'))?.etag).toMatch(/-4"?$/);
+    expect(await copier.copy('bcache/none', 'bcache/b', bytes.length)).toBe(false);
+    await expectCacheError(copier.copy('bcache/a', 'bcache/b', bytes.length + 20_000_000), 'storage');
+    expect(await unfinished()).toEqual([]);
+    expect(await collect(raw.list('bcache/'))).toEqual(['bcache/a']);
+  });
 
   it('leaves nothing when it is given up', async () => {
     const { storage } = await openMade();

@@ -16,20 +16,23 @@ export async function againstNginx(
   unit: Usage['work']['unit'],
   loadOf: (server: HttpServer) => Promise<Load>,
 ): Promise<readonly [Contender, ...Contender[]]> {
-  const contenderOf = async (server: HttpServer): Promise<Contender> => {
-    const load = await loadOf(server);
-    return {
-      name: server.name,
-      async run(seconds) {
-        const { result, usage } = await measureUsage(server, () => load(seconds), unit);
-        return { figures: figuresOf(result, usage), usage };
-      },
-    };
-  };
+  const contenderOf = async (server: HttpServer): Promise<Contender> =>
+    contenderUnder(server, unit, await loadOf(server));
   const rivals: Contender[] = [];
   const ours = await contenderOf(await bench.ours());
   for (const server of await bench.nginxes()) rivals.push(await contenderOf(server));
   return [ours, ...rivals];
+}
+
+/** A server under a load. */
+export function contenderUnder(server: HttpServer, unit: Usage['work']['unit'], load: Load): Contender {
+  return {
+    name: server.name,
+    async run(seconds) {
+      const { result, usage } = await measureUsage(server, () => load(seconds), unit);
+      return { figures: figuresOf(result, usage), usage };
+    },
+  };
 }
 
 /** `speed` in MB/s, `rate` in requests a second, `cpu` in CPU seconds a GiB, `p99` in ms. */

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BenchCase, Contender } from '../bench-case.ts';
-import { measureUsage } from '../http-server.ts';
+import type { BenchCase, Contender, Match } from '../bench-case.ts';
+import { measureUsage, type HttpServer } from '../http-server.ts';
 import { startSlowClients } from '../load/own-clients.ts';
 import { writeRequests } from '../load/requests.ts';
 import { runWrk } from '../load/wrk.ts';
 import { startServer } from '../server.ts';
+import type { Workbench } from '../workbench.ts';
 import { lookupPaths } from './small-requests.ts';
 
 /** Bytes a second that each takes. */
@@ -20,9 +21,7 @@ export const slowClients: BenchCase = {
   needs: ['wrk'],
   async prepare(bench) {
     const { folder, signal, store } = bench;
-    const clients = bench.sizes.slowClients;
     const path = `/bcache/${await bench.blob('large', bench.sizes.large)}`;
-    const requestsFile = await writeRequests(join(folder, 'slow-clients.requests'), await lookupPaths(bench));
     // One of its own: what other loads left in memory is not this one's.
     const server = await startServer(folder, {
       name: 'slow-clients',
@@ -30,46 +29,12 @@ export const slowClients: BenchCase = {
       keys: await bench.keys(),
       signal,
     });
-    const { port } = server;
-    const lookUp = (seconds: number): ReturnType<typeof runWrk> =>
-      runWrk({ port, requestsFile, connections: 1, seconds, signal });
-
-    const idle: Contender = {
-      name: 'without them',
-      async run(seconds) {
-        const { latency } = await lookUp(seconds);
-        return { figures: { p99: latency?.p99 ?? NaN } };
-      },
-    };
-    const busy: Contender = {
-      name: 'ours',
-      async run(seconds) {
-        const limitSeconds = seconds + 60;
-        let speed = 0;
-        const load = async (): Promise<Awaited<ReturnType<typeof lookUp>>> => {
-          const slow = await startSlowClients({ port, path, clients, rate: RATE, limitSeconds }, signal);
-          try {
-            await sleep(SETTLE_MS, undefined, { signal });
-            const before = await slow.report();
-            const result = await lookUp(seconds);
-            // The reports of the time in between are waiting to be read.
-            let after = await slow.report();
-            while (after.at - before.at < seconds * 1000) after = await slow.report();
-            speed = (after.bytes - before.bytes) / 1e3 / (after.at - before.at);
-            return result;
-          } finally {
-            await slow.end();
-          }
-        };
-        const { result, usage } = await measureUsage(server, load, 'request');
-        return { figures: { p99: result.latency?.p99 ?? NaN, rss: usage.peakRss / 2 ** 20, speed } };
-      },
-    };
-    const wanted = (clients * RATE) / 1e6;
+    const match = await slowClientsOn(bench, server, path, { mostRss: 200 });
+    const wanted = (bench.sizes.slowClients * RATE) / 1e6;
     return {
-      contenders: [busy, idle],
+      ...match,
       rows: [
-        { label: 'peak RSS', figure: 'rss', unit: 'MiB', target: { of: 'value', is: 'at most', value: 200 } },
+        ...match.rows,
         { label: 'lookups p99', figure: 'p99', unit: 'ms', target: { of: 'ratio', is: 'at most', value: 3 } },
         // All of them get what they can take: otherwise the other figures would mean nothing.
         {
@@ -79,8 +44,68 @@ export const slowClients: BenchCase = {
           target: { of: 'value', is: 'at least', value: wanted * 0.95 },
         },
       ],
-      warmUp: false,
-      end: () => server.end(),
     };
   },
 };
+
+/**
+ * Slow clients on a server, and lookups beside them and without them. Figures: `rss` in MiB, `p99` of the lookups in ms, `speed`
+ * of the clients in MB/s. Ends the server.
+ * @param mostRss target in MiB
+ */
+export async function slowClientsOn(
+  bench: Workbench,
+  server: HttpServer,
+  path: string,
+  { mostRss }: { readonly mostRss: number },
+): Promise<Match> {
+  const { folder, signal } = bench;
+  const clients = bench.sizes.slowClients;
+  const requestsFile = await writeRequests(join(folder, 'slow-clients.requests'), await lookupPaths(bench));
+  const { port } = server;
+  const lookUp = (seconds: number): ReturnType<typeof runWrk> =>
+    runWrk({ port, requestsFile, connections: 1, seconds, signal });
+
+  const idle: Contender = {
+    name: 'without them',
+    async run(seconds) {
+      const { latency } = await lookUp(seconds);
+      return { figures: { p99: latency?.p99 ?? NaN } };
+    },
+  };
+  const busy: Contender = {
+    name: 'ours',
+    async run(seconds) {
+      const limitSeconds = seconds + 60;
+      let speed = 0;
+      const load = async (): Promise<Awaited<ReturnType<typeof lookUp>>> => {
+        const slow = await startSlowClients({ port, path, clients, rate: RATE, limitSeconds }, signal);
+        try {
+          await sleep(SETTLE_MS, undefined, { signal });
+          const before = await slow.report();
+          const result = await lookUp(seconds);
+          // The reports of the time in between are waiting to be read.
+          let after = await slow.report();
+          while (after.at - before.at < seconds * 1000) after = await slow.report();
+          speed = (after.bytes - before.bytes) / 1e3 / (after.at - before.at);
+          return result;
+        } finally {
+          await slow.end();
+        }
+      };
+      const { result, usage } = await measureUsage(server, load, 'request');
+      return { figures: { p99: result.latency?.p99 ?? NaN, rss: usage.peakRss / 2 ** 20, speed } };
+    },
+  };
+  return {
+    contenders: [busy, idle],
+    rows: [
+      {
+        ...{ label: 'peak RSS', figure: 'rss', unit: 'MiB' },
+        target: { of: 'value', is: 'at most', value: mostRss },
+      },
+    ],
+    warmUp: false,
+    end: () => server.end(),
+  };
+}

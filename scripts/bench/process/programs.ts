@@ -6,6 +6,7 @@ const PACKAGES = {
   curl: 'curl',
   wrk: 'wrk',
   nginx: 'nginx-light',
+  radosgw: 'ceph-mon ceph-mgr ceph-osd radosgw ceph-common',
   openssl: 'openssl',
   gzip: 'gzip',
   tar: 'tar',

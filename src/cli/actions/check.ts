@@ -1,4 +1,5 @@
 import { text as readAll } from 'node:stream/consumers';
+import { formatSize } from '../../cache/amount.ts';
 import { CacheError, type ErrorCode, shortReasonOf } from '../../cache/errors.ts';
 import { formatPlatform, type Platform } from '../../cache/platform.ts';
 import { readSmallFile } from '../../files/small-file.ts';
@@ -29,7 +30,6 @@ import { printJson } from '../json-output.ts';
 import { createKnownReleases, inServer, inStore, type KnownReleases } from '../known-releases.ts';
 import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
 import { machineOf, openSite, tellDefaultStore } from '../site.ts';
-import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';

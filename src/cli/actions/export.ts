@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { formatCount, formatSize } from '../../cache/amount.ts';
 import { CacheError } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { quoteForShell } from '../../cache/shell.ts';
@@ -22,7 +23,7 @@ import type { Site } from '../../operations/site.ts';
 import { openStoreSite, type CommandSite } from '../site.ts';
 import { isUrl } from '../url-option.ts';
 import { refuseNesting } from '../store-location.ts';
-import { byUrlOrKey, formatCount, formatDate, formatSize } from '../terminal/format.ts';
+import { byUrlOrKey, formatDate } from '../terminal/format.ts';
 import { createProgress, type Progress } from '../terminal/progress.ts';
 import { countOutcomes, formatCounts, printResults } from '../terminal/results.ts';
 import type { Terminal } from '../terminal/terminal.ts';

@@ -1,3 +1,4 @@
+import { formatSize } from '../../cache/amount.ts';
 import { CacheError } from '../../cache/errors.ts';
 import type { Signer } from '../../cache/signature.ts';
 import { commandOf } from '../../operations/command-line.ts';
@@ -11,7 +12,6 @@ import { createKnownReleases, inServer } from '../known-releases.ts';
 import { checkCa, openServer, urlsOfOptions, urlsOfUpstream, warnOfDoubts } from '../servers.ts';
 import type { Site } from '../../operations/site.ts';
 import { machineOf, openStoreSite } from '../site.ts';
-import { formatSize } from '../terminal/format.ts';
 import { createProgress } from '../terminal/progress.ts';
 
 export async function fetchReleases(targets: readonly string[], options: FetchOptions): Promise<void> {

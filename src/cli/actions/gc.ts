@@ -1,3 +1,4 @@
+import { formatCount, formatSize } from '../../cache/amount.ts';
 import { CacheError } from '../../cache/errors.ts';
 import { formatPlatform } from '../../cache/platform.ts';
 import { parseDuration } from '../../config/duration.ts';
@@ -9,7 +10,7 @@ import { EXIT, endWith } from '../exit-code.ts';
 import { printJson, withUrl } from '../json-output.ts';
 import { parseOption } from '../parse-option.ts';
 import { openStoreSite, type CommandSite } from '../site.ts';
-import { formatBlobs, formatCount, formatDate, formatSize } from '../terminal/format.ts';
+import { formatBlobs, formatDate } from '../terminal/format.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { pinnedKeys } from '../../operations/upkeep/pinned-keys.ts';
 

@@ -1,3 +1,4 @@
+import { formatSize } from '../../cache/amount.ts';
 import { formatPlatform } from '../../cache/platform.ts';
 import { commandOf } from '../../operations/command-line.ts';
 import {
@@ -9,7 +10,7 @@ import {
 import type { ListOptions } from '../commands/list.ts';
 import { printJson } from '../json-output.ts';
 import { openStoreSite } from '../site.ts';
-import { formatDate, formatSize } from '../terminal/format.ts';
+import { formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 
 export async function list(options: ListOptions): Promise<void> {

@@ -1,3 +1,4 @@
+import { formatCount, formatSize } from '../../cache/amount.ts';
 import { actorOf, formatOneLine, type LogRecord, type StoreLog } from '../../cache/store-log.ts';
 import { CacheError, isDamage } from '../../cache/errors.ts';
 import { quoteBriefly } from '../../cache/digest.ts';
@@ -11,7 +12,7 @@ import type { JsonOutput } from '../json-output.ts';
 import { oneOf } from '../known-releases.ts';
 import { parseOption } from '../parse-option.ts';
 import { openStoreSite } from '../site.ts';
-import { formatCount, formatDate, formatSize } from '../terminal/format.ts';
+import { formatDate } from '../terminal/format.ts';
 import { asOneLine } from '../../cache/controls.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 

@@ -1,3 +1,4 @@
+import { formatSize } from '../../cache/amount.ts';
 import { formatPlatform } from '../../cache/platform.ts';
 import { keysToTry, lookUp, type LookupRow, type SourceTerms } from '../../operations/lookup.ts';
 import { asOneLine } from '../../cache/controls.ts';
@@ -12,7 +13,7 @@ import { isoTime, printJson } from '../json-output.ts';
 import { createKnownReleases, inServer, inStore, type KnownReleases } from '../known-releases.ts';
 import { machineOf, openSite, openStoreSite } from '../site.ts';
 import { checkCa, openServer, urlsOfOptions, warnOfDoubts } from '../servers.ts';
-import { formatDate, formatSize } from '../terminal/format.ts';
+import { formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 
 export async function lookup(text: string, options: LookupOptions): Promise<void> {

@@ -1,3 +1,4 @@
+import { formatCount } from '../../cache/amount.ts';
 import { formatPlatform, isCompatible, parseOs, type Platform } from '../../cache/platform.ts';
 import type { Key } from '../../cache/key.ts';
 import { commandOf } from '../../operations/command-line.ts';
@@ -12,7 +13,7 @@ import { printJson, withUrl, type JsonOutput } from '../json-output.ts';
 import { createKnownReleases, inStore } from '../known-releases.ts';
 import { checkMultiarch, parseOption } from '../parse-option.ts';
 import { openStoreSite, type CommandSite, type MachineOptions } from '../site.ts';
-import { formatBlobs, formatCount, formatDate } from '../terminal/format.ts';
+import { formatBlobs, formatDate } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { pinnedKeys } from '../../operations/upkeep/pinned-keys.ts';

@@ -1,8 +1,6 @@
 import { formatCount, formatSize } from '../../cache/amount.ts';
 import { parseTime } from '../../cache/time.ts';
 
-export { formatCount, formatSize };
-
 /** `2 blobs (118.4 MiB)` */
 export function formatBlobs(blobs: readonly { readonly size: number }[]): string {
   return `${formatCount(blobs.length, 'blob')} (${formatSize(blobs.reduce((sum, { size }) => sum + size, 0))})`;

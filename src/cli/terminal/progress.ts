@@ -1,5 +1,6 @@
+import { formatSize } from '../../cache/amount.ts';
 import { asOneLine } from '../../cache/controls.ts';
-import { formatDuration, formatSize } from './format.ts';
+import { formatDuration } from './format.ts';
 
 /** A progress line, rewritten in place; nothing unless stderr is a terminal. */
 export interface Progress {

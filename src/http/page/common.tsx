@@ -119,3 +119,26 @@ export function QueryFault({ fault }: { readonly fault: string }) {
     </div>
   );
 }
+
+/** Links to the first and the next page of a list; undefined: there is none to go to. */
+export function PageLinks({
+  label,
+  first,
+  next,
+}: {
+  readonly label: string;
+  readonly first: { readonly text: string; readonly href: string | undefined };
+  readonly next: { readonly text: string; readonly href: string | undefined };
+}) {
+  if (first.href === undefined && next.href === undefined) return null;
+  return (
+    <nav class="pages" aria-label={label}>
+      {first.href !== undefined && <a href={first.href}>{first.text}</a>}
+      {next.href !== undefined && (
+        <a href={next.href} rel="next">
+          {next.text}
+        </a>
+      )}
+    </nav>
+  );
+}

@@ -1,7 +1,7 @@
 import { formatSize } from '../../cache/amount.ts';
 import { isKey } from '../../cache/key.ts';
 import { actorOf, type LogRecord } from '../../cache/store-log.ts';
-import { Cut, Time } from './common.tsx';
+import { Cut, PageLinks, Time } from './common.tsx';
 import { Document } from './document.tsx';
 import { releaseLink, withQuery } from './links.ts';
 import { Outside } from './outside.tsx';
@@ -53,16 +53,11 @@ export function LogPage({ view, records, before, isFirst, hasOldRecords }: LogPa
           </table>
         </div>
       )}
-      {(!isFirst || before !== undefined) && (
-        <nav class="pages" aria-label="Pages of the log">
-          {!isFirst && <a href={path}>Newest</a>}
-          {before !== undefined && (
-            <a href={withQuery(path, { before })} rel="next">
-              Earlier
-            </a>
-          )}
-        </nav>
-      )}
+      <PageLinks
+        label="Pages of the log"
+        first={{ text: 'Newest', href: isFirst ? undefined : path }}
+        next={{ text: 'Earlier', href: before === undefined ? undefined : withQuery(path, { before }) }}
+      />
       {before === undefined && hasOldRecords && (
         <p class="muted after">
           An earlier version of this program recorded more: <code>cache log</code> shows it.

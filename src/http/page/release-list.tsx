@@ -2,7 +2,7 @@ import type { Child } from 'hono/jsx';
 import { formatCount } from '../../cache/amount.ts';
 import type { CatalogPage, CatalogQuery, CatalogRelease } from '../../cache/catalog.ts';
 import { formatPlatform } from '../../cache/platform.ts';
-import { Cut, PlatformName, Size, State, Time } from './common.tsx';
+import { Cut, PageLinks, PlatformName, Size, State, Time } from './common.tsx';
 import { releaseLink, withQuery, type Query } from './links.ts';
 import { Outside, visible } from './outside.tsx';
 
@@ -109,16 +109,14 @@ export function ReleaseList({ root, query, page, whenEmpty }: ReleaseListProps) 
           </table>
         </div>
       )}
-      {(cursor !== undefined || page.cursor !== undefined) && (
-        <nav class="pages" aria-label="Pages of the list">
-          {cursor !== undefined && <a href={link({})}>First page</a>}
-          {page.cursor !== undefined && (
-            <a href={link({ cursor: page.cursor })} rel="next">
-              Next page
-            </a>
-          )}
-        </nav>
-      )}
+      <PageLinks
+        label="Pages of the list"
+        first={{ text: 'First page', href: cursor === undefined ? undefined : link({}) }}
+        next={{
+          text: 'Next page',
+          href: page.cursor === undefined ? undefined : link({ cursor: page.cursor }),
+        }}
+      />
     </div>
   );
 }

@@ -1,5 +1,5 @@
 import type { CatalogPage, CatalogSource, CatalogState } from '../../cache/catalog.ts';
-import { Cut, IndexNote, QueryFault, Size, State, Time } from './common.tsx';
+import { Cut, IndexNote, PageLinks, QueryFault, Size, State, Time } from './common.tsx';
 import { Document } from './document.tsx';
 import { releaseLink, withQuery } from './links.ts';
 import { Outside } from './outside.tsx';
@@ -97,16 +97,14 @@ export function SourceList({
           </table>
         </div>
       )}
-      {(cursor !== undefined || page.cursor !== undefined) && (
-        <nav class="pages" aria-label="Pages of the list">
-          {cursor !== undefined && <a href={withQuery(path, { q })}>First page</a>}
-          {page.cursor !== undefined && (
-            <a href={withQuery(path, { q, cursor: page.cursor })} rel="next">
-              Next page
-            </a>
-          )}
-        </nav>
-      )}
+      <PageLinks
+        label="Pages of the list"
+        first={{ text: 'First page', href: cursor === undefined ? undefined : withQuery(path, { q }) }}
+        next={{
+          text: 'Next page',
+          href: page.cursor === undefined ? undefined : withQuery(path, { q, cursor: page.cursor }),
+        }}
+      />
     </div>
   );
 }

@@ -2,7 +2,7 @@ import { isDigest, type Digest } from '../../cache/digest.ts';
 import { isDamage } from '../../cache/errors.ts';
 import { createGivingWay } from '../../cache/give-way.ts';
 import { isKey, type Key } from '../../cache/key.ts';
-import { DIRECTORY, LOG, parseKeyFolder, parseRecordName } from '../../cache/layout.ts';
+import { BLOBS, DIRECTORY, LOG, parseKeyFolder, parseRecordName } from '../../cache/layout.ts';
 import type { Store } from '../../cache/store.ts';
 
 /** What others have changed in a store, as far as a few names tell. */
@@ -13,13 +13,16 @@ export interface StoreChanges {
   records(): AsyncIterable<{ readonly key: Key | undefined; readonly sha512: Digest | undefined }>;
   /** Whether folders of keys may have come or gone since the last call. */
   areFoldersNew(): Promise<boolean>;
+  /** Whether blobs may have come or gone since the last call, if a folder's time tells. */
+  areBlobsNew(): Promise<boolean>;
   /** The keys of all folders, also empty ones. */
   folders(): AsyncIterable<Key>;
 }
 
 /** Milliseconds by which clocks of machines that share a store may differ; a later record is missed. */
 const CLOCK_MARGIN = 600_000;
-const TURN_MS = 2;
+/** Milliseconds that a request may wait for a turn of the index. */
+export const TURN_MS = 2;
 
 export function createChanges({ storage, upkeep, log }: Store): StoreChanges {
   /** Names of known records, as far as a new one may be older than they are. */
@@ -43,6 +46,7 @@ export function createChanges({ storage, upkeep, log }: Store): StoreChanges {
 
   const logFolder = createFolderWatch(LOG);
   const keyFolders = createFolderWatch(DIRECTORY);
+  const blobFolder = createFolderWatch(BLOBS);
 
   const limitNow = (): number =>
     newest === undefined ? -Infinity : Math.min(newest, Date.now()) - CLOCK_MARGIN;
@@ -85,6 +89,7 @@ export function createChanges({ storage, upkeep, log }: Store): StoreChanges {
       }
     },
     areFoldersNew: keyFolders,
+    areBlobsNew: async () => upkeep.modified !== undefined && (await blobFolder()),
     async *folders() {
       for await (const { name, type } of upkeep.list(DIRECTORY.slice(0, -1))) {
         const key = type === 'folder' ? parseKeyFolder(name) : undefined;

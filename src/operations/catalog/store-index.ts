@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Catalog } from '../../cache/catalog.ts';
 import type { Digest } from '../../cache/digest.ts';
 import { newestFirst, type Directory } from '../../cache/directory.ts';
-import { isDamage, throwProgrammingError } from '../../cache/errors.ts';
+import { isDamage, messageOf, throwProgrammingError } from '../../cache/errors.ts';
 import { createGivingWay } from '../../cache/give-way.ts';
 import type { Key } from '../../cache/key.ts';
 import { signerNameOf, type TrustedCertificates } from '../../cache/signature.ts';
@@ -10,7 +10,7 @@ import type { Store } from '../../cache/store.ts';
 import { CatalogData, type ReadEntry } from './catalog-data.ts';
 import { Column } from './column.ts';
 import { createCatalog } from './create-catalog.ts';
-import { createChanges } from './store-changes.ts';
+import { createChanges, TURN_MS } from './store-changes.ts';
 import { createTurns } from './turns.ts';
 
 /** What a store has, in memory. */
@@ -41,12 +41,12 @@ const LIMIT = 1_000_000;
 const TEXT_LIMIT = 300 * 1024 * 1024;
 /** Milliseconds between two looks at what other processes have changed. */
 const LOOK_MS = 1000;
-/** Milliseconds of work in each second that list a known store again. */
-const SHARE_MS = 100;
+/** Milliseconds of each second in which a known store is listed again. */
+const SHARE_MS = 20;
+/** Milliseconds between two looks, as a multiple of the time that a look takes. */
+const LOOK_FACTOR = 10;
 /** Keys that are read at the same time at first. More would delay lookups. */
 const READERS = 4;
-/** Milliseconds that a request may wait for a turn of the index. */
-const TURN_MS = 2;
 
 /**
  * Creates the index of a store; see "The index" in docs/design.md. A change of this process is read before it is answered;
@@ -181,7 +181,7 @@ export function createStoreIndex(
     },
   };
 
-  /** Reads what the log and the folders of keys tell of changes by other processes. */
+  /** Reads what the log and the folders of keys and blobs tell of changes by other processes. */
   const lookAround = async (): Promise<void> => {
     for await (const { key, sha512 } of changes.records()) {
       signal.throwIfAborted();
@@ -189,7 +189,12 @@ export function createStoreIndex(
       if (key !== undefined) await readKey(key);
     }
     // At first all folders are new.
-    if (!isComplete || !(await changes.areFoldersNew())) return;
+    if (!isComplete) return;
+    if (await changes.areFoldersNew()) await readFolders();
+    if (await changes.areBlobsNew()) await listBlobs(createGivingWay(TURN_MS));
+  };
+
+  const readFolders = async (): Promise<void> => {
     const there = new Column('whole');
     const giveWay = createGivingWay(TURN_MS);
     for await (const key of changes.folders()) {
@@ -266,7 +271,7 @@ export function createStoreIndex(
       const begin = performance.now();
       if (begin < nextLook) return;
       await lookAround();
-      const rest = (LOOK_MS / SHARE_MS - 1) * (performance.now() - begin);
+      const rest = (LOOK_FACTOR - 1) * (performance.now() - begin);
       nextLook = performance.now() + Math.max(LOOK_MS, rest) - LOOK_MS / 10;
     };
     await changes.begin();
@@ -344,8 +349,4 @@ async function* byKey(
 function newestOrSound({ stored: a }: ReadEntry, { stored: b }: ReadEntry): number {
   if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined);
   return newestFirst(a, b);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { CacheError, throwProgrammingError } from '../../cache/errors.ts';
 import { EXPORTS } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
-import { readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
+import { addSmallObject, readSmallObject, writeSmallObject } from '../../cache/small-object.ts';
 
 /**
  * Each export of a store has a higher serial number than all before it. Each number has its own object, because two
@@ -52,8 +52,8 @@ export async function originOf(storage: ObjectStorage): Promise<string> {
   const known = await readOrigin(storage);
   if (known !== undefined) return known;
   const origin = randomBytes(16).toString('hex');
-  await writeSmallObject(storage, ORIGIN, JSON.stringify({ origin }));
-  // If two are made at once, the later one counts for both.
+  // If two are made at once, the first one counts for both.
+  await addSmallObject(storage, ORIGIN, JSON.stringify({ origin }));
   return (await readOrigin(storage)) ?? origin;
 }
 

@@ -23,15 +23,21 @@ export function createHealingStorage(
     remove: (name) => storage.remove(name),
     async create(size, holder) {
       const writer = await storage.create(size, holder);
+      const commit = async (name: string): Promise<void> => {
+        // Only now the new bytes are verified; readers get either the old ones or the new ones.
+        const target = condemned.has(name) ? await quarantine.keep(name) : undefined;
+        await writer.commit(name);
+        condemned.delete(name);
+        if (target !== undefined) onKept(name, target);
+      };
       return {
         write: (chunks) => writer.write(chunks),
         abort: () => writer.abort(),
-        async commit(name) {
-          // Only now the new bytes are verified; readers get either the old ones or the new ones.
-          const target = condemned.has(name) ? await quarantine.keep(name) : undefined;
-          await writer.commit(name);
-          condemned.delete(name);
-          if (target !== undefined) onKept(name, target);
+        commit,
+        async commitNew(name) {
+          if (!condemned.has(name)) return writer.commitNew(name);
+          await commit(name);
+          return true;
         },
       };
     },

@@ -1,4 +1,4 @@
-import { appendFile, cp, mkdir, rm, unlink } from 'node:fs/promises';
+import { appendFile, cp, mkdir, rm, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -191,6 +191,16 @@ describe.each(['small', 'large'])('changes by others to a %s store', (size) => {
     const folder = entriesPrefix(keyOf({ url: urlOf(3) }));
     await cp(join(other.root, folder), join(store.root, folder), { recursive: true });
     await expect.poll(() => urlsIn(indexed)).toEqual([urlOf(0), urlOf(1), urlOf(3)]);
+  });
+
+  it('a blob is copied and removed by hand', async () => {
+    const { store, indexed } = await start();
+    const [path, key] = [join(store.root, blobName(digestOf('1'))), keyOf({ url: urlOf(1) })];
+    const size = () => indexed.index.catalog.release(key)?.builds[0]?.size;
+    await unlink(path);
+    await expect.poll(size).toBeUndefined();
+    await writeFile(path, '1');
+    await expect.poll(size).toBe(1);
   });
 
   it('an entry is removed, by a command and by hand', async () => {
