@@ -4,7 +4,17 @@ import tseslint from 'typescript-eslint';
 
 export default defineConfig(
   {
-    ignores: ['bin/', 'dist/', 'dist.new/', 'dist.old/', 'dist.executable.*/', 'node_modules/', 'coverage/'],
+    ignores: [
+      'bin/',
+      'dist/',
+      'dist.new/',
+      'dist.old/',
+      'dist.executable.*/',
+      'dist.deb.*/',
+      'dist.image.*/',
+      'node_modules/',
+      'coverage/',
+    ],
   },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,

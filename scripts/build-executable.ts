@@ -5,11 +5,9 @@ import { promisify } from 'node:util';
 import { inject } from 'postject';
 import { rolldown } from 'rolldown';
 import { buildInfo, definitions } from './build-info.ts';
-import { nodeBinary, type Arch } from './node/node-binary.ts';
+import { EXECUTABLE_NODE, nodeBinary, type Arch } from './node/node-binary.ts';
 import { withoutSymbols } from './node/elf.ts';
 
-/** The newest version with long-term support: `process.release.lts` of its binary names it. */
-const NODE = '24';
 const WORKERS = [
   ['password-worker.js', 'src/access/password-worker.ts'],
   ['inspection-worker.js', 'src/release/inspection-worker.ts'],
@@ -34,7 +32,7 @@ try {
     await bundle(input, name);
     workers[name] = name;
   }
-  const maker = await nodeBinary(NODE);
+  const maker = await nodeBinary(EXECUTABLE_NODE);
   for (const arch of ARCHS) {
     const config = {
       ...{ main: 'main.cjs', output: `${arch}.blob`, assets: workers },
@@ -47,7 +45,7 @@ try {
     // So is the code cache for a given seed; V8 accepts it for any other.
     await run(maker, ['--random-seed=1', '--experimental-sea-config', `${arch}.json`], { cwd: folder });
     const executable = join(folder, arch);
-    await writeFile(executable, withoutSymbols(await readFile(await nodeBinary(NODE, arch))));
+    await writeFile(executable, withoutSymbols(await readFile(await nodeBinary(EXECUTABLE_NODE, arch))));
     await inject(executable, NAME, await readFile(join(folder, `${arch}.blob`)), { sentinelFuse: FUSE });
     await chmod(executable, 0o755);
     await rename(executable, `dist/cache-linux-${arch}`);
@@ -61,7 +59,7 @@ async function bundle(input: string, name: string): Promise<void> {
   const program = await rolldown({
     input,
     platform: 'node',
-    transform: { target: `node${NODE}`, define: definitions(buildInfo()) },
+    transform: { target: `node${EXECUTABLE_NODE}`, define: definitions(buildInfo()) },
   });
   await program.write({
     ...{ file: join(folder, name), format: 'cjs', codeSplitting: false, comments: false },

@@ -57,6 +57,19 @@ export class CacheError extends Error {
   }
 }
 
+/** A newer version of this program wrote a store, or a document of a medium, which this one must leave as it is. */
+export class NewerFormat extends CacheError {
+  constructor(
+    code: 'storage' | 'invalid-medium',
+    { where, format, known }: { readonly where: string; readonly format: unknown; readonly known: number },
+  ) {
+    super(
+      code,
+      `${where} has format ${JSON.stringify(format)}; this program knows ${known}: use a newer one`,
+    );
+  }
+}
+
 /** Whether a connection failed, so that another cache said nothing. */
 export function isConnectionFault(error: unknown): boolean {
   if (!(error instanceof CacheError) || error.code !== 'unavailable') return false;

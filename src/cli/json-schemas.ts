@@ -30,6 +30,9 @@ const signer = z.strictObject({
   name: z.string(),
   fingerprint: z.string().meta({ description: 'SHA-256 of the certificate, AB:CD:…' }),
 });
+const commit = z
+  .string()
+  .meta({ description: 'that the program was built from; absent if it was built outside a clone' });
 const texts = z.array(z.string());
 const count = z.int().nonnegative();
 
@@ -151,9 +154,7 @@ export const JSON_OUTPUT = {
       }),
     ),
   }),
-  inventory: z
-    .tuple([z.string(), z.string()])
-    .meta({ description: 'text and signature; see docs/design.md' }),
+  inventory: z.tuple([z.string(), z.string()]).meta({ description: 'text and signature; see docs/store.md' }),
   serve: z.strictObject({ store: folder, urls: texts, imported }),
   'slapos-cfg': z.strictObject({
     url: z.string().meta({ description: 'URL of the cache' }),
@@ -307,15 +308,11 @@ export const JSON_OUTPUT = {
     },
     damaged: z.array(z.strictObject({ key, entry })),
   }),
-  version: z.strictObject({
-    version: z.string(),
-    commit: z
-      .string()
-      .meta({ description: 'that the program was built from; absent if it was built outside a clone' })
-      .optional(),
-    node: z.string(),
-    platform,
+  health: z.strictObject({
+    ...{ url: z.string().meta({ description: 'of the server' }), version: z.string() },
+    ...{ commit: commit.optional(), node: z.string().optional() },
   }),
+  version: z.strictObject({ version: z.string(), commit: commit.optional(), node: z.string(), platform }),
 } as const;
 
 /** What any command prints on stderr, in one line, if it ends with an error. */

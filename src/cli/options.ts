@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { Argument, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 
 // Options of several commands.
 
@@ -43,6 +43,8 @@ export const logFormat = () =>
     '--log-format <format>',
     'format of the log on stderr: json or text (default: text on a terminal, otherwise json)',
   ).choices(['json', 'text']);
+
+export const shell = () => new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish']);
 
 export const commonName = () => new Option('--common-name <name>', 'name in the certificate');
 

@@ -3,10 +3,12 @@ import { withoutControls } from '../cache/controls.ts';
 import { buildInfo } from './build-info.ts';
 import { config, quiet } from './command.ts';
 import { checkCommand } from './commands/check.ts';
+import { completionCommand } from './commands/completion.ts';
 import { configCheckCommand, configCommand } from './commands/config.ts';
 import { exportCommand } from './commands/export.ts';
 import { fetchCommand } from './commands/fetch.ts';
 import { gcCommand } from './commands/gc.ts';
+import { healthCommand } from './commands/health.ts';
 import { helpCommand } from './commands/help.ts';
 import { importCommand } from './commands/import.ts';
 import { initCommand } from './commands/init.ts';
@@ -110,6 +112,7 @@ function commandsOf(program: Command): Readonly<Record<string, readonly CommandU
       serveCommand().action(async (options) =>
         (await import('./actions/serve.ts')).serveStore(options, buildInfo()),
       ),
+      healthCommand().action(async (options) => (await import('./actions/health.ts')).health(options)),
       slaposCfgCommand().action(async (options) =>
         (await import('./actions/slapos-cfg.ts')).slaposCfg(options),
       ),
@@ -160,6 +163,9 @@ function commandsOf(program: Command): Readonly<Record<string, readonly CommandU
       }),
       versionCommand().action(async (options) =>
         (await import('./actions/version.ts')).showVersion(options, buildInfo()),
+      ),
+      completionCommand().action(async (shell, words) =>
+        (await import('./actions/completion.ts')).complete(program, shell, words),
       ),
     ],
   };

@@ -10,3 +10,8 @@ export function parseUrlOption(option: string, text: string): string {
 export function isUrl(text: string): boolean {
   return /^https?:/i.test(text);
 }
+
+/** A text with URLs, to show. */
+export function withoutPasswords(text: string): string {
+  return text.replace(/(https?:\/\/)[^\s/@]*@/gi, '$1…@');
+}

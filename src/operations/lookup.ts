@@ -110,7 +110,7 @@ export async function readKnownUrls(
 }
 
 /** The software URL of every release in the store. Reads one entry per key. */
-async function* softwareUrls(directory: Directory): AsyncGenerator<string> {
+export async function* softwareUrls(directory: Directory): AsyncGenerator<string> {
   const seen = new Set<Key>();
   for await (const { key, digest } of directory.list()) {
     if (seen.has(key)) continue;

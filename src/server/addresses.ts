@@ -27,6 +27,15 @@ function reachableHosts(): readonly string[] {
   return hosts.length > 0 ? hosts : ['127.0.0.1'];
 }
 
+/** The URL by which this machine itself reaches one of its listening addresses, plain HTTP first. */
+export function localUrl(addresses: readonly ListenAddress[]): string {
+  const address = addresses.find(({ scheme }) => scheme === 'http') ?? addresses[0];
+  if (address === undefined) throw new TypeError('a server has an address');
+  const { scheme, host, port } = address;
+  // Every address includes this one; ::1 is missing where IPv6 is off.
+  return `${scheme}://${['::', '0.0.0.0'].includes(host) ? '127.0.0.1' : formatHost(host)}:${port}`;
+}
+
 /**
  * The URL for nodes: one that other machines can reach, plain HTTP first, because the Python of a node has to trust a TLS
  * certificate already.

@@ -1,5 +1,5 @@
 import { isBucketUrl } from '../cache/bucket-url.ts';
-import { CacheError, isDamage } from '../cache/errors.ts';
+import { isDamage, NewerFormat, type CacheError } from '../cache/errors.ts';
 import { createHashThreads } from '../cache/hash-threads.ts';
 import { STORE_FILE, STORE_FORMAT } from '../cache/layout.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
@@ -122,10 +122,7 @@ async function hasMark(place: StorePlace): Promise<boolean> {
 function checkFormat({ name }: StorePlace, format: unknown): void {
   if (format === STORE_FORMAT) return;
   if (format === undefined) throw new DamagedMark(`${name}/${STORE_FILE}`, 'it is a link that leads nowhere');
-  throw new CacheError(
-    'storage',
-    `the store ${name} has format ${JSON.stringify(format)}; this program knows ${STORE_FORMAT}: use a newer one`,
-  );
+  throw new NewerFormat('storage', { where: `the store ${name}`, format, known: STORE_FORMAT });
 }
 
 /**

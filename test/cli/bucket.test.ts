@@ -233,6 +233,16 @@ describe.skipIf(!hasEngine)(`the commands on a bucket${ON_ENGINE}`, () => {
     expect((await cache('config', 'check')).stderr).toContain('no fault found');
   });
 
+  it('refuse the store of a newer version with one line, and change nothing', async () => {
+    await raw.put('store.json', Buffer.from('{"format":2}'));
+    for (const args of [['list'], ['import', await makeArchive(1)], ['verify', '--repair']])
+      expect(await cache(...args)).toEqual({
+        ...{ code: 3, stdout: '' },
+        stderr: `cache: the store ${url} has format 2; this program knows 1: use a newer one\n`,
+      });
+    expect(await collect(raw.list(''))).toEqual(['store.json']);
+  });
+
   it('say in a line what is wrong, before any work', async () => {
     await writeFile(join(folder, 'config.ini'), configOf(`${url}-none`));
     const { code, stderr } = await cache('list');

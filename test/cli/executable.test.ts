@@ -1,13 +1,17 @@
 import { hash } from 'bcryptjs';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { promisify } from 'node:util';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { SLAPD, startSlapd } from '../access/slapd.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { ServeProcess } from '../http/serve-process.ts';
 import { ENVIRONMENT, EXECUTABLE, PROGRAM, resultOf, runCache } from './command.ts';
 
+const run = promisify(execFile);
 const MIB = 1024 * 1024;
 
 // Only `npm run test:executable` makes it.
@@ -70,6 +74,46 @@ describe.skipIf(EXECUTABLE === undefined)('the executable', () => {
     expect(await readdir(elsewhere)).toEqual([]);
   });
 
+  it('asks an LDAP server, over TLS', async (context) => {
+    if (!existsSync(SLAPD)) context.skip(`needs ${SLAPD}`);
+    const slapd = await startSlapd(LDIF);
+    onTestFinished(() => slapd.stop());
+    const serve = await ServeProcess.start({
+      config: `[access]
+anonymous = none
+ldap-url = ldaps://localhost:${slapd.tlsPort}
+ldap-bind-dn = uid={user},dc=example,dc=org
+ldap-ca-file = ${slapd.certificates.ca}
+`,
+    });
+    const url = `http://127.0.0.1:${await serve.port()}/bdir/${'0'.repeat(32)}`;
+    const ask = async (password: string): Promise<number> => {
+      const Authorization = `Basic ${btoa(`alice:${password}`)}`;
+      return (await fetch(url, { headers: { Authorization } })).status;
+    };
+    expect([await ask('secret'), await ask('wrong')]).toEqual([404, 401]);
+  });
+
+  it('serves the page with its style and script, over HTTPS with a certificate that it makes', async () => {
+    const serve = await ServeProcess.start({ config: '[server]\ntls = auto\n' });
+    const url = `https://127.0.0.1:${await serve.port()}/`;
+    const curl = async (path: string): Promise<string> => {
+      const args = [
+        '--cacert',
+        join(serve.root, '..', 'server.crt'),
+        '-H',
+        'Accept: text/html',
+        `${url}${path}`,
+      ];
+      return (await run('curl', ['-sSf', ...args])).stdout;
+    };
+    const page = await curl('');
+    expect(page).toMatch(/^<!DOCTYPE html>/i);
+    const assets = [...page.matchAll(/(?:href|src)="([^"]+\.(?:css|js))"/g)].map(([, path = '']) => path);
+    expect(assets).toHaveLength(2);
+    for (const path of assets) expect((await curl(path.replace(/^\.?\//, ''))).length).toBeGreaterThan(100);
+  });
+
   it('tells version, commit and Node at /health', async () => {
     const serve = await ServeProcess.start();
     const answer = await fetch(`http://127.0.0.1:${await serve.port()}/health`);
@@ -78,3 +122,15 @@ describe.skipIf(EXECUTABLE === undefined)('the executable', () => {
     expect(await answer.json()).toMatchObject({ status: 'ok', version, commit, node });
   });
 });
+
+const LDIF = `dn: dc=example,dc=org
+objectClass: domain
+dc: example
+
+dn: uid=alice,dc=example,dc=org
+objectClass: inetOrgPerson
+uid: alice
+cn: alice
+sn: alice
+userPassword: secret
+`;

@@ -78,8 +78,8 @@ const damage = (content: string): Promise<void> =>
 it('every command has a schema and takes --json', () => {
   const ran = createProgram().commands.flatMap((command) => {
     const names = command.commands.map((one) => ({ name: `${command.name()} ${one.name()}`, one }));
-    // `trust` alone does nothing; `config` does.
-    if (command.name() === 'help') return [];
+    // They print for a person and for a shell. `trust` alone does nothing; `config` does.
+    if (['help', 'completion'].includes(command.name())) return [];
     return command.name() === 'trust' ? names : [{ name: command.name(), one: command }, ...names];
   });
   expect(ran.map(({ name }) => name).sort()).toEqual([...NAMES].sort());
@@ -185,6 +185,13 @@ describe('the output of --json is that of the schema', () => {
         url: 'http://cache.example.com:5050',
         section: expect.stringMatching(/^\[networkcache\]\n/) as string,
       },
+    });
+  });
+
+  it('health', async () => {
+    const { url } = await serveFrom(site.folder);
+    expect(await outputOf('health', '--server', url)).toMatchObject({
+      ...{ url, version: expect.stringMatching(/^\d/) as string, node: expect.any(String) as string },
     });
   });
 

@@ -1,7 +1,7 @@
 """Checks a medium with nothing but Python's standard library and openssl: the manifest's signature, and every file.
 
 usage: check_medium.py MEDIUM CERTIFICATE
-Prints what is wrong, a line each, and ends with 1 if anything is. Follows docs/design.md, "The medium".
+Prints what is wrong, a line each, and ends with 1 if anything is. Follows docs/store.md, "The medium".
 """
 import hashlib
 import json

@@ -6,7 +6,10 @@ import { REPOSITORY } from './machine.ts';
 export interface Step {
   /** The machine. */
   readonly machine: string;
-  /** What the block needs that no rehearsal has, such as `Internet`, or `values` for variables that a reader sets. */
+  /**
+   * What the block needs that no rehearsal has, such as `Internet`; `values` for variables that a reader sets; `executable` or
+   * `clone` for one form of the program.
+   */
   readonly needs: string | undefined;
   readonly script: string;
   /** The heading above it. */

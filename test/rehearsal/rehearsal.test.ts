@@ -9,6 +9,7 @@ import { makeDisk, teachToMount, whyNoDisk, type DiskFormat } from './disk.ts';
 import { readGuide, withValues, type Step } from './guide.ts';
 import { connect, REPOSITORY, startMachine, whyNoMachines, type Machine } from './machine.ts';
 import { isHeavy } from '../fixtures/heavy.ts';
+import { EXECUTABLE } from '../cli/command.ts';
 
 const RAPID_CDN = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.344/software/rapid-cdn/software.cfg';
 const MASTER = 'https://lab.nexedi.com/nexedi/slapos/raw/1.0.358/software/slapos-master/software.cfg';
@@ -18,7 +19,7 @@ const CACHE_URL = `http://[${CACHE_ADDRESS}]:5050`;
 const MIB = 1024 * 1024;
 
 /** Blocks that only need this program, and what the reader is told to set. */
-const RUN_AS_WRITTEN = new Set([undefined, 'values']);
+const RUN_AS_WRITTEN = new Set([undefined, 'values', EXECUTABLE === undefined ? 'clone' : 'executable']);
 
 /**
  * docs/standalone-master.md, from its first to its last command, on a connected machine that has no cable to the others: what
@@ -118,10 +119,13 @@ async function prepareConnected(connected: Machine, folder: string): Promise<str
     recursive: true,
     verbatimSymlinks: true,
   });
+  await connected.run(
+    EXECUTABLE === undefined
+      ? `mkdir -p /opt/shacache && mount --bind '${REPOSITORY}' /opt/shacache && ln -s /opt/shacache/dist/cli/main.js /usr/local/bin/cache`
+      : `cp '${EXECUTABLE}' /root/cache-linux-x64 && install -m 755 /root/cache-linux-x64 /usr/local/bin/cache`,
+  );
   await connected.run(`
-mkdir -p /opt/shacache /opt/slapgrid
-mount --bind '${REPOSITORY}' /opt/shacache
-ln -s /opt/shacache/dist/cli/main.js /usr/local/bin/cache
+mkdir -p /opt/slapgrid
 cp -a '${join(folder, 'slapgrid')}'/* /opt/slapgrid
 cache init /srv/upstream
 cd /srv/upstream

@@ -21,7 +21,7 @@ import { readFromServer } from '../servers.ts';
 import { openSite, type CommandSite } from '../site.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { formatDiff } from '../terminal/diff.ts';
-import { parseUrlOption } from '../url-option.ts';
+import { parseUrlOption, withoutPasswords } from '../url-option.ts';
 
 export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
   const { into, from, json = false, quiet = false, dryRun = false } = options;
@@ -145,8 +145,4 @@ function tellFiles({ defaults }: SectionValues, terminal: Terminal): void {
   const files = [...new Set(defaults.values())].filter((file) => file !== '');
   if (files.length > 0)
     terminal.tell(`cache: each node needs these files first, or slapos stops there: ${files.join(', ')}`);
-}
-
-function withoutPasswords(text: string): string {
-  return text.replace(/(https?:\/\/)[^\s/@]*@/gi, '$1…@');
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { parseStoredEntry } from '../../cache/directory.ts';
 import type { Digest } from '../../cache/digest.ts';
 import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
-import { CacheError, isUndecodable, UNDECODABLE } from '../../cache/errors.ts';
+import { CacheError, isUndecodable, NewerFormat, UNDECODABLE } from '../../cache/errors.ts';
 import { BLOBS, blobName, DIRECTORY, parseEntryName, PARTS } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
@@ -92,7 +92,8 @@ async function readIfValid(
   try {
     return { manifest: await readManifest(folder, signers), manifestFault: undefined };
   } catch (error) {
-    if (!(error instanceof CacheError) || error.code === 'storage') throw error;
+    if (!(error instanceof CacheError) || error instanceof NewerFormat || error.code === 'storage')
+      throw error;
     return { manifest: undefined, manifestFault: error.message.split('\n')[0] };
   }
 }

@@ -8,22 +8,21 @@ import type { SignedDocument, Signer, TrustedCertificates } from '../../cache/si
 import { readSmallFile } from '../../files/small-file.ts';
 import {
   DOCUMENT_SIZE_LIMIT,
+  isOfKind,
   judgeSignature,
   parseJson,
   parseSignedDocument,
   signatureOf,
   signedBy,
+  type DocumentKind,
   type Signature,
 } from './signed-document.ts';
 
-const TYPE = 'shacache-inventory';
-const FORMAT = 1;
+const KIND: DocumentKind = { type: 'shacache-inventory', format: 1 };
 
 const digest = z.custom<Digest>(isDigest, 'must be 128 lower-case hex digits');
 
 const inventory = z.object({
-  type: z.literal(TYPE),
-  format: z.literal(FORMAT),
   created: z.iso.datetime(),
   /** Absent if the site has no key. */
   by: signedBy.optional(),
@@ -63,7 +62,7 @@ export async function takeInventory(
       entries.push({ key, entry: name, sha512, ...(size === undefined ? {} : { size }) });
     }
   }
-  const content = { type: TYPE, format: FORMAT, created: new Date().toISOString() };
+  const content = { ...KIND, created: new Date().toISOString() };
   if (signer === undefined) return [JSON.stringify({ ...content, entries }), ''];
   return signer.signDocument(JSON.stringify({ ...content, by: signatureOf(signer), entries }));
 }
@@ -82,8 +81,9 @@ export async function readInventory(path: string, trusted: TrustedCertificates):
       `${path}: the signature does not match the text, which was changed after signing; make it again with: cache inventory`,
     );
   }
-  const parsed = inventory.safeParse(parseJson(document[0], path));
-  if (!parsed.success)
+  const value = parseJson(document[0], path);
+  const parsed = isOfKind(value, KIND, path) ? inventory.safeParse(value) : undefined;
+  if (!parsed?.success)
     throw new CacheError('invalid-medium', `${path}: not an inventory; make one with: cache inventory`);
   const entries = new Set<string>();
   const sizes = new Map<Digest, number>();

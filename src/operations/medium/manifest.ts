@@ -16,7 +16,9 @@ import type { SignedDocument, TrustedCertificates } from '../../cache/signature.
 import { readSmallFile, UnfitFile } from '../../files/small-file.ts';
 import {
   describeCertificate,
+  type DocumentKind,
   DOCUMENT_SIZE_LIMIT,
+  isOfKind,
   judgeSignature,
   parseJson,
   parseSignedDocument,
@@ -32,8 +34,7 @@ export const PACKAGES_FOLDER = 'packages';
 export const PROGRAM_FILES = { x64: 'cache', arm64: 'cache-arm64', readme: 'README.txt' } as const;
 const PROGRAM_NAMES: ReadonlySet<string> = new Set(Object.values(PROGRAM_FILES));
 
-const TYPE = 'shacache-medium';
-const FORMAT = 1;
+const KIND: DocumentKind = { type: 'shacache-medium', format: 1 };
 
 const digest = z.custom<Digest>(isDigest, 'must be 128 lower-case hex digits');
 const size = z.int().nonnegative();
@@ -111,7 +112,7 @@ export function isPackageName(name: string): boolean {
 
 /** @throws CacheError `too-large`: more files than a manifest can hold */
 export function formatManifest(content: Manifest): string {
-  const text = JSON.stringify({ type: TYPE, format: FORMAT, ...content });
+  const text = JSON.stringify({ ...KIND, ...content });
   // Measures the text as the file holds it: as a JSON string.
   if (Buffer.byteLength(JSON.stringify(text)) < DOCUMENT_SIZE_LIMIT - 64 * 1024) return text;
   throw new CacheError(
@@ -176,14 +177,8 @@ function strangerMessage(certificate: X509Certificate, where: string): string {
 
 function parseManifest(text: string, where: string): Manifest {
   const value = parseJson(text, where);
-  const kind = z.looseObject({ type: z.literal(TYPE), format: z.unknown() }).safeParse(value);
-  if (!kind.success) throw new CacheError('invalid-medium', `${where}: not the manifest of a medium`);
-  if (kind.data.format !== FORMAT) {
-    throw new CacheError(
-      'invalid-medium',
-      `${where} has format ${JSON.stringify(kind.data.format)}; this program knows ${FORMAT}: use a newer one`,
-    );
-  }
+  if (!isOfKind(value, KIND, where))
+    throw new CacheError('invalid-medium', `${where}: not the manifest of a medium`);
   const parsed = manifest.safeParse(value);
   const fault = parsed.success ? faultOf(parsed.data) : describeIssue(parsed.error);
   if (parsed.success && fault === undefined) return parsed.data;

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { quoteBriefly } from '../../cache/digest.ts';
-import { CacheError, throwProgrammingError } from '../../cache/errors.ts';
+import { CacheError, NewerFormat, throwProgrammingError } from '../../cache/errors.ts';
 import {
   createTrustedCertificates,
   signerNameOf,
@@ -64,6 +64,24 @@ export function parseJson(text: string, where: string): unknown {
     throwProgrammingError(error);
     throw notJson(where, error);
   }
+}
+
+/** What a document is, as its text says first. */
+export interface DocumentKind {
+  readonly type: string;
+  /** The format that this version writes and reads. */
+  readonly format: number;
+}
+
+/**
+ * Whether a document is of a kind: before all else, because one of a newer format may have any shape.
+ * @throws NewerFormat
+ */
+export function isOfKind(value: unknown, { type, format }: DocumentKind, where: string): boolean {
+  const kind = z.looseObject({ type: z.literal(type), format: z.unknown() }).safeParse(value);
+  if (kind.success && kind.data.format !== format)
+    throw new NewerFormat('invalid-medium', { where, format: kind.data.format, known: format });
+  return kind.success;
 }
 
 function notJson(where: string, cause?: unknown): CacheError {

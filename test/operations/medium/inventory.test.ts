@@ -92,7 +92,7 @@ describe('an inventory', () => {
     [
       'an inventory of the future',
       ([text]: SignedDocument) => [text.replace('"format":1', '"format":2'), ''],
-      /not an inventory/,
+      /have\.json has format 2; this program knows 1: use a newer one/,
     ],
   ])('that is %s is refused', async (_what, change, message) => {
     await expectCacheError(inventoryOf(trip.offline, undefined, change), 'invalid-medium', message);

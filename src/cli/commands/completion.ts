@@ -1,0 +1,14 @@
+import { command } from '../command.ts';
+import { shell } from '../options.ts';
+
+export const completionCommand = () =>
+  command(
+    'completion',
+    'Print the completion of commands, options and releases for a shell.',
+    'cache completion bash > /etc/bash_completion.d/cache',
+  )
+    .addArgument(shell())
+    .argument(
+      '[word...]',
+      'of a command line, the last one incomplete: print its candidates, as the completion does',
+    );

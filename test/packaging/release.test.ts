@@ -1,0 +1,40 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import { initSite } from '../cli/command.ts';
+import { temporaryFolder } from '../fixtures/temporary-folder.ts';
+
+const run = promisify(execFile);
+const REPOSITORY = join(import.meta.dirname, '../..');
+
+it('the checksums of a release are signed with the key of a site, as openssl verifies', async () => {
+  const folder = await temporaryFolder();
+  await initSite(folder, 'site');
+  const [file, certificate, key] = ['SHA512SUMS', 'sign.crt', 'sign.pub'].map((name) =>
+    join(folder, name),
+  ) as [string, string, string];
+  const text = `${'0'.repeat(128)}  cache-linux-x64\n`;
+  await writeFile(file, text);
+  const sign = (config: string) =>
+    run(process.execPath, ['--import', 'tsx', 'scripts/sign-checksums.ts', join(folder, config), file], {
+      cwd: REPOSITORY,
+    });
+  await sign('site/config.ini');
+  expect(await readFile(certificate, 'utf8')).toBe(
+    await readFile(join(folder, 'site/miscellaneous/sign.crt'), 'utf8'),
+  );
+  await run('openssl', ['x509', '-in', certificate, '-noout', '-pubkey', '-out', key]);
+  const verify = () => run('openssl', ['dgst', '-sha512', '-verify', key, '-signature', `${file}.sig`, file]);
+  expect((await verify()).stdout).toBe('Verified OK\n');
+  await writeFile(file, text.replace('0', '1'));
+  await expect(verify()).rejects.toThrow();
+
+  await mkdir(join(folder, 'none'));
+  await writeFile(join(folder, 'none/config.ini'), '[store]\npath = store\n');
+  await expect(sign('none/config.ini')).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^sign-checksums: .*: no signing key; make one with: .*\n$/) as string,
+  });
+});
