@@ -15,35 +15,49 @@ interface Component {
   readonly 'bom-ref'?: string;
   readonly purl?: string;
   readonly hashes?: readonly { readonly alg: string; readonly content: string }[];
+  readonly properties?: readonly { readonly name: string }[];
   readonly components?: readonly Component[];
 }
 
 interface Sbom {
   serialNumber: string;
-  metadata: { timestamp: string };
+  metadata: { timestamp: string; component: { name: string; type: string; 'bom-ref': string } };
   components: readonly Component[];
+  dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[];
 }
 
 const run = promisify(execFile);
 
 /**
- * Makes dist/shacache-VERSION.cdx.json, the list of all that a release is made of (CycloneDX): the packages of npm as npm itself lists them
- * from the lock file, Node with its own parts, and the packages of Debian in the image, if that is built.
+ * Makes dist/shacache-VERSION.cdx.json, the list of all that a release is made of (CycloneDX): the packages of npm as npm itself
+ * lists them from the lock file, Node with its own parts, and the packages of Debian in the image, if that is built.
  */
 const { version } = buildInfo();
-const { stdout } = await run(
-  'npm',
-  ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only', '--omit', 'dev', '--omit', 'optional'],
-  { maxBuffer: 64 * 1024 * 1024 },
-);
-const sbom = JSON.parse(stdout) as Sbom;
+const sbom = await packagesOfNpm();
 sbom.metadata.timestamp = new Date(sourceDate() * 1000).toISOString();
-sbom.serialNumber = '';
+// npm takes the name of the folder.
+Object.assign(sbom.metadata.component, { name: 'shacache', type: 'application' });
 sbom.components = [...sbom.components, ...(await nodeComponents()), ...(await imageComponents())];
 // A number for each content: npm takes a random one.
+sbom.serialNumber = '';
 sbom.serialNumber = `urn:uuid:${uuidOf(JSON.stringify(sbom))}`;
 await mkdir('dist', { recursive: true });
 await writeFile(`dist/shacache-${version}.cdx.json`, `${JSON.stringify(sbom, undefined, 2)}\n`);
+
+/** With `--omit dev` npm would leave out packages that tests need, too. */
+async function packagesOfNpm(): Promise<Sbom> {
+  const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only'];
+  const { stdout } = await run('npm', args, { maxBuffer: 64 * 1024 * 1024 });
+  const all = JSON.parse(stdout) as Sbom;
+  const components = all.components.filter(
+    ({ properties = [] }) => !properties.some(({ name }) => name === 'cdx:npm:package:development'),
+  );
+  const shipped = new Set([all.metadata.component['bom-ref'], ...components.map((one) => one['bom-ref'])]);
+  const dependencies = all.dependencies
+    .filter(({ ref }) => shipped.has(ref))
+    .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((other) => shipped.has(other)) }));
+  return { ...all, components, dependencies };
+}
 
 async function nodeComponents(): Promise<readonly Component[]> {
   const { stdout: text } = await run(await nodeBinary(EXECUTABLE_NODE), [

@@ -148,6 +148,15 @@ describe('npx cache in a clone', () => {
   });
 });
 
+it('npm start in a clone that is not built yet says so', async () => {
+  const clone = await cloneProgram();
+  const { code, stderr } = await resultOf(
+    spawn('npm', ['start', '--silent', '--', 'software'], { cwd: clone }),
+  );
+  expect(stderr).toBe('cache: not built yet; run this where its package.json is: npm ci\n');
+  expect(code).toBe(2);
+});
+
 it('npm install --global . in a clone makes the command cache', async () => {
   const clone = await cloneProgram();
   await symlink(join(REPOSITORY, 'node_modules'), join(clone, 'node_modules'));

@@ -21,6 +21,7 @@ export function commandPage(program: CommandUnknownOpts, seconds: number): strin
     section('OPTIONS'),
     paragraph('Every command has these options; they may also stand before it.'),
     ...optionsOf(program.commands[0] ?? program, (long) => COMMON.includes(long)),
+    ...optionsOf(program, (long) => long === '--version'),
     section('COMMANDS'),
     ...program.commands.flatMap(commandParts),
     section('EXIT STATUS'),

@@ -91,6 +91,7 @@ export function createApp(parts: AppParts): App {
       nodeSection,
       baseOf,
       lastScrub: parts.lastScrub,
+      readiness: parts.readiness,
     };
     addPageRoutes(app, options, (c) =>
       c.env.incoming.headers.accept === undefined ? notFound(c) : c.text(introduction(baseOf(c), version)),

@@ -22,7 +22,17 @@ export function commandOf(
     .join(' ');
 }
 
-/** The executable may lie on a medium, where no PATH leads. */
+/** Whether commands as `commandOf` makes them work in the current folder only. */
+export function isOnlyHere({ file }: Pick<Config, 'file'>): boolean {
+  return file === undefined || isNpmStart();
+}
+
+/** The executable may lie on a medium, where no PATH leads; `npm start` needs no installed command. */
 function calledAs(): string {
+  if (isNpmStart()) return 'node bin/cache.js';
   return isSea() && process.argv0.includes('/') ? quoteForShell(resolve(process.argv0)) : 'cache';
+}
+
+function isNpmStart(): boolean {
+  return process.env['npm_lifecycle_event'] === 'start';
 }

@@ -11,7 +11,7 @@ export interface ReadinessOptions {
   readonly certificates: () => Readiness;
   /** Whether the upstream answers; omitted without one. @throws CacheError */
   readonly askUpstream?: (() => Promise<unknown>) | undefined;
-  /** Receives the error behind a new reason or warning, which may contain paths. */
+  /** Receives the error behind a new reason or warning, which may contain paths, and that one is over. */
   readonly onFault: (message: string) => void;
 }
 
@@ -58,8 +58,9 @@ export function createReadiness({
   };
 
   const note = (what: keyof typeof faults, fault: ReadyFault | undefined, error?: unknown): void => {
-    if (fault !== undefined && faults[what]?.code !== fault.code)
-      onFault(`${fault.reason}: ${messageOf(error)}`);
+    const before = faults[what];
+    if (fault !== undefined && before?.code !== fault.code) onFault(`${fault.reason}: ${messageOf(error)}`);
+    else if (fault === undefined && before !== undefined) onFault(`no longer: ${before.reason}`);
     faults[what] = fault;
   };
 
@@ -113,7 +114,8 @@ export function createReadiness({
         warnings: [...told.filter((fault) => fault !== undefined), ...warnings],
       };
     },
-    room: () => room,
+    // The room of a store that is away is that of another disk.
+    room: () => (faults.read === undefined ? room : undefined),
     start() {
       tick();
       timer ??= setInterval(tick, CHECK_MS).unref();

@@ -17,7 +17,8 @@ let clone: string;
 beforeEach(async () => {
   clone = await temporaryFolder();
   await cp(join(REPOSITORY, 'package.json'), join(clone, 'package.json'));
-  for (const name of ['dist', 'node_modules']) await symlink(join(REPOSITORY, name), join(clone, name));
+  for (const name of ['bin', 'dist', 'node_modules'])
+    await symlink(join(REPOSITORY, name), join(clone, name));
 });
 
 async function makeArchives(folder: string, ...names: readonly string[]): Promise<void> {
@@ -59,7 +60,8 @@ describe.skipIf(lacks('tmux'))("README's first command on a terminal of 80×24 (
       /^3 imported$/m,
       /^ {2}\S+raw\/1\.0\.344\/software\/erp5\/software\.cfg$/m,
       /^curl http:\/\/127\.0\.0\.1:\d+\/slapos\.cfg /m,
-      /^cache check URL /m,
+      new RegExp(`^cd ${clone} `, 'm'),
+      /^node bin\/cache\.js check URL /m,
     ])
       expect(screen).toMatch(shown);
     expect(screen.replaceAll('\n', '')).toMatch(/Serving \S+\/cache-store on http:\/\/127\.0\.0\.1:\d+/);

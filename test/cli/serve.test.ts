@@ -61,10 +61,11 @@ describe('serve', () => {
       });
     });
     expect(shown).toMatch(/imported[^]*Serving /);
-    expect(shown.split('\n').slice(-6)).toEqual([
+    expect(shown.split('\n').slice(-7)).toEqual([
       '',
       'Next:',
-      expect.stringMatching(`^curl ${address}/slapos\\.cfg  get the section for slapos\\.cfg$`),
+      expect.stringMatching(`^curl ${address}/slapos\\.cfg +get the section for slapos\\.cfg$`),
+      expect.stringMatching(`^cd ${folder} +go to this folder, on another terminal$`),
       expect.stringMatching(/^cache check URL +test whether nodes can install a release$/),
       expect.stringMatching(/^cache list +list the releases$/),
       '',

@@ -51,6 +51,16 @@ function textOf(response: RawResponse): string {
     .replace(/\s+/g, ' ');
 }
 
+it('says that the server is not ready, and why', async () => {
+  const reasons = [{ code: 'storage', reason: 'the store cannot be read' }] as const;
+  const warnings = [{ code: 'upstream', reason: 'the upstream does not answer' }] as const;
+  const server = await start({ parts: { readiness: () => ({ reasons, warnings }) } });
+  const text = textOf(await browse(server, '/'));
+  expect(text).toContain('Nodes cannot rely on this cache now: the store cannot be read');
+  expect(text).toContain('Warning: the upstream does not answer');
+  expect(textOf(await browse(await start(), '/'))).not.toContain('Nodes cannot rely');
+});
+
 describe('a page', () => {
   let server: PageServer;
 

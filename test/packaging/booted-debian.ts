@@ -1,4 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, type TestContext } from 'vitest';
 import { bareDebian } from '../fixtures/bare-debian.ts';
@@ -16,7 +18,7 @@ export interface BootedDebian {
 /** What a container owes to systemd (its CONTAINER_INTERFACE): own /proc, /sys, /dev, /run, and a cgroup to manage. */
 const BOOT = `
 set -eu
-root=$1; group=$2
+root=$1
 mount --make-rprivate /
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
@@ -28,9 +30,13 @@ mount -t devpts -o newinstance,ptmxmode=666,mode=620 devpts "$root/dev/pts"
 mount -t tmpfs tmpfs "$root/dev/shm"
 ln -s pts/ptmx "$root/dev/ptmx"
 for device in null zero full random urandom tty; do cp -a "/dev/$device" "$root/dev/"; done
-mount --make-rshared /
 ip link set lo up
-exec chroot "$root" env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd
+mkdir "$root/run/outside"
+cd "$root"
+pivot_root . run/outside
+umount --lazy /run/outside
+mount --make-rshared /
+exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd
 `;
 
 /** In a cgroup of its own, which the namespace then shows as the whole. */
@@ -48,8 +54,8 @@ export async function bootDebian(context: TestContext, folder: string): Promise<
   const { stdout } = await promisify(execFile)('findmnt', ['-n', '-o', 'TARGET', '-t', 'cgroup2']);
   const [cgroups = ''] = stdout.split('\n');
   if (cgroups === '') context.skip('needs a mounted cgroup2');
-  const group = `${cgroups}/shacache-test-${process.pid}`;
-  const child = spawn('sh', ['-c', START, 'sh', group, 'sh', '-c', BOOT, 'sh', root, group], {
+  const group = join(cgroups, basename(folder));
+  const child = spawn('sh', ['-c', START, 'sh', group, 'sh', '-c', BOOT, 'sh', root], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let complaint = '';
@@ -62,7 +68,8 @@ export async function bootDebian(context: TestContext, folder: string): Promise<
   onTestFinished(async () => {
     child.kill('SIGKILL');
     await ended;
-    await promisify(execFile)('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';']);
+    // The kernel may still be ending its processes.
+    await expect.poll(() => removeGroup(group)).toBe(true);
   });
   const first = async (): Promise<string> =>
     (await run('pgrep', ['--parent', String(child.pid)])).stdout.trim();
@@ -101,4 +108,10 @@ export async function bootDebian(context: TestContext, folder: string): Promise<
       return stdout;
     },
   };
+}
+
+/** @returns whether it is gone, with all below it */
+async function removeGroup(group: string): Promise<boolean> {
+  await run('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';']);
+  return !existsSync(group);
 }

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
 import { imageConfigs } from '../../scripts/image/read-image.ts';
 import { whyNoMachines } from '../rehearsal/machine.ts';
+import { isHeavy } from '../fixtures/heavy.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { IMAGE, unpackImage, WITHOUT_IMAGE, type ImageConfig } from './image.ts';
@@ -63,6 +64,14 @@ describe.skipIf(WITHOUT_IMAGE !== '')(`the image${WITHOUT_IMAGE}`, () => {
     const { config } = JSON.parse((await run('tar', ['-xOf', docker, Config])).stdout) as ImageConfig;
     expect(config.Healthcheck.Test).toEqual(['CMD', '/usr/local/bin/cache', 'health']);
     expect((await imageConfigs(IMAGE)).map(({ architecture }) => architecture)).toEqual(['amd64', 'arm64']);
+  });
+
+  it.runIf(isHeavy)('has the same bytes when it is built again', { timeout: 600_000 }, async () => {
+    const build = async (umask: string): Promise<string> => {
+      await run('sh', ['-c', `umask ${umask} && npm run --silent build:image`]);
+      return (await run('sha512sum', [IMAGE])).stdout;
+    };
+    expect(await build('077')).toBe(await build('022'));
   });
 
   it('serves as its user from a root that is read-only, and keeps everything in /data', async (context) => {

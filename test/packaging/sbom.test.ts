@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Spec, Validation } from '@cyclonedx/cyclonedx-library';
 import { describe, expect, it } from 'vitest';
 import { IMAGE, WITHOUT_IMAGE } from './image.ts';
 
@@ -19,8 +20,9 @@ async function make(): Promise<string> {
 }
 
 describe.skipIf(WITHOUT_IMAGE !== '')(`the list of components${WITHOUT_IMAGE}`, () => {
-  it('has what the lock file locks, Node, and the libraries of the image; from one commit the same bytes', async () => {
+  it('is as CycloneDX demands, and has what the lock file locks, Node, and the libraries of the image; from one commit the same bytes', async () => {
     const text = await make();
+    expect(await new Validation.JsonStrictValidator(Spec.Version.v1dot5).validate(text)).toBeNull();
     const { components } = JSON.parse(text) as Sbom;
     const purls = components.map(({ purl }) => purl);
     const lock = JSON.parse(await readFile(join(REPOSITORY, 'package-lock.json'), 'utf8')) as {

@@ -67,8 +67,11 @@ it('is not ready while the store is away; the log has the reason', async () => {
   await expect.poll(() => ready(server)).toMatchObject([503, { reasons: [{ code: 'storage' }] }]);
   expect(server.told[0]).toContain('the store cannot be read: ');
   expect((await ask(server, '/ready')).body.toString()).not.toContain(server.root);
+  expect(server.check.room()).toBeUndefined();
   await rename(`${server.root}.away`, server.root);
   await expect.poll(async () => (await ask(server, '/ready')).status).toBe(200);
+  expect(server.told).toHaveLength(2);
+  expect(server.told[1]).toBe('no longer: the store cannot be read');
 });
 
 it('does not wait for a disk that hangs', async () => {

@@ -1,10 +1,11 @@
 import { constants } from 'node:fs/promises';
 import { CacheError } from '../../cache/errors.ts';
 import { DIRECTORY } from '../../cache/layout.ts';
+import { quoteForShell } from '../../cache/shell.ts';
 import type { Store } from '../../cache/store.ts';
 import type { Config } from '../../config/config.ts';
 import { parseListen } from '../../config/listen-address.ts';
-import { commandOf } from '../../operations/command-line.ts';
+import { commandOf, isOnlyHere } from '../../operations/command-line.ts';
 import { isAccessible } from '../../operations/files.ts';
 import type { Site } from '../../operations/site.ts';
 import { networkcacheSection } from '../../operations/slapos-cfg.ts';
@@ -155,6 +156,8 @@ async function printWelcome(
     [commandOf(elsewhere(config), 'check URL'), 'test whether nodes can install a release'],
     [commandOf(elsewhere(config), 'list'), 'list the releases'],
   ];
+  if (isOnlyHere(config))
+    next.unshift([`cd ${quoteForShell(process.cwd())}`, 'go to this folder, on another terminal']);
   try {
     const base = config.server.publicUrl ?? bestUrl(urls) ?? '';
     await networkcacheSection(site, base);

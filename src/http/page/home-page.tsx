@@ -1,5 +1,6 @@
 import { formatSize } from '../../cache/amount.ts';
 import type { CatalogState } from '../../cache/catalog.ts';
+import type { Readiness } from '../health.ts';
 import { CopyBlock, IndexNote, QueryFault, Time } from './common.tsx';
 import { Document } from './document.tsx';
 import { countOf, ReleaseList, type ReleaseListProps } from './release-list.tsx';
@@ -13,6 +14,7 @@ export interface HomePageProps {
   /** Bytes; undefined if unknown. */
   readonly roomLeft: number | undefined;
   readonly lastScrub: { readonly finished: string; readonly findings: number } | undefined;
+  readonly readiness: Readiness | undefined;
   /** The section for nodes, or why there is none. */
   readonly section: { readonly text: string } | { readonly fault: string } | undefined;
   readonly list: Pick<ReleaseListProps, 'query' | 'page'>;
@@ -22,7 +24,7 @@ export interface HomePageProps {
 
 /** `/`: this cache, and its releases. */
 export function HomePage(props: HomePageProps) {
-  const { view, state, list, section, fault } = props;
+  const { view, state, list, section, fault, readiness } = props;
   const { root, url } = view;
   const { q, os, multiarch, sort, isDescending } = list.query;
   return (
@@ -33,6 +35,7 @@ export function HomePage(props: HomePageProps) {
         signature. They need no Internet.
       </p>
       <Facts {...props} />
+      <ReadinessNote readiness={readiness} />
       <IndexNote state={state} />
 
       <h2>Releases</h2>
@@ -99,6 +102,26 @@ export function HomePage(props: HomePageProps) {
         </section>
       </div>
     </Document>
+  );
+}
+
+/** Why nodes should not be sent here; nothing if they should. */
+function ReadinessNote({ readiness }: Pick<HomePageProps, 'readiness'>) {
+  const { reasons = [], warnings = [] } = readiness ?? {};
+  if (reasons.length + warnings.length === 0) return null;
+  return (
+    <div class={reasons.length > 0 ? 'note bad' : 'note warn'} role="status">
+      {reasons.map(({ reason }) => (
+        <p>
+          Nodes cannot rely on this cache now: <Outside text={reason} />
+        </p>
+      ))}
+      {warnings.map(({ reason }) => (
+        <p>
+          Warning: <Outside text={reason} />
+        </p>
+      ))}
+    </div>
   );
 }
 

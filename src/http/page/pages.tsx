@@ -6,6 +6,7 @@ import { LOG } from '../../cache/layout.ts';
 import { multiarchOn, parseMultiarch, parseOs, type Platform } from '../../cache/platform.ts';
 import type { LogRecord, StoreLog } from '../../cache/store-log.ts';
 import type { Store } from '../../cache/store.ts';
+import type { Readiness } from '../health.ts';
 import type { HttpEnv } from '../http-env.ts';
 import { decodePathSegment } from '../request-path.ts';
 import { CheckPage, type CheckResult } from './check-page.tsx';
@@ -24,6 +25,7 @@ export interface PagesOptions extends PageParts {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly version: string;
+  readonly readiness: (() => Readiness) | undefined;
   readonly lastScrub: (() => HomePageProps['lastScrub']) | undefined;
   readonly nodeSection: ((base: string) => Promise<string>) | undefined;
   /** The URL of this cache as the client reached it. @throws CacheError `not-found` */
@@ -78,6 +80,7 @@ export function createPages(options: PagesOptions): Pages {
           {...{ view, state, list, fault }}
           roomLeft={options.roomLeft()}
           lastScrub={options.lastScrub?.()}
+          readiness={options.readiness?.()}
           section={await sectionOf(c, options)}
         />,
       );
