@@ -50,3 +50,8 @@ export function quoteBriefly(text: string): string {
 export function prefixOf(digest: Digest): number {
   return parseInt(digest.slice(0, 13), 16);
 }
+
+/** A text for a person with the first 8 of the 128 digits of each sha512. */
+export function withShortDigests(text: string): string {
+  return text.replace(/(?<=(?<![0-9a-f])[0-9a-f]{8})[0-9a-f]{120}(?![0-9a-f])/g, '…');
+}

@@ -1,4 +1,5 @@
 import { CacheError } from './errors.ts';
+import { nearest } from './nearest.ts';
 import { normalizeId, type OsRelease } from './system.ts';
 
 /** The platform of a software release (protocol.md, "An entry"). */
@@ -82,6 +83,13 @@ const WITHOUT_VERSION: ReadonlySet<string> = new Set([
 function completeOs(id: string, version: string): OsRelease {
   const codename = codenameOf(id, version);
   if (codename !== undefined) return [id, version, codename];
+  const ids = [...CODENAMES.keys()].filter((name) => name.endsWith(` ${version}`));
+  const [meant] = nearest(`${id} ${version}`, ids, { limit: 1, most: 2 });
+  if (meant !== undefined)
+    throw new CacheError(
+      'usage',
+      `the system ${id}-${version} is unknown; did you mean ${meant.replace(' ', '-')}?`,
+    );
   throw new CacheError(
     'usage',
     `the codename of ${id} ${version} is unknown; write it as Python's distro returns it: "${id},${version},CODENAME", or "${id},${version}," if it has none`,

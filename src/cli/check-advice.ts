@@ -1,3 +1,4 @@
+import type { Platform } from '../cache/platform.ts';
 import { quoteForShell } from '../cache/shell.ts';
 import { commandOf } from '../operations/command-line.ts';
 import type { Site } from '../operations/site.ts';
@@ -11,6 +12,10 @@ export interface AdviceContext {
   readonly site: Site;
   /** The cache that was asked, where it isn't the site's own store. */
   readonly server: string | undefined;
+  /** Platforms of the entries that are known. */
+  readonly platforms: readonly Platform[];
+  /** The platform that they were compared with. */
+  readonly machine: Platform;
   /** The slapos.cfg of the node, if one is named. */
   readonly slaposCfg: string | undefined;
 }
@@ -19,7 +24,7 @@ export interface AdviceContext {
 export function adviceFor({ kind }: ReleaseProblem, context: AdviceContext): readonly string[] {
   const { url, server, site, slaposCfg } = context;
   const { config, location } = site;
-  const on = server === undefined ? '' : `where the store of ${server} is: `;
+  const on = server === undefined ? '' : 'on the server: ';
   // Of the configuration of another server nothing is known here.
   const command = (call: string, words?: readonly string[]): string =>
     on + commandOf(server === undefined ? config : { file: undefined, isNamed: false }, call, words);
@@ -83,7 +88,15 @@ function machineOptions({ options: { os, multiarch } }: AdviceContext): readonly
 }
 
 /** It was compared with this machine, which may be no node. */
-function otherSystem({ options: { os, multiarch }, slaposCfg }: AdviceContext): readonly string[] {
-  const isThisMachine = os === undefined && multiarch === undefined && slaposCfg === undefined;
-  return isThisMachine ? ['if the nodes have another system, add --os ID-VERSION'] : [];
+function otherSystem({
+  options: { os, multiarch },
+  slaposCfg,
+  platforms,
+  machine,
+}: AdviceContext): readonly string[] {
+  if (os !== undefined || multiarch !== undefined || slaposCfg !== undefined) return [];
+  const other = platforms.find((platform) => platform.os.join() !== machine.os.join());
+  if (other === undefined) return [];
+  const [id, version] = other.os;
+  return [`if nodes run ${id} ${version}, add --os ${quoteForShell(`${id}-${version}`)}`];
 }

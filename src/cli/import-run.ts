@@ -1,12 +1,19 @@
+import { dirname, resolve } from 'node:path';
 import { CacheError } from '../cache/errors.ts';
 import { parseOs } from '../cache/platform.ts';
 import { parseSoftwareRoot } from '../cache/software-root.ts';
+import { commandOf } from '../operations/command-line.ts';
 import { findArchives, MixedFolder, type ArchiveFile } from '../operations/find-archives.ts';
-import { importArchives, type ImportResult } from '../operations/import-archives.ts';
+import {
+  importArchives,
+  type ImportOptions as ArchiveImportOptions,
+  type ImportResult,
+} from '../operations/import-archives.ts';
 import type { Config } from '../config/config.ts';
 import type { MediumImportResult } from '../operations/medium/import-medium.ts';
 import { isMedium } from '../operations/medium/open-medium.ts';
 import { openSigningTarget } from '../operations/release-entry.ts';
+import { hasSigningKey } from '../operations/signing-key.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { refuseOtherFolder } from './import-mistakes.ts';
 import { withJsonNames, type JsonOutput } from './json-output.ts';
@@ -111,20 +118,33 @@ async function runArchiveImport(
     );
   }
   await hintAtMedium(others, site);
-  if (empty.length > 0) terminal.warn(`cache: no archives in ${empty.join(', ')}`);
+  for (const path of empty) {
+    const medium = dirname(resolve(path));
+    const instead = (await isMedium(medium))
+      ? `; to import the medium: ${commandOf(site.config, 'import', [medium])}`
+      : '';
+    terminal.warn(`cache: no archives in ${path}${instead}`);
+  }
   const progress = createProgress(
     archives.reduce((sum, { size }) => sum + size, 0),
     { quiet },
   );
   try {
-    const importing = importArchives(archives, {
+    const importOptions = {
       url,
       os: system,
       multiarch,
       softwareRoot,
       recheck,
       software: site.config.software,
-      ...(dryRun || archives.length === 0 ? {} : { target: await openSigningTarget(site) }),
+    };
+    // The first import makes key and store: only for an archive that it takes.
+    if (!dryRun && site.config.file === undefined && !(await hasSigningKey(site.config.signature)))
+      await refuseFirst(archives, importOptions, results);
+    const rest = archives.slice(results.length);
+    const importing = importArchives(rest, {
+      ...importOptions,
+      ...(dryRun || rest.length === 0 ? {} : { target: await openSigningTarget(site) }),
       onProgress: ({ path }, bytes) => {
         progress.advance(path, bytes);
       },
@@ -140,4 +160,17 @@ async function runArchiveImport(
   } finally {
     progress.clear();
   }
+}
+
+/** Reads archives until one is good, and adds the refusals of those before it to the results. */
+async function refuseFirst(
+  archives: readonly ArchiveFile[],
+  options: ArchiveImportOptions,
+  results: ImportResult[],
+): Promise<void> {
+  for (const archive of archives)
+    for await (const result of importArchives([archive], options)) {
+      if (result.outcome !== 'refused') return;
+      results.push(result);
+    }
 }

@@ -9,7 +9,7 @@ import {
   type MediumImport,
   type MediumImportResult,
 } from '../operations/medium/import-medium.ts';
-import { DamagedMedium, formatDamages } from '../operations/medium/medium-faults.ts';
+import { DamagedMedium, formatDamages, remedyOf } from '../operations/medium/medium-faults.ts';
 import { PACKAGES_FOLDER } from '../operations/medium/manifest.ts';
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
@@ -105,7 +105,7 @@ async function tellOfPackages(
 /** What a person is told last of a medium that did not arrive whole. */
 export function describeDamage(path: string, { faults }: MediumImport): string {
   return [
-    `cache: ${path} did not arrive whole; where it was made, this replaces the damage: cache export --recheck MEDIUM`,
+    `cache: ${path} is damaged; where it was made, ${remedyOf(faults, 'MEDIUM')}`,
     ...(faults.length > 0 ? [formatDamages(faults)] : []),
   ].join('\n');
 }

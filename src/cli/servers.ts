@@ -76,7 +76,7 @@ export function urlsOfUpstream({ file, upstream }: Config): UpstreamUrls {
   if (upstream !== undefined) return { directory: upstream.dirUrl, blobs: upstream.cacheUrl };
   throw new CacheError(
     'config',
-    `${file ?? 'configuration'}: there is no [upstream] to fetch from; add one, here that of Nexedi, or name a cache with --server:\n${UPSTREAM_EXAMPLE}`,
+    `${file ?? 'configuration'}: there is no [upstream] to fetch from; name a cache with --server, or add an upstream, for example of Nexedi:\n${UPSTREAM_EXAMPLE}`,
   );
 }
 
@@ -85,7 +85,7 @@ const UPSTREAM_EXAMPLE = `
 download-binary-cache-url = http://shacache.nxdcdn.com
 download-binary-dir-url = http://shadir.nxdcdn.com
 signature-certificate-list =
-  (the certificates that stand there in the slapos.cfg that SlapOS ships)`;
+  (copy signature-certificate-list of /etc/opt/slapos/slapos.cfg)`;
 
 /**
  * A running cache.

@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { formatBucketUrl, isBucketUrl, parseBucketUrl } from '../cache/bucket-url.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
@@ -8,6 +8,7 @@ import { quoteForShell } from '../cache/shell.ts';
 import { isMedium, openMedium, type MediumTarget } from '../operations/medium/open-medium.ts';
 import { checkIsNoFile } from '../operations/check-paths.ts';
 import { commandOf } from '../operations/command-line.ts';
+import { isAccessible } from '../operations/files.ts';
 import { isWithin, realPathOf } from '../operations/is-within.ts';
 import type { Site } from '../operations/site.ts';
 import { sourceOfStore, type Source } from '../cache/source.ts';
@@ -91,6 +92,8 @@ export async function openSource(
 async function refuseStoreInside(argument: string, folder: string): Promise<void> {
   const store = await storeIn(folder);
   if (store === folder) return;
+  if (await isSite(folder))
+    throw new CacheError('usage', `${argument}: ${folder} is the folder of a site; name its store: ${store}`);
   throw new CacheError(
     'invalid-medium',
     [
@@ -99,6 +102,13 @@ async function refuseStoreInside(argument: string, folder: string): Promise<void
       `To read the unsigned store anyway, name it: ${store}`,
     ].join('\n'),
   );
+}
+
+/** Whether `cache init` made a folder: an export leaves a certificate on a medium, and never its key. */
+async function isSite(folder: string): Promise<boolean> {
+  const has = (path: string): Promise<boolean> => isAccessible(join(folder, path));
+  if (!(await has('config.ini'))) return false;
+  return (await has('miscellaneous/sign.key')) || !(await has('miscellaneous/sign.crt'));
 }
 
 function folderOf(text: string): string {
@@ -131,7 +141,15 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
   // Only cache init makes the store of a configuration: its disk may not be mounted.
   if (site.config.file !== undefined && (await realPathOf(location)) === (await realPathOf(site.location)))
     return site.store(dryRun ? 'read' : 'write');
-  return site.storeAt(location, dryRun ? 'dry-run' : 'write', true);
+  const isNew = (await statIfThere(location)) === undefined;
+  if (isNew && (await statIfThere(dirname(location))) === undefined)
+    throw new CacheError(
+      'usage',
+      `TO: there is no folder ${dirname(location)} to make the store in; make the folder, or mount its disk`,
+    );
+  const store = await site.storeAt(location, dryRun ? 'dry-run' : 'write', true);
+  if (isNew && !dryRun) site.messages.tell(`made a new store: ${location}`);
+  return store;
 }
 
 /** The URL of a bucket, as `Site.location` spells it. @throws CacheError `usage` */

@@ -1,6 +1,8 @@
 import type { CommanderError, CommandUnknownOpts } from '@commander-js/extra-typings';
 import { CacheError } from '../cache/errors.ts';
 import { nearest } from '../cache/nearest.ts';
+import { quoteForShell } from '../cache/shell.ts';
+import { CacheCommand, type Mistakes } from './command.ts';
 
 /**
  * A wrong command line, said as every other error is.
@@ -17,9 +19,11 @@ export function usageError(command: CommandUnknownOpts, { code, message }: Comma
       return unknownOption(command, /'(.*)'/s.exec(text)?.[1] ?? '');
     case 'commander.excessArguments': {
       const extra = args[command.registeredArguments.length] ?? '';
+      const { argument } = mistakesOf(command);
+      const instead = argument && `; ${argument.replaceAll('ARG', () => quoteForShell(extra))}`;
       return new CacheError(
         'usage',
-        `${prefixOf(command)}too many arguments, from '${extra}' on${see(command)}`,
+        `${prefixOf(command)}too many arguments, from '${extra}' on${instead ?? see(command)}`,
       );
     }
     default:
@@ -32,8 +36,22 @@ export function unknownCommand(command: CommandUnknownOpts, name: string): Cache
   const names = command.commands.map((part) => part.name());
   return new CacheError(
     'usage',
-    `${prefixOf(command)}unknown command '${name}'${meant(name, names) ?? see(command)}`,
+    `${prefixOf(command)}unknown command '${name}'${meantOption(command, name) ?? meant(name, names) ?? see(command)}`,
   );
+}
+
+/** The option that was taken for a command, if only one begins with the word: `heal` of `verify --heal-from`. */
+function meantOption({ commands }: CommandUnknownOpts, word: string): string | undefined {
+  const found = commands.flatMap((command) =>
+    command.options
+      .filter(({ long, hidden }) => !hidden && `${long}-`.startsWith(`--${word}-`))
+      .map(({ long }) => `${command.name()} ${long}`),
+  );
+  return found.length === 1 ? `; did you mean ${found[0]}?` : undefined;
+}
+
+function mistakesOf(command: CommandUnknownOpts): Mistakes {
+  return command instanceof CacheCommand ? command.mistakes : {};
 }
 
 function unknownOption(command: CommandUnknownOpts, flag: string): CacheError {
@@ -44,9 +62,11 @@ function unknownOption(command: CommandUnknownOpts, flag: string): CacheError {
     return new CacheError('usage', `option '${flag}' stands before the command; write it after the command`);
   const flags = command.options.flatMap(({ long }) => (long === undefined ? [] : [long]));
   const [name = ''] = flag.split('=', 1);
+  const hint = mistakesOf(command).options?.[name];
+  const instead = hint && `; ${hint}`;
   return new CacheError(
     'usage',
-    `${prefixOf(command)}unknown option '${flag}'${meant(name, flags) ?? see(command)}`,
+    `${prefixOf(command)}unknown option '${flag}'${instead ?? meant(name, flags) ?? see(command)}`,
   );
 }
 

@@ -1,4 +1,5 @@
 import { formatCount, formatSize } from '../cache/amount.ts';
+import { withShortDigests } from '../cache/digest.ts';
 import { formatPlatform } from '../cache/platform.ts';
 import type { Config } from '../config/config.ts';
 import { commandOf } from '../operations/command-line.ts';
@@ -53,7 +54,7 @@ export function printFinding(finding: ResolvedFinding, terminal: Terminal): void
   const { kind, path, problem, sha512, softwareUrl, key, resolution } = finding;
   // The path of an entry has its key.
   const name = softwareUrl ?? (sha512 === undefined ? undefined : key);
-  terminal.say(asOneLine(`${kind}: ${name ?? path}: ${problem}`));
+  terminal.say(asOneLine(`${kind}: ${name ?? path}: ${withShortDigests(problem)}`));
   if (name !== undefined) terminal.say(`  ${asOneLine(path)}`);
   if (resolution !== undefined) for (const line of describe(resolution)) terminal.say(`  ${line}`);
 }
@@ -120,10 +121,20 @@ export function printSummary(
       `${formatCount(unreferencedBlobs, 'unnamed blob')} (${formatSize(unreferencedBytes)}): uploaded without a key, or left over; remove with: ${commandOf(config, 'gc --unnamed')}`,
     );
   }
-  const resolved = isResolving ? `, ${findings.length - left.length} of them resolved` : '';
+  const resolved = isResolving ? `: ${countResolutions(findings)}` : '';
   terminal.tell(
     `${formatCount(entries, 'entry')}, ${formatCount(blobs, 'blob')} (${formatSize(bytes)}${deep ? '' : ', not read: --deep reads them'}): ${findings.length === 0 ? 'nothing wrong' : `${formatCount(findings.length, 'finding')}${resolved}`}`,
   );
+}
+
+/** `1 healed, 2 quarantined` */
+function countResolutions(findings: readonly ResolvedFinding[]): string {
+  const outcomes = ['healed', 'quarantined', 'removed', 'gone', 'left'] as const;
+  return outcomes
+    .map((outcome) => [findings.filter(({ resolution }) => resolution?.outcome === outcome).length, outcome])
+    .filter(([count]) => count !== 0)
+    .map((pair) => pair.join(' '))
+    .join(', ');
 }
 
 /** What `PLACE` stands for. */

@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { CacheError, shortReasonOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { systemFault } from '../cache/system-fault.ts';
 import { readSmallFile } from '../files/small-file.ts';
 import { type Config, defaultConfig, parseConfig } from './config.ts';
 
@@ -140,10 +141,13 @@ export async function readConfigText(file: string): Promise<string> {
 }
 
 function unreadable(file: string, cause: unknown): CacheError {
-  const reason = shortReasonOf(cause);
-  return new CacheError(
-    'config',
-    `${file}: can't be read (${reason}); check that it is a file and its permissions`,
-    { cause },
-  );
+  const code = systemCode(cause);
+  const { advice } = (code === undefined ? undefined : systemFault(code)) ?? {};
+  const what =
+    code === 'EISDIR'
+      ? 'is a folder; name a file in it, such as config.ini'
+      : code === 'ENOENT'
+        ? 'not found; correct the path'
+        : `can't be read (${shortReasonOf(cause)})${advice === undefined ? '' : `; ${advice}`}`;
+  return new CacheError('config', `${file}: ${what}`, { cause });
 }

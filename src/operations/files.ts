@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, copyFile, rename, open, realpath, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CacheError, shortReasonOf, systemCode } from '../cache/errors.ts';
+import { systemFault } from '../cache/system-fault.ts';
 import { makeDurable } from '../storage/durable-names.ts';
 import { isFull, storageError } from '../storage/storage-error.ts';
 import { readSmallFile } from '../files/small-file.ts';
@@ -13,9 +14,13 @@ export async function readIfThere(path: string): Promise<string | undefined> {
     return (await readSmallFile(path)).toString('utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
-    throw new CacheError('config', `${path}: can't be read (${shortReasonOf(error)})`, {
-      cause: error,
-    });
+    const code = systemCode(error);
+    const { advice } = (code === undefined ? undefined : systemFault(code)) ?? {};
+    throw new CacheError(
+      'config',
+      `${path}: can't be read (${shortReasonOf(error)})${advice === undefined ? '' : `; ${advice}`}`,
+      { cause: error },
+    );
   }
 }
 

@@ -24,18 +24,26 @@ const OF_A_MEDIUM: ReadonlySet<string> = new Set([
 /** A folder given for its archives that also has files of a medium; they are unsigned. */
 export class MixedFolder extends CacheError {
   readonly folder: string;
+  /** Paths of the archives in the folder and in its `software/`. */
+  readonly archives: readonly string[];
   readonly #found: readonly string[];
 
-  constructor(folder: string, found: readonly string[], advice: readonly string[] = []) {
+  constructor(
+    folder: string,
+    found: readonly string[],
+    archives: readonly string[],
+    advice: readonly string[] = [],
+  ) {
     const what = `${folder} looks like a medium (${found.join(', ')}), but has no manifest.json: its contents are unsigned, so its name alone does not import archives`;
     super('invalid-medium', [what, ...advice].join('\n'));
     this.folder = folder;
+    this.archives = archives;
     this.#found = found;
   }
 
   /** @param advice remedies, one line each */
   withAdvice(advice: readonly string[]): CacheError {
-    return new MixedFolder(this.folder, this.#found, advice);
+    return new MixedFolder(this.folder, this.#found, this.archives, advice);
   }
 }
 
@@ -74,10 +82,14 @@ async function archivesInFolder(folder: string): Promise<readonly ArchiveFile[]>
   const archives: ArchiveFile[] = [];
   const names = (await readdir(folder)).sort();
   const ofMedium = names.filter((name) => OF_A_MEDIUM.has(name.toLowerCase()));
-  if (ofMedium.length > 0) throw new MixedFolder(resolve(folder), ofMedium);
-  for (const name of names) {
-    // macOS leaves a "._NAME" next to each file that it copies to a FAT disk.
-    if (!isArchiveName(name) || name.startsWith('.')) continue;
+  const ofArchives = names.filter(isVisibleArchive);
+  if (ofMedium.length > 0) {
+    const software = await readdir(join(folder, 'software')).catch(() => []);
+    const inside = software.filter(isVisibleArchive).map((name) => join('software', name));
+    const found = [...inside, ...ofArchives].map((name) => resolve(folder, name));
+    throw new MixedFolder(resolve(folder), ofMedium, found);
+  }
+  for (const name of ofArchives) {
     const path = join(folder, name);
     // An inaccessible file, such as a broken link, doesn't stop the rest: reading it reports its own error.
     const stats = await stat(path).catch(() => undefined);
@@ -85,6 +97,11 @@ async function archivesInFolder(folder: string): Promise<readonly ArchiveFile[]>
       archives.push({ path, size: stats?.size ?? 0, modified: stats?.mtimeMs ?? 0 });
   }
   return archives;
+}
+
+/** macOS leaves a `._NAME` next to each file that it copies to a FAT disk. */
+function isVisibleArchive(name: string): boolean {
+  return isArchiveName(name) && !name.startsWith('.');
 }
 
 /** The file name without folders, for messages and entries. */

@@ -140,8 +140,9 @@ function eventsOf(location: string, use: StoreUse, messages: Messages): StoreEve
 
 function adviceToMakeOne({ file }: Config): string {
   // Only -c makes a store of its configuration.
-  const command = file === undefined ? 'cache import FOLDER' : `cache init -c ${quoteForShell(file)}`;
-  return `To make one: ${command}`;
+  return file === undefined
+    ? 'Run the command in the folder of config.ini, or add -c FILE; to make a store: cache import FOLDER'
+    : `To make one: cache init -c ${quoteForShell(file)}`;
 }
 
 /** Sites have shorter keys; they still work, with a warning. */

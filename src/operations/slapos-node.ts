@@ -198,7 +198,7 @@ export function planOf(
   }
   const asks = !NEVER_ASKED.has(problem.kind);
   const forced = forceList.find((start) => url.startsWith(start));
-  const asked = asks ? 'the node asks the cache in vain' : 'the node never asks the cache';
+  const asked = asks ? 'the node finds no build' : 'the node never asks the cache';
   return forced === undefined
     ? { asks, outcome: 'compiles', text: `${asked}, and compiles` }
     : { asks, outcome: 'retries', text: `${asked}, fails and retries, because ${FORCE_LIST} has ${forced}` };

@@ -111,6 +111,14 @@ describe('an operating system as a person writes it', () => {
     await expectCacheError(() => parseOs(text), 'usage', /write ID-VERSION/);
   });
 
+  it('suggests the system that was mistyped', async () => {
+    await expectCacheError(
+      () => parseOs('ubunt-22.04'),
+      'usage',
+      /^the system ubunt-22\.04 is unknown; did you mean ubuntu-22\.04\?$/,
+    );
+  });
+
   it.each([
     ['rocky-9.3', 'rocky 9.3', '"rocky,9.3,CODENAME"'],
     ['ubuntu-24.10', 'ubuntu 24.10', '"ubuntu,24.10,CODENAME"'],

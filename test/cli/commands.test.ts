@@ -204,8 +204,14 @@ describe('a failing store ends with 3', () => {
     expectFailure(
       await cache('list'),
       3,
-      /there is no store at .*cache-store; is its disk mounted\? To make one: cache import FOLDER$/m,
+      /there is no store at .*cache-store; is its disk mounted\? Run the command in the folder of config\.ini, or add -c FILE; to make a store: cache import FOLDER$/m,
     );
+    // An export has nothing to write, and leaves nothing.
+    expect(await cache('export', '-q', folder)).toMatchObject({
+      code: 3,
+      stderr: `cache: there is no store at ${folder}/cache-store; is its disk mounted? Run the command in the folder of config.ini, or add -c FILE; to make a store: cache import FOLDER\n`,
+    });
+    expect(await readdir(folder)).toEqual([]);
     expectFailure(await cache('lookup', KVM), 3, /there is no store/);
   });
 
@@ -422,10 +428,10 @@ describe('check', () => {
   there is no build for `,
     );
     expect(stdout).toMatch(
-      /, only for opensuse 15\.5 \S+\n {2}-> if the nodes have another system, add --os ID-VERSION\n {2}-> build it on such a machine, run cache pack FOLDER there, bring the archive, then cache import ARCHIVE$/m,
+      /, only for opensuse 15\.5 \S+\n {2}-> if nodes run opensuse 15\.5, add --os opensuse-15\.5\n {2}-> build it on such a machine, run cache pack FOLDER there, bring the archive, then cache import ARCHIVE$/m,
     );
     expect(code).toBe(1);
-    expect((await here('--os', 'ubuntu-22.04', KVM)).stdout).not.toContain('another system');
+    expect((await here('--os', 'ubuntu-22.04', KVM)).stdout).not.toContain('if nodes run');
     const missing = await cache('check', '-c', 'a site/config.ini', 'pypi:none=1');
     expect(missing.stdout).toContain(
       `  -> bring its archive or medium, then cache import -c '${join(folder, 'a site/config.ini')}' FOLDER\n`,

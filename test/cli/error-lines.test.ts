@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -74,7 +74,7 @@ describe('what keeps a command from working is one line with its meaning and a w
     await chmod(join(folder, 'site/store'), 0o700);
     await chmod(join(folder, 'site/config.ini'), 0o600);
     expect(lineOf(await asNobody('list', '-c', 'site/config.ini'))).toMatch(
-      /^cache: .*\/site\/config\.ini: can't be read \(EACCES: permission denied for the user \S+\); check that it is a file and its permissions$/,
+      /^cache: .*\/site\/config\.ini: can't be read \(EACCES: permission denied for the user \S+\); run the command as the owner, or as root$/,
     );
     await chmod(join(folder, 'site/config.ini'), 0o644);
     const result = await asNobody('list', '-c', 'site/config.ini');
@@ -187,6 +187,40 @@ describe('what is confused is one line that names the right call', () => {
       stdout: '',
       stderr: `cache: site/store is a store, not a medium or archives; copy it: cache sync site/store ${folder}/cache-store\n`,
     });
+  });
+
+  it('import of archives that are all refused leaves no key and no store', async () => {
+    await mkdir(join(folder, 'archives'));
+    for (const name of ['a', 'b'])
+      await writeFile(join(folder, 'archives', `${name}-ubuntu-22.04.tar.gz`), 'no archive');
+    const { code, stdout, stderr } = await cache('import', 'archives');
+    expect(code).toBe(1);
+    expect(stdout.match(/REFUSED/g)).toHaveLength(2);
+    expect(stderr).not.toMatch(/made a signing key/);
+    expect(await readdir(folder)).toEqual(['archives']);
+    // A good one makes them; none is shown twice.
+    await makeArchive();
+    const taken = await cache('import', '-q', 'archives', 'kvm-ubuntu-22.04.tar.gz');
+    expect(taken.stdout.match(/\.tar\.gz/g)).toHaveLength(3);
+    expect(await readdir(folder)).toEqual(expect.arrayContaining(['cache-store', 'sign.crt', 'sign.key']));
+  });
+
+  it('import of the empty folder for archives of a medium', async () => {
+    await mkdir(join(folder, 'device/software'), { recursive: true });
+    await writeFile(join(folder, 'device/manifest.json'), '');
+    expect(await cache('import', '-q', 'device/software')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `cache: no archives in device/software; to import the medium: cache import ${folder}/device\n`,
+    });
+  });
+
+  it('import of a folder that the user must not look into', async () => {
+    await chmod(folder, 0o755);
+    await mkdir(join(folder, 'private'), { mode: 0o700 });
+    expect(lineOf(await asNobody('import', '-q', 'private'))).toMatch(
+      /^cache: private: permission denied for the user \S+; run the command as the owner, or as root$/,
+    );
   });
 
   it('import of a folder without archives beside a good one', async () => {

@@ -129,6 +129,20 @@ describe('a wrong call is one line that names what is near, or the help', () => 
     [['list', '-x'], "list: unknown option '-x'; see: cache list --help"],
     [['--frobnicate'], "unknown option '--frobnicate'; see: cache --help"],
     [['--deep', 'verify'], "option '--deep' stands before the command; write it after the command"],
+    [['heal'], "unknown command 'heal'; did you mean verify --heal-from?"],
+    [['serve', '--port', '8080'], "serve: unknown option '--port'; use --listen HOST:PORT"],
+    [
+      ['serve', '/mnt/a device'],
+      "serve: too many arguments, from '/mnt/a device' on; to import it first: cache serve --import '/mnt/a device'",
+    ],
+    [
+      ['verify', '/mnt/device'],
+      "verify: too many arguments, from '/mnt/device' on; it verifies the store; to verify a medium: cache import --dry-run /mnt/device",
+    ],
+    [
+      ['inventory', '/mnt/device'],
+      "inventory: too many arguments, from '/mnt/device' on; to write it there: cache inventory > /mnt/device/have.json",
+    ],
     [['list', 'more', 'x'], "list: too many arguments, from 'more' on; see: cache list --help"],
     [['import'], "import: missing required argument 'path'; see: cache import --help"],
     [['list', '-c'], "list: option '-c, --config <file>' argument missing; see: cache list --help"],

@@ -136,9 +136,13 @@ describe('a trip over the air gap', () => {
     expect(await readdir(join(second, 'store', 'bdir'))).toEqual([keyOfSoftwareUrl(url)]);
     await expectEnd(0, cache('import', ...on('offline'), second));
     const older = await expectEnd(1, cache('import', ...on('offline'), device));
-    expect(older.stderr).toMatch(/device is older than an imported medium.*--accept-older/);
+    expect(older.stderr).toMatch(
+      /device is older than an imported medium: export 1 of .*; to import it anyway, add --accept-older$/m,
+    );
     const synced = await expectEnd(1, cache('sync', ...on('offline'), device, 'offline'));
-    expect(synced.stderr).toMatch(/device is older than an imported medium.*--accept-older/);
+    expect(synced.stderr).toMatch(
+      /device is older than an imported medium: export 1 of .*; to import it anyway, add --accept-older$/m,
+    );
     await expectEnd(0, cache('sync', ...on('offline'), '--accept-older', device, 'offline'));
     await expectEnd(0, cache('import', ...on('offline'), '--accept-older', device));
   });
@@ -401,7 +405,7 @@ describe('cache import of a medium', () => {
     await truncate(join(device, 'store', 'bcache', blob), 5);
     const { stderr } = await expectEnd(1, cache('import', ...on('offline'), device));
     expect(stderr).toMatch(
-      /device is not as its manifest says; nothing of it was taken:\n {2}store\/bcache\/\w+: has 5 bytes instead of \d+\n/,
+      /^cache: \S+device does not match its manifest; nothing was imported:\n {2}rapid-cdn@1\.0\.344, ubuntu 22\.04 x86_64-linux-gnu: blob has 5 bytes instead of \d+ \(store\/bcache\/[0-9a-f]{8}…\)\n/,
     );
     // The command that it names takes the rest.
     const [, args = ''] =
@@ -410,18 +414,18 @@ describe('cache import of a medium', () => {
     expect(partial.stdout).toMatch(/^imported .*kvm[^]*^REFUSED .*rapid-cdn/m);
     expect(partial.stdout).not.toContain(blob);
     expect(partial.stderr).not.toContain(blob);
-    expect(partial.stderr).toMatch(/rapid-cdn.*: its blob on the medium: has 5 bytes instead of \d+$/m);
+    expect(partial.stderr).toMatch(/rapid-cdn.*: blob on the medium: has 5 bytes instead of \d+$/m);
     expect(partial.stderr.trimEnd()).toMatch(
-      /^cache: .*device did not arrive whole; where it was made, this replaces the damage: cache export --recheck MEDIUM$/m,
+      /^cache: \S+device is damaged; where it was made, this replaces the damage: cache export --recheck MEDIUM$/m,
     );
     const { stdout: log } = await expectEnd(0, cache('log', ...on('offline')));
-    expect(log).toMatch(/import .*did not arrive whole: 1 of 2 releases refused/);
+    expect(log).toMatch(/import .*export 1 is damaged: 1 of 2 releases refused/);
     const json = await expectEnd(1, cache('import', ...on('offline'), '--partial', '--json', device));
     expect((JSON.parse(json.stdout) as { status: string }[]).map(({ status }) => status).sort()).toEqual([
       'refused',
       'unchanged',
     ]);
-    expect(json.stderr).toMatch(/did not arrive whole/);
+    expect(json.stderr).toMatch(/device is damaged; where it was made/);
   });
 
   it('copies packages beside the store, and says where', async () => {
@@ -443,7 +447,22 @@ describe('cache import of a medium', () => {
     const second = join(folder, 'second');
     await mkdir(join(second, 'packages'), { recursive: true });
     await writeFile(join(second, 'packages', 'node'), 'another program');
-    await expectEnd(0, cache('export', ...on('connected'), second, '--missing-from', 'have.json'));
+    const changed = await expectEnd(
+      0,
+      cache('export', ...on('connected'), second, '--missing-from', 'have.json'),
+    );
+    expect(changed.stderr).not.toMatch(/note: packages/);
+    await writeFile(join(second, 'packages', 'node'), 'another program, changed');
+    const refused = await expectEnd(1, cache('import', ...on('offline'), second));
+    expect(refused.stderr).toMatch(
+      /^It was changed, .*\. Where it was made, copy the original files to packages\/, then run: cache export --recheck \S+second$/m,
+    );
+    const again = await expectEnd(0, cache('export', ...on('connected'), '--recheck', second));
+    expect(again.stderr).toMatch(
+      /umount[^]*\nnote: packages\/ was changed since the last export, and is signed as it is now:\n {2}packages\/node: other bytes\n$/,
+    );
+    await writeFile(join(second, 'packages', 'node'), 'another program');
+    await expectEnd(0, cache('export', ...on('connected'), '--recheck', second));
     await expectEnd(0, cache('import', ...on('offline'), second));
     expect(await readFile(join(folder, 'offline', 'packages', 'node'), 'utf8')).toBe('another program');
   });
@@ -489,7 +508,7 @@ describe('cache import of a medium', () => {
     const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), 'connected'));
     expect(stdout).toBe('');
     expect(stderr).toMatch(
-      /connected looks like a medium \(.*\), but has no manifest\.json: its contents are unsigned.*\n.* cache export .*connected.* cache import .*connected\/software/s,
+      /connected looks like a medium \(.*\), but has no manifest\.json: its contents are unsigned.*\n.* cache export \S+connected\nTo import its archives anyway, signed with the key of this site: cache import -c \S+offline\/config\.ini \S+connected\/software\n/,
     );
     // Who names the archives vouches for them.
     await expectEnd(0, cache('import', ...on('offline'), join('connected', 'software')));
@@ -510,13 +529,18 @@ describe('cache import of a medium', () => {
     for (const what of ['store', 'software']) {
       const { stdout, stderr } = await expectEnd(1, cache('import', ...on('offline'), device));
       expect([stdout, stderr]).toEqual(['', expect.stringContaining('has no manifest.json') as string]);
-      expect(stderr).toMatch(/anyway, signed with the key of this site, name their folder: cache import/);
+      const advice =
+        /^To import its archives anyway, signed with the key of this site: cache import -c \S+ \S+device\/software$/m;
+      expect(stderr).toMatch(advice);
       const keyless = await expectEnd(1, cache('import', ...on('keyless'), device));
       expect(keyless.stderr).toMatch(/no key to sign archives with/);
-      expect(keyless.stderr).not.toMatch(/name their folder/);
+      expect(keyless.stderr).not.toMatch(/To import its archives/);
       expect(await contentsOf(join(folder, 'offline'))).toEqual(before);
       await rm(join(device, what), { recursive: true });
     }
+    // Without archives there are none to name.
+    const { stderr } = await expectEnd(1, cache('import', ...on('offline'), device));
+    expect(stderr).not.toMatch(/To import its archives|no key to sign/);
   });
 });
 

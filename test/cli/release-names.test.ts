@@ -133,6 +133,10 @@ describe('URLs and keys stay what they are', () => {
     expect(stderr).toBe(
       `cache: nothing is known for rapid-cnd@1.0.344\ncache: did you mean ${CDN} ?\ncache: did you mean ${OLD_CDN} ?\n`,
     );
+    expect((await cache('lookup', 'zz')).stderr).toBe('cache: nothing is known for zz; names: cache list\n');
+    const { stdout } = await cache('check', 'rapid-cnd@1.0.344');
+    expect(stdout).toContain(`did you mean ${CDN} ?`);
+    expect(stdout).not.toContain('->');
   });
 });
 

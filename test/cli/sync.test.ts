@@ -97,7 +97,7 @@ describe('sync', () => {
     expect(await readdir(folder)).not.toContain('to');
     const first = await cache('sync', 'from', 'to');
     expect(first.stdout).toMatch(/^RESULT +PLATFORM +URL OR KEY\ncopied +/);
-    expect(first.stderr).toBe('2 copied\n');
+    expect(first.stderr).toBe(`made a new store: ${join(folder, 'to')}\n2 copied\n`);
     expect(first.code).toBe(0);
     expect(await entriesIn('to')).toEqual(['two', 'one'].map(digestOf));
     const before = await contentsOf(join(folder, 'to'));
@@ -127,6 +127,10 @@ describe('sync', () => {
     const before = await contentsOf(folder);
     for (const [args, message] of [
       [['typo', 'to'], /typo: no such folder, or its disk is not mounted; name the folder of a store/],
+      [
+        ['from', 'missing/new/to'],
+        /^cache: TO: there is no folder \S+missing\/new to make the store in; make the folder, or mount its disk$/m,
+      ],
       [['', 'to'], /an empty name; name a folder or a URL/],
       [['from', ''], /an empty name; name a folder or a URL/],
     ] as const) {
@@ -156,7 +160,15 @@ describe('sync', () => {
       );
       expect(code).toBe(1);
     }
-    expect((await cache('sync', 'medium/store', 'to')).stderr).toBe('1 copied\n');
+    await writeFile(join(folder, 'medium', 'config.ini'), '');
+    expect(await cache('sync', 'medium', 'to')).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `cache: FROM: ${join(folder, 'medium')} is the folder of a site; name its store: ${join(folder, 'medium', 'store')}\n`,
+    });
+    expect((await cache('sync', 'medium/store', 'to')).stderr).toBe(
+      `made a new store: ${join(folder, 'to')}\n1 copied\n`,
+    );
     await addRelease(from, signer, { content: 'two', os: BOOKWORM });
     expect((await cache('sync', 'from', 'medium')).stderr).toBe('1 copied\n');
     expect(await entriesIn('medium/store')).toEqual(['two', 'one'].map(digestOf));
@@ -175,7 +187,9 @@ describe('sync', () => {
     const config = ['-c', join('site', 'config.ini')];
     expect((await cache('export', ...config, 'device')).code).toBe(0);
     const before = await contentsOf(join(folder, 'device'));
-    expect((await cache('sync', ...config, 'device', 'to')).stderr).toBe('1 copied\n');
+    expect((await cache('sync', ...config, 'device', 'to')).stderr).toBe(
+      `made a new store: ${join(folder, 'to')}\n1 copied\n`,
+    );
     const written = await cache('sync', ...config, 'to', 'device');
     expect(written.stderr).toMatch(
       /device is a medium with a manifest.*write to it with: cache export -c .*config\.ini device$/m,
@@ -205,7 +219,9 @@ describe('sync', () => {
       await addRelease(await makeStore(root), signer, { content: 'one' });
     });
     const base = `http://127.0.0.1:${await serving.port()}`;
-    expect((await cache('sync', base, 'to')).stderr).toBe('1 copied\n');
+    expect((await cache('sync', base, 'to')).stderr).toBe(
+      `made a new store: ${join(folder, 'to')}\n1 copied\n`,
+    );
     await addRelease(from, signer, { content: 'two', os: BOOKWORM });
     const nameless = await cache('sync', 'from', base);
     expect(nameless.stderr).toMatch(/answered 401 Unauthorized: a user name and password are required/);
@@ -282,7 +298,7 @@ describe('sync', () => {
     async (signal) => {
       const url = await startSlow();
       expect(await breakOff(url, signal)).toMatch(
-        /^cache: interrupted; finished work is kept; run the same command again to continue\n$/,
+        /^made a new store: .*\ncache: interrupted; finished work is kept; run the same command again to continue\n$/,
       );
       expect(await writing()).toEqual([]);
     },

@@ -53,7 +53,7 @@ describe.skipIf(lacks('man'))('cache(1)', () => {
       ])
         expect(words).toContain(one.replace(/\s+/g, ' '));
     }
-    expect(text).toContain('\n              cache import /mnt/device/software\n');
+    expect(text).toContain('\n              cache import /mnt/device\n');
     expect(words).toContain(
       'Exit codes: 0 done, 1 done in part or not found, 2 wrong usage or configuration, 3 ',
     );

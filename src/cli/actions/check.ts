@@ -22,6 +22,7 @@ import {
   type ReleaseProblem,
 } from '../../operations/upkeep/check-release.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
+import { isReleaseName } from '../../operations/named-releases.ts';
 import { testTrust } from '../../upstream/python-trust.ts';
 import { adviceFor } from '../check-advice.ts';
 import type { CheckOptions } from '../commands/check.ts';
@@ -161,14 +162,20 @@ async function checkUrl(
   const hidden = result.problem?.kind === 'unavailable' && tlsProblem ? result.problem : undefined;
   const problem = hidden === undefined ? (result.problem ?? tlsProblem) : tlsProblem;
   const host = node?.urls && new URL(node.urls.directory).host;
-  const context = { url, options, site, server: options.server ?? host, slaposCfg: node?.file };
+  const context = {
+    ...{ url, options, site, server: options.server ?? host, slaposCfg: node?.file },
+    ...{ platforms: result.platforms, machine: asked.machine },
+  };
+  const suggestions = problem?.kind === 'no-entry' ? await known.suggest(url) : [];
+  const isMistyped = suggestions.length > 0 && isReleaseName(url);
   return {
     ...{ url, installable: problem === undefined, ...result, problem },
     notes: [hidden?.message, node === undefined ? blacklistNote(url) : undefined].filter(
       (note) => note !== undefined,
     ),
-    suggestions: problem?.kind === 'no-entry' ? await known.suggest(url) : [],
-    fixes: problem === undefined ? [] : adviceFor(problem, context),
+    suggestions,
+    // A mistyped name has no archive to bring.
+    fixes: problem === undefined || isMistyped ? [] : adviceFor(problem, context),
     ...(node === undefined ? {} : { node: planOf(url, node, problem) }),
   };
 }

@@ -47,7 +47,7 @@ export async function exportReleases(
   }
   const split = options.split === undefined ? undefined : splitSizeOf(options.split);
   await refuseNesting(folder, site.location);
-  const store = await site.store(dryRun ? 'read' : 'write');
+  const store = await openExported(site, dryRun);
   const keys = targets.length === 0 ? undefined : await keysOf(targets, store, site);
   const signer = dryRun ? undefined : await site.signer();
   const mediumSigners = await site.ownTrusted();
@@ -79,8 +79,16 @@ export async function exportReleases(
     if (result.entries.length > 0 && result.seal === undefined && !dryRun && !(await isMedium(folder)))
       terminal.tell(`${folder} has no export on it: there is nothing to carry`);
   }
+  // Last, because nobody else checks packages, and they are signed now.
+  if (result.seal?.packagesNote !== undefined) terminal.warn(result.seal.packagesNote);
   if (result.entries.some(({ outcome }) => outcome === 'refused') || result.entries.length === 0)
     endWith(EXIT.incomplete);
+}
+
+/** Without a configuration, writing would make an empty store, with nothing to export. */
+async function openExported(site: Site, dryRun: boolean): Promise<Store> {
+  const store = await site.store('read');
+  return dryRun ? store : site.store('write');
 }
 
 /** A smaller size is probably a mistyped unit. */

@@ -40,7 +40,8 @@ export async function lookup(text: string, options: LookupOptions): Promise<void
     );
   }
   if (rows.length === 0) {
-    terminal.warn(`cache: nothing is known for ${target}${isUrl ? ` (key ${keys.join(' or ')})` : ''}`);
+    const names = isUrl || suggestions.length > 0 ? '' : '; names: cache list';
+    terminal.warn(`cache: nothing is known for ${target}${isUrl ? ` (key ${keys.join(' or ')})` : names}`);
     for (const url of suggestions) terminal.warn(`cache: did you mean ${url} ?`);
     endWith(EXIT.incomplete);
   } else if (!options.json) {

@@ -5,11 +5,7 @@ import { acceptOlder, dryRun, fromProxy, json, multiarch, os } from '../options.
 export type ImportOptions = OptionsOf<typeof importCommand>;
 
 export const importCommand = () =>
-  command(
-    'import',
-    'Verify archives or media, and put them into the store.',
-    'cache import /mnt/device/software',
-  )
+  command('import', 'Verify archives or media, and put them into the store.', 'cache import /mnt/device')
     .argument(
       '<path...>',
       'media that cache export wrote; folders or archives: .tar.gz .tgz .tar.bz2 .tar.xz .tar, recognized by content',

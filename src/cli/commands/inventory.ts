@@ -8,4 +8,5 @@ export const inventoryCommand = () =>
     'inventory',
     'Print what the store has, for cache export --missing-from.',
     'cache inventory > have.json',
+    { argument: 'to write it there: cache inventory > ARG/have.json' },
   ).addOption(json('print errors as JSON, too: an inventory always is JSON'));

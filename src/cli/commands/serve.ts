@@ -7,7 +7,11 @@ export const serveCommand = () =>
   command(
     'serve',
     'Serve the store over HTTP and HTTPS.',
-    'cache serve --import /mnt/device/software --listen "[::]:5050"',
+    'cache serve --import /mnt/device --listen "[::]:5050"',
+    {
+      argument: 'to import it first: cache serve --import ARG',
+      options: { '--port': 'use --listen HOST:PORT', '--host': 'use --listen HOST:PORT' },
+    },
   )
     .option('--import [path...]', 'import these media, folders or archives first')
     .option(

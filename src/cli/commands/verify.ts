@@ -8,6 +8,7 @@ export const verifyCommand = () =>
     'verify',
     'Find damage in the store; heal or repair it on request.',
     'cache verify --deep --heal-from /mnt/device',
+    { argument: 'it verifies the store; to verify a medium: cache import --dry-run ARG' },
   )
     .option('--deep', 'read every blob, and compare its sha512')
     .option('--since <duration>', 'check only entries and blobs received within this time, such as 7d or 12h')

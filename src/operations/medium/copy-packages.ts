@@ -134,7 +134,7 @@ async function faultOf(
   } finally {
     await file?.close();
   }
-  return hasher.digest() === sha512 ? undefined : 'its bytes were changed';
+  return hasher.digest() === sha512 ? undefined : 'changed';
 }
 
 async function createCopy(path: string): ReturnType<typeof open> {

@@ -1,16 +1,9 @@
 import type { Digest } from '../../cache/digest.ts';
 import type { Key } from '../../cache/key.ts';
-import {
-  BLOBS,
-  DIRECTORY,
-  digestOfBlobName,
-  parseEntryName,
-  parsePartName,
-  PARTS,
-} from '../../cache/layout.ts';
 import { formatPlatform } from '../../cache/platform.ts';
 import type { SourceEntry } from '../../cache/source.ts';
-import { nameInStore, STORE_FOLDER, type Manifest } from './manifest.ts';
+import { blobOfFile, keyOfFile } from './damaged-object.ts';
+import type { Manifest } from './manifest.ts';
 import type { MediumFault } from './medium-faults.ts';
 import type { Medium } from './open-medium.ts';
 
@@ -26,7 +19,7 @@ export interface MediumDamage {
 export function blobFaultsOf(faults: readonly MediumFault[]): ReadonlyMap<Digest, string> {
   const found = new Map<Digest, string>();
   for (const fault of faults) {
-    const blob = blobOf(fault);
+    const blob = blobOfFile(fault);
     if (blob === undefined || found.has(blob.sha512)) continue;
     found.set(blob.sha512, `${blob.what} on the medium: ${fault.what}`);
   }
@@ -61,12 +54,12 @@ export function lostEntries({ medium, faults }: MediumDamage): readonly LostEntr
   const unread = unreadReleases(medium);
   const lost: LostEntry[] = [];
   for (const fault of faults) {
-    const key = keyOf(fault);
+    const key = keyOfFile(fault);
     if (key === undefined) continue;
     const { url, sha512, size } = unread.get(key)?.shift() ?? {};
     lost.push({
       ...{ key, softwareUrl: url, platform: undefined, sha512, size, outcome: 'refused' },
-      reason: `its entry on the medium: ${fault.what}`,
+      reason: `entry on the medium: ${fault.what}`,
     });
   }
   return lost;
@@ -79,8 +72,8 @@ export function otherFaults(
 ): readonly MediumFault[] {
   const refused = new Set(results.filter(({ outcome }) => outcome === 'refused').map(({ sha512 }) => sha512));
   return faults.filter((fault) => {
-    const blob = blobOf(fault);
-    return keyOf(fault) === undefined && (blob === undefined || !refused.has(blob.sha512));
+    const blob = blobOfFile(fault);
+    return keyOfFile(fault) === undefined && (blob === undefined || !refused.has(blob.sha512));
   });
 }
 
@@ -100,24 +93,4 @@ function unreadReleases({ manifest, entries }: Medium): ReadonlyMap<string, Mani
     else unread.set(release.key, [...(unread.get(release.key) ?? []), release]);
   }
   return unread;
-}
-
-/** The key of a listed entry. */
-function keyOf({ path, isExtra = false }: MediumFault): Key | undefined {
-  const name = nameInStore(path);
-  if (isExtra || !path.startsWith(`${STORE_FOLDER}/${DIRECTORY}`)) return undefined;
-  return parseEntryName(name)?.key;
-}
-
-/** The blob of a listed file, and which part of it the file is. */
-function blobOf({
-  path,
-  isExtra = false,
-}: MediumFault): { readonly sha512: Digest; readonly what: string } | undefined {
-  const name = nameInStore(path);
-  if (isExtra || !path.startsWith(`${STORE_FOLDER}/`)) return undefined;
-  const part = name.startsWith(PARTS) ? parsePartName(name) : undefined;
-  if (part !== undefined) return { sha512: part.digest, what: `part ${part.index} of its blob` };
-  const sha512 = name.startsWith(BLOBS) ? digestOfBlobName(name) : undefined;
-  return sha512 && { sha512, what: 'its blob' };
 }

@@ -1,4 +1,3 @@
-import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { Digest } from '../../cache/digest.ts';
 import { CacheError, systemCode } from '../../cache/errors.ts';
@@ -38,7 +37,7 @@ import { lacksMount } from './mount-point.ts';
 import { placeProgram } from './program.ts';
 import { FROM_MEMORY } from './read-back.ts';
 import { selectEntries, type SelectedEntry } from './selection.ts';
-import { signManifest } from './sign-manifest.ts';
+import { signManifest, type ManifestSeal } from './sign-manifest.ts';
 
 export interface ExportOptions {
   /** The exporting store; it keeps the serial numbers of its exports. */
@@ -84,10 +83,7 @@ export interface ExportResult {
 }
 
 /** Identifies the medium to the receiving site. */
-export interface Seal {
-  /** Serial number of the export, per store. */
-  readonly serial: number;
-  readonly signer: X509Certificate;
+export interface Seal extends ManifestSeal {
   /** Path of the signer's certificate on the medium. */
   readonly certificateFile: string;
 }

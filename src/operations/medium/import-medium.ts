@@ -81,7 +81,8 @@ export async function importMedium(medium: Medium, options: MediumImportOptions)
   try {
     const damage = { medium, missing, faults: await findFaults(medium, missing, packages, options) };
     const { faults } = damage;
-    if (faults.length > 0 && !medium.partial) throw await refusalOf(medium.folder, faults);
+    if (faults.length > 0 && !medium.partial)
+      throw await refusalOf(medium.folder, faults, medium.manifest.releases);
     const arriveIn = createArrival(medium, { isWhole: faults.length === 0 });
     const sound = markTwins(refuseDamaged(judged, damage));
     const transferred =
@@ -313,7 +314,7 @@ async function damagedFiles(
     try {
       const found = await digestObject(storage, name, onProgress);
       if (found === undefined || found.sha512 !== files.get(name)?.sha512)
-        damages.push({ path, what: found === undefined ? 'missing' : 'its bytes were changed' });
+        damages.push({ path, what: found === undefined ? 'missing' : 'changed' });
     } catch (error) {
       if (!(error instanceof CacheError)) throw error;
       damages.push({ path, what: error.message });
@@ -332,7 +333,7 @@ async function recordDamage(
   const refused = results.filter(({ outcome }) => outcome === 'refused').length;
   await log.record({
     ...{ action: 'import', source: folder },
-    reason: `export ${manifest.serial} did not arrive whole: ${refused} of ${results.length} releases refused`,
+    reason: `export ${manifest.serial} is damaged: ${refused} of ${results.length} releases refused`,
   });
 }
 

@@ -12,6 +12,7 @@ import type { TrustedCertificates } from '../../cache/signature.ts';
 import type { Store } from '../../cache/store.ts';
 import { openJoined } from '../../storage/joined-object.ts';
 import { createFilesystemStorage } from '../../storage/filesystem.ts';
+import { systemFault } from '../../cache/system-fault.ts';
 import { openStore } from '../../storage/open-store.ts';
 import type { Source } from '../../cache/source.ts';
 import { refusalOf, UNFINISHED_FILE, type MediumFault } from './medium-faults.ts';
@@ -73,8 +74,13 @@ export async function isMedium(folder: string): Promise<boolean> {
       await access(join(folder, name));
       return true;
     } catch (error) {
-      // The later read reports why it is inaccessible.
       const code = systemCode(error);
+      // No file in it can be looked at, so a name of one would mislead.
+      if (code === 'EACCES') {
+        const { reason = code, advice = '' } = systemFault(code) ?? {};
+        throw new CacheError('usage', `${folder}: ${reason}; ${advice}`, { cause: error });
+      }
+      // The later read reports why it is inaccessible.
       if (code !== 'ENOENT' && code !== 'ENOTDIR') return true;
     }
   }
@@ -114,7 +120,7 @@ export async function openMedium(
   const { manifest } = signed;
   const partial = into?.partial ?? false;
   const checkFaults = async (found: readonly MediumFault[]): Promise<void> => {
-    if (found.length > 0 && !partial) throw await refusalOf(folder, found);
+    if (found.length > 0 && !partial) throw await refusalOf(folder, found, manifest.releases);
   };
   const listed = await faultsOf(folder, manifest);
   await checkFaults(listed);
@@ -141,7 +147,7 @@ async function openWhole(folder: string, root: string): Promise<ObjectStorage> {
     return (await openStore(root, { mode: 'read' })).storage;
   } catch (error) {
     if (!(error instanceof CacheError)) throw error;
-    throw await refusalOf(folder, [{ path: `${STORE_FOLDER}/${STORE_FILE}`, what: error.message }]);
+    throw await refusalOf(folder, [{ path: `${STORE_FOLDER}/${STORE_FILE}`, what: error.message }], []);
   }
 }
 
@@ -153,7 +159,7 @@ async function checkIsNewest(folder: string, signed: SignedManifest, { storage }
   const inPart = (await didArriveWhole(storage, signed, highest)) ? '' : ' in part';
   throw new CacheError(
     'untrusted',
-    `${folder} is older than an imported medium: it is export ${serial} (${created}) of ${describeCertificate(signed.signer)}, and export ${highest} was imported${inPart}; to use it anyway: --accept-older`,
+    `${folder} is older than an imported medium: export ${serial} of ${created.slice(0, 16).replace('T', ' ')} UTC, signed by ${describeCertificate(signed.signer)}; export ${highest} was imported${inPart}; to import it anyway, add --accept-older`,
   );
 }
 
@@ -205,7 +211,7 @@ async function readEntries(
     try {
       const object = await readObject(storage, name, ENTRY_SIZE_LIMIT + 1024);
       const parsed = parseEntryName(name);
-      if (object?.sha512 !== sha512) damages.push({ path, what: 'its bytes were changed' });
+      if (object?.sha512 !== sha512) damages.push({ path, what: 'changed' });
       else if (name.startsWith(DIRECTORY) && parsed !== undefined) {
         const { key, digest } = parsed;
         entries.push({ key, entry: parseStoredEntry(object.text, key, digest, name) });

@@ -38,6 +38,14 @@ export interface SignManifestOptions {
   readonly onProgress?: (label: string, bytes: number) => void;
 }
 
+export interface ManifestSeal {
+  /** Serial number of the export, per store. */
+  readonly serial: number;
+  readonly signer: X509Certificate;
+  /** A note about files of `packages/` that differ from the former manifest. */
+  readonly packagesNote: string | undefined;
+}
+
 /**
  * Reads back the written files, then signs and writes the manifest of the whole store on the medium.
  * @throws CacheError `storage`: the medium fails; `invalid-medium`: another file was added meanwhile
@@ -46,9 +54,9 @@ export async function signManifest(
   root: MediumRoot,
   { files, entries, written }: MediumContents & { readonly written: readonly string[] },
   options: SignManifestOptions,
-): Promise<{ readonly serial: number; readonly signer: X509Certificate }> {
+): Promise<ManifestSeal> {
   const { folder } = root;
-  const { store, storage, listing, signer, verify, onNote, onProgress = () => undefined } = options;
+  const { store, storage, listing, signer, verify, onProgress = () => undefined } = options;
   const all = new Map(files);
   const isStoreNew = !all.has(STORE_FILE);
   if (isStoreNew) all.set(STORE_FILE, await readNew(storage, STORE_FILE));
@@ -61,8 +69,6 @@ export async function signManifest(
 
   const origin = await originOf(store.storage);
   const former = listing.manifest?.manifest;
-  const note = noteOfChanges(packages, (former && packagesOf(former)) ?? packages);
-  if (note !== undefined) onNote?.(note);
   const serial = await takeSerial(store.storage, former?.origin === origin ? former.serial : 0);
   const text = formatManifest({
     ...{ origin, serial, created: new Date().toISOString(), by: signatureOf(signer) },
@@ -72,7 +78,8 @@ export async function signManifest(
   await writeManifest(root, signer.signDocument(text));
   if (verify) await verifyManifest(folder, serial, options);
   await endExport(root);
-  return { serial, signer: new X509Certificate(signer.certificate) };
+  const packagesNote = noteOfChanges(packages, (former && packagesOf(former)) ?? packages);
+  return { serial, signer: new X509Certificate(signer.certificate), packagesNote };
 }
 
 async function readNew(storage: ObjectStorage, name: string): Promise<MediumFile> {

@@ -1,6 +1,7 @@
 import type { Digest } from '../../cache/digest.ts';
 import { CacheError, isUndecodable, systemCode, isDamage } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
+import { systemFault } from '../../cache/system-fault.ts';
 
 /** One fault of a store. */
 export interface Finding {
@@ -45,7 +46,7 @@ export function strayAt(path: string, problem: string): Finding {
   return { kind: 'stray', path, problem: isUndecodable(path) ? `${problem}; it is not UTF-8` : problem };
 }
 
-const DENIED: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM']);
+const DENIED: ReadonlySet<string> = new Set(['EACCES', 'EPERM']);
 
 /**
  * A disk fault at a single place, as a finding.
@@ -56,7 +57,9 @@ export function diskFinding(
   where: Omit<Finding, 'kind' | 'problem'>,
 ): Finding & { readonly kind: 'unreadable' | 'forbidden' } {
   if (isDamage(error)) return { ...where, kind: 'unreadable', problem: error.message };
-  if (error instanceof CacheError && DENIED.has(systemCode(error.cause)))
-    return { ...where, kind: 'forbidden', problem: error.message };
+  const code = error instanceof CacheError ? systemCode(error.cause) : undefined;
+  // The message of the error has the path, and the advice that the report gives once.
+  if (code !== undefined && DENIED.has(code))
+    return { ...where, kind: 'forbidden', problem: `${systemFault(code)?.reason} (${code})` };
   throw error;
 }

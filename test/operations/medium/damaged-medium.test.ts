@@ -95,6 +95,9 @@ async function resign(change: (content: Record<string, unknown>) => unknown): Pr
   );
 }
 
+/** A path on the medium with 8 digits of the sha512. */
+const briefly = (path: string): string =>
+  path.slice(medium.length + 1).replace(/(?<=[0-9a-f]{8})[0-9a-f]{120}/, '…');
 const shortName = (path: string): string => path.slice(medium.length + 1, medium.length + 30);
 
 describe('a medium as it was exported', () => {
@@ -134,19 +137,28 @@ describe('a medium of an earlier version', () => {
 
 describe('a file of a medium', () => {
   it.each([
-    ['blob', /bcache/],
-    ['first part', /parts.*0001$/],
-    ['last part', /parts.*0003$/],
-  ])('that is a %s with a flipped bit is named, and no entry is added', async (_what, pattern) => {
-    const path = await fileLike(pattern);
-    await flipBit(path);
-    await expectRefusal(
-      'invalid-medium',
-      new RegExp(`^ {2}${path.slice(medium.length + 1)}: its bytes were changed$`, 'm'),
-    );
-    const error = await cacheErrorOf(importFrom(medium, trip.offline, { target: undefined as never }));
-    expect(error.message).toContain(path.slice(medium.length + 1));
-  });
+    ['blob', /bcache/, 'cdn@1.0', 'blob'],
+    ['first part', /parts.*0001$/, 'kvm@1.0', 'part 1 of blob'],
+    ['last part', /parts.*0003$/, 'kvm@1.0', 'part 3 of blob'],
+  ])(
+    'that is a %s with a flipped bit is named, and no entry is added',
+    async (_what, pattern, release, of) => {
+      const path = await fileLike(pattern);
+      await flipBit(path);
+      await expectRefusal(
+        'invalid-medium',
+        new RegExp(
+          `^  ${release}, ubuntu 22.04 x86_64-linux-gnu: ${of} changed \\(${briefly(path)}\\)$`,
+          'm',
+        ),
+      );
+      const error = await cacheErrorOf(importFrom(medium, trip.offline, { target: undefined as never }));
+      expect(error.message.split('\n')[0]).toBe(
+        `${medium} does not match its manifest; nothing was imported:`,
+      );
+      expect(error.message).toContain(`${of} changed (${briefly(path)})`);
+    },
+  );
 
   it.each([
     ['an entry', /bdir/],
@@ -154,7 +166,7 @@ describe('a file of a medium', () => {
   ])('that is %s with a flipped bit is refused before anything is copied', async (_what, pattern) => {
     const path = await fileLike(pattern);
     await flipBit(path, 10);
-    await expectRefusalAtOnce('invalid-medium', new RegExp(`${shortName(path)}.*: `));
+    await expectRefusalAtOnce('invalid-medium', new RegExp(shortName(path)));
   });
 
   it('that says when an entry was received is covered, too', async () => {
@@ -162,7 +174,7 @@ describe('a file of a medium', () => {
     await chmod(path, 0o644);
     const text = await readFile(path, 'utf8');
     await writeFile(path, text.replace(/"received":"20/, '"received":"30'));
-    await expectRefusalAtOnce('invalid-medium', /bdir.*: its bytes were changed/);
+    await expectRefusalAtOnce('invalid-medium', /: entry changed \(store\/bdir\/\S+\)$/m);
   });
 
   it.each([
@@ -175,7 +187,9 @@ describe('a file of a medium', () => {
     await rm(path);
     await expectRefusalAtOnce(
       'invalid-medium',
-      new RegExp(`^ {2}${path.slice(medium.length + 1)}: missing$`, 'm'),
+      pattern.test('store.json')
+        ? /^ {2}store\/store\.json: missing$/m
+        : new RegExp(`^  \\S+@1.0, .*: .* missing \\(${briefly(path)}\\)$`, 'm'),
     );
   });
 
@@ -184,20 +198,30 @@ describe('a file of a medium', () => {
     await rename(first, `${medium}/aside`);
     await rename(second, first);
     await rename(`${medium}/aside`, second);
-    await expectRefusal('invalid-medium', /0001: its bytes were changed/, /0002: its bytes were changed/);
+    await expectRefusal(
+      'invalid-medium',
+      /: part 1 of blob changed \(.*0001\)$/m,
+      /: part 2 of blob changed \(.*0002\)$/m,
+    );
   });
 
   it('that is cut off is named with both sizes', async () => {
     const path = await fileLike(/bcache/);
     await truncate(path, 99_999);
-    await expectRefusalAtOnce('invalid-medium', /bcache\/\w+: has 99999 bytes instead of 100000/);
+    await expectRefusalAtOnce(
+      'invalid-medium',
+      /: blob has 99999 bytes instead of 100000 \(store\/bcache\/[0-9a-f]{8}…\)$/m,
+    );
   });
 
   it('that has more bytes at its end is named', async () => {
     const path = await fileLike(/parts.*0003$/);
     await chmod(path, 0o644);
     await appendFile(path, 'x');
-    await expectRefusalAtOnce('invalid-medium', /0003: has 12346 bytes instead of 12345/);
+    await expectRefusalAtOnce(
+      'invalid-medium',
+      /: part 3 of blob has 12346 bytes instead of 12345 \(.*0003\)$/m,
+    );
   });
 
   it.each([
@@ -225,7 +249,7 @@ describe('a file of a medium', () => {
     await symlink(join(trip.folder, 'elsewhere'), path);
     await expectRefusalAtOnce(
       'invalid-medium',
-      /bcache.*: missing/,
+      /: blob missing \(store\/bcache\/[0-9a-f]{8}…\)$/m,
       /bcache.*: not in the manifest/,
       /remove it, and import again\nThe rest was changed.*replaces the damage: cache export --recheck \/.*$/,
     );
@@ -242,7 +266,11 @@ describe('a file of a medium', () => {
   it('is listed with all others that are wrong, twenty at most', async () => {
     await flipBit(await fileLike(/bcache/));
     await flipBit(await fileLike(/parts.*0002$/));
-    await expectRefusal('invalid-medium', /bcache.*changed/, /parts.*0002.*changed/);
+    await expectRefusal(
+      'invalid-medium',
+      /: blob changed \(store\/bcache\/[0-9a-f]{8}…\)$/m,
+      /: part 2 of blob changed \(.*0002\)$/m,
+    );
     for (let index = 0; index < 25; index++) await writeFile(join(medium, 'store', `stray-${index}`), '');
     const message = await expectRefusalAtOnce('invalid-medium', /and 5 more/);
     expect(message.match(/: not in the manifest/g)).toHaveLength(20);
@@ -396,7 +424,11 @@ describe('trips that are mixed', () => {
     const { first } = await secondTrip();
     await copyFile(join(medium, 'manifest.json'), join(first, 'manifest.json'));
     medium = first;
-    await expectRefusalAtOnce('invalid-medium', /bcache.*: missing/, /bdir.*: missing/);
+    await expectRefusalAtOnce(
+      'invalid-medium',
+      /: blob missing \(store\/bcache\/[0-9a-f]{8}…\)$/m,
+      /: entry missing \(store\/bdir\/\S+\)$/m,
+    );
   });
 
   it('with entries of another medium of the same signer are refused', async () => {
@@ -413,7 +445,10 @@ describe('trips that are mixed', () => {
     const [first = '', second = ''] = (await filesOf(medium)).filter((path) => path.includes('/bdir/'));
     await chmod(join(medium, first), 0o644);
     await copyFile(join(medium, second), join(medium, first));
-    await expectRefusalAtOnce('invalid-medium', /bdir.*: (its bytes were changed|has \d+ bytes instead)/);
+    await expectRefusalAtOnce(
+      'invalid-medium',
+      /: entry (changed|has \d+ bytes instead of \d+) \(store\/bdir\/\S+\)$/m,
+    );
   });
 
   it('to an older one, complete and right, are refused until a person insists', async () => {
@@ -422,7 +457,7 @@ describe('trips that are mixed', () => {
     const before = await contentsOf(trip.offline.root);
     const error = await cacheErrorOf(importFrom(first, trip.offline));
     expect(error.message).toMatch(
-      /first is older than an imported medium: it is export 1 .* of "connected" .*, and export 2 was imported; .*--accept-older/,
+      /first is older than an imported medium: export 1 of \d{4}-\d\d-\d\d \d\d:\d\d UTC, signed by "connected" .*; export 2 was imported; to import it anyway, add --accept-older$/,
     );
     expect(error.code).toBe('untrusted');
     expect(await contentsOf(trip.offline.root)).toEqual(before);

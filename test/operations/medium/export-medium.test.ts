@@ -517,7 +517,7 @@ with open(sys.argv[1], 'r+b') as file:
     await expectCacheError(
       importFrom(medium, trip.offline),
       'invalid-medium',
-      /bcache.*: its bytes were changed/,
+      /^ {2}\S+, \S+ \S+ \S+: blob changed \(store\/bcache\/[0-9a-f]{8}…\)$/m,
     );
   });
 });
