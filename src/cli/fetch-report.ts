@@ -34,7 +34,7 @@ export function tellOffers({ target, key, offers }: FetchPlan, terminal: Termina
     entry.creationDate === undefined ? '' : formatDate(entry.creationDate),
     reason === undefined ? VERDICTS[verdict] : `${VERDICTS[verdict]}: ${reason}`,
   ]);
-  terminal.tell(formatTable(['PLATFORM', 'VERIFIED?', 'MADE', 'TAKEN?'], rows));
+  terminal.tell(formatTable(['PLATFORM', 'VALID?', 'MADE', 'TAKEN?'], rows));
 }
 
 /** As it is shown with `--json`. */

@@ -348,12 +348,12 @@ describe('lookup', () => {
     const fitting = ['--os', 'ubuntu-22.04', '--multiarch', 'x86_64-linux-gnu'];
     const { code, stdout } = await cache('lookup', ...fitting, KVM);
     expect(stdout).toMatch(
-      /^1 +ubuntu 22\.04 x86_64-linux-gnu +yes +yes +[0-9.]+ KiB +\d{4}-\d\d-\d\d \d\d:\d\d UTC$/m,
+      /^ubuntu 22\.04 x86_64-linux-gnu +yes +yes +[0-9.]+ KiB +\d{4}-\d\d-\d\d \d\d:\d\d UTC {2}[0-9a-f]{128}$/m,
     );
-    expect(stdout).toMatch(/^1 {2}sha512 [0-9a-f]{128}$/m);
+    expect(stdout).toMatch(/^PLATFORM +FITS\? +VALID\? +SIZE +DATE +SHA512$/m);
     expect(code).toBe(0);
     const other = await cache('lookup', '--os', 'debian-12', '--multiarch', 'x86_64-linux-gnu', KVM);
-    expect(other.stdout).toMatch(/^1 +ubuntu 22\.04 x86_64-linux-gnu +no +yes /m);
+    expect(other.stdout).toMatch(/^ubuntu 22\.04 x86_64-linux-gnu +no +yes /m);
     const json = await cache('lookup', '--json', ...fitting, keyOfSoftwareUrl(KVM));
     expect(JSON.parse(json.stdout)).toMatchObject({
       key: keyOfSoftwareUrl(KVM),

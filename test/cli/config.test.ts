@@ -57,11 +57,12 @@ describe('cache config', () => {
   const rowsOf = (stdout: string): readonly string[] =>
     stdout.split('\n').map((line) => line.replace(/ {2,}/g, ' | '));
 
-  it('shows where it searched, and the defaults', async () => {
+  it('shows the defaults, and last where it searched', async () => {
     const { code, stdout, stderr } = await cache('config');
     expect([code, stderr]).toEqual([0, '\nNo config.ini found: the defaults apply.\n']);
     const rows = rowsOf(stdout);
-    expect(rows.slice(0, 4)).toEqual([
+    const searched = rows.indexOf('SEARCHED | STATE | FILE');
+    expect(rows.slice(searched, searched + 4)).toEqual([
       'SEARCHED | STATE | FILE',
       '-c | not given',
       '$SHACACHE_CONFIG | not given',
@@ -88,6 +89,8 @@ describe('cache config', () => {
     const { code, stdout, stderr } = await run('config');
     expect(code).toBe(0);
     const rows = rowsOf(stdout);
+    const origins = rows.slice(1, rows.indexOf('')).map((row) => row.split(' | ')[1]);
+    expect(origins.lastIndexOf('default')).toBeLessThan(origins.indexOf('line 2'));
     for (const row of [
       '-c | not given',
       `$SHACACHE_CONFIG | used | ${file}`,

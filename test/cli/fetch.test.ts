@@ -103,7 +103,7 @@ describe('fetch', () => {
 
     // It counts as trusted here, and nodes are told to trust it.
     expect((await cache('lookup', RAPID_CDN, ...OS)).stdout).toMatch(
-      /^1 +ubuntu 22\.04 x86_64-linux-gnu +yes +yes +1\.4 MiB/m,
+      /^ubuntu 22\.04 x86_64-linux-gnu +yes +yes +1\.4 MiB/m,
     );
     expect((await cache('slapos-cfg', '-q', '--url', 'http://cache:5050')).stdout).toContain(
       signer.certificate.trim().split('\n')[1] ?? 'none',

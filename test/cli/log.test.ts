@@ -64,14 +64,14 @@ describe('cache log', () => {
     await makeLog();
     const { code, stdout, stderr } = await cache('log');
     const rows = stdout.trimEnd().split('\n');
-    expect(rows[0]).toMatch(/^WHEN +WHO +ACTION +WHAT$/);
+    expect(rows[0]).toMatch(/^WHEN +WHO +ACTION +SIZE +WHAT$/);
     expect(rows.slice(1, 4)).toEqual([
-      `2001-01-02 03:04 UTC  alice as root@master      import  ${KVM}  1.5 KiB  from /mnt/device/software/kvm.tar.gz`,
-      `2001-02-03 04:05 UTC  ci@10.0.0.7               upload  blob ${digestOf('blob').slice(0, 16)}  5 B`,
-      `2001-02-03 04:05 UTC  anonymous@fd00::7         upload  blob ${digestOf('blob').slice(0, 16)}`,
+      `2001-01-02 03:04 UTC  alice as root@master      import  1.5 KiB    ${KVM}  from /mnt/device/software/kvm.tar.gz`,
+      `2001-02-03 04:05 UTC  ci@10.0.0.7               upload  5 B        blob ${digestOf('blob').slice(0, 16)}`,
+      `2001-02-03 04:05 UTC  anonymous@fd00::7         upload             blob ${digestOf('blob').slice(0, 16)}`,
     ]);
-    expect(rows[4]).toContain(`export  ${RAPID_CDN}  to /mnt/x`);
-    expect(rows[5]).toContain(`remove  ${KVM}  1.5 KiB  (named)`);
+    expect(rows[4]).toContain(`export             ${RAPID_CDN}  to /mnt/x`);
+    expect(rows[5]).toContain(`remove  1.5 KiB    ${KVM}  (named)`);
     expect(rows).toHaveLength(6);
     expect(stderr).toBe(`${using()}5 records\n`);
     expect(code).toBe(0);

@@ -22,6 +22,7 @@ import { openStore } from '../../src/storage/open-store.ts';
 import { createStoreUpkeep } from '../../src/storage/store-upkeep.ts';
 import { cacheErrorOf, expectCacheError } from '../fixtures/expected-error.ts';
 import { collect } from '../fixtures/collect.ts';
+import { mountFat } from '../fixtures/fat-disk.ts';
 import { mountReadOnly, mountTmpfs, unmount } from '../fixtures/mounts.ts';
 import { asOrdinaryUser } from '../fixtures/ordinary-user.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
@@ -329,6 +330,23 @@ describe('something else in the place of an object', () => {
 });
 
 describe('files of a store', () => {
+  it('get a new name once on FAT, too, which has no hard links', async (context) => {
+    const parent = await temporaryFolder();
+    const disk = join(parent, 'disk');
+    await mountFat(context, join(parent, 'image'), disk, 64 << 20);
+    const storage = await openStorage(join(disk, 'store'), { write: true });
+    const add = async (text: string): Promise<boolean> => {
+      const writer = await storage.create();
+      await writer.write([Buffer.from(text)]);
+      const isNew = await writer.commitNew('bdir/key/a');
+      await writer.abort();
+      return isNew;
+    };
+    expect([await add('first'), await add('second')]).toEqual([true, false]);
+    expect(await readFile(join(disk, 'store/bdir/key/a'), 'utf8')).toBe('first');
+    expect(await readdir(join(disk, 'store/tmp'))).toEqual([]);
+  });
+
   it('are read-only, and their folders go with the last of them', async () => {
     const storage = await openToWrite();
     await put(storage, 'bdir/key/a', 'x');

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BenchCase, Contender, Match } from '../bench-case.ts';
 import { measureUsage, type HttpServer } from '../http-server.ts';
 import { startSlowClients } from '../load/own-clients.ts';
-import { writeRequests } from '../load/requests.ts';
+import { writeRequests, type BenchRequest } from '../load/requests.ts';
 import { runWrk } from '../load/wrk.ts';
 import { startServer } from '../server.ts';
 import type { Workbench } from '../workbench.ts';
@@ -29,7 +29,7 @@ export const slowClients: BenchCase = {
       keys: await bench.keys(),
       signal,
     });
-    const match = await slowClientsOn(bench, server, path, { mostRss: 200 });
+    const match = await slowClientsOn(bench, server, path, await lookupPaths(bench), 200);
     const wanted = (bench.sizes.slowClients * RATE) / 1e6;
     return {
       ...match,
@@ -49,7 +49,7 @@ export const slowClients: BenchCase = {
 };
 
 /**
- * Slow clients on a server, and lookups beside them and without them. Figures: `rss` in MiB, `p99` of the lookups in ms, `speed`
+ * Slow clients on a server, and requests beside them and without them. Figures: `rss` in MiB, `p99` of the requests in ms, `speed`
  * of the clients in MB/s. Ends the server.
  * @param mostRss target in MiB
  */
@@ -57,11 +57,12 @@ export async function slowClientsOn(
   bench: Workbench,
   server: HttpServer,
   path: string,
-  { mostRss }: { readonly mostRss: number },
+  requests: readonly BenchRequest[],
+  mostRss: number,
 ): Promise<Match> {
   const { folder, signal } = bench;
   const clients = bench.sizes.slowClients;
-  const requestsFile = await writeRequests(join(folder, 'slow-clients.requests'), await lookupPaths(bench));
+  const requestsFile = await writeRequests(join(folder, 'slow-clients.requests'), requests);
   const { port } = server;
   const lookUp = (seconds: number): ReturnType<typeof runWrk> =>
     runWrk({ port, requestsFile, connections: 1, seconds, signal });

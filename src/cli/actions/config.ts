@@ -40,8 +40,10 @@ export async function showConfig({ config: option, json, quiet = false }: Config
   const search = configSearch(option);
   const places = await listConfigPlaces(search);
   const file = places.find(({ state }) => state === 'used')?.file;
-  if (!json) terminal.print(formatPlaces(places));
-  const config = await loadConfig(search);
+  const config = await loadConfig(search).catch((error: unknown) => {
+    if (!json) terminal.print(formatPlaces(places));
+    throw error;
+  });
   const text = file === undefined ? '' : await readConfigText(file);
   const values = [...(await valuesOf(text, config)), ...variables()];
   if (json)
@@ -55,7 +57,10 @@ export async function showConfig({ config: option, json, quiet = false }: Config
       },
       terminal,
     );
-  else printValues(values, config, terminal);
+  else {
+    terminal.print(`${formatValues(values)}\n\n${formatPlaces(places)}`);
+    tellOfFolder(config, terminal);
+  }
   await checkKeyIsInside(config, folderOfSearch(config, search));
 }
 
@@ -94,13 +99,20 @@ function variables(): readonly ShownValue[] {
   });
 }
 
-function printValues(values: readonly ShownValue[], { file, folder }: Config, terminal: Terminal): void {
-  const rows = values.map(({ section, key, from, line, text }) => [
-    from === 'environment' ? `$${key}` : `[${section}] ${key}`,
-    from === 'file' ? `line ${line ?? ''}` : from,
-    text === '' ? 'none' : text,
-  ]);
-  terminal.print(`\n${formatTable(['KEY', 'FROM', 'VALUE'], rows)}`);
+/** The values that somebody set come last, where a person looks first. */
+function formatValues(values: readonly ShownValue[]): string {
+  const isDefault = ({ from }: ShownValue): boolean => from === 'default';
+  const rows = [...values.filter(isDefault), ...values.filter((value) => !isDefault(value))].map(
+    ({ section, key, from, line, text }) => [
+      from === 'environment' ? `$${key}` : `[${section}] ${key}`,
+      from === 'file' ? `line ${line ?? ''}` : from,
+      text === '' ? 'none' : text,
+    ],
+  );
+  return formatTable(['KEY', 'FROM', 'VALUE'], rows);
+}
+
+function tellOfFolder({ file, folder }: Config, terminal: Terminal): void {
   if (file === undefined) terminal.tell('\nNo config.ini found: the defaults apply.');
   else if (folder !== dirname(file))
     terminal.tell(`\nRelative paths begin in ${folder}, where ${file} leads.`);

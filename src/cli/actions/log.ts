@@ -13,7 +13,7 @@ import { oneOf } from '../known-releases.ts';
 import { parseOption } from '../parse-option.ts';
 import { openStoreSite } from '../site.ts';
 import { formatDate } from '../terminal/format.ts';
-import { asOneLine } from '../../cache/controls.ts';
+import { formatRow } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
 export async function log(options: LogOptions): Promise<void> {
@@ -127,30 +127,25 @@ function countOf({ lines }: LogOptions): number | undefined {
 
 /** Writes row by row, because a log may have any length: columns have fixed widths, and longer values shift the rest. */
 function createRows(): (record: LogRecord) => string {
-  let heading = `${rowOf('WHEN', 'WHO', 'ACTION', 'WHAT')}\n`;
+  let heading = `${formatRow(['WHEN', 'WHO', 'ACTION', 'SIZE', 'WHAT'], WIDTHS)}\n`;
   return (record) => {
-    const row = `${heading}${rowOf(formatDate(record.at), actorOf(record), record.action, whatOf(record))}`;
+    const { at, action, size } = record;
+    const cells = [formatDate(at), actorOf(record), action, size === undefined ? '' : formatSize(size)];
+    const row = heading + formatRow([...cells, ...whatOf(record)], WIDTHS);
     heading = '';
     return row;
   };
 }
 
-/** A time with a zone such as `+01:00`. */
-const WHEN_WIDTH = formatDate(new Date()).length;
+/** A time with a zone such as `+01:00`, `ci@192.168.100.200`, `import`, `118.4 MiB`. */
+const WIDTHS = [formatDate(new Date()).length, 24, 6, 9];
 
-function rowOf(when: string, who: string, action: string, what: string): string {
-  const row = `${when.padEnd(WHEN_WIDTH)}  ${who.padEnd(24)}  ${action.padEnd(6)}  ${what}`;
-  return asOneLine(row).trimEnd();
-}
-
-function whatOf({ softwareUrl, key, sha512, size, source, target, reason }: LogRecord): string {
+/** What an action was about, from where or to where, and why. */
+function whatOf({ softwareUrl, key, sha512, source, target, reason }: LogRecord): readonly string[] {
   return [
     softwareUrl ?? key ?? (sha512 === undefined ? '' : `blob ${sha512.slice(0, 16)}`),
-    size === undefined ? '' : formatSize(size),
     source === undefined ? '' : `from ${source}`,
     target === undefined ? '' : `to ${target}`,
     reason === undefined ? '' : `(${reason})`,
-  ]
-    .filter((part) => part !== '')
-    .join('  ');
+  ].filter((part) => part !== '');
 }

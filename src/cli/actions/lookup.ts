@@ -76,7 +76,7 @@ function dateOf({ received, creationDate }: Pick<LookupRow, 'received' | 'creati
 
 function formatSources(rows: readonly LookupRow[]): string {
   const table = formatTable(
-    ['', 'VERIFIED?', 'SIGNER', 'SIZE', 'DATE', 'URL OR FILE'],
+    ['', 'VALID?', 'SIGNER', 'SIZE', 'DATE', 'URL OR FILE'],
     rows.map(({ verified, signer, size, source, ...row }, index) => [
       String(index + 1),
       verified ? 'yes' : 'no',
@@ -100,17 +100,15 @@ function formatMember(value: SourceTerms['members'][string]): string {
 }
 
 function formatRows(rows: readonly LookupRow[]): string {
-  const table = formatTable(
-    ['', 'PLATFORM', 'COMPATIBLE?', 'VERIFIED?', 'SIZE', 'DATE'],
-    rows.map(({ platform, compatible, verified, size, ...row }, index) => [
-      String(index + 1),
+  return formatTable(
+    ['PLATFORM', 'FITS?', 'VALID?', 'SIZE', 'DATE', 'SHA512'],
+    rows.map(({ platform, compatible, verified, size, sha512, ...row }) => [
       platform === undefined ? '?' : formatPlatform(platform),
       compatible ? 'yes' : 'no',
       verified ? 'yes' : 'no',
       size === undefined ? 'MISSING' : formatSize(size),
       dateOf(row),
+      sha512,
     ]),
   );
-  // A sha512 fills a line of its own: in a column it would push the others off the screen.
-  return [table, '', ...rows.map(({ sha512 }, index) => `${index + 1}  sha512 ${sha512}`)].join('\n');
 }
