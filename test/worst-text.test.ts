@@ -16,6 +16,7 @@ import { nearest } from '../src/cache/nearest.ts';
 import { parseOs, parseOsTuple } from '../src/cache/platform.ts';
 import { parseSystem } from '../src/cache/system.ts';
 import { formatTable } from '../src/cli/terminal/table.ts';
+import { wrapFor } from '../src/cli/terminal/wrap.ts';
 import { withoutControls } from '../src/cache/controls.ts';
 import { parseCertificateList } from '../src/config/certificate-list.ts';
 import { parseConfig } from '../src/config/config.ts';
@@ -148,6 +149,11 @@ const PARSERS: readonly Parser[] = [
   ['a message', quoteBriefly],
   ['a table', (text) => formatTable(['A'], [[text]])],
   ['the terminal', withoutControls],
+  [
+    'a wrapped message',
+    (text) => wrapFor({ isTTY: true, columns: 80 }, text),
+    ['', ': /', ': cache ', "'", '"'],
+  ],
   ['If-None-Match', (text) => matchesEtag(text, '"a"'), ['', 'W/']],
   ['Range', (text) => parseRange(text, 1000), ['', 'bytes=', 'bytes=1-']],
   ['the path of a request', (text) => pathOf({ incoming: { url: text, headers: {} } }), ['', '/', 'http://']],

@@ -1,4 +1,5 @@
 import { removeOpenTemporaries } from '../storage/open-temporaries.ts';
+import { wrapFor } from './terminal/wrap.ts';
 
 const GOES_ON = 'finished work is kept; run the same command again to continue';
 
@@ -34,7 +35,7 @@ export function interruptImport(signal: 'SIGINT' | 'SIGTERM'): never {
 function interrupt(meaning: string, signal: 'SIGINT' | 'SIGTERM'): never {
   // Overwrites a progress line and ^C.
   const { stderr, pid } = process;
-  stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}cache: interrupted; ${meaning}\n`);
+  stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}${wrapFor(stderr, `cache: interrupted; ${meaning}`)}\n`);
   removeOpenTemporaries();
   process.kill(pid, signal);
   // The first process of a container can't kill itself.

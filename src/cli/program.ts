@@ -28,6 +28,7 @@ import { versionCommand } from './commands/version.ts';
 import { tellWhenInterrupted } from './interruption.ts';
 import { json } from './options.ts';
 import { unknownCommand, usageError } from './usage-error.ts';
+import { wrapFor } from './terminal/wrap.ts';
 
 /**
  * The command line: the declarations in `commands/`, each with its code in `actions/`. Only running a command loads its
@@ -58,7 +59,7 @@ export function createProgram({ isSilent = false }: { readonly isSilent?: boolea
     })
     .configureOutput({
       writeOut: (text) => process.stdout.write(withoutControls(text)),
-      writeErr: (text) => isSilent || process.stderr.write(withoutControls(text)),
+      writeErr: (text) => isSilent || process.stderr.write(wrapFor(process.stderr, withoutControls(text))),
       // It is thrown, and reported as every other error is.
       outputError: () => undefined,
     });

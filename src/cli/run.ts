@@ -4,13 +4,17 @@ import { EXIT, endWith, exitCodeOf } from './exit-code.ts';
 import { errorLine, type JsonErrorCode } from './json-error.ts';
 import { createProgram } from './program.ts';
 import { withoutControls } from '../cache/controls.ts';
+import { wrapFor } from './terminal/wrap.ts';
 
 /** Runs the command that the arguments of this process name, to its end, and sets the exit code. Throws nothing. */
 export async function run(): Promise<void> {
   // Also an error in the arguments themselves is JSON then.
   const isJson = argumentsBefore('--', process.argv.slice(2)).includes('--json');
   const complain = (code: JsonErrorCode, message: string): void => {
-    process.stderr.write(`${withoutControls(isJson ? errorLine(code, message) : `cache: ${message}`)}\n`);
+    const text = isJson
+      ? withoutControls(errorLine(code, message))
+      : wrapFor(process.stderr, withoutControls(`cache: ${message}`));
+    process.stderr.write(`${text}\n`);
   };
 
   // A closed pipe (`cache list | head`) or terminal is no failure: the command continues without output.

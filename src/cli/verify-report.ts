@@ -53,9 +53,9 @@ export function printFinding(finding: ResolvedFinding, terminal: Terminal): void
   const { kind, path, problem, sha512, softwareUrl, key, resolution } = finding;
   // The path of an entry has its key.
   const name = softwareUrl ?? (sha512 === undefined ? undefined : key);
-  terminal.print(asOneLine(`${kind}: ${name ?? path}: ${problem}`));
-  if (name !== undefined) terminal.print(`  ${asOneLine(path)}`);
-  if (resolution !== undefined) for (const line of describe(resolution)) terminal.print(`  ${line}`);
+  terminal.say(asOneLine(`${kind}: ${name ?? path}: ${problem}`));
+  if (name !== undefined) terminal.say(`  ${asOneLine(path)}`);
+  if (resolution !== undefined) for (const line of describe(resolution)) terminal.say(`  ${line}`);
 }
 
 function describe(resolution: Resolution): readonly string[] {

@@ -167,6 +167,9 @@ describe.skipIf(!hasEngine)(`the commands on a bucket${ON_ENGINE}`, () => {
     expect(await expectDone(cache('log', '-c', 'other.ini'))).toMatch(/fetch[^]*heal/);
     expect(await expectDone(cache('slapos-cfg', '--url', server))).toContain('[networkcache]');
     expect(await expectDone(cache('trust', 'list'))).toContain('sign.crt');
+    await expectDone(cache('health', '--server', server));
+    // It offers the releases that it can read within a second.
+    await expectDone(cache('completion', 'bash', '--', 'cache', 'remove', 'kvm'));
   });
 
   it('export what the other side lacks, and import what is whole of a damaged medium', async () => {

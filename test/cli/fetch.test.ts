@@ -89,7 +89,7 @@ describe('fetch', () => {
         `^RESULT +PLATFORM +SIZE +URL\\nfetched +ubuntu 22\\.04 x86_64-linux-gnu +1\\.4 MiB +${RAPID_CDN}\\n$`,
       ),
     );
-    expect(stderr).toMatch(/^PLATFORM +VERIFIED\? +MADE +TAKEN\?$/m);
+    expect(stderr).toMatch(/^PLATFORM +VALID\? +MADE +TAKEN\?$/m);
     expect(stderr).toMatch(/^ubuntu 22\.04 x86_64-linux-gnu +yes +2026-02-03 +yes$/m);
     expect(stderr).toMatch(/^debian 12\.4 x86_64-linux-gnu +yes +no: another platform$/m);
     expect(stderr).toMatch(/^ubuntu 22\.04 x86_64-linux-gnu +no +no: no trusted certificate verifies/m);

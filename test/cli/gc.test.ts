@@ -62,6 +62,12 @@ describe('cache remove and cache gc', () => {
     expect(await isThere(shared.sha512)).toBe(true);
   });
 
+  it('says so when there is nothing to remove', async () => {
+    const site = await makeSite();
+    expect((await runCache(site.folder, 'gc')).stderr).toBe('nothing to remove\n');
+    expect((await runCache(site.folder, 'gc', '-n')).stderr).toBe('Dry run: nothing to remove\n');
+  });
+
   it('keep and count what was uploaded by itself; cache gc --unnamed removes it', async () => {
     await addReleases(site, 1);
     await addBlob(site.blobs, 'a source, uploaded with networkcache-upload --file');

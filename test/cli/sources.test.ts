@@ -100,7 +100,7 @@ describe('cache lookup', () => {
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(
       tableOf(
-        '  VERIFIED\\?  SIGNER  SIZE  DATE  URL OR FILE',
+        '  VALID\\?  SIGNER  SIZE  DATE  URL OR FILE',
         `1  no  7 B  ${DATE}`,
         `2  yes  ShaCache  7 B  ${DATE}  debian.qcow2`,
         '',

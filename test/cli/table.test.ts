@@ -100,16 +100,19 @@ describe('a table on a terminal', () => {
     ]);
   });
 
-  it.each([20, 40, 50, 80, 100, 132])('of %i columns has no line that is longer but a cell alone', (columns) => {
-    const wide = [
-      ...rows,
-      ['x', '漢字'.repeat(40), '', '👩‍👩‍👧'.repeat(60)],
-      ['y', 'a'.repeat(5000), '', 'b'.repeat(5000)],
-    ];
-    const alone = new Set([...rows, ...wide].flat());
-    for (const line of formatTable(HEADINGS, wide, columns).split('\n'))
-      expect(alone.has(line) || widthOf(line) <= columns).toBe(true);
-  });
+  it.each([20, 40, 50, 80, 100, 132])(
+    'of %i columns has no line that is longer but a cell alone',
+    (columns) => {
+      const wide = [
+        ...rows,
+        ['x', '漢字'.repeat(40), '', '👩‍👩‍👧'.repeat(60)],
+        ['y', 'a'.repeat(5000), '', 'b'.repeat(5000)],
+      ];
+      const alone = new Set([...rows, ...wide].flat());
+      for (const line of formatTable(HEADINGS, wide, columns).split('\n'))
+        expect(alone.has(line) || widthOf(line) <= columns).toBe(true);
+    },
+  );
 });
 
 describe('a row whose table is not known', () => {

@@ -293,7 +293,7 @@ function printChecked(
       ...fixes.map((fix) => `-> ${fix}`),
       ...own.map((note) => `note: ${note}`),
     ];
-    if (lines.length > 0) terminal.print(['', url, ...lines.map((line) => `  ${line}`)].join('\n'));
+    if (lines.length > 0) terminal.say(['', url, ...lines.map((line) => `  ${line}`)].join('\n'));
   }
-  if (notes.length > 0) terminal.print(['', ...notes.map((note) => `note: ${note}`)].join('\n'));
+  if (notes.length > 0) terminal.say(['', ...notes.map((note) => `note: ${note}`)].join('\n'));
 }

@@ -132,7 +132,7 @@ export async function checkConfig(argument: string | undefined, options: ConfigO
     const messages = faults.map(({ message }) => message);
     printJson('config check', { file: file ?? null, faults: messages, notes }, terminal);
   } else {
-    for (const { message } of faults) terminal.print(message);
+    for (const { message } of faults) terminal.say(message);
     for (const text of notes) terminal.tell(`note: ${text}`);
     const name = file ?? `no config.ini found in ${search.cwd}; the defaults`;
     terminal.tell(

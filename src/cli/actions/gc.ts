@@ -64,9 +64,10 @@ function print({ entries, blobs, leftovers, records }: Removed, dryRun: boolean,
     formatCount(records.length, 'import record'),
   ];
   const isEmpty = [entries, blobs, leftovers, records].every(({ length }) => length === 0);
-  if (dryRun)
-    terminal.tell(isEmpty ? 'Dry run: nothing to remove' : `Dry run: ${parts.join(', ')} would be removed`);
-  else terminal.tell(`${parts.join(', ')} removed`);
+  const result = isEmpty
+    ? 'nothing to remove'
+    : `${parts.join(', ')} ${dryRun ? 'would be removed' : 'removed'}`;
+  terminal.tell(dryRun ? `Dry run: ${result}` : result);
 }
 
 function tellOfUnnamed(kept: readonly GarbageBlob[], { config, terminal }: CommandSite): void {

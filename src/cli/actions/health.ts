@@ -27,7 +27,7 @@ export async function health({ server, ca, ...options }: HealthOptions): Promise
     return;
   }
   const parts = [`shacache ${version}`, node && `Node ${node}`, commit && `commit ${commit}`];
-  terminal.print(`${url} answers: ${parts.filter((part) => part !== undefined).join(', ')}`);
+  terminal.say(`${url} answers: ${parts.filter((part) => part !== undefined).join(', ')}`);
 }
 
 /** @throws CacheError `unavailable` */

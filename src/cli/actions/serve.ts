@@ -87,7 +87,9 @@ async function importFirst(
   imported: Imported,
 ): Promise<void> {
   try {
-    await runImport(sources, { quiet }, site, imported);
+    // Of paths that have nothing at all, the last line on the screen speaks.
+    const isNothing = sources.media.length + sources.archives.length === 0;
+    await runImport(isNothing ? { ...sources, empty: [] } : sources, { quiet }, site, imported);
   } finally {
     if (!json) printImported(imported, site.terminal);
   }
@@ -150,7 +152,7 @@ async function printWelcome(
 ): Promise<void> {
   const { config, location, terminal } = site;
   const urls = urlsOfAll(listeners);
-  terminal.print(`Serving ${location} on ${urls.join(' ')}\n`);
+  terminal.say(`Serving ${location} on ${urls.join(' ')}\n`);
   if (!isFilled) return;
   const next = [
     [commandOf(elsewhere(config), 'check URL'), 'test whether nodes can install a release'],

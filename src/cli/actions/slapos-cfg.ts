@@ -52,7 +52,7 @@ export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
   });
   if (!isChanged) terminal.tell(`cache: ${into} has this section already; nothing to change`);
   else if (backup === undefined) terminal.print(withoutPasswords(formatDiff(lines, into, into)).trimEnd());
-  else terminal.tell(`cache: replaced the [networkcache] section of ${into}; the file before is ${backup}`);
+  else terminal.tell(`cache: replaced the [networkcache] section of ${into}; previous file: ${backup}`);
 }
 
 function printSection(text: string, { values }: SectionValues, terminal: Terminal): void {

@@ -28,7 +28,7 @@ export async function listTrust({ config: option, json, quiet = false }: TrustLi
   }
   for (const { certificate, from } of trusted) {
     const { name, fingerprint } = signerNameOf(certificate);
-    terminal.print(`${fingerprint}\n  ${name}, ${placeOf(from, config)}`);
+    terminal.say(`${fingerprint}\n  ${name}, ${placeOf(from, config)}`);
   }
   if (trusted.length === 0)
     terminal.tell(
@@ -45,8 +45,8 @@ export async function addTrust(files: readonly string[], options: TrustChangeOpt
   if (json) {
     printJson('trust add', { file, added: added.map(signerNameOf), kept: known.map(signerNameOf) }, terminal);
   } else {
-    for (const certificate of known) terminal.print(`kept  ${describeCertificate(certificate)}`);
-    for (const certificate of added) terminal.print(`added  ${describeCertificate(certificate)}`);
+    for (const certificate of known) terminal.say(`kept  ${describeCertificate(certificate)}`);
+    for (const certificate of added) terminal.say(`added  ${describeCertificate(certificate)}`);
   }
   if (added.length > 0)
     terminal.tell("Compare the fingerprint with the signer's before you import anything.");
@@ -66,7 +66,7 @@ export async function removeTrust(names: readonly string[], options: TrustChange
   const missing = [...new Set(named)].filter((fingerprint) => !isRemoved(fingerprint));
   if (json) {
     printJson('trust remove', { file, removed: removed.map(signerNameOf), missing }, terminal);
-  } else for (const certificate of removed) terminal.print(`removed  ${describeCertificate(certificate)}`);
+  } else for (const certificate of removed) terminal.say(`removed  ${describeCertificate(certificate)}`);
   for (const fingerprint of missing)
     terminal.fail(`cache: ${fingerprint} ${reasonOf(fingerprint, left, config)}`, 'incomplete');
   if (removed.length > 0 && left.length === 0)

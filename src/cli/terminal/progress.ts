@@ -43,7 +43,8 @@ export function createProgress(
       const now = performance.now();
       if (now - drawn < REDRAW_MS) return;
       drawn = now;
-      const part = size === undefined ? '' : `${formatPart(current.done, size)} of `;
+      // Of a single object the total says it.
+      const part = size === undefined || size === total ? '' : `${formatPart(current.done, size)} of `;
       const forms = formatProgress(done, total, (now - begin) / 1000).map((form) => `${form}  ${part}`);
       const width = stderr.columns - 1;
       const form = forms.find((text) => text.length + LEAST_LABEL <= width) ?? forms.at(-1) ?? '';

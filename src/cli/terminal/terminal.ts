@@ -2,11 +2,14 @@ import type { Messages } from '../../operations/site.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { errorLine } from '../json-error.ts';
 import { withoutControls } from '../../cache/controls.ts';
+import { wrapFor } from './wrap.ts';
 
 /** Output of a command: results on stdout, everything else on stderr. */
 export interface Terminal extends Messages {
-  /** A line of the result. */
+  /** Lines of the result, exactly: a table, JSON, a file. */
   print(text: string): void;
+  /** A sentence of the result. */
+  say(text: string): void;
   /** An informational line; silent with `-q`. */
   tell(text: string): void;
   /** A warning, also with `-q`. */
@@ -23,19 +26,26 @@ export function createTerminal({
 }): Terminal {
   const writeTo = (stream: NodeJS.WriteStream, text: string): void =>
     void stream.write(`${withoutControls(text)}\n`);
+  const say = (stream: NodeJS.WriteStream, text: string): void => {
+    writeTo(stream, wrapFor(stream, withoutControls(text)));
+  };
   const warn = (text: string): void => {
-    writeTo(process.stderr, text);
+    say(process.stderr, text);
   };
   return {
     print: (text) => {
       writeTo(process.stdout, text);
     },
+    say: (text) => {
+      say(process.stdout, text);
+    },
     tell: (text) => {
-      if (!quiet) writeTo(process.stderr, text);
+      if (!quiet) say(process.stderr, text);
     },
     warn,
     fail: (text, how) => {
-      warn(json ? errorLine(how, text) : text);
+      if (json) writeTo(process.stderr, errorLine(how, text));
+      else warn(text);
       endWith(EXIT[how]);
     },
   };
