@@ -119,10 +119,21 @@ async function installed(): Promise<NodeJS.ProcessEnv> {
 const TYPE = join(import.meta.dirname, '../judges/type_at_shell.py');
 
 describe.each([
-  ['bash', ['bash', '--norc', '--noprofile', '-i'], 'source <(cache completion bash)'],
-  ['zsh', ['zsh', '-f', '-i'], 'autoload -U compinit; compinit -u -D; source <(cache completion zsh)'],
-  ['fish', ['fish', '--no-config', '-i'], 'cache completion fish | source'],
-] as const)('in %s', (shell, command, setUp) => {
+  ['bash', 'sourced', ['bash', '--norc', '--noprofile', '-i'], 'source <(cache completion bash)'],
+  [
+    'zsh',
+    'sourced',
+    ['zsh', '-f', '-i'],
+    'autoload -U compinit; compinit -u -D; source <(cache completion zsh)',
+  ],
+  [
+    'zsh',
+    'in a folder of functions',
+    ['zsh', '-f', '-i'],
+    'mkdir -p f; cache completion zsh > f/_cache; fpath=($PWD/f $fpath); autoload -U compinit; compinit -u -D',
+  ],
+  ['fish', 'sourced', ['fish', '--no-config', '-i'], 'cache completion fish | source'],
+] as const)('in %s, %s', (shell, _how, command, setUp) => {
   it.skipIf(lacks(shell, 'python3'))('a person completes commands, options, releases and files', async () => {
     await fill(URL);
     await writeFile(join(folder, 'some-archive.tar.gz'), '');

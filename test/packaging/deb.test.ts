@@ -2,11 +2,12 @@ import { hash } from 'bcryptjs';
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, cp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
+import { initSite, runCache } from '../cli/command.ts';
 import { bareDebian } from '../fixtures/bare-debian.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
@@ -195,6 +196,20 @@ describe.skipIf(!(await isBuilt()))('the package in a bare Debian', () => {
   );
 });
 
+/** Puts a medium of another site, with one release, at /mnt. */
+async function bringMedium(root: string): Promise<void> {
+  const folder = await temporaryFolder();
+  await initSite(folder, 'medium');
+  const release = await makeSoftwareRelease(join(folder, 'root'), URL);
+  await packRelease(release, join(folder, 'kvm-ubuntu-22.04.tar.gz'));
+  for (const args of [
+    ['import', 'kvm-ubuntu-22.04.tar.gz'],
+    ['export', 'medium'],
+  ])
+    expect(await runCache(folder, '-c', 'medium/config.ini', ...args)).toMatchObject({ code: 0 });
+  await cp(join(folder, 'medium'), join(root, 'mnt'), { recursive: true });
+}
+
 async function waitForState(debian: BootedDebian, state: string): Promise<void> {
   await expect
     .poll(async () => (await debian.attempt('systemctl is-active shacache.service')).stdout, {
@@ -232,9 +247,9 @@ describe.skipIf(!(await isBuilt()))('the package in a Debian with systemd', () =
       await waitForState(debian, 'active');
       expect(await show('MainPID')).toBe(pid);
 
-      await importRelease(debian.root);
+      await bringMedium(debian.root);
       await debian.run(
-        'cache keygen && cache import /tmp/kvm-ubuntu-22.04.tar.gz && systemctl restart shacache.service',
+        'cache trust add /mnt/miscellaneous/sign.crt && systemctl restart shacache.service && cache import /mnt',
       );
       expect(await debian.run(`curl -s http://127.0.0.1:5050/bdir/${KEY}`)).toContain(URL);
 

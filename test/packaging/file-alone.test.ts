@@ -88,7 +88,9 @@ async function expectUnpacked(): Promise<void> {
   ]);
 }
 
-describe.skipIf(EXECUTABLE === undefined)('in a bare Debian without a network, the executable', () => {
+const SKIPPED = EXECUTABLE === undefined ? ' (skipped: npm run test:packaging makes it)' : '';
+
+describe.skipIf(SKIPPED !== '')(`in a bare Debian without a network, the executable${SKIPPED}`, () => {
   it('serves the medium from the medium, and nodes look up, download and verify', async (context) => {
     const { bash, readme } = await mountInDebian(context);
     expect(readme[0]).toBe('/mnt/device/cache serve');

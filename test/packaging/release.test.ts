@@ -9,6 +9,19 @@ import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 const run = promisify(execFile);
 const REPOSITORY = join(import.meta.dirname, '../..');
 
+it('the package of npm has the program alone, whatever else was built', async () => {
+  const { stdout } = await run('npm', ['pack', '--dry-run', '--ignore-scripts', '--json'], {
+    cwd: REPOSITORY,
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  const [{ files }] = JSON.parse(stdout) as readonly [
+    { readonly files: readonly { readonly path: string }[] },
+  ];
+  const built = files.map(({ path }) => path).filter((path) => path.startsWith('dist/'));
+  expect(built).toContain('dist/cli/main.js');
+  expect(built.filter((path) => !path.startsWith('dist/cli/'))).toEqual([]);
+});
+
 it('the checksums of a release are signed with the key of a site, as openssl verifies', async () => {
   const folder = await temporaryFolder();
   await initSite(folder, 'site');
