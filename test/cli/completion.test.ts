@@ -134,27 +134,31 @@ describe.each([
   ],
   ['fish', 'sourced', ['fish', '--no-config', '-i'], 'cache completion fish | source'],
 ] as const)('in %s, %s', (shell, _how, command, setUp) => {
-  it.skipIf(lacks(shell, 'python3'))('a person completes commands, options, releases and files', async () => {
-    await fill(URL);
-    await writeFile(join(folder, 'some-archive.tar.gz'), '');
-    const environment = await installed();
-    const typed = join(folder, 'typed');
-    const type = async (keys: string): Promise<string> => {
-      await rm(typed, { force: true });
-      const { code, stdout, stderr } = await run(
-        'python3',
-        [TYPE, folder, setUp, keys, typed, ...command],
-        environment,
-      );
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      return stdout.trimEnd();
-    };
-    expect(await type('cache loo\t')).toBe('cache lookup');
-    expect(await type('cache import --rec\t')).toBe('cache import --recheck');
-    expect(await type('cache lookup kv\t')).toBe('cache lookup kvm@1.0.344');
-    expect(await type('cache lookup kvm@1\t')).toBe('cache lookup kvm@1.0.344');
-    expect(await type('cache lookup https://lab\t')).toBe(`cache lookup ${URL}`);
-    expect(await type('cache import some-\t')).toBe('cache import some-archive.tar.gz');
-    expect(await type('cache -c nowhere.ini lookup kv\t')).toBe('cache -c nowhere.ini lookup kv');
-  });
+  it.skipIf(lacks(shell, 'python3'))(
+    'a person completes commands, options, releases and files',
+    { timeout: 180_000 },
+    async () => {
+      await fill(URL);
+      await writeFile(join(folder, 'some-archive.tar.gz'), '');
+      const environment = await installed();
+      const typed = join(folder, 'typed');
+      const type = async (keys: string): Promise<string> => {
+        await rm(typed, { force: true });
+        const { code, stdout, stderr } = await run(
+          'python3',
+          [TYPE, folder, setUp, keys, typed, ...command],
+          environment,
+        );
+        expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+        return stdout.trimEnd();
+      };
+      expect(await type('cache loo\t')).toBe('cache lookup');
+      expect(await type('cache import --rec\t')).toBe('cache import --recheck');
+      expect(await type('cache lookup kv\t')).toBe('cache lookup kvm@1.0.344');
+      expect(await type('cache lookup kvm@1\t')).toBe('cache lookup kvm@1.0.344');
+      expect(await type('cache lookup https://lab\t')).toBe(`cache lookup ${URL}`);
+      expect(await type('cache import some-\t')).toBe('cache import some-archive.tar.gz');
+      expect(await type('cache -c nowhere.ini lookup kv\t')).toBe('cache -c nowhere.ini lookup kv');
+    },
+  );
 });

@@ -10,5 +10,5 @@ export const completionCommand = () =>
     .addArgument(shell())
     .argument(
       '[word...]',
-      'of a command line, the last one incomplete: print its candidates, as the completion does',
+      'words of a command line, the last one incomplete: print its candidates instead (the completion calls this)',
     );
