@@ -18,6 +18,7 @@ export default defineConfig({
     ],
     // Threads would share process.umask, cwd and signal handlers with the tests.
     pool: 'forks',
-    maxWorkers: 2,
+    // Tests wait more than they compute: a third worker uses what two leave.
+    maxWorkers: 3,
   },
 });
