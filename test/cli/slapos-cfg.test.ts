@@ -158,7 +158,7 @@ describe('slapos-cfg --into', () => {
   it('refuses a missing file, and bytes that are not UTF-8', async () => {
     expect(await cache('slapos-cfg', '--url', URL, '--into', 'none.cfg')).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/none\.cfg: .*ENOENT/) as string,
+      stderr: expect.stringMatching(/none\.cfg: not found; correct the path/) as string,
     });
     await writeFile(file, Buffer.from([0x23, 0xff, 0x0a]));
     expect(await into()).toMatchObject({ code: 2, stderr: expect.stringContaining('not UTF-8') as string });
@@ -208,7 +208,7 @@ describe('slapos-cfg --into', () => {
     [['--print', '--into', 'x'], /--into and --print exclude each other/],
     [['--dry-run'], /--dry-run needs --into FILE/],
     [['--from', 'x', '--url', URL], /--from and --url exclude each other/],
-    [['--from', 'none.cfg'], /none\.cfg: .*ENOENT/],
+    [['--from', 'none.cfg'], /none\.cfg: not found; correct the path/],
   ])('refuses %j', async (args, message) => {
     const { code, stdout, stderr } = await cache('slapos-cfg', ...args);
     expect(stderr).toMatch(message);

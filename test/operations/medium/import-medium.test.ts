@@ -283,7 +283,7 @@ describe('what is read of a medium into a store', () => {
   });
 
   const [first, second] = [(): string => medium, (): string => join(trip.folder, 'second')];
-  const isRemembered = /is older than an imported medium: it is export 1 .*and export 2 was imported/;
+  const isRemembered = /is older than an imported medium: export 1 of .*; export 2 was imported/;
 
   /** Two exports, of which the second has one release more. */
   async function exportTwice(): Promise<void> {
