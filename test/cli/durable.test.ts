@@ -67,11 +67,12 @@ describe.skipIf(lacks('strace'))(
     it('what is synced, from store to store', async () => {
       const site = await makeSite();
       await addReleases(site, 2);
-      const target = join(site.folder, 'deep', 'in', 'target');
+      const target = join(site.folder, 'deep', 'target');
+      await mkdir(join(site.folder, 'deep'));
       const { code, stderr, calls } = await traceCache(site.folder, ['sync', 'store', target]);
       expect(code, stderr).toBe(0);
-      // The folders of a new store, too.
-      const above = [target, join(target, '..'), join(target, '../..'), site.folder];
+      // The folder of a new store, and the one that it is in, too.
+      const above = [target, join(target, '..')];
       expect(syncedPaths(calls)).toEqual(expect.arrayContaining(above));
       expect(await syncedBy(site, ['sync', 'store', target], /0 .*copied|2 .*unchanged|nothing/)).toEqual(
         expect.arrayContaining([...(await namesIn(target))]),

@@ -16,7 +16,7 @@ import { ServeProcess } from '../http/serve-process.ts';
 import { temporaryFiles } from '../http/upload-client.ts';
 
 const MIB = 1024 * 1024;
-const ROUNDS = process.env['SHACACHE_HEAVY'] === undefined ? 3 : 300;
+const ROUNDS = process.env['SHACACHE_HEAVY'] === undefined ? 10 : 300;
 const CLIENTS = 4;
 const CONFIG = '[access]\nanonymous = upload\n[upload]\nallow-unsigned = true\nmin-free-space = 0\n';
 
