@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { link, lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { link, open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { systemCode } from '../cache/errors.ts';
 import type { ObjectWriter } from '../cache/object-storage.ts';
 import { makeDurable, type DurableNames } from './durable-names.ts';
 import { makeFoldersBelow } from './folders-below.ts';
+import { lstatIfThere } from './if-there.ts';
 import { adoptFile, ownershipOf } from './ownership.ts';
 import { storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, TEMPORARY } from './store-folder.ts';
@@ -129,21 +130,11 @@ const moveUnlessThere: Move = async (path, target) => {
     if (code === 'EEXIST') return false;
     if (code === 'ENOENT') throw error;
     // FAT has no links.
-    return (await isMissing(target)) && replace(path, target);
+    return (await lstatIfThere(target)) === undefined && replace(path, target);
   }
   await unlink(path);
   return true;
 };
-
-async function isMissing(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return false;
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    return true;
-  }
-}
 
 /** Makes missing folders, then moves. */
 async function moveInto(root: string, path: string, target: string, move: Move): Promise<boolean> {

@@ -1,14 +1,15 @@
-import { readdir, lstat, unlink, utimes } from 'node:fs/promises';
+import { readdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { createBlobs, type BlobWriter } from '../cache/blobs.ts';
 import { isDigest, type Digest } from '../cache/digest.ts';
-import { CacheError, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { CacheError, throwProgrammingError } from '../cache/errors.ts';
 import { openHasher, type HashThreads } from '../cache/hash-threads.ts';
 import { BLOBS, blobName } from '../cache/layout.ts';
 import { readPieces } from '../cache/object-pieces.ts';
 import type { OpenObject } from '../cache/object-storage.ts';
 import { createFilesystemStorage } from './filesystem.ts';
+import { lstatIfThere, unlinkIfThere } from './if-there.ts';
 import { openFile } from './open-file.ts';
 import { makeFolders } from './ownership.ts';
 import { storageError } from './storage-error.ts';
@@ -277,23 +278,11 @@ async function copiesIn(folder: string): Promise<Copy[]> {
   for (const name of await readdir(join(folder, BLOBS))) {
     if (!isDigest(name)) continue;
     const path = join(folder, BLOBS, name);
-    try {
-      const { size, atimeMs } = await lstat(path);
-      copies.push({ path, size, used: atimeMs });
-    } catch (error) {
-      // Another process has removed it.
-      if (systemCode(error) !== 'ENOENT') throw error;
-    }
+    const stats = await lstatIfThere(path);
+    // Otherwise another process has removed it.
+    if (stats !== undefined) copies.push({ path, size: stats.size, used: stats.atimeMs });
   }
   return copies;
-}
-
-async function unlinkIfThere(path: string): Promise<void> {
-  try {
-    await unlink(path);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-  }
 }
 
 /** A store in the place of a cache would lose its blobs. */

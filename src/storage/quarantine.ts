@@ -1,5 +1,5 @@
 import { createWriteStream, type Stats } from 'node:fs';
-import { link, lstat, mkdir, rename, rm, utimes } from 'node:fs/promises';
+import { link, mkdir, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { systemCode } from '../cache/errors.ts';
@@ -8,6 +8,7 @@ import type { Quarantine } from '../cache/store-upkeep.ts';
 import { createDurableNames, makeDurable } from './durable-names.ts';
 import { openRegularFile } from '../files/small-file.ts';
 import { makeFoldersBelow } from './folders-below.ts';
+import { lstatIfThere } from './if-there.ts';
 import { adoptFolder, ownershipOf } from './ownership.ts';
 import { storageError } from './storage-error.ts';
 import { checkIsStillThere } from './store-folder.ts';
@@ -26,7 +27,7 @@ export function createQuarantine(root: string, now: () => Date = () => new Date(
   ): Promise<string | undefined> => {
     const from = join(root, path);
     try {
-      const stats = await statsOf(from);
+      const stats = await lstatIfThere(from);
       if (stats === undefined) {
         await checkIsStillThere(root);
         return undefined;
@@ -73,7 +74,7 @@ async function makeFolder(root: string, time: Date): Promise<string> {
 async function freePath(root: string, path: string): Promise<string> {
   for (let number = 1; ; number++) {
     const candidate = number === 1 ? path : `${path}-${number}`;
-    if ((await statsOf(join(root, candidate))) === undefined) return candidate;
+    if ((await lstatIfThere(join(root, candidate))) === undefined) return candidate;
   }
 }
 
@@ -98,14 +99,5 @@ async function tryCopy(from: string, to: string, { atime, mtime }: Stats): Promi
   } catch {
     await rm(copying, { force: true });
     return false;
-  }
-}
-
-async function statsOf(path: string): Promise<Stats | undefined> {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    return undefined;
   }
 }

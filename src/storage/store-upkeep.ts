@@ -2,11 +2,12 @@ import type { Dirent } from 'node:fs';
 import { lstat, opendir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FolderItem, StoreUpkeep, HiddenObject } from '../cache/store-upkeep.ts';
+import { unlinkIfThere } from './if-there.ts';
 import { ownerFault, ownershipOf } from './ownership.ts';
 import { createQuarantine } from './quarantine.ts';
 import { readError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere, leftoversIn, removeLeftover, TEMPORARY } from './store-folder.ts';
-import { putBack, removeTaken, takenName } from './taken-object.ts';
+import { putBack, takenName } from './taken-object.ts';
 
 /** Upkeep of the store in the folder `root`. */
 export function createStoreUpkeep(root: string): StoreUpkeep {
@@ -76,7 +77,7 @@ async function hide(root: string, name: string): Promise<HiddenObject | undefine
       size,
       modified: mtimeMs,
       putBack: () => putBack(root, taken, name),
-      remove: () => removeTaken(taken),
+      remove: () => unlinkIfThere(taken),
     };
   } catch (error) {
     throwUnlessAbsent(error, `can't move ${path}`);

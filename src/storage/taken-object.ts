@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, rename, unlink } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCode } from '../cache/errors.ts';
 import { makeDurable } from './durable-names.ts';
 import { makeFoldersBelow } from './folders-below.ts';
+import { lstatIfThere, unlinkIfThere } from './if-there.ts';
 import { storageError } from './storage-error.ts';
 import { ownerTag } from './temporary-name.ts';
 
@@ -26,35 +27,14 @@ export function nameOfTaken(fileName: string): string | undefined {
 export async function putBack(root: string, taken: string, name: string): Promise<void> {
   const path = join(root, name);
   try {
-    if (await isThere(path)) await removeTaken(taken);
+    if ((await lstatIfThere(path)) !== undefined) await unlinkIfThere(taken);
     else {
       await makeFoldersBelow(root, dirname(path));
       await rename(taken, path);
     }
     await makeDurable(path);
   } catch (error) {
-    if (systemCode(error) === 'ENOENT' && (await isThere(path))) return;
+    if (systemCode(error) === 'ENOENT' && (await lstatIfThere(path)) !== undefined) return;
     throw storageError(error, `can't move ${taken} back to ${path}`);
-  }
-}
-
-/** Removes a hidden object. @returns false if another process has put it back */
-export async function removeTaken(taken: string): Promise<boolean> {
-  try {
-    await unlink(taken);
-    return true;
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    return false;
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    return false;
   }
 }
