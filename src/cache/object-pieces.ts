@@ -13,3 +13,10 @@ export async function* readPieces(object: Pick<OpenObject, 'read'>): AsyncGenera
     position += count;
   }
 }
+
+/** All bytes of an open object that is small enough for memory. */
+export async function readWhole(object: Pick<OpenObject, 'read'>): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of readPieces(object)) pieces.push(Buffer.from(piece));
+  return Buffer.concat(pieces);
+}

@@ -1,6 +1,6 @@
 import { parseBucketUrl } from '../cache/bucket-url.ts';
 import { STORE_FILE } from '../cache/layout.ts';
-import { readPieces } from '../cache/object-pieces.ts';
+import { readWhole } from '../cache/object-pieces.ts';
 import { createS3Bucket, type S3Access, type S3Bucket } from './s3-bucket.ts';
 import { openS3Object } from './s3-reader.ts';
 import { createS3Storage } from './s3.ts';
@@ -47,9 +47,7 @@ export function createS3Place(url: string, access: S3Access): StorePlace {
       try {
         const path = `${name}/${STORE_FILE}`;
         if (object.size > MARK_LIMIT) throw new DamagedMark(path, 'it is not JSON');
-        const pieces: Buffer[] = [];
-        for await (const piece of readPieces(object)) pieces.push(Buffer.from(piece));
-        return parseMark(path, Buffer.concat(pieces).toString('utf8'));
+        return parseMark(path, (await readWhole(object)).toString('utf8'));
       } finally {
         await object.close();
       }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { CacheError } from '../cache/errors.ts';
-import { readPieces } from '../cache/object-pieces.ts';
+import { readWhole } from '../cache/object-pieces.ts';
 import type { ObjectWriter } from '../cache/object-storage.ts';
 import type { S3Bucket, S3Part } from './s3-bucket.ts';
 import { openS3Object } from './s3-reader.ts';
@@ -123,10 +123,7 @@ async function hasBytes(bucket: S3Bucket, name: string, bytes: Buffer): Promise<
   const object = await openS3Object(bucket, name);
   if (object === undefined) return false;
   try {
-    const pieces: Buffer[] = [];
-    if (object.size === bytes.length)
-      for await (const piece of readPieces(object)) pieces.push(Buffer.from(piece));
-    return Buffer.concat(pieces).equals(bytes);
+    return object.size === bytes.length && (await readWhole(object)).equals(bytes);
   } finally {
     await object.close();
   }

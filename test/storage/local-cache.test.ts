@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { digestOf, type Digest } from '../../src/cache/digest.ts';
 import { blobName } from '../../src/cache/layout.ts';
-import { readPieces } from '../../src/cache/object-pieces.ts';
+import { readWhole } from '../../src/cache/object-pieces.ts';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { createLocalCache, type CachedStorage } from '../../src/storage/local-cache.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
@@ -54,13 +54,11 @@ async function addBlob(size = 2 * MIB, content = randomBytes(size), digest = dig
 async function read(name: string, storage: ObjectStorage = cache): Promise<Buffer | undefined> {
   const object = await storage.open(name);
   if (object === undefined) return undefined;
-  const pieces: Buffer[] = [];
   try {
-    for await (const piece of readPieces(object)) pieces.push(Buffer.from(piece));
+    return await readWhole(object);
   } finally {
     await object.close();
   }
-  return Buffer.concat(pieces);
 }
 
 /** Whether a read brings the bytes, and from where. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
 import { digestOf } from '../../src/cache/digest.ts';
-import { readPieces } from '../../src/cache/object-pieces.ts';
+import { readWhole } from '../../src/cache/object-pieces.ts';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { makeStore } from '../../src/storage/open-store.ts';
 import { createS3Place } from '../../src/storage/s3-place.ts';
@@ -54,13 +54,11 @@ async function write(bytes: Buffer): Promise<void> {
 async function read(bytes: Buffer): Promise<boolean | undefined> {
   const object = await blobs.open(digestOf(bytes));
   if (object === undefined) return undefined;
-  const pieces: Buffer[] = [];
   try {
-    for await (const piece of readPieces(object)) pieces.push(Buffer.from(piece));
+    return (await readWhole(object)).equals(bytes);
   } finally {
     await object.close();
   }
-  return Buffer.concat(pieces).equals(bytes);
 }
 
 const unfinished = async (): Promise<readonly unknown[]> => [

@@ -1,7 +1,7 @@
 import { createHasher, digestOf } from '../../cache/digest.ts';
 import { CacheError } from '../../cache/errors.ts';
 import type { ObjectStorage, OpenObject } from '../../cache/object-storage.ts';
-import { readPieces } from '../../cache/object-pieces.ts';
+import { readPieces, readWhole } from '../../cache/object-pieces.ts';
 import type { MediumFile } from './manifest.ts';
 
 /**
@@ -49,9 +49,7 @@ export async function readObject(
   if (object === undefined) return undefined;
   try {
     if (object.size > limit) return undefined;
-    const pieces: Buffer[] = [];
-    for await (const piece of readPieces(object)) pieces.push(Buffer.from(piece));
-    const bytes = Buffer.concat(pieces);
+    const bytes = await readWhole(object);
     return { size: bytes.length, sha512: digestOf(bytes), text: bytes.toString('utf8') };
   } finally {
     await object.close();
