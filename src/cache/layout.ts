@@ -71,7 +71,7 @@ export const SCRUB_FILE = 'scrub.json';
 
 /** @returns undefined for any other name */
 export function digestOfBlobName(name: string): Digest | undefined {
-  return attempt(() => parseDigest(name.slice(BLOBS.length)));
+  return name.startsWith(BLOBS) ? attempt(() => parseDigest(name.slice(BLOBS.length))) : undefined;
 }
 
 /** @returns undefined for any other name */

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { CacheError } from '../cache/errors.ts';
 import type { Digest } from '../cache/digest.ts';
 import type { HashThreads } from '../cache/hash-threads.ts';
-import { BLOBS, digestOfBlobName } from '../cache/layout.ts';
+import { digestOfBlobName } from '../cache/layout.ts';
 import type { LocalCacheCounts } from '../cache/store.ts';
 import type { ObjectStat, ObjectStorage, OpenObject } from '../cache/object-storage.ts';
 import { openLocalFolder, type Fill, type LocalFolderOptions } from './local-folder.ts';
@@ -90,7 +90,7 @@ export async function createLocalCache(
     counts,
 
     async open(name) {
-      const digest = digestIn(name);
+      const digest = digestOfBlobName(name);
       if (digest === undefined) return inner.open(name);
       const copy = await openCopy(name, digest);
       if (copy !== undefined) {
@@ -107,7 +107,7 @@ export async function createLocalCache(
     async remove(name) {
       present.delete(name);
       const wasThere = await inner.remove(name);
-      const digest = digestIn(name);
+      const digest = digestOfBlobName(name);
       if (digest !== undefined) await folder.remove(digest);
       return wasThere;
     },
@@ -135,8 +135,4 @@ function filling(object: OpenObject, fill: Fill): OpenObject {
       }
     },
   };
-}
-
-function digestIn(name: string): Digest | undefined {
-  return name.startsWith(BLOBS) ? digestOfBlobName(name) : undefined;
 }

@@ -1,5 +1,5 @@
 import type { Digest } from '../../cache/digest.ts';
-import { blobName, parsePartName, PARTS } from '../../cache/layout.ts';
+import { blobName, parsePartName } from '../../cache/layout.ts';
 import { formatPlatform } from '../../cache/platform.ts';
 import { isOfProgram, STORE_FOLDER, type Manifest, type MediumFile } from './manifest.ts';
 import type { MediumEntry } from './open-medium.ts';
@@ -44,7 +44,7 @@ export function describeContents(
 function splitBlobs(files: ReadonlyMap<string, MediumFile>): Manifest['split'] {
   const parts = new Map<Digest, { index: number; name: string; size: number }[]>();
   for (const [name, { size }] of files) {
-    const parsed = name.startsWith(PARTS) ? parsePartName(name) : undefined;
+    const parsed = parsePartName(name);
     if (parsed === undefined) continue;
     const { digest, index } = parsed;
     const ofBlob = parts.get(digest);

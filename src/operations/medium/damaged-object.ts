@@ -1,13 +1,6 @@
 import type { Digest } from '../../cache/digest.ts';
 import type { Key } from '../../cache/key.ts';
-import {
-  BLOBS,
-  DIRECTORY,
-  digestOfBlobName,
-  parseEntryName,
-  parsePartName,
-  PARTS,
-} from '../../cache/layout.ts';
+import { DIRECTORY, digestOfBlobName, parseEntryName, parsePartName } from '../../cache/layout.ts';
 import { nameInStore, STORE_FOLDER } from './manifest.ts';
 
 /** A file of a medium; `isExtra`: the manifest does not list it. */
@@ -30,8 +23,8 @@ export function blobOfFile({
 }: ListedFile): { readonly sha512: Digest; readonly what: string } | undefined {
   const name = nameInStore(path);
   if (isExtra || !path.startsWith(`${STORE_FOLDER}/`)) return undefined;
-  const part = name.startsWith(PARTS) ? parsePartName(name) : undefined;
+  const part = parsePartName(name);
   if (part !== undefined) return { sha512: part.digest, what: `part ${part.index} of blob` };
-  const sha512 = name.startsWith(BLOBS) ? digestOfBlobName(name) : undefined;
+  const sha512 = digestOfBlobName(name);
   return sha512 && { sha512, what: 'blob' };
 }

@@ -239,7 +239,7 @@ export function isCarriedName(name: string, sha512?: Digest): boolean {
     return digest !== undefined && digest === (sha512 ?? digest);
   }
   if (name.startsWith(DIRECTORY)) return parseEntryName(name) !== undefined;
-  return name.startsWith(PARTS) && parsePartName(name) !== undefined;
+  return parsePartName(name) !== undefined;
 }
 
 async function readBounded(path: string): Promise<string | undefined> {
