@@ -22,8 +22,15 @@ export const UNFINISHED_FILE = 'export-unfinished.json';
 /** As many lines as a person reads. */
 const LINES = 20;
 
-export function formatDamages(damages: readonly MediumFault[]): string {
-  const lines = damages.slice(0, LINES).map(({ path, what }) => `  ${path}: ${what}`);
+/** @param show what stands for a fault that is shown */
+export function formatDamages(
+  damages: readonly MediumFault[],
+  show: (damage: MediumFault) => MediumFault = (damage) => damage,
+): string {
+  const lines = damages
+    .slice(0, LINES)
+    .map(show)
+    .map(({ path, what }) => `  ${path}: ${what}`);
   return [...lines, ...(damages.length > LINES ? [`  and ${damages.length - LINES} more`] : [])].join('\n');
 }
 
@@ -52,7 +59,7 @@ export async function refusalOf(
   return new DamagedMedium(
     [
       `${folder} does not match its manifest; nothing was imported:`,
-      formatDamages(damages.map((damage) => named(damage, releases))),
+      formatDamages(damages, (damage) => named(damage, releases)),
       ...(began === undefined
         ? adviceFor(folder, damages)
         : [
