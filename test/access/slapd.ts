@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePorts } from '../../scripts/bench/process/background.ts';
 import { type CertificateFiles, makeCertificates } from './certificates.ts';
 import { run } from './command.ts';
 
@@ -30,7 +31,7 @@ export async function startSlapd(ldif: string): Promise<Slapd> {
   await writeFile(ldifFile, ldif);
   run(SLAPD.replace('slapd', 'slapadd'), ['-f', configFile, '-l', ldifFile]);
 
-  const [port, tlsPort] = await freePorts();
+  const [port = 0, tlsPort = 0] = await freePorts(2);
   const urls = `ldap://127.0.0.1:${port}/ ldaps://127.0.0.1:${tlsPort}/`;
   // With -d it stays in the foreground, so that its process id is ours to end.
   const child = spawn(SLAPD, ['-f', configFile, '-h', urls, '-d', '0'], { stdio: 'ignore' });
@@ -66,18 +67,6 @@ access to dn.base="cn=hidden,ou=groups,dc=example,dc=org" by * none
 access to attrs=userPassword by anonymous auth by * none
 access to * by users read by * none
 `;
-}
-
-async function freePorts(): Promise<readonly [number, number]> {
-  const servers = [createServer(), createServer()] as const;
-  const ports = servers.map(async (server) => {
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return (server.address() as AddressInfo).port;
-  });
-  const [first = 0, second = 0] = await Promise.all(ports);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return [first, second];
 }
 
 async function waitUntilListening(port: number, ended: Promise<unknown>): Promise<void> {

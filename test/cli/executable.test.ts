@@ -14,6 +14,13 @@ import { ENVIRONMENT, EXECUTABLE, PROGRAM, resultOf, runCache } from './command.
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
 
+/** The status of a lookup by alice. */
+async function statusFor(serve: ServeProcess, password: string): Promise<number> {
+  const url = `http://127.0.0.1:${await serve.port()}/bdir/${'0'.repeat(32)}`;
+  const Authorization = `Basic ${btoa(`alice:${password}`)}`;
+  return (await fetch(url, { headers: { Authorization } })).status;
+}
+
 // Only `npm run test:executable` makes it.
 describe.skipIf(EXECUTABLE === undefined)('the executable', () => {
   it('is one file of at most 110 MiB', async () => {
@@ -48,12 +55,7 @@ describe.skipIf(EXECUTABLE === undefined)('the executable', () => {
       folder,
       config: '[access]\nanonymous = none\nhtpasswd-file = htpasswd\n',
     });
-    const url = `http://127.0.0.1:${await serve.port()}/bdir/${'0'.repeat(32)}`;
-    const ask = async (password: string): Promise<number> => {
-      const Authorization = `Basic ${btoa(`alice:${password}`)}`;
-      return (await fetch(url, { headers: { Authorization } })).status;
-    };
-    expect([await ask('secret'), await ask('wrong')]).toEqual([404, 401]);
+    expect([await statusFor(serve, 'secret'), await statusFor(serve, 'wrong')]).toEqual([404, 401]);
   });
 
   it('is put on a medium by init and export, and works on it from there', async () => {
@@ -86,12 +88,7 @@ ldap-bind-dn = uid={user},dc=example,dc=org
 ldap-ca-file = ${slapd.certificates.ca}
 `,
     });
-    const url = `http://127.0.0.1:${await serve.port()}/bdir/${'0'.repeat(32)}`;
-    const ask = async (password: string): Promise<number> => {
-      const Authorization = `Basic ${btoa(`alice:${password}`)}`;
-      return (await fetch(url, { headers: { Authorization } })).status;
-    };
-    expect([await ask('secret'), await ask('wrong')]).toEqual([404, 401]);
+    expect([await statusFor(serve, 'secret'), await statusFor(serve, 'wrong')]).toEqual([404, 401]);
   });
 
   it('serves the page with its style and script, over HTTPS with a certificate that it makes', async () => {

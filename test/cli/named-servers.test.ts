@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { freePorts, startInBackground } from '../../scripts/bench/process/background.ts';
+import { startNginx } from '../fixtures/nginx.ts';
 import { digestOf } from '../../src/cache/digest.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
@@ -144,25 +144,11 @@ describe('a cache of two URLs', () => {
 /** Starts a web server that is no cache. */
 type StartSite = () => Promise<string>;
 
-const startNginx: StartSite = async () => {
-  const root = await temporaryFolder();
-  const [port = 0] = await freePorts(1);
-  const config = join(root, 'nginx.conf');
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-    (n) => `${n}_temp_path ${root}/${n};`,
+const startListing: StartSite = async () => {
+  const { host, port } = await startNginx(
+    ({ port, kept }) => `server { listen 127.0.0.1:${port}; root ${kept}; autoindex on; }`,
   );
-  await mkdir(join(root, 'html'));
-  await writeFile(
-    config,
-    `daemon off; pid ${root}/pid; events {}
-http { access_log off; ${temporary.join(' ')}
-  server { listen 127.0.0.1:${port}; root ${root}/html; autoindex on; } }\n`,
-  );
-  const { signal } = new AbortController();
-  const args = ['-p', root, '-e', join(root, 'error.log'), '-c', config];
-  const server = await startInBackground('nginx', args, { signal, logFile: join(root, 'log'), port });
-  onTestFinished(() => server.end());
-  return `http://127.0.0.1:${port}`;
+  return `http://${host}:${port}`;
 };
 
 const startPython: StartSite = async () => {
@@ -179,7 +165,7 @@ const startPython: StartSite = async () => {
 };
 
 describe.each([
-  ['nginx', startNginx, /404 as text\/html from nginx/],
+  ['nginx', startListing, /404 as text\/html from nginx/],
   ['python3', startPython, /404 as text\/html from SimpleHTTP/],
   ['a wrong path of a cache', async () => `${(await startServer()).url}/x`, /404 as text\/plain;/],
   [

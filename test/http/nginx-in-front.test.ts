@@ -1,12 +1,12 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { freePorts, startInBackground } from '../../scripts/bench/process/background.ts';
 import { digestOf } from '../../src/cache/digest.ts';
 import { CacheError } from '../../src/cache/errors.ts';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { createLocalCache } from '../../src/storage/local-cache.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
+import { startNginx } from '../fixtures/nginx.ts';
 import { openStorage } from '../fixtures/open-storage.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { lacks, PLAIN_CURL, run } from './outside-programs.ts';
@@ -22,42 +22,22 @@ beforeAll(async () => {
 });
 
 /** Starts nginx as the guide has it; only folders and ports are those of the test. @param others more servers */
-async function startNginx(
+function startInFront(
   configuration: string,
   server: HttpServer,
   ...others: readonly HttpServer[]
 ): Promise<Place> {
-  const folder = await temporaryFolder();
-  const [port = 0] = await freePorts(1);
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-  await mkdir(join(folder, 'kept'));
-  await writeFile(
-    join(folder, 'nginx.conf'),
-    `${process.getuid?.() === 0 ? 'user root;' : ''}
-daemon off;
-worker_processes 1;
-pid ${folder}/pid;
-events {}
-http {
-  access_log off;
-  ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n')}
-  ${configuration
-    .replaceAll('/srv/shacache/store', server.root)
-    .replaceAll('/var/cache/nginx/shacache', join(folder, 'kept'))
-    .replaceAll('127.0.0.1:5050', `${server.host}:${server.port}`)
-    .replaceAll(/10\.0\.0\.(\d):5050/g, (_, number: string) => {
-      const { host, port } = [server, ...others][Number(number) - 1] ?? server;
-      return `${host}:${port}`;
-    })
-    .replaceAll('listen 80;', `listen 127.0.0.1:${port};`)}
-}
-`,
+  return startNginx(({ port, kept }) =>
+    configuration
+      .replaceAll('/srv/shacache/store', server.root)
+      .replaceAll('/var/cache/nginx/shacache', kept)
+      .replaceAll('127.0.0.1:5050', `${server.host}:${server.port}`)
+      .replaceAll(/10\.0\.0\.(\d):5050/g, (_, number: string) => {
+        const { host, port: itsPort } = [server, ...others][Number(number) - 1] ?? server;
+        return `${host}:${itsPort}`;
+      })
+      .replaceAll('listen 80;', `listen 127.0.0.1:${port};`),
   );
-  const { signal } = new AbortController();
-  const args = ['-p', folder, '-e', join(folder, 'error.log'), '-c', join(folder, 'nginx.conf')];
-  const nginx = await startInBackground('nginx', args, { signal, logFile: join(folder, 'log'), port });
-  onTestFinished(() => nginx.end());
-  return { host: '127.0.0.1', port };
 }
 
 async function start(options: Parameters<typeof startHttpServer>[0] = {}): Promise<HttpServer> {
@@ -75,7 +55,7 @@ describe.skipIf(lacks('nginx', 'curl'))('nginx that sends the blobs', () => {
 
   it('answers as the server does: whole, in ranges, conditions, misses', async () => {
     const server = await start({ parts: (usual) => ({ ...usual, accelRedirect }) });
-    const nginx = await startNginx(configurations[0] ?? '', server);
+    const nginx = await startInFront(configurations[0] ?? '', server);
     const path = `/bcache/${await server.addBlob(CONTENT)}`;
     const whole = await ask(nginx, path);
     expect([whole.status, whole.body.toString()]).toEqual([200, CONTENT]);
@@ -118,7 +98,7 @@ describe.skipIf(lacks('nginx', 'curl'))('nginx that sends the blobs', () => {
     const server = await start({
       parts: (usual) => ({ ...usual, accelRedirect, access: { anonymous: undefined } }),
     });
-    const nginx = await startNginx(configurations[0] ?? '', server);
+    const nginx = await startInFront(configurations[0] ?? '', server);
     const digest = await server.addBlob(CONTENT);
     // The location of nginx is no way around it.
     for (const path of [`/bcache/${digest}`, `/internal/${digest}`]) {
@@ -133,7 +113,7 @@ describe.skipIf(lacks('nginx', 'curl'))('nginx that sends the blobs', () => {
     const elsewhere = await temporaryFolder();
     const path = `/bcache/${await server.addBlob(CONTENT)}`;
     const configuration = (configurations[0] ?? '').replace('/srv/shacache/store/bcache/', `${elsewhere}/`);
-    const answer = await ask(await startNginx(configuration, server), path);
+    const answer = await ask(await startInFront(configuration, server), path);
     expect([answer.status, answer.body.toString()]).toEqual([200, CONTENT]);
   });
 });
@@ -142,7 +122,7 @@ it.skipIf(lacks('nginx', 'curl'))(
   'nginx that keeps blobs asks once for many nodes, and always for lookups',
   async () => {
     const server = await start();
-    const nginx = await startNginx(configurations[1] ?? '', server);
+    const nginx = await startInFront(configurations[1] ?? '', server);
     const content = Buffer.alloc(8 * 2 ** 20, 'blob ');
     const path = `/bcache/${await server.addBlob(content)}`;
     const answers = await Promise.all(Array.from({ length: 20 }, () => ask(nginx, path)));
@@ -171,7 +151,7 @@ describe.skipIf(lacks('nginx', 'curl'))('nginx before several servers on one sto
     };
     const one = await start(upload);
     const two = await start({ ...upload, root: one.root, wrapStorage: away });
-    const nginx = await startNginx(configurations[2] ?? '', one, two);
+    const nginx = await startInFront(configurations[2] ?? '', one, two);
     const url = `http://127.0.0.1:${nginx.port}`;
     const digest = digestOf(CONTENT);
     // Each server gets half of the requests.
@@ -210,7 +190,10 @@ it.skipIf(lacks('nginx', 'curl'))(
       wrapStorage: () => cache,
       parts: (usual) => ({ ...usual, accelRedirect }),
     });
-    const nginx = await startNginx((configurations[0] ?? '').replace('/srv/shacache/store', folder), server);
+    const nginx = await startInFront(
+      (configurations[0] ?? '').replace('/srv/shacache/store', folder),
+      server,
+    );
     const content = Buffer.alloc(3 * 2 ** 20, 'bytes ');
     const path = `/bcache/${await server.addBlob(content)}`;
     const bytesSent = (): number => server.lines.reduce((sum, { bytes }) => sum + bytes, 0);
