@@ -34,20 +34,26 @@ export interface LocalCacheCounts {
 }
 
 /** The parts of a store that depend on where it is kept. */
-export type StoreLocation = Omit<Store, 'blobs' | 'directory' | 'log'>;
+export interface StoreLocation extends Omit<Store, 'blobs' | 'directory' | 'log'> {
+  /** The same objects, whose writers may use the reserve: what makes room is recorded, too. By default `storage`. */
+  readonly logStorage?: ObjectStorage | undefined;
+}
 
 export interface StoreOptions extends StoreLogOptions, Pick<DirectoryOptions, 'onDamage'> {
   /** Hash large blobs. */
   readonly threads?: HashThreads | undefined;
 }
 
-export function createStore(location: StoreLocation, { threads, onDamage, ...log }: StoreOptions): Store {
+export function createStore(
+  { logStorage, ...location }: StoreLocation,
+  { threads, onDamage, ...log }: StoreOptions,
+): Store {
   const { storage } = location;
   return {
     ...location,
     blobs: createBlobs(storage, threads),
     directory: createDirectory(storage, onDamage === undefined ? {} : { onDamage }),
-    log: createStoreLog(storage, log),
+    log: createStoreLog(logStorage ?? storage, log),
   };
 }
 

@@ -78,8 +78,10 @@ export async function openStore(
 
   function open(storage: SplitStorage, counts?: LocalCacheCounts): Store {
     const upkeep = createSplitUpkeep(place.upkeep, storage);
+    // A store that is missing has no log either.
+    const logStorage = mode === 'read' ? storage : place.logStorage;
     return createStore(
-      { ...place, storage, upkeep, markFault, localCache: counts },
+      { ...place, storage, logStorage, upkeep, markFault, localCache: counts },
       { ...options, who, threads },
     );
   }

@@ -1,10 +1,10 @@
-import { rm, stat, utimes } from 'node:fs/promises';
+import { appendFile, mkdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { digestOf, type Digest } from '../../src/cache/digest.ts';
 import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
-import { addBlob, keyOf, signRelease } from '../operations/test-store.ts';
+import { addBlob, addRelease, keyOf, makeStore, signRelease } from '../operations/test-store.ts';
 import { flipBit } from '../operations/upkeep/upkeep-store.ts';
 import { runCache } from './command.ts';
 import { addReleases, makeSite, urlOf, type Site } from './upkeep-site.ts';
@@ -42,6 +42,23 @@ describe('cache remove and cache gc', () => {
     expect(await isThere(old.sha512)).toBe(false);
     expect([await isThere(other.sha512), await isThere(pinned.sha512)]).toEqual([true, true]);
     expect((await cache('log')).stdout).toMatch(/remove.*\n.*remove/);
+  });
+
+  it('are recorded also below the reserve, because they make room; what brings bytes keeps it', async () => {
+    const [old] = await addReleases(site, 1);
+    const config = join(site.folder, 'config.ini');
+    await appendFile(config, '[upload]\nmin-free-space = 1000000 GiB\n');
+    await addBlob(site.blobs, 'unnamed');
+    await age(digestOf('unnamed'));
+    expect(await cache('gc', '--unnamed')).toMatchObject({ code: 0 });
+    const removal = await cache('remove', urlOf(0));
+    expect(removal).toMatchObject({ code: 0, stderr: '1 entry, 1 blob (58.6 KiB) removed\n' });
+    expect((await cache('log')).stdout).toMatch(/ gc .*\n.* remove .*\n.* remove /);
+    await mkdir(join(site.folder, 'other'));
+    await addRelease(await makeStore(join(site.folder, 'other')), site.signer, { content: 'one' });
+    const sync = await cache('sync', 'other', 'store');
+    expect(sync.stdout + sync.stderr).toMatch(/must keep 1024000000\.0 MiB in reserve/);
+    expect(old && (await isThere(old.sha512))).toBe(false);
   });
 
   it("keep a removed release's blob that another key names, and all blobs while an entry is damaged", async () => {
