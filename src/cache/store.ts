@@ -11,6 +11,11 @@ export interface Store {
   /** Its location, for messages. */
   readonly name: string;
   readonly storage: ObjectStorage;
+  /**
+   * The same objects, for what the store keeps about itself: their writers may use the reserve, because a full store must
+   * be looked after, too.
+   */
+  readonly records: ObjectStorage;
   readonly blobs: Blobs;
   readonly directory: Directory;
   readonly upkeep: StoreUpkeep;
@@ -34,9 +39,9 @@ export interface LocalCacheCounts {
 }
 
 /** The parts of a store that depend on where it is kept. */
-export interface StoreLocation extends Omit<Store, 'blobs' | 'directory' | 'log'> {
-  /** The same objects, whose writers may use the reserve: what makes room is recorded, too. By default `storage`. */
-  readonly logStorage?: ObjectStorage | undefined;
+export interface StoreLocation extends Omit<Store, 'records' | 'blobs' | 'directory' | 'log'> {
+  /** Default: `storage`, for a location without a reserve. */
+  readonly records?: ObjectStorage | undefined;
 }
 
 export interface StoreOptions extends StoreLogOptions, Pick<DirectoryOptions, 'onDamage'> {
@@ -44,16 +49,14 @@ export interface StoreOptions extends StoreLogOptions, Pick<DirectoryOptions, 'o
   readonly threads?: HashThreads | undefined;
 }
 
-export function createStore(
-  { logStorage, ...location }: StoreLocation,
-  { threads, onDamage, ...log }: StoreOptions,
-): Store {
-  const { storage } = location;
+export function createStore(location: StoreLocation, { threads, onDamage, ...log }: StoreOptions): Store {
+  const { storage, records = storage } = location;
   return {
     ...location,
+    records,
     blobs: createBlobs(storage, threads),
     directory: createDirectory(storage, onDamage === undefined ? {} : { onDamage }),
-    log: createStoreLog(logStorage ?? storage, log),
+    log: createStoreLog(records, log),
   };
 }
 
