@@ -1,6 +1,6 @@
 import { withStorage, type Store } from '../../cache/store.ts';
 import type { LogEvent } from '../../cache/store-log.ts';
-import { CacheError, isUndecodable, UNDECODABLE } from '../../cache/errors.ts';
+import { CacheError, isDamage, isUndecodable, UNDECODABLE } from '../../cache/errors.ts';
 import { BLOBS, STORE_FILE, STORE_FORMAT } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import { writeSmallObject } from '../../cache/small-object.ts';
@@ -149,8 +149,10 @@ async function isStillBad(
     }
     return key === undefined || entry === undefined || (await directory.entry(key, entry)) === undefined;
   } catch (error) {
-    if (!(error instanceof CacheError)) throw error;
-    return true;
+    if (isDamage(error)) return true;
+    // Something else than a file is in its place. Any other fault has a cause, and says nothing about the object.
+    if (error instanceof CacheError && error.code === 'storage' && error.cause === undefined) return true;
+    throw error;
   }
 }
 
