@@ -1,10 +1,10 @@
 import { lstat, opendir, readdir, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { systemCode } from '../cache/errors.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { createDurableNames, makeDurable } from './durable-names.ts';
 import { createFileWriter } from './file-writer.ts';
-import { openFile } from './open-file.ts';
+import { notAFile, openFile } from './open-file.ts';
 import { readError, storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere } from './store-folder.ts';
 import { syncFolder } from './sync-folder.ts';
@@ -42,7 +42,7 @@ export function createFilesystemStorage(
         await checkMiss(name);
         return undefined;
       }
-      throw new CacheError('storage', `${path} is not a file; move it out of the store`);
+      throw notAFile(path);
     },
 
     async open(name) {

@@ -149,10 +149,9 @@ async function isStillBad(
     }
     return key === undefined || entry === undefined || (await directory.entry(key, entry)) === undefined;
   } catch (error) {
-    if (isDamage(error)) return true;
-    // Something else than a file is in its place. Any other fault has a cause, and says nothing about the object.
-    if (error instanceof CacheError && error.code === 'storage' && error.cause === undefined) return true;
-    throw error;
+    // Any other fault says nothing about the object.
+    if (!isDamage(error)) throw error;
+    return true;
   }
 }
 
