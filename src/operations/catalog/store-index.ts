@@ -312,6 +312,7 @@ export function createStoreIndex(
   const run = async (): Promise<void> => {
     let told = '';
     for (;;) {
+      listingSince = performance.now();
       try {
         await follow();
       } catch (error) {
