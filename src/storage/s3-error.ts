@@ -97,8 +97,8 @@ function faultOfStatus(status: number, answered: string, bucket: string): Fault 
 const OF_TLS = /^(?:EPROTO|HPE_|ERR_SSL|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/;
 
 function faultOfConnection(error: unknown, server: string): Fault {
+  throwProgrammingError(error);
   const code = systemCode(error);
-  if (code === undefined) throwProgrammingError(error);
   const reason = messageOf(error);
   if (code !== undefined && OF_TLS.test(code))
     return storage(
