@@ -123,6 +123,17 @@ export function isProgrammingError(error: unknown): error is Error {
   return isKind && !OF_A_TEXT.has(systemCode(error));
 }
 
+/** Codes of a machine or process that has no room for another open file. */
+const OF_THE_MACHINE: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+
+/**
+ * Throws the error again if it is a programming error, or if this machine lacked memory or files: only another error of
+ * reading says something about what was read.
+ */
+export function throwUnlessOfData(error: unknown): asserts error is CacheError {
+  if (!(error instanceof CacheError) || OF_THE_MACHINE.has(systemCode(error.cause))) throw error;
+}
+
 /** Whether a name is not UTF-8: Node decodes it so that it can't be used to open the file. */
 export function isUndecodable(name: string): boolean {
   return name.includes('\uFFFD');

@@ -22,7 +22,16 @@ function runFailing(
   cwd: string,
   ...args: readonly string[]
 ): Promise<CommandResult> {
-  const calls = `inject=pread64,getdents64:error=${error}`;
+  return runWith(`inject=pread64,getdents64:error=${error}`, path, cwd, ...args);
+}
+
+/** The command, with an injection of strace for system calls on `path`. */
+function runWith(
+  calls: string,
+  path: string,
+  cwd: string,
+  ...args: readonly string[]
+): Promise<CommandResult> {
   const strace = ['-f', '-qq', '-o', '/dev/null', '-P', path, '-e', calls];
   const program = [...strace, ...PROGRAM, ...args];
   return resultOf(spawn('strace', program, { cwd, env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] }));
@@ -108,6 +117,32 @@ it(
       expect(code).toBe(3);
       expect(await readdir(join(target.root, 'bdir'))).toHaveLength(2);
     }
+  },
+);
+
+it.for(['EMFILE', 'ENOMEM'])(
+  'a machine that opens no file (%s) says nothing about a medium',
+  { timeout: 120_000 },
+  async (error, context) => {
+    await needStrace(context);
+    const site = await makeSite();
+    const [release] = await addReleases(site, 2);
+    const medium = join(site.folder, 'medium');
+    await mkdir(medium);
+    expect(await runCache(site.folder, 'export', medium)).toMatchObject({ code: 0 });
+    const target = await makeSite();
+    const blob = join(medium, 'store/bcache', release?.sha512 ?? '');
+    const [entry = ''] = (await readdir(join(medium, 'store/bdir'), { recursive: true })).filter((name) =>
+      name.includes('/'),
+    );
+    for (const path of [blob, join(medium, 'store/bdir', entry)])
+      for (const args of [['import'], ['import', '--partial']]) {
+        const calls = `inject=openat:error=${error}`;
+        const { code, stdout, stderr } = await runWith(calls, path, target.folder, ...args, medium);
+        expect(stdout + stderr).not.toMatch(/manifest|changed|damaged|REFUSED/);
+        expect(stderr).toMatch(new RegExp(`^cache: can't open \\S+: .* \\(${error}\\)$`, 'm'));
+        expect(code).toBe(3);
+      }
   },
 );
 

@@ -1,7 +1,7 @@
 import type { Store } from '../../cache/store.ts';
 import type { Digest } from '../../cache/digest.ts';
 import { blobName } from '../../cache/layout.ts';
-import { CacheError } from '../../cache/errors.ts';
+import { CacheError, throwUnlessOfData } from '../../cache/errors.ts';
 import { createGivingWay } from '../../cache/give-way.ts';
 import type { Key } from '../../cache/key.ts';
 import type { Platform } from '../../cache/platform.ts';
@@ -316,7 +316,7 @@ async function damagedFiles(
       if (found === undefined || found.sha512 !== files.get(name)?.sha512)
         damages.push({ path, what: found === undefined ? 'missing' : 'changed' });
     } catch (error) {
-      if (!(error instanceof CacheError)) throw error;
+      throwUnlessOfData(error);
       damages.push({ path, what: error.message });
     }
   }

@@ -2,7 +2,13 @@ import { join } from 'node:path';
 import { parseStoredEntry } from '../../cache/directory.ts';
 import type { Digest } from '../../cache/digest.ts';
 import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
-import { CacheError, isUndecodable, NewerFormat, UNDECODABLE } from '../../cache/errors.ts';
+import {
+  CacheError,
+  isUndecodable,
+  NewerFormat,
+  throwUnlessOfData,
+  UNDECODABLE,
+} from '../../cache/errors.ts';
 import { BLOBS, blobName, DIRECTORY, parseEntryName, PARTS } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { TrustedCertificates } from '../../cache/signature.ts';
@@ -193,7 +199,7 @@ async function readEntry(
       return 'no certificate that is trusted here verifies it; move it elsewhere';
     return { entry: { key: parsed.key, entry }, file };
   } catch (error) {
-    if (!(error instanceof CacheError)) throw error;
+    throwUnlessOfData(error);
     return error.message;
   }
 }

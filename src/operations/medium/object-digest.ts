@@ -1,5 +1,5 @@
 import { createHasher, digestOf } from '../../cache/digest.ts';
-import { CacheError } from '../../cache/errors.ts';
+import { CacheError, throwUnlessOfData } from '../../cache/errors.ts';
 import type { ObjectStorage, OpenObject } from '../../cache/object-storage.ts';
 import { readPieces, readWhole } from '../../cache/object-pieces.ts';
 import type { MediumFile } from './manifest.ts';
@@ -76,7 +76,7 @@ export async function* readOnMedium(
       await object.close();
     }
   } catch (error) {
-    if (!(error instanceof CacheError)) throw error;
+    throwUnlessOfData(error);
     throw new CacheError('invalid-medium', `${where}${error.message}`, { cause: error });
   }
 }

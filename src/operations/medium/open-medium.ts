@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Digest } from '../../cache/digest.ts';
 import { newestFirst, parseStoredEntry, type StoredEntry } from '../../cache/directory.ts';
 import { ENTRY_SIZE_LIMIT } from '../../cache/entry.ts';
-import { CacheError, isUndecodable, systemCode, UNDECODABLE } from '../../cache/errors.ts';
+import { CacheError, isUndecodable, systemCode, throwUnlessOfData, UNDECODABLE } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
 import { BLOBS, DIRECTORY, parseEntryName, STORE_FILE } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
@@ -146,7 +146,7 @@ async function openWhole(folder: string, root: string): Promise<ObjectStorage> {
   try {
     return (await openStore(root, { mode: 'read' })).storage;
   } catch (error) {
-    if (!(error instanceof CacheError)) throw error;
+    throwUnlessOfData(error);
     throw await refusalOf(folder, [{ path: `${STORE_FOLDER}/${STORE_FILE}`, what: error.message }], []);
   }
 }
@@ -217,7 +217,7 @@ async function readEntries(
         entries.push({ key, entry: parseStoredEntry(object.text, key, digest, name) });
       }
     } catch (error) {
-      if (!(error instanceof CacheError)) throw error;
+      throwUnlessOfData(error);
       damages.push({ path, what: error.message });
     }
   }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { CacheError } from '../../cache/errors.ts';
+import { throwUnlessOfData } from '../../cache/errors.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import type { MediumFile } from './manifest.ts';
 import { digestObject } from './object-digest.ts';
@@ -48,7 +48,7 @@ async function read(
     });
     return { found, fault: found === undefined ? 'missing' : undefined };
   } catch (error) {
-    if (!(error instanceof CacheError)) throw error;
+    throwUnlessOfData(error);
     return { found: undefined, fault: error.message };
   }
 }
