@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CacheError } from '../src/cache/errors.ts';
 import { loadConfig } from '../src/config/config-file.ts';
+import { warnOfExposure } from '../src/operations/key-exposure.ts';
 import { readSigner } from '../src/operations/signing-key.ts';
 
 /**
@@ -16,6 +17,7 @@ try {
   const signer = await readSigner(signature);
   if (signer === undefined)
     throw new CacheError('config', `${option}: no signing key; make one with: cache keygen -c ${option}`);
+  await warnOfExposure(signature.privateKeyFile, { warn: (text) => process.stderr.write(`${text}\n`) });
   const [, signed] = signer.signDocument(await readFile(file, 'utf8'));
   await writeFile(`${file}.sig`, Buffer.from(signed, 'base64'));
   await writeFile(join(dirname(file), 'sign.crt'), signer.certificate);

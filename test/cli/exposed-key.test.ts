@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RAPID_CDN } from '../fixtures/entries.ts';
@@ -29,6 +30,17 @@ async function mountExfat(image: string, folder: string): Promise<void> {
 const MIB = 1024 * 1024;
 
 describe('a signing key that others may read', () => {
+  it('is told by the script that signs a release of this program', async () => {
+    const folder = await temporaryFolder();
+    await runCache(folder, 'init', 'site');
+    await chmod(join(folder, 'site/miscellaneous/sign.key'), 0o644);
+    await writeFile(join(folder, 'SHA512SUMS'), 'x');
+    const script = fileURLToPath(new URL('../../scripts/sign-checksums.ts', import.meta.url));
+    const args = ['--import', 'tsx', script, join(folder, 'site/config.ini'), join(folder, 'SHA512SUMS')];
+    const { stderr } = await run(process.execPath, args);
+    expect(stderr).toMatch(/^cache: .*sign\.key: users other than its owner may use this key \(mode 0644\)/);
+  });
+
   it('is told by each command that uses it, with what to do', async () => {
     const folder = await temporaryFolder();
     const made = await runCache(folder, 'init', 'site');
