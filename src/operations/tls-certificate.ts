@@ -114,7 +114,8 @@ async function renew(
   const { privateKey } = await readTlsMaterial({ certificateFile, keyFile, clientCaFile: undefined });
   const text = await readIfThere(keptFile);
   const kept = text === undefined ? undefined : parsePem(text, keptFile);
-  if (kept === undefined || new Date(kept.validTo) < new Date(present.validTo))
+  if (kept === undefined) await writeNew(keptFile, present.toString(), 0o644);
+  else if (new Date(kept.validTo) < new Date(present.validTo))
     await replaceFile(keptFile, present.toString());
   const isGoodAgain =
     kept?.checkPrivateKey(createPrivateKey(privateKey)) === true &&

@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAuthority, type IssuedCertificate } from '../fixtures/certificate-authority.ts';
+import { clock } from '../fixtures/clock.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { lacks, PLAIN_CURL, run } from './outside-programs.ts';
 import { MAIN, ServeProcess, type ServeOptions } from './serve-process.ts';
@@ -12,12 +12,6 @@ import { certificateShown, placeOf } from './tls-connection.ts';
 
 const PATIENCE = { timeout: 30_000 };
 const AUTO = '[server]\ntls = auto\n';
-
-/** A clock for one process, as faketime(1) sets it: a date, or `+0 x1000` for one that runs faster. */
-function clock(setting: string): NodeJS.ProcessEnv {
-  const preload = execFileSync('faketime', ['-m', 'now', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' });
-  return { LD_PRELOAD: preload.trim(), FAKETIME: setting };
-}
 
 function start(folder: string, config: string, more: ServeOptions = {}): Promise<ServeProcess> {
   return ServeProcess.start({ folder, listen: 'https://127.0.0.1:0', config, ...more });
