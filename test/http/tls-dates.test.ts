@@ -141,6 +141,34 @@ describe.skipIf(lacks('openssl', 'curl'))('a certificate that is given', () => {
     await expect.poll(() => serve.stderr.match(warning)?.length, PATIENCE).toBe(2);
   });
 
+  it('for clients, and has expired, is named at the start, when it is read again, in /ready and /metrics', async () => {
+    const at = await temporaryFolder();
+    const clientCa = await siteCa.issue('client-ca', { isAuthority: true, isExpired: true });
+    const serve = await start(
+      at,
+      `${configOf(good)}[access]\nclient-ca-file = ${clientCa.certificateFile}\nupload-users = builder\n`,
+    );
+    const [url = ''] = await serve.urls();
+    const warning =
+      /client-ca\.crt: it expired on 20\d\d-\d\d-\d\d \d\d:\d\d UTC; this machine's clock says .* UTC: no certificate of a client that it issued counts; renew it, or set the clock/g;
+    expect(serve.stderr.match(warning)).toHaveLength(1);
+    await expect.poll(() => serve.stderr, PATIENCE).toContain('"serving ');
+    serve.signal('SIGHUP');
+    await expect.poll(() => serve.stderr.match(warning)?.length, PATIENCE).toBe(2);
+    const ready = async (): Promise<unknown> =>
+      JSON.parse((await run('curl', [...PLAIN_CURL, '-sk', `${url}/ready`])).stdout);
+    await expect.poll(ready, PATIENCE).toMatchObject({
+      ready: true,
+      warnings: [
+        { code: 'certificate', reason: expect.stringMatching(/^the client CA: it expired on 20/) as string },
+      ],
+    });
+    const metrics = await run('curl', [...PLAIN_CURL, '-sk', `${url}/metrics`]);
+    expect(metrics.stdout).toMatch(
+      /^shacache_certificate_not_after_timestamp_seconds\{use="client-ca"\} \d+$/m,
+    );
+  });
+
   it.skipIf(lacks('faketime'))('and has expired is complained about every day', async () => {
     // A day of this clock is over in two seconds.
     const serve = await start(await temporaryFolder(), configOf(expired), { variables: clock('+0 x43200') });
