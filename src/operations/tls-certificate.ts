@@ -14,12 +14,16 @@ import type { Config } from '../config/config.ts';
 import { readIfThere, writeNew, replaceFile } from './files.ts';
 import { faultOfDates, parseChain } from './certificate-state.ts';
 
-/** The PEM texts that a TLS server needs. */
+/** What a TLS server needs: PEM texts, and their certificates. */
 export interface TlsMaterial {
   readonly certificate: string;
   readonly privateKey: string;
   /** CA of client certificates; undefined: the server requests none. */
   readonly clientCa: string | undefined;
+  /** The certificates of `certificate`, the server's own first. */
+  readonly chain: readonly X509Certificate[];
+  /** Those of `clientCa`. */
+  readonly clientAuthorities: readonly X509Certificate[];
 }
 
 /** Paths of the TLS files. */
@@ -114,7 +118,8 @@ async function renew(
   const { privateKey } = await readTlsMaterial({ certificateFile, keyFile, clientCaFile: undefined });
   const text = await readIfThere(keptFile);
   const kept = text === undefined ? undefined : parsePem(text, keptFile);
-  if (kept === undefined || new Date(kept.validTo) < new Date(present.validTo))
+  if (kept === undefined) await writeNew(keptFile, present.toString(), 0o644);
+  else if (new Date(kept.validTo) < new Date(present.validTo))
     await replaceFile(keptFile, present.toString());
   const isGoodAgain =
     kept?.checkPrivateKey(createPrivateKey(privateKey)) === true &&
@@ -153,17 +158,14 @@ export async function readTlsMaterial({
   keyFile,
   clientCaFile,
 }: TlsFiles): Promise<TlsMaterial> {
-  const material = {
-    certificate: await readPem(certificateFile),
-    privateKey: await readPem(keyFile),
-    clientCa: clientCaFile === undefined ? undefined : await readPem(clientCaFile),
-  };
-  const chain = parseChain(material.certificate, certificateFile);
-  if (clientCaFile !== undefined && material.clientCa !== undefined)
-    parsePem(material.clientCa, clientCaFile);
+  const certificate = await readPem(certificateFile);
+  const privateKey = await readPem(keyFile);
+  const clientCa = clientCaFile === undefined ? undefined : await readPem(clientCaFile);
+  const chain = parseChain(certificate, certificateFile);
+  const clientAuthorities = clientCa === undefined ? [] : parseChain(clientCa, clientCaFile ?? '');
   try {
-    const key = createPrivateKey(material.privateKey);
-    const place = chain.findIndex((certificate) => certificate.checkPrivateKey(key));
+    const key = createPrivateKey(privateKey);
+    const place = chain.findIndex((one) => one.checkPrivateKey(key));
     if (place > 0) {
       throw new CacheError(
         'config',
@@ -172,7 +174,7 @@ export async function readTlsMaterial({
     }
     // OpenSSL compares only keys of the same kind: an RSA key with an EC certificate passes.
     if (place === -1) throw new Error('they do not match');
-    createSecureContext({ cert: material.certificate, key: material.privateKey, ca: material.clientCa });
+    createSecureContext({ cert: certificate, key: privateKey, ca: clientCa });
   } catch (error) {
     throwProgrammingError(error);
     if (error instanceof CacheError) throw error;
@@ -182,7 +184,7 @@ export async function readTlsMaterial({
       : `${keyFile} is not the unencrypted private key of ${certificateFile} (${reason})`;
     throw new CacheError('config', what, { cause: error });
   }
-  return material;
+  return { certificate, privateKey, clientCa, chain, clientAuthorities };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { CacheError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
-import { warnOfFault } from '../operations/certificate-state.ts';
+import { certificateState, faultOfAuthorities } from '../operations/certificate-state.ts';
 import {
   ensureTlsCertificate,
   readTlsMaterial,
@@ -32,8 +32,22 @@ export async function prepareTls(
   const { tls } = config.server;
   if (tls.mode === 'auto') await ensureCertificate(files, tls.names, messages);
   const material = await readTlsMaterial(files);
-  warnOfFault(files.certificateFile, material.certificate, messages);
+  warnOfFaults(files, material, messages);
   return material;
+}
+
+/** Warns and continues, because plain HTTP and nodes with a correct clock still work. */
+export function warnOfFaults(
+  { certificateFile, clientCaFile = '' }: TlsFiles,
+  { chain, clientAuthorities }: TlsMaterial,
+  messages: Pick<Messages, 'warn'>,
+): void {
+  const now = new Date();
+  for (const [path, fault] of [
+    [certificateFile, certificateState(chain, now).fault],
+    [clientCaFile, faultOfAuthorities(clientAuthorities, now)],
+  ] as const)
+    if (fault !== undefined) messages.warn(`cache: ${path}: ${fault}`);
 }
 
 async function ensureCertificate(

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
+import { createSecureContext } from 'node:tls';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -33,6 +34,8 @@ export interface S3Access {
   readonly pathStyle?: boolean | undefined;
   /** undefined: environment, files and services, as other programs find it. */
   readonly key?: { readonly id: string; readonly secret: string } | undefined;
+  /** All CA certificates of the service that count, in PEM; default: Node's. */
+  readonly authorities?: readonly string[] | undefined;
   /** Milliseconds without an answer, or without bytes, after which a request is tried again. Default: 30 s */
   readonly patience?: number | undefined;
 }
@@ -128,7 +131,10 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
     url: formatBucketUrl(place),
     bucket,
     server: endpoint ?? `Amazon S3 in ${region}`,
+    proxyVariable: proxyVariableOf(endpoint),
   };
+  // One for all connections: to parse the certificates takes longer than a handshake.
+  const secureContext = access.authorities && createSecureContext({ ca: [...access.authorities] });
   /** @param idle milliseconds without a byte after which an answer counts as broken */
   const clientOf = (maxSockets: number, idle: number, requestTimeout = patience): S3Client =>
     new S3Client({
@@ -150,7 +156,7 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
         socketTimeout: idle,
         throwOnRequestTimeout: true,
         httpAgent: new HttpAgent({ keepAlive: true, maxSockets }),
-        httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets }),
+        httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets, ...(secureContext && { secureContext }) }),
       }),
     });
   // Its warning about the version of Node would be on every command's screen; package.json says which the program needs.
@@ -370,6 +376,12 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
   function timeFor(bytes: number): number {
     return patience + (bytes / SLOWEST) * 1000;
   }
+}
+
+/** The client knows no proxies. */
+function proxyVariableOf(endpoint = ''): string | undefined {
+  const name = endpoint.startsWith('http:') ? 'http_proxy' : 'https_proxy';
+  return [name, name.toUpperCase()].find((variable) => (process.env[variable] ?? '') !== '');
 }
 
 function statOf(size: number, modified: Date | undefined, etag: string | undefined): S3Stat {

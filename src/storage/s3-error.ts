@@ -1,4 +1,5 @@
 import { CacheError, messageOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { formatTime } from '../cache/time.ts';
 
 /** The place of a fault, for messages. */
 export interface S3Place {
@@ -7,6 +8,8 @@ export interface S3Place {
   readonly bucket: string;
   /** URL of the object store, or its region. */
   readonly server: string;
+  /** The environment variable of a proxy that other programs would use. */
+  readonly proxyVariable: string | undefined;
 }
 
 /** The parts of an error of the client that tell what happened. */
@@ -45,7 +48,8 @@ interface Fault {
 const CHECK_KEY =
   'check access-key-id and secret-access-key in [store], or AWS_ACCESS_KEY_ID and the profile';
 
-function faultOf(error: unknown, { bucket, server }: S3Place): Fault {
+function faultOf(error: unknown, place: S3Place): Fault {
+  const { bucket, server } = place;
   const { code, status } = answerOf(error);
   const answered = `${server} answered ${status ?? ''} (${code})`.replace(' (UnknownError)', '');
   switch (code) {
@@ -75,10 +79,13 @@ function faultOf(error: unknown, { bucket, server }: S3Place): Fault {
       return { kind: 'too-large', what: answered };
     case 'TimeoutError':
     case 'RequestTimeout':
-      return { kind: 'unavailable', what: `${server} does not answer in time; try again later` };
+      return {
+        kind: 'unavailable',
+        what: `${server} does not answer in time; try again later${withoutProxy(place)}`,
+      };
   }
   if (status !== undefined) return faultOfStatus(status, answered, bucket);
-  return faultOfConnection(error, server);
+  return faultOfConnection(error, place);
 }
 
 function faultOfStatus(status: number, answered: string, bucket: string): Fault {
@@ -96,20 +103,35 @@ function faultOfStatus(status: number, answered: string, bucket: string): Fault 
 /** Codes of a server that speaks another protocol, or whose certificate is not trusted. */
 const OF_TLS = /^(?:EPROTO|HPE_|ERR_SSL|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/;
 
-function faultOfConnection(error: unknown, server: string): Fault {
+function faultOfConnection(error: unknown, place: S3Place): Fault {
+  const { server } = place;
   const code = systemCode(error);
   if (code === undefined) throwProgrammingError(error);
   const reason = messageOf(error);
+  switch (code ?? '') {
+    case 'CERT_HAS_EXPIRED':
+    case 'CERT_NOT_YET_VALID':
+      return storage(
+        `the certificate of ${server}, or of a CA above it, is out of date (${code}); this machine's clock says ${formatTime(new Date())}: set the clock that is wrong, or renew the certificate`,
+      );
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return storage(`the certificate of ${server} is for another name; correct [store] endpoint`);
+  }
   if (code !== undefined && OF_TLS.test(code))
     return storage(
-      `${server} is no S3 service with a trusted certificate (${code}); correct [store] endpoint, or name its CA in NODE_EXTRA_CA_CERTS`,
+      `${server} is no S3 service with a trusted certificate (${code}); correct [store] endpoint, or name its CA in NODE_EXTRA_CA_CERTS or SSL_CERT_FILE`,
     );
   if (code !== undefined)
     return {
       kind: 'unavailable',
-      what: `can't reach ${server} (${code}); is it running, and is [store] endpoint right?`,
+      what: `can't reach ${server} (${code}); is it running, and is [store] endpoint right?${withoutProxy(place)}`,
     };
   return storage(reason);
+}
+
+/** Why the service may seem to be away: other programs reach it another way. */
+function withoutProxy({ proxyVariable }: S3Place): string {
+  return proxyVariable === undefined ? '' : `; ${proxyVariable} is not used for a bucket`;
 }
 
 function storage(what: string): Fault {
