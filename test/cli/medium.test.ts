@@ -648,8 +648,9 @@ describe('the configuration of a medium, found in the current folder', () => {
     await mkdir(machine('cron.d'), { recursive: true });
     await writeFile(machine('cron.d/job'), 'precious');
     await init('stranger', '--common-name', 'Stranger');
-    await mkdir(join(device, 'packages'));
-    await writeFile(join(device, 'packages', 'evil'), '* * * * * root id');
+    await mkdir(join(device, 'packages', 'deep'), { recursive: true });
+    for (const name of ['evil', 'deep/evil'])
+      await writeFile(join(device, 'packages', name), '* * * * * root id');
     await packRelease(
       await makeSoftwareRelease(join(folder, 'root'), CDN),
       join(folder, 'a-ubuntu-22.04.tar.gz'),
@@ -687,6 +688,18 @@ describe('the configuration of a medium, found in the current folder', () => {
       expect(stderr).toMatch(message);
       expect(stderr).toContain(`to use it anyway: -c ${join(device, 'config.ini')}`);
     }
+    expect(await contentsOf(machine(''))).toEqual(before);
+  });
+
+  it('copies no packages through a link in their folder', async () => {
+    await makeStrange(...STORE);
+    await mkdir(join(device, 'own', 'packages'));
+    await symlink(machine('cron.d'), join(device, 'own', 'packages', 'deep'));
+    const before = await contentsOf(machine(''));
+    const { stderr } = await expectEnd(3, runCache(device, 'import', '.'));
+    expect(stderr).toContain(
+      `${join(device, 'own', 'packages', 'deep')} leads out of ${join(device, 'own', 'packages')}; remove the link`,
+    );
     expect(await contentsOf(machine(''))).toEqual(before);
   });
 
