@@ -1,6 +1,6 @@
 import { lstat, opendir, readdir, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { systemCode } from '../cache/errors.ts';
+import { CacheError, systemCode } from '../cache/errors.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { createDurableNames, makeDurable } from './durable-names.ts';
 import { createFileWriter } from './file-writer.ts';
@@ -125,16 +125,26 @@ async function namesInSmallFolder(path: string): Promise<readonly string[]> {
   }
 }
 
-/** The folder of all blobs or keys may hold a million names, too many to keep in memory. */
+/**
+ * The folder of all blobs or keys may hold a million names, too many to keep in memory. A folder in it that can't be listed
+ * hides no other: its fault comes at the end.
+ */
 async function* namesInLargeFolder(path: string, prefix: string): AsyncGenerator<string> {
+  let fault: CacheError | undefined;
+  const keepFault = (error: unknown): readonly string[] => {
+    if (!(error instanceof CacheError)) throw error;
+    fault ??= error;
+    return [];
+  };
   try {
     for await (const item of await opendir(path, { bufferSize: 512 })) {
       if (item.isDirectory()) {
-        for (const name of await namesInSmallFolder(join(path, item.name)))
-          yield `${prefix}${item.name}/${name}`;
+        const names = await namesInSmallFolder(join(path, item.name)).catch(keepFault);
+        for (const name of names) yield `${prefix}${item.name}/${name}`;
       } else yield prefix + item.name;
     }
   } catch (error) {
     throwUnlessAbsent(error, `can't list ${path}`, readError);
   }
+  if (fault !== undefined) throw fault;
 }
