@@ -120,6 +120,9 @@ function adviceOnCertificate(socket: TLSSocket): string {
     }
     case 'INVALID_PURPOSE':
       return 'it must be one for clients (clientAuth)';
+    // Codes of OpenSSL that Node has no names for, such as a short key or SHA-1.
+    case 'UNSPECIFIED':
+      return 'it may be too weak; replace it, with an RSA key of 2048 bits or more and SHA-256';
     default:
       return 'its CA must be in client-ca-file in [access]';
   }

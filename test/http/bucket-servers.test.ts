@@ -202,6 +202,22 @@ describe.skipIf(!hasEngine)(`servers on one bucket${ON_ENGINE}`, () => {
     await expect.poll(async () => (await fetch(`${one}/${path}`)).status).toBe(404);
   });
 
+  it.each(['', 'local-cache = copies'])('answer HEAD as GET if a blob cannot be read (%s)', async (keys) => {
+    await configure('config.ini', proxy.endpoint, keys);
+    const server = await serve();
+    const bytes = randomBytes(2_000_000);
+    const path = `${server}/bcache/${digestOf(bytes)}`;
+    expect(await put(path, bytes)).toBe(201);
+    expect((await fetch(path, { method: 'HEAD' })).status).toBe(200);
+    // The engine still says that it has the blob.
+    proxy.faultOf = (request) =>
+      /^GET .*\/bcache\//.test(request) ? { answer: { status: 403, code: 'AccessDenied' } } : undefined;
+    for (const method of ['GET', 'HEAD'])
+      await expect
+        .poll(async () => `${method} ${(await fetch(path, { method })).status}`)
+        .toBe(`${method} 500`);
+  });
+
   it('answer 503 while the object store is away, and go on when it is back', async () => {
     const server = await serve();
     proxy.faultOf = () => ({ answer: { status: 503, code: 'ServiceUnavailable' } });

@@ -145,6 +145,10 @@ describe('the log line of an upload that is refused for lack of rights has the r
         '. The certificate of the client does not count: INVALID_PURPOSE; it must be one for clients (clientAuth)',
       ],
       [
+        await clientCa.issue('weak', { digest: 'sha1' }),
+        '. The certificate of the client does not count: UNSPECIFIED; it may be too weak; replace it, with an RSA key of 2048 bits or more and SHA-256',
+      ],
+      [
         await clientCa.issue('nameless', { subject: '/O=somebody' }),
         '. The certificate of the client does not count: its subject has no single common name (CN)',
       ],
@@ -153,7 +157,12 @@ describe('the log line of an upload that is refused for lack of rights has the r
         () => ({ access: { anonymous: 'read', withCertificate: (name) => ({ name, role: 'upload' }) } }),
         { tls: { ...pair, clientCa: clientCa.certificate } },
       );
-      const keys = client && { cert: client.certificate, key: client.privateKey };
+      // What is refused, such as SHA-1, must be sent first.
+      const keys = client && {
+        cert: client.certificate,
+        key: client.privateKey,
+        ciphers: 'DEFAULT@SECLEVEL=0',
+      };
       const socket = await openTls(server, keys);
       socket.write('POST /bcache HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
       await buffer(socket);
