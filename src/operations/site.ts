@@ -5,7 +5,7 @@ import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
 import { openStore, type OpenStoreOptions } from '../storage/open-store.ts';
 import { NoStore } from '../storage/store-folder.ts';
-import { checkStorePath } from './check-paths.ts';
+import { checkStorePath, checkWrittenIsInside } from './check-paths.ts';
 import { commandOf } from './command-line.ts';
 import { warnOfExposure } from './key-exposure.ts';
 import { readKnownAuthorities } from './known-authorities.ts';
@@ -71,6 +71,7 @@ export function createSite(config: Config, messages: Messages): Site {
 
   const openOwn = async (use: StoreUse): Promise<Store> => {
     await checkStorePath(config);
+    if (use !== 'read' && use !== 'dry-run') await checkWrittenIsInside(config);
     try {
       return await storeAt(location, use, config.file === undefined);
     } catch (error) {

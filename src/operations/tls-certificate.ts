@@ -1,7 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
-import { dirname, join } from 'node:path';
 import {
   createKeyPair,
   createCertificate,
@@ -10,9 +9,9 @@ import {
   readCertificate,
 } from '../cache/certificate.ts';
 import { CacheError, messageOf, throwProgrammingError } from '../cache/errors.ts';
-import type { Config } from '../config/config.ts';
 import { readIfThere, writeNew, replaceFile } from './files.ts';
 import { faultOfDates, parseChain } from './certificate-state.ts';
+import type { TlsFiles } from './site-paths.ts';
 
 /** What a TLS server needs: PEM texts, and their certificates. */
 export interface TlsMaterial {
@@ -26,34 +25,8 @@ export interface TlsMaterial {
   readonly clientAuthorities: readonly X509Certificate[];
 }
 
-/** Paths of the TLS files. */
-export interface TlsFiles {
-  readonly certificateFile: string;
-  readonly keyFile: string;
-  readonly clientCaFile: string | undefined;
-}
-
 /** Ten years, because certificates in an offline server room are rarely renewed. */
 const DAYS = 3653;
-
-/**
- * Paths of the server's TLS files; undefined for plain HTTP. With `tls = auto` they stay outside the store, because a
- * copied store must not carry the key.
- */
-export function tlsFilesOf({ server: { tls }, store, access }: Config): TlsFiles | undefined {
-  const { clientCaFile } = access;
-  switch (tls.mode) {
-    case 'off':
-      return undefined;
-    case 'auto': {
-      const folder = dirname(store.path);
-      const [certificateFile, keyFile] = [join(folder, 'server.crt'), join(folder, 'server.key')];
-      return { certificateFile, keyFile, clientCaFile };
-    }
-    case 'on':
-      return { certificateFile: tls.certificateFile, keyFile: tls.keyFile, clientCaFile };
-  }
-}
 
 export interface EnsuredCertificate {
   /** `made`: newly made or renewed. `restored`: an earlier certificate is used again. */

@@ -2,13 +2,8 @@ import { unwatchFile, watchFile } from 'node:fs';
 import { CacheError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
 import { certificateState, faultOfAuthorities } from '../operations/certificate-state.ts';
-import {
-  ensureTlsCertificate,
-  readTlsMaterial,
-  tlsFilesOf,
-  type TlsFiles,
-  type TlsMaterial,
-} from '../operations/tls-certificate.ts';
+import { tlsFilesOf, type TlsFiles } from '../operations/site-paths.ts';
+import { ensureTlsCertificate, readTlsMaterial, type TlsMaterial } from '../operations/tls-certificate.ts';
 import type { Messages } from '../operations/site.ts';
 
 /** Milliseconds between checks of the files. */

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { CacheError, messageOf, systemCode } from '../cache/errors.ts';
 import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
@@ -8,7 +9,8 @@ import { createStoreIndex } from '../operations/catalog/store-index.ts';
 import { checkNamedFiles } from '../operations/check-paths.ts';
 import { createSite, type Site } from '../operations/site.ts';
 import { formatNetworkcacheSection, networkcacheSection } from '../operations/slapos-cfg.ts';
-import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
+import { tlsFilesOf } from '../operations/site-paths.ts';
+import type { TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
 import { prepareTls, warnOfFaults, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
@@ -38,13 +40,14 @@ export interface ServeOptions {
 
 /** How serving ended. */
 export interface ServeEnd {
-  readonly signal: 'SIGTERM' | 'SIGINT';
+  /** SIGHUP: the terminal was closed. */
+  readonly signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP';
   /** Whether `prepare` was still running. */
   readonly isPreparing: boolean;
 }
 
 /**
- * Serves the store of a site until SIGTERM or SIGINT.
+ * Serves the store of a site until SIGTERM or SIGINT, or until its terminal is closed.
  * @param site sends its messages to the person who starts the server
  * @throws CacheError `config`, `storage`, `usage`; any error of `prepare`
  */
@@ -114,7 +117,7 @@ export async function serve(
   });
   const watch = watchCertificates(served, listeners, shown);
   const manager = createServiceManager(process.env, warn);
-  // Without certificates, too: SIGHUP must never end the server.
+  // Without certificates, too: SIGHUP must not end a server whose terminal is there, or that has none.
   const reload = (): void => void manager.reloading(() => watch.renew());
   process.on('SIGHUP', reload);
   const serving = `serving ${location} on ${listeners.map(({ url }) => url).join(' ')}`;
@@ -241,8 +244,16 @@ function watchCertificates(
   });
 }
 
-function untilStopped(): Promise<'SIGTERM' | 'SIGINT'> {
+/** Resolves at SIGTERM and SIGINT, and at the SIGHUP of a terminal that was closed. */
+function untilStopped(): Promise<ServeEnd['signal']> {
+  const terminals = [1, 2].filter((output) => isatty(output));
   return new Promise((resolve) => {
+    const hangUp = (): void => {
+      if (terminals.every((output) => isatty(output))) return;
+      process.off('SIGHUP', hangUp);
+      resolve('SIGHUP');
+    };
+    process.on('SIGHUP', hangUp);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {
         resolve(signal);

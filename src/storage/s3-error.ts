@@ -19,6 +19,14 @@ interface Answer {
   readonly status: number | undefined;
 }
 
+/** Bytes of an answer other than an object; a page of a list has 1000 names of 1 KiB. */
+export const ANSWER_LIMIT = 16 * 1024 ** 2;
+
+/** No S3 service gives such an answer, which the client would keep in memory. */
+export class AnswerTooLarge extends Error {
+  override readonly name = 'AnswerTooLarge';
+}
+
 /** Whether the object store says that it has no object of the name; a missing bucket is no miss. */
 export function isNoSuchKey(error: unknown): boolean {
   const { code, status } = answerOf(error);
@@ -77,6 +85,10 @@ function faultOf(error: unknown, place: S3Place): Fault {
       return { kind: 'no-space', what: `${answered}; free some and try again` };
     case 'EntityTooLarge':
       return { kind: 'too-large', what: answered };
+    case 'AnswerTooLarge':
+      return storage(
+        `${server} answered with more than ${ANSWER_LIMIT / 1024 ** 2} MiB; is [store] endpoint right?`,
+      );
     case 'TimeoutError':
     case 'RequestTimeout':
       return {

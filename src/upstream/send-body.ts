@@ -1,5 +1,5 @@
 import type { ClientRequest } from 'node:http';
-import { LEAST_PROGRESS } from './answer.ts';
+import { LEAST_PROGRESS } from './attempts.ts';
 
 /** Milliseconds to wait for `100 Continue`, which some servers don't support (RFC 9110, 10.1.1). */
 const CONTINUE_LIMIT_MS = 3000;

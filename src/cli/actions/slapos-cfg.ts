@@ -12,7 +12,7 @@ import {
   readSection,
 } from '../../operations/slapos-cfg.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
-import { tlsFilesOf } from '../../operations/tls-certificate.ts';
+import { tlsFilesOf } from '../../operations/site-paths.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import type { SlaposCfgOptions } from '../commands/slapos-cfg.ts';
