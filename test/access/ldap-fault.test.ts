@@ -108,7 +108,7 @@ describe('an LDAP server that is in trouble is unavailable, and never a wrong pa
     expect(message).toMatch(/^ldaps?:\/\/localhost:\d+: no answer within 0.15 s$/);
   });
 
-  it('and says both times if its certificate has expired', async () => {
+  it('and says the time of this machine if its certificate has expired', async () => {
     const ca = await createAuthority(folder, 'site-ca');
     const expired = await ca.issue('expired', { alternativeNames: 'DNS:localhost', isExpired: true });
     const serve = (socket: Socket): void => {
