@@ -116,9 +116,9 @@ function faultOfStatus(status: number, answered: string, bucket: string): Fault 
 const OF_TLS = /^(?:EPROTO|HPE_|ERR_SSL|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/;
 
 function faultOfConnection(error: unknown, place: S3Place): Fault {
+  throwProgrammingError(error);
   const { server } = place;
   const code = systemCode(error);
-  if (code === undefined) throwProgrammingError(error);
   const reason = messageOf(error);
   switch (code ?? '') {
     case 'CERT_HAS_EXPIRED':
