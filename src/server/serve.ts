@@ -4,6 +4,7 @@ import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { createApp } from '../http/app.ts';
+import { WAITING_LIMIT } from '../http/open-connections.ts';
 import { createStoreIndex } from '../operations/catalog/store-index.ts';
 import { checkNamedFiles } from '../operations/check-paths.ts';
 import { createSite, type Site } from '../operations/site.ts';
@@ -106,6 +107,11 @@ export async function serve(
     onRefused: (count) => {
       log.warn(
         `${config.server.maxConnections} connections are open; ${count} more closed at once. To allow more, set [server] max-connections`,
+      );
+    },
+    onCut: (count) => {
+      log.warn(
+        `${count} ${count === 1 ? 'connection was' : 'connections were'} cut: ${WAITING_LIMIT / 1024 ** 2} MiB of answers waited for slow clients`,
       );
     },
   });
