@@ -116,9 +116,9 @@ function faultOfStatus(status: number, answered: string, bucket: string): Fault 
 const OF_TLS = /^(?:EPROTO|HPE_|ERR_SSL|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/;
 
 function faultOfConnection(error: unknown, place: S3Place): Fault {
+  throwProgrammingError(error);
   const { server } = place;
   const code = systemCode(error);
-  if (code === undefined) throwProgrammingError(error);
   const reason = messageOf(error);
   switch (code ?? '') {
     case 'CERT_HAS_EXPIRED':
@@ -150,6 +150,9 @@ function storage(what: string): Fault {
   return { kind: 'storage', what };
 }
 
+/** Characters; a foreign service may call its errors anything. */
+const CODE_LENGTH = 80;
+
 function answerOf(error: unknown): Answer {
   if (!(error instanceof Error)) return { code: '', status: undefined };
   const metadata: unknown = '$metadata' in error ? error.$metadata : undefined;
@@ -157,5 +160,5 @@ function answerOf(error: unknown): Answer {
     typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata
       ? Number(metadata.httpStatusCode)
       : undefined;
-  return { code: error.name, status: Number.isNaN(status) ? undefined : status };
+  return { code: error.name.slice(0, CODE_LENGTH), status: Number.isNaN(status) ? undefined : status };
 }

@@ -90,6 +90,11 @@ function endingWith(writer: ObjectWriter, end: () => void): ObjectWriter {
       await writer.commit(name);
       end();
     },
+    async commitNew(name) {
+      const isNew = await writer.commitNew(name);
+      end();
+      return isNew;
+    },
     async abort() {
       await writer.abort().finally(end);
     },
