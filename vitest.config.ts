@@ -9,7 +9,11 @@ export default defineConfig({
     hookTimeout: 120_000,
     expect: { poll: { timeout: 15_000 } },
     globalSetup: ['test/fixtures/run-folder.ts'],
-    setupFiles: ['test/fixtures/umask.ts', 'test/fixtures/folder-in-memory.ts'],
+    setupFiles: [
+      'test/fixtures/umask.ts',
+      'test/fixtures/folder-in-memory.ts',
+      'test/fixtures/end-children.ts',
+    ],
     alias: [
       {
         find: /^.*\/cache\/worker-program\.ts$/,

@@ -25,8 +25,12 @@ function runTests(node: string, files: readonly string[]): Promise<number> {
     env: { ...process.env, PATH: `${dirname(node)}:${process.env['PATH'] ?? ''}` },
     stdio: 'inherit',
   });
+  const stop = (): void => void child.kill('SIGTERM');
+  process.once('SIGTERM', stop);
   return new Promise((resolve, reject) => {
-    child.once('error', reject).once('close', (code) => {
+    child.once('error', reject).once('close', (code, signal) => {
+      process.off('SIGTERM', stop);
+      if (signal !== null) process.exit(1);
       resolve(code ?? 1);
     });
   });

@@ -104,9 +104,54 @@ it('what a script runs for long takes the place of its shell, and so gets the si
   const { scripts } = z
     .object({ scripts: z.record(z.string(), z.string()) })
     .parse(JSON.parse(await readFile(join(REPOSITORY, 'package.json'), 'utf8')));
-  for (const name of ['start', 'test', 'test:heavy', 'bench'])
-    expect(scripts[name]?.split(' && ').at(-1)).toMatch(/^(\w+=\w+ )?exec \w/);
+  for (const name of [
+    'start',
+    'test',
+    'test:heavy',
+    'test:executable',
+    'test:packaging',
+    'test:nodes',
+    'bench',
+  ])
+    expect(scripts[name]?.split(' && ').at(-1)).toMatch(/^(\w+=\S+( -p \S+)? )?exec \w/);
 });
+
+it.each(['SIGTERM', 'SIGKILL'] as const)(
+  'tests whose runner gets %s leave nothing running',
+  async (signal) => {
+    const folder = await temporaryFolder();
+    const [started, hanging] = [join(folder, 'started'), join(folder, 'hanging.test.ts')];
+    await writeFile(
+      hanging,
+      `import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { it } from 'vitest';
+it('hangs', () => {
+  writeFileSync(${JSON.stringify(started)}, String(spawn('sleep', ['600']).pid));
+  return new Promise(() => undefined);
+});
+`,
+    );
+    const config = join(folder, 'vitest.config.mjs');
+    await writeFile(
+      config,
+      `import config from ${JSON.stringify(join(REPOSITORY, 'vitest.config.ts'))};
+export default { ...config, test: { ...config.test, include: [${JSON.stringify(hanging)}], globalSetup: [] } };
+`,
+    );
+    await symlink(join(REPOSITORY, 'node_modules'), join(folder, 'node_modules'));
+    const vitest = join(REPOSITORY, 'node_modules/vitest/vitest.mjs');
+    const args = [vitest, 'run', '--config', config, '--root', REPOSITORY, '--dir', folder];
+    const runner = spawn(process.execPath, args, { stdio: 'ignore' });
+    const ended = new Promise((resolve) => runner.once('close', resolve));
+    const read = (): Promise<string> => readFile(started, 'utf8').catch(() => '');
+    await expect.poll(read, { timeout: 50_000 }).toMatch(/^\d+$/);
+    runner.kill(signal);
+    await ended;
+    const pid = Number(await read());
+    await expect.poll(() => isRunning(pid)).toBe(false);
+  },
+);
 
 /** What `git clone` brings of the program, in a folder of its own, with the packages of this one. */
 async function cloneProgram(): Promise<string> {

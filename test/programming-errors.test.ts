@@ -90,7 +90,7 @@ describe('a programming error', () => {
       ours = error;
     }
     expect(ours).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
-    const bucket = { url: 's3://b', bucket: 'b', server: 'http://h' };
+    const bucket = { url: 's3://b', bucket: 'b', server: 'http://h', proxyVariable: undefined };
     expect(() => s3Error(ours, "can't read x", bucket)).toThrow(ours);
     const connection = { hasAnswered: true, proxy: undefined };
     expect(faultOfConnection(ours, 'http://h', connection)).toBe(ours);

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { removeOpenTemporaries } from '../storage/open-temporaries.ts';
 import { wrapFor } from './terminal/wrap.ts';
 
@@ -19,7 +20,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
  */
 export function tellWhenInterrupted(command: string): void {
   const meaning = MEANINGS[command];
-  if (meaning === undefined) return;
+  // Linux sends the first process of a container no signal that it doesn't handle. A server handles its own.
+  if (command === 'serve' || (meaning === undefined && process.pid !== 1)) return;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       interrupt(meaning, signal);
@@ -28,16 +30,24 @@ export function tellWhenInterrupted(command: string): void {
 }
 
 /** Ends the process in the middle of an import. */
-export function interruptImport(signal: 'SIGINT' | 'SIGTERM'): never {
+export function interruptImport(signal: Signal): never {
   return interrupt(GOES_ON, signal);
 }
 
-function interrupt(meaning: string, signal: 'SIGINT' | 'SIGTERM'): never {
+function interrupt(meaning: string | undefined, signal: Signal): never {
   // Overwrites a progress line and ^C.
-  const { stderr, pid } = process;
-  stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}${wrapFor(stderr, `cache: interrupted; ${meaning}`)}\n`);
+  const { stderr } = process;
+  const text = `cache: interrupted${meaning === undefined ? '' : `; ${meaning}`}`;
+  stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}${wrapFor(stderr, text)}\n`);
   removeOpenTemporaries();
-  process.kill(pid, signal);
-  // The first process of a container can't kill itself.
-  process.exit(signal === 'SIGINT' ? 130 : 143);
+  endBy(signal);
 }
+
+/** Ends the process as the signal would. */
+export function endBy(signal: Signal): never {
+  process.kill(process.pid, signal);
+  // The first process of a container can't kill itself.
+  process.exit(128 + constants.signals[signal]);
+}
+
+type Signal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';

@@ -1,16 +1,18 @@
+import { isatty } from 'node:tty';
 import { CacheError, messageOf, systemCode } from '../cache/errors.ts';
 import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { createApp } from '../http/app.ts';
-import { certificateState, parseChain, warnOfFault } from '../operations/certificate-state.ts';
+import { WAITING_LIMIT } from '../http/open-connections.ts';
 import { createStoreIndex } from '../operations/catalog/store-index.ts';
 import { checkNamedFiles } from '../operations/check-paths.ts';
 import { createSite, type Site } from '../operations/site.ts';
 import { formatNetworkcacheSection, networkcacheSection } from '../operations/slapos-cfg.ts';
-import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
+import { tlsFilesOf } from '../operations/site-paths.ts';
+import type { TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
-import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
+import { prepareTls, warnOfFaults, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
 import type { PassedSocket } from './passed-sockets.ts';
 import { createCertificateWatch } from './certificate-watch.ts';
@@ -38,13 +40,14 @@ export interface ServeOptions {
 
 /** How serving ended. */
 export interface ServeEnd {
-  readonly signal: 'SIGTERM' | 'SIGINT';
+  /** SIGHUP: the terminal was closed. */
+  readonly signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP';
   /** Whether `prepare` was still running. */
   readonly isPreparing: boolean;
 }
 
 /**
- * Serves the store of a site until SIGTERM or SIGINT.
+ * Serves the store of a site until SIGTERM or SIGINT, or until its terminal is closed.
  * @param site sends its messages to the person who starts the server
  * @throws CacheError `config`, `storage`, `usage`; any error of `prepare`
  */
@@ -95,7 +98,7 @@ export async function serve(
     nodeSection: (base) => sectionFor(urlForNodes(base), config),
     lastScrub: () => scrub?.last(),
     page: await createPageParts(served, { store, catalog, urlForNodes, roomLeft: readiness.room }),
-    tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
+    tls: certificates.tls,
   });
   const stopped = untilStopped();
   // Listens before the long preparation, so that a port in use is reported at once.
@@ -106,10 +109,15 @@ export async function serve(
         `${config.server.maxConnections} connections are open; ${count} more closed at once. To allow more, set [server] max-connections`,
       );
     },
+    onCut: (count) => {
+      log.warn(
+        `${count} ${count === 1 ? 'connection was' : 'connections were'} cut: ${WAITING_LIMIT / 1024 ** 2} MiB of answers waited for slow clients`,
+      );
+    },
   });
   const watch = watchCertificates(served, listeners, shown);
   const manager = createServiceManager(process.env, warn);
-  // Without certificates, too: SIGHUP must never end the server.
+  // Without certificates, too: SIGHUP must not end a server whose terminal is there, or that has none.
   const reload = (): void => void manager.reloading(() => watch.renew());
   process.on('SIGHUP', reload);
   const serving = `serving ${location} on ${listeners.map(({ url }) => url).join(' ')}`;
@@ -225,7 +233,7 @@ function watchCertificates(
       shown.tls = material;
       for (const listener of listeners) listener.renew(material);
       messages.tell(`using the certificate ${files.certificateFile} as it is now`);
-      warnOfFault(files.certificateFile, material.certificate, messages);
+      warnOfFaults(files, material, messages);
     },
     onFault,
     // The watch notices a renewed certificate.
@@ -236,8 +244,16 @@ function watchCertificates(
   });
 }
 
-function untilStopped(): Promise<'SIGTERM' | 'SIGINT'> {
+/** Resolves at SIGTERM and SIGINT, and at the SIGHUP of a terminal that was closed. */
+function untilStopped(): Promise<ServeEnd['signal']> {
+  const terminals = [1, 2].filter((output) => isatty(output));
   return new Promise((resolve) => {
+    const hangUp = (): void => {
+      if (terminals.every((output) => isatty(output))) return;
+      process.off('SIGHUP', hangUp);
+      resolve('SIGHUP');
+    };
+    process.on('SIGHUP', hangUp);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {
         resolve(signal);

@@ -143,6 +143,9 @@ describe('cache log', () => {
   it.each([
     [['--since', '1'], /--since: not a duration: "1"; write a number with s, m, h, d or w/],
     [['--since', 'yesterday'], /--since: not a duration: "yesterday"/],
+    [['--since', '2026-11-27 21:34 JST'], /--since: not a date: "2026-11-27 21:34 JST"; write 2026-11-20/],
+    [['--since', '2026-11-27 09:34 pm'], /--since: not a date: "2026-11-27 09:34 pm"; write 2026-11-20/],
+    [['--since', '2026-02-30'], /--since: not a date: "2026-02-30"; write 2026-11-20/],
     [
       ['--since', '2026-13-41'],
       /--since: not a date: "2026-13-41"; write 2026-11-20, "2026-11-20 21:34" or "2026-11-20 21:34 UTC"/,

@@ -103,15 +103,15 @@ async function* readAll(records: StoreLog, terminal?: Terminal): AsyncGenerator<
   }
 }
 
-const ZONE = / ?(?:Z|UTC|[+-]\d\d:?\d\d)$/;
+const DATE = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?(?: ?(Z|UTC|[+-]\d\d:?\d\d))?$/;
 
 /** A date, in the zone of this machine unless it names another, or a time span. @returns milliseconds since 1970 @throws CacheError `usage` */
 function parseSince(text: string): number {
   if (!/^\d{4}-\d\d-\d\d/.test(text)) return Date.now() - parseDuration(text);
-  const [zone = ''] = ZONE.exec(text.slice(10)) ?? [];
-  const [day, time = '00:00'] = text.slice(0, text.length - zone.length).split(/[T ]/);
-  const date = Date.parse(`${day}T${time}${zone.trim().replace('UTC', 'Z')}`);
-  if (!Number.isNaN(date)) return date;
+  const [, day = '', time = '00:00', zone = ''] = DATE.exec(text) ?? [];
+  const date = Date.parse(`${day}T${time}${zone.replace('UTC', 'Z')}`);
+  // Date.parse would take the 30th of February as a day of March.
+  if (!Number.isNaN(date) && new Date(Date.parse(day)).toISOString().startsWith(day)) return date;
   throw new CacheError(
     'usage',
     `not a date: ${quoteBriefly(text)}; write 2026-11-20, "2026-11-20 21:34" or "2026-11-20 21:34 UTC"`,
