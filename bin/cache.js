@@ -4,10 +4,9 @@
 // dist/cli/main.js. npx links it into a folder of its own before anything is built, and never again.
 var found = process.versions.node;
 var numbers = found.split('.').map(Number);
+var advice = ', and Node 20.18 or newer is needed; install one, or put it first in PATH';
 if (numbers[0] < 20 || (numbers[0] === 20 && numbers[1] < 18)) {
-  refuse(
-    'this is Node ' + found + ', and Node 20.18 or newer is needed; install one, or put it first in PATH',
-  );
+  refuse('this is Node ' + found + advice);
 } else {
   eval('import("../dist/cli/run.js")').then(start, explain);
 }
