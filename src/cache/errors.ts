@@ -70,6 +70,24 @@ export class NewerFormat extends CacheError {
   }
 }
 
+/** A store can't be reached now: `unavailable` for a client of its server, a fault of the store for a command. */
+export class StoreUnavailable extends CacheError {
+  /** The store's name. */
+  readonly store: string;
+
+  constructor(store: string, message: string, options?: { cause?: unknown }) {
+    super('unavailable', message, options);
+    this.store = store;
+  }
+}
+
+/** Whether a store failed, or its disk: then an error says nothing about what was to be stored. */
+export function isStoreFault(error: CacheError): boolean {
+  return STORE_FAULTS.has(error.code) || error instanceof StoreUnavailable;
+}
+
+const STORE_FAULTS: ReadonlySet<ErrorCode> = new Set(['storage', 'no-space', 'damaged']);
+
 /** Whether a connection failed, so that another cache said nothing. */
 export function isConnectionFault(error: unknown): boolean {
   if (!(error instanceof CacheError) || error.code !== 'unavailable') return false;

@@ -1,6 +1,6 @@
 import { noneIfDamaged } from '../cache/directory.ts';
 import { checkBinding, isSourceEntry } from '../cache/entry.ts';
-import { CacheError, isConnectionFault } from '../cache/errors.ts';
+import { CacheError, isConnectionFault, isStoreFault } from '../cache/errors.ts';
 import { isReleaseKey, type Key } from '../cache/key.ts';
 import { compatibilityClass, formatPlatform, isCompatible, type Platform } from '../cache/platform.ts';
 import type { Signer, TrustedCertificates } from '../cache/signature.ts';
@@ -111,7 +111,7 @@ function isOfSource(target: string, key: Key, good: readonly SourceEntry[]): boo
 function faultOfSource(error: unknown): CacheError {
   if (!(error instanceof CacheError)) throw error;
   // Only the store can be damaged: other caches answer 500.
-  if (error.code === 'storage' || error.code === 'no-space' || error.code === 'damaged') throw error;
+  if (isStoreFault(error)) throw error;
   return error;
 }
 

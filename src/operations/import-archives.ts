@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { BlobWriter } from '../cache/blobs.ts';
 import type { Digest } from '../cache/digest.ts';
 import { isIntact } from '../cache/directory.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, isStoreFault } from '../cache/errors.ts';
 import type { ArchiveContents } from '../release/archive-inspection.ts';
 import { parseArchiveName } from '../release/archive-name.ts';
 import type { ReleaseContents, ReleaseGlimpse } from '../release/release-contents.ts';
@@ -168,8 +168,7 @@ async function findImported(
 /** The refusal of one archive. @throws CacheError naming the archive if the store itself fails */
 function refusalOf(file: string, error: unknown): RefusedArchive {
   if (!(error instanceof CacheError)) throw error;
-  if (error.code === 'storage' || error.code === 'no-space' || error.code === 'damaged')
-    throw new CacheError(error.code, `${file}: ${error.message}`, { cause: error });
+  if (isStoreFault(error)) throw new CacheError(error.code, `${file}: ${error.message}`, { cause: error });
   return { file, outcome: 'refused', reason: error.message };
 }
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { BlobWriter } from '../cache/blobs.ts';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, isStoreFault } from '../cache/errors.ts';
 import { isSameMachine } from '../cache/platform.ts';
 import type { OsRelease } from '../cache/system.ts';
 import { formatArchiveName, parseArchiveName } from '../release/archive-name.ts';
@@ -219,6 +219,6 @@ function warningsOf(
 /** The refusal of one folder. @throws the error itself if the store or the disk fails */
 function refusalOf(folder: string, error: unknown): RefusedFolder {
   if (!(error instanceof CacheError)) throw error;
-  if (error.code === 'storage' || error.code === 'no-space' || error.code === 'damaged') throw error;
+  if (isStoreFault(error)) throw error;
   return { folder, outcome: 'refused', reason: error.message };
 }

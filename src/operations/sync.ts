@@ -1,4 +1,4 @@
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, StoreUnavailable } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
 import type { Source, UploadTarget } from '../cache/source.ts';
 import type { Store } from '../cache/store.ts';
@@ -23,6 +23,7 @@ export function syncToStore(source: Source, store: Store, options: SyncOptions):
     createStoreDestination(store, () => ({ action: 'sync' })),
     source,
     options,
+    (error) => error instanceof StoreUnavailable && error.store === store.name,
   );
 }
 
@@ -35,7 +36,7 @@ export function syncToServer(
   server: UploadTarget,
   options: SyncOptions,
 ): AsyncGenerator<SyncResult> {
-  return syncTo(createServerDestination(server), source, options);
+  return syncTo(createServerDestination(server), source, options, (error) => error instanceof TargetFault);
 }
 
 /** One unreadable key says nothing about the others; so many in a row mean that the source has failed. */
@@ -45,6 +46,7 @@ async function* syncTo(
   destination: Destination,
   source: Source,
   options: SyncOptions,
+  isOfTarget: (error: CacheError) => boolean,
 ): AsyncGenerator<SyncResult> {
   let unavailable = 0;
   for await (const key of source.keys()) {
@@ -57,7 +59,7 @@ async function* syncTo(
       if (error.code === 'unavailable') unavailable++;
       else if (error.code !== 'damaged' && error.code !== 'incomplete') throw error;
       if (unavailable >= UNREADABLE_IN_A_ROW) throw error;
-      const outcome = error instanceof TargetFault ? 'not-copied' : 'unreadable';
+      const outcome = isOfTarget(error) ? 'not-copied' : 'unreadable';
       yield { key, outcome, reason: error.message };
     }
   }

@@ -1,4 +1,10 @@
-import { CacheError, messageOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import {
+  CacheError,
+  messageOf,
+  StoreUnavailable,
+  systemCode,
+  throwProgrammingError,
+} from '../cache/errors.ts';
 import { formatTime } from '../cache/time.ts';
 
 /** The place of a fault, for messages. */
@@ -45,7 +51,10 @@ export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
 export function s3Error(error: unknown, doing: string, place: S3Place): CacheError {
   if (error instanceof CacheError) return error;
   const { kind, what } = faultOf(error, place);
-  return new CacheError(kind, `${doing} of ${place.url}: ${what}`, { cause: error });
+  const message = `${doing} of ${place.url}: ${what}`;
+  return kind === 'unavailable'
+    ? new StoreUnavailable(place.url, message, { cause: error })
+    : new CacheError(kind, message, { cause: error });
 }
 
 interface Fault {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
-import { CacheError } from '../cache/errors.ts';
+import { CacheError, StoreUnavailable } from '../cache/errors.ts';
 import type { OpenObject } from '../cache/object-storage.ts';
 import type { S3Bucket, S3Stat } from './s3-bucket.ts';
 
@@ -217,8 +217,8 @@ async function withAttempts<T>(bucket: S3Bucket, name: string, read: () => Promi
     } catch (error) {
       if (!(error instanceof BrokenRead)) throw error;
       if (attempt === ATTEMPTS)
-        throw new CacheError(
-          'unavailable',
+        throw new StoreUnavailable(
+          bucket.url,
           `can't read ${name} of ${bucket.url}: ${error.message}; try again later`,
           { cause: error },
         );

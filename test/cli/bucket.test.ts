@@ -12,6 +12,7 @@ import { useBucket } from '../fixtures/bucket.ts';
 import { type Engine, hasEngine, ON_ENGINE } from '../fixtures/ceph.ts';
 import { collect } from '../fixtures/collect.ts';
 import { ended } from '../fixtures/ended-process.ts';
+import { startFaultyProxy } from '../fixtures/faulty-proxy.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { sha512 } from './upkeep-site.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
@@ -187,6 +188,44 @@ describe.skipIf(!hasEngine)(`the commands on a bucket${ON_ENGINE}`, () => {
     await expectDone(cache('import', '-c', 'other.ini', 'medium'), 1);
     await expectDone(cache('import', '-c', 'other.ini', '--partial', 'medium'), 1);
     expect(await jsonOf('list', '-c', 'other.ini')).toHaveLength(2);
+  });
+
+  it('blame the bucket, and nothing else, when it takes no upload', async () => {
+    const archive = await makeArchive(1);
+    await expectDone(cache('import', archive));
+    await expectDone(cache('sync', url, 'copy'));
+    await mkdir(join(folder, 'medium'));
+    await expectDone(cache('export', 'medium', '--no-mount-check'));
+    const server = (await serveFrom(folder, '-c', 'config.ini')).url;
+    const proxy = await startFaultyProxy(engine.endpoint);
+    const to = `${url}-other`;
+    await writeFile(join(folder, 'to.ini'), configOf(to).replace(engine.endpoint, proxy.endpoint));
+    await expectDone(cache('init', '-c', 'to.ini'));
+    proxy.faultOf = (request) =>
+      /^PUT \S*bcache/.test(request) ? { answer: { status: 503, code: 'ServiceUnavailable' } } : undefined;
+    const machine = ['--os', 'ubuntu 22.04 jammy', '--multiarch', 'x86_64-linux-gnu'];
+    const outcomes: unknown[] = [];
+    for (const args of [
+      ['import', archive],
+      ['import', 'medium'],
+      ['pack', join(folder, 'root', keyOfSoftwareUrl(urlOf(1))), ...machine],
+      ['fetch', urlOf(1), '--server', server, ...machine],
+      ['sync', 'copy', to],
+    ]) {
+      const { code, stdout, stderr } = await cache(...args, '-c', 'to.ini');
+      expect(stderr).toMatch(
+        /^cache: .*can't write bcache\/.* answered 503 \(ServiceUnavailable\); try again later$/m,
+      );
+      const [said] = /REFUSED|UNREADABLE|NOT-\w+/.exec(stdout) ?? [];
+      outcomes.push([args[0], code, said]);
+    }
+    expect(outcomes).toEqual([
+      ['import', 3, undefined],
+      ['import', 3, undefined],
+      ['pack', 3, undefined],
+      ['fetch', 3, undefined],
+      ['sync', 1, 'NOT-COPIED'],
+    ]);
   });
 
   it('gc ends the uploads of killed writers', async () => {

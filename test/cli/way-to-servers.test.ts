@@ -57,6 +57,18 @@ describe.skipIf(lacks('openssl'))('certificates of authorities', () => {
     expect(await cache({}, ...lookup, '--ca', siteCa.certificateFile)).toMatchObject({ code: 0 });
   });
 
+  it.each(['lookup', 'check', 'fetch'])(
+    'of --ca are used by %s, which says nothing else',
+    async (command) => {
+      const { stderr } = await cache(
+        {},
+        ...[command, KEY, '--server', server.url, '--os', 'ubuntu-22.04', '--ca', siteCa.certificateFile],
+      );
+      expect(server.requests.length).toBeGreaterThan(0);
+      expect(stderr).not.toContain('--ca is not used');
+    },
+  );
+
   it('of NODE_EXTRA_CA_CERTS that are not there change nothing', async () => {
     const { code, stderr } = await cache(
       { NODE_EXTRA_CA_CERTS: join(folder, 'none.crt') },

@@ -1,6 +1,6 @@
 import { withStorage, type Store } from '../../cache/store.ts';
 import type { LogEvent } from '../../cache/store-log.ts';
-import { CacheError, isDamage, isUndecodable, UNDECODABLE } from '../../cache/errors.ts';
+import { CacheError, isDamage, isUndecodable, StoreUnavailable, UNDECODABLE } from '../../cache/errors.ts';
 import { BLOBS, STORE_FILE, STORE_FORMAT } from '../../cache/layout.ts';
 import type { ObjectStorage } from '../../cache/object-storage.ts';
 import { writeSmallObject } from '../../cache/small-object.ts';
@@ -62,6 +62,7 @@ export function createResolver(
         return { outcome: 'healed', source: source.name, quarantined: kept.get(finding.path) };
       } catch (error) {
         if (!(error instanceof CacheError) || error.code === 'no-space') throw error;
+        if (error instanceof StoreUnavailable && error.store === store.name) throw error;
         // Asks an unreachable source only once, because each attempt waits for its timeout.
         if (error.code === 'unavailable') unreachable.set(source, error.message);
         reasons.push(`${source.name}: ${error.message}`);
