@@ -80,12 +80,13 @@ export async function findConfigFile(search: ConfigSearch): Promise<string | und
  */
 export async function loadConfig(search: ConfigSearch): Promise<Config> {
   const file = await findConfigFile(search);
-  const { option, env, cwd, medium } = search;
+  const { option, env, cwd, systemFile = SYSTEM_FILE, medium } = search;
   if (file === undefined) return defaultConfig(cwd);
   const isNamed = option !== undefined;
   const isOfFolder =
     !isNamed &&
     !isSet(env['SHACACHE_CONFIG']) &&
+    file !== systemFile &&
     [cwd, ...(medium === undefined ? [] : [medium])].map(fileOfFolder).includes(file);
   const text = await readConfigText(file);
   return parseConfig(text, { file, folder: await configFolderOf(file), isNamed, isOfFolder, cwd });

@@ -83,6 +83,14 @@ export function checkKeyIsInside(config: Config): Promise<void> {
   return checkAreInside(config, new Map([[config.signature.privateKeyFile, '[signature] private-key-file']]));
 }
 
+/** Nor may the certificate of a new key become a file elsewhere. @throws CacheError `config` */
+export function checkCertificateIsInside(config: Config): Promise<void> {
+  return checkAreInside(
+    config,
+    new Map([[config.signature.certificateFile, '[signature] certificate-file']]),
+  );
+}
+
 /**
  * Nor must it have this machine write outside of the folder, such as packages into a folder of the system.
  * @throws CacheError `config`

@@ -703,6 +703,16 @@ describe('the configuration of a medium, found in the current folder', () => {
     expect(await contentsOf(machine(''))).toEqual(before);
   });
 
+  it('makes no certificate out of the folder', async () => {
+    await makeStrange();
+    const config = `[signature]\nprivate-key-file = own.key\ncertificate-file = ${machine('nologin')}\n`;
+    await writeFile(join(device, 'config.ini'), config);
+    const before = await contentsOf(machine(''));
+    const { stderr } = await expectEnd(2, runCache(device, 'keygen'));
+    expect(stderr).toMatch(/\[signature\] certificate-file = \S+nologin is outside the current folder/);
+    expect(await contentsOf(machine(''))).toEqual(before);
+  });
+
   it('writes to no store of this machine, and reads from one', async () => {
     await init('site');
     await makeStrange('[store]', `path = ${join(folder, 'site', 'store')}`);

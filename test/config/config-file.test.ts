@@ -84,6 +84,9 @@ describe('loadConfig', () => {
       expect(await loadConfig({ ...named, cwd: folder })).toMatchObject({ file, isOfFolder: false });
     const system = await loadConfig({ env: {}, cwd: join(folder, 'conf'), systemFile: file });
     expect(system).toMatchObject({ file, isOfFolder: false });
+    // The system's file is that of the machine, also for a person in its folder.
+    const inside = await loadConfig({ env: {}, cwd: folder, systemFile: file });
+    expect(inside).toMatchObject({ file, isOfFolder: false });
   });
 
   it('takes relative paths from the folder of the real file, behind links to the file and to its folder', async () => {

@@ -1,3 +1,4 @@
+import { checkCertificateIsInside } from '../../operations/check-paths.ts';
 import { ensureSigningKey } from '../../operations/signing-key.ts';
 import type { KeygenOptions } from '../commands/keygen.ts';
 import { warnOfExposure } from '../../operations/key-exposure.ts';
@@ -7,6 +8,7 @@ import { openSite } from '../site.ts';
 export async function keygen(options: KeygenOptions): Promise<void> {
   const { commonName, json } = options;
   const { config, terminal } = await openSite(options);
+  await checkCertificateIsInside(config);
   const { signature } = config;
   const isNew = await ensureSigningKey(signature, commonName);
   const { privateKeyFile, certificateFile } = signature;
