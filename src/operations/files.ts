@@ -134,6 +134,18 @@ export async function backUp(path: string): Promise<string> {
   }
 }
 
+/**
+ * Makes an existing file survive a loss of power: an earlier command that failed may not have synced it.
+ * @throws CacheError `storage`
+ */
+export async function keepDurable(path: string): Promise<void> {
+  try {
+    await makeDurable(path);
+  } catch (error) {
+    throw storageError(error, `can't sync ${path}`);
+  }
+}
+
 /** Turns a failed system call into an error that a person can act on. */
 export function writeError(path: string, error: unknown): CacheError {
   if (systemCode(error) === 'EEXIST')

@@ -1,7 +1,7 @@
 import { createKeyPair } from '../cache/certificate.ts';
 import { CacheError } from '../cache/errors.ts';
 import { createSigner, type Signer } from '../cache/signature.ts';
-import { readIfThere, writeNew } from './files.ts';
+import { keepDurable, readIfThere, writeNew } from './files.ts';
 
 /** Ten years, as in the guide. */
 const KEY_DAYS = 3653;
@@ -24,7 +24,10 @@ export async function ensureSigningKey(
 ): Promise<boolean> {
   if (commonName.trim() === '')
     throw new CacheError('usage', 'the common name is empty; write a name, or leave the option out');
-  if ((await readSigner(files)) !== undefined) return false;
+  if ((await readSigner(files)) !== undefined) {
+    for (const file of [files.privateKeyFile, files.certificateFile]) await keepDurable(file);
+    return false;
+  }
   const { privateKey, certificate } = await createKeyPair({ commonName, days: KEY_DAYS });
   // The folder's owner may be the server, which must not hold a key.
   await writeNew(files.privateKeyFile, privateKey, 0o600, { isForFolder: false });

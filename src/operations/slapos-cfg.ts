@@ -6,7 +6,7 @@ import { outlineIni } from '../config/ini.ts';
 import { escapePercent, parsePythonConfig } from '../config/python-config.ts';
 import { replaceSection, type EditedLine, type SectionValues } from '../config/replace-section.ts';
 import { parseChain } from './certificate-state.ts';
-import { backUp, readIfThere, replaceFile } from './files.ts';
+import { backUp, keepDurable, readIfThere, replaceFile } from './files.ts';
 import { listReleases } from './list-releases.ts';
 import { tlsFilesOf } from './site-paths.ts';
 import { isSelfSigned } from './tls-certificate.ts';
@@ -222,6 +222,7 @@ export async function editSlaposCfg(
   const config = parsePythonConfig(text, file);
   for (const name of ['slapos', NETWORKCACHE]) config.section(name);
   const isChanged = text !== before;
+  if (!isChanged && !dryRun) await keepDurable(file);
   if (!isChanged || dryRun) return { lines, isChanged, backup: undefined };
   const backup = await backUp(file);
   await replaceFile(file, text);

@@ -5,7 +5,7 @@ import { configFolderOf, readConfigText } from '../config/config-file.ts';
 import { type Config, parseConfig } from '../config/config.ts';
 import { extendCertificateList } from '../config/extend-list.ts';
 import { reduceCertificateList } from '../config/reduce-list.ts';
-import { readIfThere, replaceFile } from './files.ts';
+import { keepDurable, readIfThere, replaceFile } from './files.ts';
 
 /** A certificate whose signatures count at a site. */
 export interface TrustedCertificate {
@@ -89,7 +89,10 @@ export async function trustCertificates(
     if (trusted.has(certificate.fingerprint256)) known.push(certificate);
     else if (!isAdded) added.push(certificate);
   }
-  if (added.length === 0) return { known, added };
+  if (added.length === 0) {
+    if (!dryRun) await keepDurable(file);
+    return { known, added };
+  }
   const texts = added.map((certificate) => certificate.toString());
   const extended = extendCertificateList(text, texts, file);
   const now = fingerprintsOf(await readTrusted(extended, file));
@@ -123,7 +126,7 @@ export async function distrustCertificates(
       'config',
       `${file}: can't be edited; remove the certificates from its [signature] by hand`,
     );
-  if (reduced !== text && !dryRun) await replaceFile(file, reduced);
+  if (!dryRun) await (reduced === text ? keepDurable(file) : replaceFile(file, reduced));
   const removed = before.filter(({ certificate, from }) => from === 'signature' && isRemoved(certificate));
   return { removed: removed.map(({ certificate }) => certificate), left };
 }

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createSecureContext } from 'node:tls';
 import {
   AbortMultipartUploadCommand,
@@ -200,7 +201,8 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
           ...withUpload(upload),
           MultipartUpload: { Parts },
         });
-        await copier.send(command);
+        const { ETag } = await copier.send(command);
+        confirmed(ETag, `can't write ${upload.name}`);
       } catch (error) {
         // An attempt may have succeeded although its answer was lost.
         if (!hasCode(error, 'NoSuchUpload') || !(await isComplete(upload.name, size))) throw error;
@@ -236,7 +238,7 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
             ...{ PartNumber: number, CopySource: sourceOf(from), CopySourceRange: range },
           }),
         );
-        parts.push({ number, etag: CopyPartResult?.ETag ?? '' });
+        parts.push({ number, etag: confirmed(CopyPartResult?.ETag, `can't copy ${from} to ${to}`) });
       }
       await completeUpload(upload, parts, size);
     } catch (error) {
@@ -259,6 +261,12 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
 
   function unexpected(doing: string, what: string): CacheError {
     return new CacheError('storage', `${doing} of ${where.url}: ${where.server} answered with ${what}`);
+  }
+
+  /** Proves that an object store has written: a web server in between may answer 200 to anything. */
+  function confirmed(etag: string | undefined, doing: string): string {
+    if (etag === undefined) throw unexpected(doing, 'no ETag');
+    return etag;
   }
 
   return {
@@ -294,16 +302,25 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
       attempt(`can't write ${name}`, async () => {
         const object = { ...at(name), Body: bytes, ContentLength: bytes.byteLength };
         const options = { requestTimeout: timeFor(bytes.byteLength) };
-        const write = (condition: { readonly IfNoneMatch?: string }): Promise<unknown> =>
-          client.send(new PutObjectCommand({ ...object, ...condition }), options);
-        try {
-          await write(ifAbsent ? { IfNoneMatch: '*' } : {});
-          return true;
-        } catch (error) {
-          if (hasCode(error, 'PreconditionFailed', 'ConditionalRequestConflict')) return false;
-          if (!ifAbsent || !hasCode(error, 'NotImplemented')) throw error;
-          await write({});
-          return true;
+        const write = async (condition: { readonly IfNoneMatch?: string }): Promise<void> => {
+          const { ETag } = await client.send(new PutObjectCommand({ ...object, ...condition }), options);
+          confirmed(ETag, `can't write ${name}`);
+        };
+        for (let attempt = 1; ; attempt++) {
+          try {
+            await write(ifAbsent ? { IfNoneMatch: '*' } : {});
+            return true;
+          } catch (error) {
+            if (hasCode(error, 'PreconditionFailed')) return false;
+            // Another writer, which may still fail, was at it at the same time.
+            if (hasCode(error, 'ConditionalRequestConflict') && attempt < ATTEMPTS) {
+              await sleep(Math.random() * 100 * 2 ** (attempt - 1));
+              continue;
+            }
+            if (!ifAbsent || !hasCode(error, 'NotImplemented')) throw error;
+            await write({});
+            return true;
+          }
         }
       }),
 
@@ -318,7 +335,8 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
           if (size > copying.limit) await copyInParts(from, to, size);
           else {
             const command = new CopyObjectCommand({ ...at(to), CopySource: sourceOf(from) });
-            await copier.send(command);
+            const { CopyObjectResult } = await copier.send(command);
+            confirmed(CopyObjectResult?.ETag, `can't copy ${from} to ${to}`);
           }
           return true;
         } catch (error) {
@@ -352,8 +370,8 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
           ...withUpload({ name, id }),
           ...{ PartNumber: number, Body: bytes, ContentLength: bytes.byteLength },
         });
-        const { ETag = '' } = await client.send(command, { requestTimeout: timeFor(bytes.byteLength) });
-        return { number, etag: ETag };
+        const { ETag } = await client.send(command, { requestTimeout: timeFor(bytes.byteLength) });
+        return { number, etag: confirmed(ETag, `can't write ${name}`) };
       }),
 
     async *uploads(start) {

@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { keyOfSoftwareUrl } from '../../src/cache/key.ts';
@@ -100,6 +100,49 @@ describe.skipIf(lacks('strace'))(
       const site = await makeSite();
       await addReleases(site, 1);
       expect(await syncedBy(site, ['remove', urlOf(0)], /removed/)).toContain(join(site.root, 'bdir'));
+    });
+
+    it('packages and certificate of a medium, and packages that were imported from it', async () => {
+      const site = await makeSite();
+      await addReleases(site, 1);
+      const medium = join(site.folder, 'medium');
+      await mkdir(join(medium, 'packages'), { recursive: true });
+      await writeFile(join(medium, 'packages', 'a.deb'), 'package');
+      const export_ = ['export', medium, '--no-mount-check'];
+      await expectEnd(0, runCache(site.folder, ...export_));
+      expect(await syncedBy(site, export_, /exported|unchanged|nothing/)).toEqual(
+        expect.arrayContaining([join(medium, 'packages/a.deb'), join(medium, 'miscellaneous/sign.crt')]),
+      );
+      await expectEnd(0, runCache(site.folder, 'import', medium));
+      const copy = join(site.root, '..', 'packages/a.deb');
+      expect(await syncedBy(site, ['import', medium], /unchanged/)).toContain(copy);
+    });
+
+    it('a certificate that is trusted, or is not, and a section of slapos.cfg', async () => {
+      const site = await makeSite();
+      await expectEnd(0, runCache(site.folder, 'init', 'other'));
+      const certificate = 'other/miscellaneous/sign.crt';
+      const config = join(site.folder, 'config.ini');
+      await expectEnd(0, runCache(site.folder, 'trust', 'add', certificate));
+      expect(await syncedBy(site, ['trust', 'add', certificate], /kept/)).toContain(config);
+      await expectEnd(0, runCache(site.folder, 'trust', 'remove', certificate));
+      const { calls } = await traceCache(site.folder, ['trust', 'remove', certificate]);
+      expect(syncedPaths(calls)).toContain(config);
+      const slaposCfg = join(site.folder, 'slapos.cfg');
+      await writeFile(slaposCfg, '[slapos]\n');
+      const into = ['slapos-cfg', '--url', 'http://192.0.2.1:5050', '--into', slaposCfg];
+      await expectEnd(0, runCache(site.folder, ...into));
+      expect(await syncedBy(site, into, /nothing to change/)).toContain(slaposCfg);
+    });
+
+    it('the pair of a signing key that is there', async () => {
+      const site = await makeSite();
+      await expectEnd(0, runCache(site.folder, 'init', 'new'));
+      expect(await syncedBy(site, ['init', 'new'], /kept/)).toEqual(
+        expect.arrayContaining(
+          ['sign.key', 'sign.crt'].map((name) => join(site.folder, 'new/miscellaneous', name)),
+        ),
+      );
     });
 
     it('the pair of a new signing key', async () => {

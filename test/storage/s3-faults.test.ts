@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createBlobs, type Blobs } from '../../src/cache/blobs.ts';
 import { digestOf } from '../../src/cache/digest.ts';
+import { CacheError } from '../../src/cache/errors.ts';
 import { readWhole } from '../../src/cache/object-pieces.ts';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { makeStore } from '../../src/storage/open-store.ts';
@@ -147,6 +148,33 @@ describe.skipIf(!hasEngine)(`an upload through a bad network${ON_ENGINE}`, () =>
     plan(/^PUT /, { loseAnswer: true });
     expect(await add(Buffer.from('an Entry'))).toBe(false);
     expect(await add(Buffer.from('another'))).toBe(false);
+  });
+
+  it.each([
+    ['a small object', 200_000, /^PUT .*bcache/],
+    ['a part', 20 * MIB, /^PUT .*partNumber=1/],
+    ['the end of an upload', 20 * MIB, /^POST .*uploadId=/],
+    ['a copy', 20 * MIB, /^PUT .*CopyObject/],
+  ])(
+    'that is answered 200 with an error, or with a page, for %s is no success',
+    async (_what, size, match) => {
+      const bytes = randomBytes(size);
+      for (const answer of [{ status: 200, code: 'InternalError' }, { status: 200 }]) {
+        proxy.faultOf = (request) => (match.test(request) ? { answer } : undefined);
+        await expect(write(bytes)).rejects.toThrow(CacheError);
+        proxy.faultOf = () => undefined;
+        expect(await collect(place.raw.list('bcache/'))).toEqual([]);
+        expect(await unfinished()).toEqual([]);
+      }
+    },
+  );
+
+  it('of a new name is repeated when the engine could not decide between two', async () => {
+    const writer = await openStorage().create(5);
+    await writer.write([Buffer.from('entry')]);
+    plan(/^PUT /, { answer: { status: 409, code: 'ConditionalRequestConflict' } });
+    expect(await writer.commitNew('bdir/key/a')).toBe(true);
+    expect(await collect(place.raw.list('bdir/'))).toEqual(['bdir/key/a']);
   });
 
   it('that fails for good leaves nothing that is visible', async () => {

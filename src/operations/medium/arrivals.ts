@@ -56,7 +56,7 @@ async function rememberArrival(storage: ObjectStorage, medium: Arrival, isWhole:
   const { origin, serial, created, by } = medium.manifest;
   const name = recordNameOf(medium, serial);
   // What arrived whole before stays so.
-  if (!isWhole && (await storage.stat(name)) !== undefined && (await didArriveWhole(storage, medium, serial)))
+  if (!isWhole && (await storage.ensureDurable(name)) && (await didArriveWhole(storage, medium, serial)))
     return;
   const arrived = new Date().toISOString();
   const record = { origin, serial, created, signer: by.fingerprint, arrived, whole: isWhole };

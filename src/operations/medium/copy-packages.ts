@@ -8,7 +8,7 @@ import { checkRoom } from '../../storage/free-space.ts';
 import { openFile } from '../../storage/open-file.ts';
 import { adoptFile, makeFolders, ownershipOf } from '../../storage/ownership.ts';
 import { isLeftover, ownerTag, tellsOwner } from '../../storage/temporary-name.ts';
-import { writeError } from '../files.ts';
+import { keepDurable, writeError } from '../files.ts';
 import { isWithin, realPathOf } from '../is-within.ts';
 import { isOfProgram, PACKAGES_FOLDER, type MediumFile } from './manifest.ts';
 import type { MediumFault } from './medium-faults.ts';
@@ -46,10 +46,12 @@ export async function createPackageCopy(
   onProgress: (digest: Digest, bytes: number) => void,
 ): Promise<PackageCopy> {
   const wanted = new Map<string, MediumFile>();
+  const there: string[] = [];
   for (const [name, file] of files) {
     const target = targetOf(name, folder);
     if (folder !== undefined && target !== undefined) await checkIsInside(dirname(target), folder);
-    if (target === undefined || !(await hasFile(target, file))) wanted.set(name, file);
+    if (target !== undefined && (await hasFile(target, file))) there.push(target);
+    else wanted.set(name, file);
   }
   const bytes = [...wanted.values()].reduce((sum, { size }) => sum + size, 0);
   if (folder !== undefined && wanted.size > 0) {
@@ -80,6 +82,7 @@ export async function createPackageCopy(
     },
     count: () => copies.length,
     async place() {
+      for (const path of there) await keepDurable(path);
       for (const { path, temporary } of copies) {
         try {
           await makeFolders(dirname(path));

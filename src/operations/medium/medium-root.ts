@@ -6,7 +6,7 @@ import type { SignedDocument } from '../../cache/signature.ts';
 import { makeDurable } from '../../storage/durable-names.ts';
 import { adoptFile, adoptFolder, ownershipOf } from '../../storage/ownership.ts';
 import { syncFolder } from '../../storage/sync-folder.ts';
-import { readIfThere, writeError } from '../files.ts';
+import { keepDurable, readIfThere, writeError } from '../files.ts';
 import { UNFINISHED_FILE } from './medium-faults.ts';
 import { isMountPoint } from './mount-point.ts';
 import { MANIFEST_FILE, PACKAGES_FOLDER, STORE_FOLDER } from './manifest.ts';
@@ -164,7 +164,9 @@ async function placeCertificate(root: MediumRoot, certificate: string): Promise<
     const path = join(root.folder, CERTIFICATES, name);
     const there = await readIfThere(path);
     if (there === undefined) await root.replaceFile(join(CERTIFICATES, name), certificate);
-    if (there === undefined || fingerprintOf(there) === fingerprint256) return path;
+    else if (fingerprintOf(there) !== fingerprint256) continue;
+    else await keepDurable(path);
+    return path;
   }
   const path = join(root.folder, CERTIFICATES, `sign-${short}.crt`);
   throw new CacheError('storage', `${path} is damaged; remove it`);

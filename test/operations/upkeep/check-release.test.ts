@@ -151,7 +151,7 @@ describe('another cache', () => {
     await flipBit(served, blobName(digestOf('abcdef')));
     expect(await problem({ deep: true }, source)).toMatch(/^blob-damaged: /);
     await rm(join(served, blobName(digestOf('abcdef'))));
-    // A server remembers sizes for half a second.
+    // A server remembers sizes for 0.9 s.
     await vi.waitFor(async () => {
       expect(await problem({}, source)).toMatch(/^blob-missing: /);
     }, 10_000);
