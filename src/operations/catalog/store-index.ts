@@ -212,12 +212,12 @@ export function createStoreIndex(
   };
 
   /** Reads keys that were not listed: they may be gone. */
-  const readMissing = async (there: Column): Promise<void> => {
+  const readMissing = async (there: Column, onFailure: (error: unknown) => void = throwAny): Promise<void> => {
     const giveWay = createGivingWay(TURN_MS);
     for (const key of data.keysExcept(there)) {
       await giveWay();
       signal.throwIfAborted();
-      await readKey(key);
+      await readKey(key).catch(onFailure);
     }
   };
 
@@ -227,32 +227,39 @@ export function createStoreIndex(
     looked.clear();
     const there = new Column('whole');
     const running = new Set<Promise<void>>();
-    /** Of a key, which hides no other. */
     let fault: CacheError | undefined;
+    /** Keeps the fault of a key, or of a folder, which hides no other. */
+    const keepFault = (error: unknown): void => {
+      if (!(error instanceof CacheError) || error.code === 'unavailable') throw error;
+      fault ??= error;
+    };
     let failure: { readonly error: unknown } | undefined;
     const read = async (key: Key, digests: readonly Digest[]): Promise<void> => {
       const row = data.keyOf(key);
       if (row === -1 || !data.hasExactly(row, digests)) await readKey(key, digests);
       there.set(data.keyOf(key), 1);
     };
-    for await (const { key, digests } of byKey(directory.list())) {
-      signal.throwIfAborted();
-      if (failure !== undefined) break;
-      const reading = read(key, digests)
-        .catch((error: unknown) => {
-          if (error instanceof CacheError && error.code !== 'unavailable') fault ??= error;
-          else failure ??= { error };
-        })
-        .finally(() => running.delete(reading));
-      running.add(reading);
-      if (running.size >= readers) await Promise.race(running);
-      await pace();
-    }
+    const readAll = async (): Promise<void> => {
+      for await (const { key, digests } of byKey(directory.list())) {
+        signal.throwIfAborted();
+        if (failure !== undefined) break;
+        const reading = read(key, digests)
+          .catch(keepFault)
+          .catch((error: unknown) => {
+            failure ??= { error };
+          })
+          .finally(() => running.delete(reading));
+        running.add(reading);
+        if (running.size >= readers) await Promise.race(running);
+        await pace();
+      }
+    };
+    await readAll().catch(keepFault);
     await Promise.all(running);
     if (failure !== undefined) throw failure.error;
+    await readMissing(there, keepFault);
+    await listBlobs(pace).catch(keepFault);
     if (fault !== undefined) throw fault;
-    await readMissing(there);
-    await listBlobs(pace);
   };
 
   const listBlobs = async (pace: () => Promise<void>): Promise<void> => {
@@ -357,6 +364,10 @@ async function* byKey(
     current.digests.push(digest);
   }
   if (current !== undefined) yield current;
+}
+
+function throwAny(error: unknown): never {
+  throw error;
 }
 
 function newestOrSound({ stored: a }: ReadEntry, { stored: b }: ReadEntry): number {
