@@ -212,7 +212,10 @@ export function createStoreIndex(
   };
 
   /** Reads keys that were not listed: they may be gone. */
-  const readMissing = async (there: Column, onFailure: (error: unknown) => void = throwAny): Promise<void> => {
+  const readMissing = async (
+    there: Column,
+    onFailure: (error: unknown) => void = throwAny,
+  ): Promise<void> => {
     const giveWay = createGivingWay(TURN_MS);
     for (const key of data.keysExcept(there)) {
       await giveWay();
