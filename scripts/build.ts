@@ -14,7 +14,7 @@ const OLD = 'dist.old';
  */
 const program = await rolldown({
   input: {
-    main: 'src/cli/main.ts',
+    run: 'src/cli/run.ts',
     'password-worker': 'src/access/password-worker.ts',
     'inspection-worker': 'src/release/inspection-worker.ts',
   },
@@ -31,10 +31,9 @@ const output: OutputOptions = {
   cleanDir: true,
 };
 await program.write(output);
+// The start of the program, also here: a link to it in PATH is a command.
 const main = `${MADE}/cli/main.js`;
-// Nodes that are too old take it for CommonJS, where an `export` is a fault.
-await writeFile(main, (await readFile(main, 'utf8')).replace(/^export \{\};$/m, ''));
-// A link to it is a command.
+await writeFile(main, (await readFile('bin/cache.js', 'utf8')).replace('../dist/cli/', './'));
 await chmod(main, 0o755);
 // Whole or not at all, whenever it is killed: dist/ is never written to.
 await rm(OLD, { recursive: true, force: true });

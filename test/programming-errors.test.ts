@@ -12,7 +12,9 @@ import { createTrustedCertificates } from '../src/cache/signature.ts';
 import { readManifest } from '../src/operations/medium/manifest.ts';
 import { originOf } from '../src/operations/medium/export-serial.ts';
 import { openStorage } from './fixtures/open-storage.ts';
+import { s3Error } from '../src/storage/s3-error.ts';
 import { storageError } from '../src/storage/storage-error.ts';
+import { faultOfConnection } from '../src/upstream/connection-fault.ts';
 import { resultOf, startCache, type CommandResult } from './cli/command.ts';
 import { addReleases, makeSite } from './cli/upkeep-site.ts';
 import { contentsOf } from './fixtures/folder-contents.ts';
@@ -78,6 +80,20 @@ describe('a programming error', () => {
   it('is no fault of the disk', () => {
     const ours = new TypeError('undefined is not iterable');
     expect(() => storageError(ours, "can't read x")).toThrow(ours);
+  });
+
+  it('is no fault of a connection, although Node gives it a code', () => {
+    let ours: unknown;
+    try {
+      Buffer.from(1 as never);
+    } catch (error) {
+      ours = error;
+    }
+    expect(ours).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
+    const bucket = { url: 's3://b', bucket: 'b', server: 'http://h', proxyVariable: undefined };
+    expect(() => s3Error(ours, "can't read x", bucket)).toThrow(ours);
+    const connection = { hasAnswered: true, proxy: undefined };
+    expect(faultOfConnection(ours, 'http://h', connection)).toBe(ours);
   });
 });
 

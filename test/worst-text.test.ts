@@ -6,7 +6,11 @@ import { parseHtpasswd } from '../src/access/htpasswd.ts';
 import { bindDnOf } from '../src/access/ldap-name.ts';
 import { networkOf } from '../src/access/network.ts';
 import { parsePasswordHash } from '../src/access/password-hash.ts';
+import { parseBucketUrl } from '../src/cache/bucket-url.ts';
+import { certificateBlocks } from '../src/cache/certificate.ts';
+import { quoteForShell } from '../src/cache/shell.ts';
 import { createStoreLog } from '../src/cache/store-log.ts';
+import { parseTime } from '../src/cache/time.ts';
 import { quoteBriefly } from '../src/cache/digest.ts';
 import { madeAt, parseEntry, parseEntryText, withoutLineBreaks } from '../src/cache/entry.ts';
 import { CacheError } from '../src/cache/errors.ts';
@@ -15,6 +19,7 @@ import { CUSTODY_FILE, digestOfBlobName, parseEntryName, parsePartName } from '.
 import { nearest } from '../src/cache/nearest.ts';
 import { parseOs, parseOsTuple } from '../src/cache/platform.ts';
 import { parseSystem } from '../src/cache/system.ts';
+import { withoutPasswords } from '../src/cli/url-option.ts';
 import { formatTable } from '../src/cli/terminal/table.ts';
 import { wrapFor } from '../src/cli/terminal/wrap.ts';
 import { withoutControls } from '../src/cache/controls.ts';
@@ -28,8 +33,12 @@ import { replaceSection } from '../src/config/replace-section.ts';
 import { parseSize } from '../src/config/size.ts';
 import { parseBaseUrl, parseCacheUrl, parseLine, parseList, parseSoftwareUrl } from '../src/config/value.ts';
 import { matchesEtag } from '../src/http/etag.ts';
+import { rootFrom } from '../src/http/page/links.ts';
+import { Outside, visible } from '../src/http/page/outside.tsx';
 import { parseRange } from '../src/http/range.ts';
+import { headFaultOf } from '../src/http/request-head.ts';
 import { createPathOf, decodePathSegment } from '../src/http/request-path.ts';
+import { parseChain } from '../src/operations/certificate-state.ts';
 import { readCertificateFiles } from '../src/operations/certificate-files.ts';
 import { parseArchiveName, fileNamePart, isArchiveName } from '../src/release/archive-name.ts';
 import { isSoftwareUrl, readExtends, softwareUrlOf } from '../src/release/buildout-config.ts';
@@ -39,6 +48,8 @@ import { readReleaseFolder } from '../src/release/release-folder.ts';
 import { nameOfRelease } from '../src/release/release-name.ts';
 import { checkGlobalExtension, extend } from '../src/release/tar-extension.ts';
 import { openStorage } from './fixtures/open-storage.ts';
+import { nameOfTaken } from '../src/storage/taken-object.ts';
+import { ownerStateOf } from '../src/storage/temporary-name.ts';
 import { createEndpoint } from '../src/upstream/endpoint.ts';
 import { collect } from './fixtures/collect.ts';
 
@@ -119,6 +130,23 @@ const PARSERS: readonly Parser[] = [
   ['certificates in config.ini', parseCertificateList, ['', '-----BEGIN CERTIFICATE-----\n']],
   ['htpasswd', (text) => parseHtpasswd(Buffer.from(text), 'htpasswd'), ['', 'a:', 'a:$apr1$']],
   ['a hash of a password', parsePasswordHash, PASSWORD_HASHES],
+  ['the URL of a bucket', parseBucketUrl, ['', 's3://a', 's3://abc/']],
+  [
+    'certificates in a file',
+    (text) => [certificateBlocks(text), parseChain(text, 'x')],
+    ['', '-----BEGIN CERTIFICATE-----\n'],
+  ],
+  ['a word of a shell', quoteForShell],
+  ['a time', parseTime, ['', '2026-01-01T00:00']],
+  ['a text with passwords', withoutPasswords, ['', 'http://']],
+  ['what a page shows', (text) => [visible(text), Outside({ text })], ['', 'https://h/']],
+  ['the place of a page', rootFrom, ['', '/', 'http://']],
+  [
+    'the head of a request',
+    (text) => headFaultOf({ headers: {}, rawHeaders: ['Host', text], httpVersion: '1.1' } as never),
+    ['', 'a:', '['],
+  ],
+  ['the name of a file in tmp/', (text) => [nameOfTaken(text), ownerStateOf(text)], ['', 'a-b-c-1-1.']],
   ['an address', networkOf, ['', '::ffff:', '1:']],
   ['an operating system', parseOs, ['', 'a', 'a-', 'a-1', 'a-1-']],
   ['os-release', (text) => parseSystem({ osRelease: text }), ['', 'ID=', 'A', 'ID="', 'VERSION=']],
@@ -198,7 +226,9 @@ const PARSERS: readonly Parser[] = [
 ];
 
 function worstTexts(start: string): string[] {
-  return FILLINGS.map((filling) => start + filling.repeat(SIZE / filling.length) + END);
+  const texts = FILLINGS.map((filling) => start + filling.repeat(SIZE / filling.length));
+  // A search for what stands behind blanks fails at the end of the text.
+  return [...texts.map((text) => text + END), ...texts.filter((text) => /\s$/.test(text))];
 }
 
 async function refuseOrTake(parse: (text: string) => unknown, text: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { type Client, EqualityFilter, OrFilter, ResultCodeError } from 'ldapts';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError, messageOf, systemCode, throwProgrammingError } from '../cache/errors.ts';
+import { formatTime } from '../cache/time.ts';
 import { isName, isPassword } from './credentials.ts';
 import { withLdapConnection } from './ldap-connection.ts';
 import { bindDnOf } from './ldap-name.ts';
@@ -141,6 +142,9 @@ function reasonOf(error: unknown): string {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return 'host name not found';
+    case 'CERT_HAS_EXPIRED':
+    case 'CERT_NOT_YET_VALID':
+      return `${messageOf(error)}; this machine's clock says ${formatTime(new Date())}: set the clock that is wrong, or renew the certificate or its CA`;
     case undefined:
     default:
       return messageOf(error);

@@ -133,8 +133,12 @@ const OF_A_TEXT: ReadonlySet<string | undefined> = new Set([
  * a statement about data.
  */
 export function throwProgrammingError(error: unknown): void {
+  if (isProgrammingError(error)) throw error;
+}
+
+export function isProgrammingError(error: unknown): error is Error {
   const isKind = [TypeError, RangeError, ReferenceError].some((kind) => error instanceof kind);
-  if (isKind && !OF_A_TEXT.has(systemCode(error))) throw error;
+  return isKind && !OF_A_TEXT.has(systemCode(error));
 }
 
 /** Whether a name is not UTF-8: Node decodes it so that it can't be used to open the file. */

@@ -11,6 +11,11 @@ export interface Store {
   /** Its location, for messages. */
   readonly name: string;
   readonly storage: ObjectStorage;
+  /**
+   * The same objects, for what the store keeps about itself: their writers may use the reserve, because a full store must
+   * be looked after, too.
+   */
+  readonly records: ObjectStorage;
   readonly blobs: Blobs;
   readonly directory: Directory;
   readonly upkeep: StoreUpkeep;
@@ -34,7 +39,10 @@ export interface LocalCacheCounts {
 }
 
 /** The parts of a store that depend on where it is kept. */
-export type StoreLocation = Omit<Store, 'blobs' | 'directory' | 'log'>;
+export interface StoreLocation extends Omit<Store, 'records' | 'blobs' | 'directory' | 'log'> {
+  /** Default: `storage`, for a location without a reserve. */
+  readonly records?: ObjectStorage | undefined;
+}
 
 export interface StoreOptions extends StoreLogOptions, Pick<DirectoryOptions, 'onDamage'> {
   /** Hash large blobs. */
@@ -42,12 +50,13 @@ export interface StoreOptions extends StoreLogOptions, Pick<DirectoryOptions, 'o
 }
 
 export function createStore(location: StoreLocation, { threads, onDamage, ...log }: StoreOptions): Store {
-  const { storage } = location;
+  const { storage, records = storage } = location;
   return {
     ...location,
+    records,
     blobs: createBlobs(storage, threads),
     directory: createDirectory(storage, onDamage === undefined ? {} : { onDamage }),
-    log: createStoreLog(storage, log),
+    log: createStoreLog(records, log),
   };
 }
 

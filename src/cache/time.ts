@@ -7,3 +7,8 @@ export function parseTime(text: string): number | undefined {
   const time = Date.parse(WITHOUT_ZONE.test(text) ? `${text}Z` : text);
   return Number.isNaN(time) ? undefined : time;
 }
+
+/** `2010-01-01 00:00 UTC` */
+export function formatTime(time: Date): string {
+  return `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { formatCount } from '../cache/amount.ts';
 import type { Store } from '../cache/store.ts';
 import { commandOf } from '../operations/command-line.ts';
@@ -14,6 +14,7 @@ import { PACKAGES_FOLDER } from '../operations/medium/manifest.ts';
 import { openMedium, type Medium } from '../operations/medium/open-medium.ts';
 import { describeCertificate } from '../operations/medium/signed-document.ts';
 import type { Site } from '../operations/site.ts';
+import { packagesFolderOf } from '../operations/site-paths.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { byUrlOrKey, formatDate } from './terminal/format.ts';
 import { refusedLast, RELEASE_HEADINGS, releaseRow } from './release-results.ts';
@@ -60,7 +61,7 @@ async function openAndImport(
     result = await importMedium(medium, {
       ...(dryRun ? { present: store } : { target: store }),
       trusted: await site.trusted(),
-      packagesFolder: packagesFolderOf(site),
+      packagesFolder: packagesFolderOf(site.config),
       onTotal: (bytes) => (progress = createProgress(bytes, { quiet })),
       onProgress: (sha512, bytes) => progress?.advance(labels.get(sha512) ?? sha512, bytes),
     });
@@ -78,11 +79,6 @@ function labelsOf({ entries, packages = new Map() }: Medium): ReadonlyMap<string
   ]);
 }
 
-/** Beside the store's folder, as `cache init` makes it; with a bucket, where that folder would be. */
-function packagesFolderOf({ config }: Site): string {
-  return join(dirname(config.store.path), PACKAGES_FOLDER);
-}
-
 /** What a person is told of the files of `packages/`, or why they were not taken. */
 async function tellOfPackages(
   folder: string,
@@ -97,7 +93,7 @@ async function tellOfPackages(
         `note: the manifest does not cover ${join(folder, PACKAGES_FOLDER)}: its files are neither verified nor copied; export again to cover them`,
       );
   } else if (packages.length > 0) {
-    const what = isDryRun ? 'verified' : `verified and copied to ${packagesFolderOf(site)}`;
+    const what = isDryRun ? 'verified' : `verified and copied to ${packagesFolderOf(site.config)}`;
     site.messages.tell(`${formatCount(packages.length, 'file')} of ${PACKAGES_FOLDER}/ ${what}`);
   }
 }

@@ -1,12 +1,11 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { isSea } from 'node:sea';
-import { CacheError } from '../cache/errors.ts';
 import { parseOs, type Platform } from '../cache/platform.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import { loadConfig, type ConfigSearch } from '../config/config-file.ts';
 import type { Config } from '../config/config.ts';
-import { isWithin, realPathOf } from '../operations/is-within.ts';
+import { checkKeyIsInside } from '../operations/check-paths.ts';
 import { createSite, type Site } from '../operations/site.ts';
 import { readMachine } from '../operations/this-machine.ts';
 import type { CommonOptions } from './command.ts';
@@ -56,9 +55,8 @@ export function tellDefaultStore({ config, location, messages }: Site): void {
 
 /** @throws CacheError `config` */
 export async function readConfig(option: string | undefined): Promise<Config> {
-  const search = configSearch(option);
-  const config = await loadConfig(search);
-  await checkKeyIsInside(config, folderOfSearch(config, search));
+  const config = await loadConfig(configSearch(option));
+  await checkKeyIsInside(config);
   return config;
 }
 
@@ -67,32 +65,6 @@ export function configSearch(option: string | undefined): ConfigSearch {
   const folder = dirname(process.execPath);
   const isOnMedium = isSea() && existsSync(join(folder, 'store', STORE_FILE));
   return { option, env: process.env, cwd: process.cwd(), medium: isOnMedium ? folder : undefined };
-}
-
-/** The folder that a configuration which was not named must keep to. */
-export function folderOfSearch({ file }: Config, { cwd, medium }: ConfigSearch): string {
-  return medium !== undefined && file !== undefined && dirname(file) === medium ? medium : cwd;
-}
-
-/**
- * The current folder may be a medium that was in other hands: unless the configuration was named, it must not have this
- * site sign, by a path or by a link.
- * @throws CacheError `config`
- */
-export async function checkKeyIsInside(
-  { file, isOfFolder, signature }: Config,
-  folder: string,
-): Promise<void> {
-  if (file !== undefined && !isOfFolder) return;
-  const key = signature.privateKeyFile;
-  const path = await realPathOf(key);
-  if (isWithin(path, await realPathOf(folder))) return;
-  throw new CacheError(
-    'config',
-    file === undefined
-      ? `${key} leads to ${path}, which is outside the current folder; name a configuration with -c`
-      : `${file}: [signature] private-key-file = ${path} is outside the current folder, where this configuration was found; to use it anyway: -c ${file}`,
-  );
 }
 
 /** Options that name another machine. */

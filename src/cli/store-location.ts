@@ -1,10 +1,11 @@
 import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { formatBucketUrl, isBucketUrl, parseBucketUrl } from '../cache/bucket-url.ts';
 import { CacheError, systemCode } from '../cache/errors.ts';
 import { STORE_FILE } from '../cache/layout.ts';
 import { quoteForShell } from '../cache/shell.ts';
+import { STORE_FOLDER } from '../operations/medium/manifest.ts';
 import { isMedium, openMedium, type MediumTarget } from '../operations/medium/open-medium.ts';
 import { checkIsNoFile } from '../operations/check-paths.ts';
 import { commandOf } from '../operations/command-line.ts';
@@ -63,9 +64,8 @@ export async function openSource(
   if (urls !== undefined) return openServer(urls, site.config, options);
   if (isBucketUrl(text)) return sourceOfStore(await site.storeAt(bucketOf(argument, text), 'read'));
   const folder = folderOf(text);
-  if (await isMedium(folder)) {
-    return (await openMedium(folder, await site.ownTrusted(), options.into)).source;
-  }
+  const medium = await mediumAt(folder);
+  if (medium !== undefined) return (await openMedium(medium, await site.ownTrusted(), options.into)).source;
   await checkIsNoFile(argument, folder);
   await refuseStoreInside(argument, folder);
   if ((await statIfThere(folder)) === undefined)
@@ -83,6 +83,18 @@ export async function openSource(
       { cause: error },
     );
   }
+}
+
+/**
+ * The medium in a folder, or whose store the folder is. A site may have exported to the disk that its own store is on: that
+ * store is no medium's.
+ */
+async function mediumAt(folder: string): Promise<string | undefined> {
+  if (await isMedium(folder)) return folder;
+  const store = await realPathOf(folder);
+  const around = dirname(store);
+  const isInMedium = basename(store) === STORE_FOLDER && (await isMedium(around)) && !(await isSite(around));
+  return isInMedium ? around : undefined;
 }
 
 /**
@@ -130,10 +142,12 @@ export async function openTargetStore(text: string, site: Site, dryRun: boolean)
     return site.storeAt(url, dryRun ? 'dry-run' : 'write', true);
   }
   const folder = folderOf(text);
-  if (await isMedium(folder)) {
+  const medium = await mediumAt(folder);
+  if (medium !== undefined) {
+    const [what, name] = medium === folder ? ['is', text] : ['is in', medium];
     throw new CacheError(
       'usage',
-      `${text} is a medium with a manifest, which other writes would invalidate; write to it with: ${commandOf(site.config, 'export', [text])}`,
+      `${text} ${what} a medium with a manifest, which other writes would invalidate; write to it with: ${commandOf(site.config, 'export', [name])}`,
     );
   }
   await checkIsNoFile('TO', folder);

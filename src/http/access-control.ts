@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket, type PeerCertificate } from 'node:tls';
 import { CacheError } from '../cache/errors.ts';
+import { formatTime } from '../cache/time.ts';
 import type { Handler } from './methods.ts';
 
 /** The rights of a user; each role includes the lower ones: `read` < `upload` < `admin`. */
@@ -106,8 +107,25 @@ function faultOfCertificate(socket: Socket): string {
   if (!(socket instanceof TLSSocket) || Object.keys(socket.getPeerCertificate()).length === 0) return '';
   const fault = socket.authorized
     ? 'its subject has no single common name (CN)'
-    : `${String(socket.authorizationError)}; its CA must be in client-ca-file in [access]`;
+    : `${String(socket.authorizationError)}; ${adviceOnCertificate(socket)}`;
   return `. The certificate of the client does not count: ${fault}`;
+}
+
+function adviceOnCertificate(socket: TLSSocket): string {
+  switch (String(socket.authorizationError)) {
+    case 'CERT_HAS_EXPIRED':
+    case 'CERT_NOT_YET_VALID': {
+      const { valid_from: from, valid_to: to } = socket.getPeerCertificate();
+      return `it is valid from ${from} to ${to}, and the clock of the server says ${formatTime(new Date())}; renew it, or its CA in client-ca-file`;
+    }
+    case 'INVALID_PURPOSE':
+      return 'it must be one for clients (clientAuth)';
+    // Codes of OpenSSL that Node has no names for, such as a short key or SHA-1.
+    case 'UNSPECIFIED':
+      return 'it may be too weak; replace it, with an RSA key of 2048 bits or more and SHA-256';
+    default:
+      return 'its CA must be in client-ca-file in [access]';
+  }
 }
 
 /** The subject's name in a client certificate that `client-ca-file` verifies. */

@@ -1,11 +1,14 @@
 import { ServerResponse, type OutgoingHttpHeader, type OutgoingHttpHeaders } from 'node:http';
 
-/** Statuses whose answers have their own `Cache-Control`. */
+/** Statuses whose answers may be cached. */
 const KEPT: readonly number[] = [200, 206, 304];
 
+/** The second is for an nginx in front, which sets the first on success. */
+const LIFETIMES: ReadonlySet<string> = new Set(['cache-control', 'x-accel-cache-control']);
+
 /**
- * Every answer of the server. A proxy caches a 404 without `Cache-Control` (RFC 9110, 15.5.5), which would hide later imports:
- * so only successful answers may be cached.
+ * Every answer of the server. Proxies cache many answers without `Cache-Control` (RFC 9111, 4.2.2), and a cached 404 would hide a
+ * later import: so only a successful answer that says how long may be cached.
  */
 export class Answer extends ServerResponse {
   override writeHead(
@@ -19,9 +22,14 @@ export class Answer extends ServerResponse {
     second?: string | OutgoingHttpHeaders | OutgoingHttpHeader[],
     third?: OutgoingHttpHeaders | OutgoingHttpHeader[],
   ): this {
-    if (!KEPT.includes(status)) this.setHeader('Cache-Control', 'no-store');
+    const headers = typeof second === 'string' ? third : second;
+    if (!KEPT.includes(status) || !hasLifetime(headers)) this.setHeader('Cache-Control', 'no-store');
     return typeof second === 'string'
       ? super.writeHead(status, second, third)
       : super.writeHead(status, second);
   }
+}
+
+function hasLifetime(headers: OutgoingHttpHeaders | OutgoingHttpHeader[] = {}): boolean {
+  return Object.keys(headers).some((name) => LIFETIMES.has(name.toLowerCase()));
 }

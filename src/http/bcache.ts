@@ -52,10 +52,11 @@ export function createBlobRoutes(
     if (size === undefined) throw notFound(digest);
     const { status, headers, part } = answerFor(digest, size, conditionsOf(c, isPublic));
     if (part !== undefined && accelRedirect !== undefined && isSentByNginx(c)) {
-      // nginx cuts ranges itself, and has the length of its file.
+      // nginx cuts ranges itself, and has the length of its file. It would send a Cache-Control of this answer with its own
+      // refusals, too.
       const { 'Content-Type': type = '', 'Cache-Control': lifetime = '' } = headers;
       return c.body(null, 200, {
-        ...{ 'Content-Type': type, 'Cache-Control': lifetime },
+        ...{ 'Content-Type': type, 'X-Accel-Cache-Control': lifetime },
         'X-Accel-Redirect': accelRedirect + digest,
       });
     }

@@ -96,7 +96,7 @@ export const catalogQuery = z.strictObject({
   kind: z.enum(['releases', 'sources']).default('releases').meta({ description: 'what to list' }),
   q: words.max(1000).optional().meta({
     description:
-      'words that must all be in the name, URL, file name or key, or, from 8 hex digits on, in a sha512; in any case',
+      'up to 8 words that must all be in the name, URL, file name or key, or, from 8 hex digits on, in a sha512; in any case',
   }),
   name: words.optional().meta({ description: 'exact name of a release' }),
   os: words.optional().meta({

@@ -55,7 +55,7 @@ const HANDSHAKE_LIMIT_MS = 10_000;
 
 /**
  * @param tls omit it for plain HTTP
- * @param limit omit it for any number of connections
+ * @param limit omit it for any number of connections, and of bytes that wait for them
  * @throws CacheError `usage` when it can't listen there
  */
 export async function createListener(
@@ -113,8 +113,8 @@ export async function createListener(
           onRequest,
         );
   if (server instanceof TlsServer && tls?.clientCa !== undefined) keepUnverifiedClients(server, tls);
-  if (limit !== undefined) limitConnections(server, limit);
   const connections = trackConnections(server);
+  if (limit !== undefined) limitConnections(server, connections, limit);
   server.timeout = IDLE_LIMIT_MS;
   // A client that closes only its half still gets its answer. A client that is gone resets the connection.
   Object.assign(server, { httpAllowHalfOpen: true });

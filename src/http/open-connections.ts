@@ -8,6 +8,8 @@ export interface OpenConnections {
   note(incoming: IncomingMessage, outgoing: ServerResponse): number;
   /** Whether the connection has sent the head of an answer, but not its end. */
   isAnswering(socket: Socket): boolean;
+  /** The running answers. */
+  waiting(): ServerResponse[];
   /**
    * Closes connections without a running answer, also those with no request or an incomplete one, unlike node's own
    * `closeIdleConnections`.
@@ -19,27 +21,60 @@ export interface OpenConnections {
   breakAll(): void;
 }
 
-/** The limit of a server's connections; each slow client needs some 150 KiB. */
+/** The limits of a server's connections. A slow client needs some 150 KiB for a blob, and the whole answer for others. */
 export interface ConnectionLimit {
   readonly most: number;
   /** Called at most once a minute with the number of connections that were refused since. */
   readonly onRefused: (count: number) => void;
+  /** The same for connections that were cut, because too many bytes waited for their clients. */
+  readonly onCut: (count: number) => void;
 }
 
 const TELL_INTERVAL_MS = 60_000;
+/** Bytes of answers that may wait for clients; as text they take twice as much memory. */
+export const WAITING_LIMIT = 128 * 1024 * 1024;
+const WAITING_CHECK_MS = 250;
 
-/** Refuses new connections above the limit. */
-export function limitConnections(server: Server, { most, onRefused }: ConnectionLimit): void {
+/** Refuses new connections above the limit, and cuts those with the most waiting bytes. */
+export function limitConnections(
+  server: Server,
+  connections: OpenConnections,
+  { most, onRefused, onCut }: ConnectionLimit,
+): void {
   server.maxConnections = most;
-  let refused = 0;
-  let told = -Infinity;
+  const tellRefused = tellAtTimes(onRefused);
   server.on('drop', () => {
-    refused++;
-    if (performance.now() - told < TELL_INTERVAL_MS) return;
-    onRefused(refused);
-    refused = 0;
-    told = performance.now();
+    tellRefused(1);
   });
+  const tellCut = tellAtTimes(onCut);
+  const checking = setInterval(() => {
+    const answers = connections.waiting();
+    let bytes = answers.reduce((sum, { writableLength }) => sum + writableLength, 0);
+    let cut = 0;
+    for (const answer of answers.sort((a, b) => b.writableLength - a.writableLength)) {
+      if (bytes <= WAITING_LIMIT) break;
+      bytes -= answer.writableLength;
+      answer.destroy();
+      cut++;
+    }
+    if (cut > 0) tellCut(cut);
+  }, WAITING_CHECK_MS).unref();
+  server.once('close', () => {
+    clearInterval(checking);
+  });
+}
+
+/** Adds up counts, and passes them on at most once in `TELL_INTERVAL_MS`. */
+function tellAtTimes(tell: (count: number) => void): (more: number) => void {
+  let count = 0;
+  let told = -Infinity;
+  return (more) => {
+    count += more;
+    if (performance.now() - told < TELL_INTERVAL_MS) return;
+    tell(count);
+    count = 0;
+    told = performance.now();
+  };
 }
 
 export function trackConnections(server: Server): OpenConnections {
@@ -66,6 +101,7 @@ export function trackConnections(server: Server): OpenConnections {
       [...(running.get(socket) ?? [])].some(
         ({ headersSent, writableFinished }) => headersSent && !writableFinished,
       ),
+    waiting: () => [...running.values()].flatMap((answers) => [...answers]),
     closeIdle() {
       for (const [socket, { size }] of running) if (size === 0) socket.destroySoon();
     },

@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { readCertificate } from '../cache/certificate.ts';
 import { quoteBriefly } from '../cache/digest.ts';
+import { formatTime } from '../cache/time.ts';
 
 /** Whether a server's certificate and its chain are fit for use. */
 export interface CertificateState {
@@ -15,7 +16,7 @@ const SOON_MS = 14 * 86_400_000;
 
 /** @param chain the server's own certificate first; at least one */
 export function certificateState(chain: readonly X509Certificate[], now: Date): CertificateState {
-  const ends = chain.reduce((first, { validTo }) => Math.min(first, Date.parse(validTo)), Infinity);
+  const ends = firstEnd(chain);
   const outOfDate = faultOfDates(chain, now);
   const fault =
     outOfDate === undefined
@@ -65,14 +66,14 @@ function faultOfOrder(chain: readonly X509Certificate[]): string | undefined {
   return undefined;
 }
 
+/** Milliseconds since 1970. */
+function firstEnd(certificates: readonly X509Certificate[]): number {
+  return certificates.reduce((first, { validTo }) => Math.min(first, Date.parse(validTo)), Infinity);
+}
+
 function faultOfEnd(ends: number, now: Date): string | undefined {
   if (ends - now.getTime() > SOON_MS) return undefined;
   return `it ends on ${formatTime(new Date(ends))}: renew it before`;
-}
-
-/** `2010-01-01 00:00 UTC` */
-function formatTime(time: Date): string {
-  return `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 /** Joins the lines of a name that has several parts. */
@@ -80,8 +81,10 @@ function quoteName(name: string): string {
   return quoteBriefly(name.replaceAll('\n', ', '));
 }
 
-/** Warns and continues, because plain HTTP and nodes with a correct clock still work. */
-export function warnOfFault(path: string, certificate: string, messages: { warn(text: string): void }): void {
-  const { fault } = certificateState(parseChain(certificate, path), new Date());
-  if (fault !== undefined) messages.warn(`cache: ${path}: ${fault}`);
+/** A fault of the CAs of client certificates: one is outside its dates, or ends soon. They need no order. */
+export function faultOfAuthorities(authorities: readonly X509Certificate[], now: Date): string | undefined {
+  const outOfDate = faultOfDates(authorities, now);
+  return outOfDate === undefined
+    ? faultOfEnd(firstEnd(authorities), now)
+    : `${outOfDate}: no certificate of a client that it issued counts; renew it, or set the clock`;
 }

@@ -7,7 +7,8 @@ import { readIfThere } from './files.ts';
 import { warnOfExposure } from './key-exposure.ts';
 import { hasSigningKey, readSigner } from './signing-key.ts';
 import { createSite, type Messages } from './site.ts';
-import { readCaFile, readTlsMaterial, tlsFilesOf } from './tls-certificate.ts';
+import { tlsFilesOf } from './site-paths.ts';
+import { readCaFile, readTlsMaterial } from './tls-certificate.ts';
 import { readTrustedPems } from './trust-certificates.ts';
 
 /**

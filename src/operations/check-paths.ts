@@ -1,6 +1,11 @@
 import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { CacheError, systemCode } from '../cache/errors.ts';
+import { quoteForShell } from '../cache/shell.ts';
 import type { Config } from '../config/config.ts';
+import { OWN_NAMES } from '../storage/store-folder.ts';
+import { isWithin, realPathOf } from './is-within.ts';
+import { packagesFolderOf, tlsFilesOf } from './site-paths.ts';
 
 /*
  * Checks configured paths before any work, so that a mistyped path is reported with its place in the configuration,
@@ -66,5 +71,57 @@ async function kindOf(path: string): Promise<'folder' | 'file' | 'nothing' | 'un
     const code = systemCode(error);
     if (code === 'ENOTDIR') return 'file';
     return code === 'ENOENT' ? 'nothing' : 'unknown';
+  }
+}
+
+/**
+ * The current folder may be a medium that was in other hands: unless the configuration was named, it must not have this
+ * site sign, by a path or by a link.
+ * @throws CacheError `config`
+ */
+export function checkKeyIsInside(config: Config): Promise<void> {
+  return checkAreInside(config, new Map([[config.signature.privateKeyFile, '[signature] private-key-file']]));
+}
+
+/**
+ * Nor must it have this machine write outside of the folder, such as packages into a folder of the system.
+ * @throws CacheError `config`
+ */
+export function checkWrittenIsInside(config: Config): Promise<void> {
+  const { store, server } = config;
+  const { certificateFile, keyFile } = (server.tls.mode === 'auto' && tlsFilesOf(config)) || {};
+  const written = new Map<string, string>();
+  const add = (key: string, paths: readonly (string | undefined)[]): void => {
+    for (const path of paths) if (path !== undefined) written.set(path, key);
+  };
+  if (store.bucket === undefined) add('[store] path', withFoldersOf(store.path));
+  add('[store] path', [packagesFolderOf(config)]);
+  const { folder } = store.bucket?.localCache ?? {};
+  if (folder !== undefined) add('[store] local-cache', withFoldersOf(folder));
+  add('[server] tls', [keyFile, certificateFile, certificateFile && `${certificateFile}.replaced`]);
+  return checkAreInside(config, written);
+}
+
+/** A store's folder with those in it, of which a link may join another. */
+function withFoldersOf(store: string): readonly string[] {
+  return [store, ...Array.from(OWN_NAMES, (name) => join(store, name))];
+}
+
+/** @param keys by path */
+async function checkAreInside(
+  { file, folder, isOfFolder }: Config,
+  keys: ReadonlyMap<string, string>,
+): Promise<void> {
+  if (file !== undefined && !isOfFolder) return;
+  const own = await realPathOf(file === undefined ? folder : dirname(file));
+  for (const [path, key] of keys) {
+    const real = await realPathOf(path);
+    if (isWithin(real, own)) continue;
+    throw new CacheError(
+      'config',
+      file === undefined
+        ? `${path} leads to ${real}, which is outside the current folder; name a configuration with -c`
+        : `${file}: ${key} = ${real} is outside the current folder, where this configuration was found; to use it anyway: -c ${quoteForShell(file)}`,
+    );
   }
 }

@@ -18,7 +18,7 @@ export interface ArchiveFile {
  */
 const OF_A_MEDIUM: ReadonlySet<string> = new Set([
   ...['store', 'software', 'packages', 'miscellaneous'],
-  ...['config.ini', 'manifest.json', 'export-unfinished.json'],
+  ...['config.ini', 'manifest.json', 'export-unfinished.json', 'packages.sha512', 'packages.sha512.sig'],
 ]);
 
 /** A folder given for its archives that also has files of a medium; they are unsigned. */

@@ -1,7 +1,8 @@
 import type { Config } from '../config/config.ts';
 import { readIfThere } from './files.ts';
 import { readKnownAuthorities } from './known-authorities.ts';
-import { readCaFile, tlsFilesOf } from './tls-certificate.ts';
+import { tlsFilesOf } from './site-paths.ts';
+import { readCaFile } from './tls-certificate.ts';
 
 /**
  * The CA certificates, in PEM, of other caches: those that the machine knows, those that are given, and that of the site's own

@@ -5,9 +5,10 @@ import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
 import { openStore, type OpenStoreOptions } from '../storage/open-store.ts';
 import { NoStore } from '../storage/store-folder.ts';
-import { checkStorePath } from './check-paths.ts';
+import { checkStorePath, checkWrittenIsInside } from './check-paths.ts';
 import { commandOf } from './command-line.ts';
 import { warnOfExposure } from './key-exposure.ts';
+import { readKnownAuthorities } from './known-authorities.ts';
 import { ensureSigningKey, readSigner } from './signing-key.ts';
 import { readTrustedPems } from './trust-certificates.ts';
 
@@ -58,18 +59,19 @@ export function createSite(config: Config, messages: Messages): Site {
   let ownTrusted: Promise<TrustedCertificates> | undefined;
   let signer: Promise<Signer> | undefined;
 
-  const storeAt: Site['storeAt'] = (at, use, make = false) =>
+  const storeAt: Site['storeAt'] = async (at, use, make = false) =>
     openStore(at, {
       mode: use === 'dry-run' ? 'read' : use === 'serve' ? 'write' : use,
       make: make && (use === 'write' || use === 'serve' || use === 'dry-run'),
       minFreeSpace: config.upload.minFreeSpace,
-      access: config.store.bucket?.access,
+      access: await bucketAccessOf(config),
       ...(use === 'serve' && { localCache: localCacheOf(config, messages) }),
       ...eventsOf(at, use, messages),
     });
 
   const openOwn = async (use: StoreUse): Promise<Store> => {
     await checkStorePath(config);
+    if (use !== 'read' && use !== 'dry-run') await checkWrittenIsInside(config);
     try {
       return await storeAt(location, use, config.file === undefined);
     } catch (error) {
@@ -104,6 +106,13 @@ export function createSite(config: Config, messages: Messages): Site {
 /** The location of the store of a configuration. */
 export function locationOf({ store }: Pick<Config, 'store'>): string {
   return store.bucket?.url ?? store.path;
+}
+
+/** How to reach the bucket of a configuration. @throws CacheError `config` */
+export async function bucketAccessOf({ store: { bucket } }: Config): Promise<OpenStoreOptions['access']> {
+  if (bucket === undefined) return undefined;
+  const isPlain = bucket.access.endpoint?.startsWith('http:') === true;
+  return { ...bucket.access, ...(!isPlain && { authorities: await readKnownAuthorities(process.env) }) };
 }
 
 function localCacheOf({ store: { bucket } }: Config, messages: Messages): OpenStoreOptions['localCache'] {

@@ -8,7 +8,8 @@ import { replaceSection, type EditedLine, type SectionValues } from '../config/r
 import { parseChain } from './certificate-state.ts';
 import { backUp, keepDurable, readIfThere, replaceFile } from './files.ts';
 import { listReleases } from './list-releases.ts';
-import { isSelfSigned, tlsFilesOf } from './tls-certificate.ts';
+import { tlsFilesOf } from './site-paths.ts';
+import { isSelfSigned } from './tls-certificate.ts';
 
 /** The section of slapos.cfg about caches. */
 export const NETWORKCACHE = 'networkcache';

@@ -33,7 +33,7 @@ export function createStoreDestination(
         hasBlob: (entry) => hasWholeBlob(entry, source, store),
         copyBlob: (entry) => copyBlob(entry, source, store, onProgress),
         async add(entry, index) {
-          await source.arriveIn?.(store.storage);
+          await source.arriveIn?.(store.records);
           return addInPlace(key, entry, told[index], store, placement);
         },
         hasNow: () => undefined,

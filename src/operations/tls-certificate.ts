@@ -1,7 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
-import { dirname, join } from 'node:path';
 import {
   createKeyPair,
   createCertificate,
@@ -10,46 +9,24 @@ import {
   readCertificate,
 } from '../cache/certificate.ts';
 import { CacheError, messageOf, throwProgrammingError } from '../cache/errors.ts';
-import type { Config } from '../config/config.ts';
 import { readIfThere, writeNew, replaceFile } from './files.ts';
 import { faultOfDates, parseChain } from './certificate-state.ts';
+import type { TlsFiles } from './site-paths.ts';
 
-/** The PEM texts that a TLS server needs. */
+/** What a TLS server needs: PEM texts, and their certificates. */
 export interface TlsMaterial {
   readonly certificate: string;
   readonly privateKey: string;
   /** CA of client certificates; undefined: the server requests none. */
   readonly clientCa: string | undefined;
-}
-
-/** Paths of the TLS files. */
-export interface TlsFiles {
-  readonly certificateFile: string;
-  readonly keyFile: string;
-  readonly clientCaFile: string | undefined;
+  /** The certificates of `certificate`, the server's own first. */
+  readonly chain: readonly X509Certificate[];
+  /** Those of `clientCa`. */
+  readonly clientAuthorities: readonly X509Certificate[];
 }
 
 /** Ten years, because certificates in an offline server room are rarely renewed. */
 const DAYS = 3653;
-
-/**
- * Paths of the server's TLS files; undefined for plain HTTP. With `tls = auto` they stay outside the store, because a
- * copied store must not carry the key.
- */
-export function tlsFilesOf({ server: { tls }, store, access }: Config): TlsFiles | undefined {
-  const { clientCaFile } = access;
-  switch (tls.mode) {
-    case 'off':
-      return undefined;
-    case 'auto': {
-      const folder = dirname(store.path);
-      const [certificateFile, keyFile] = [join(folder, 'server.crt'), join(folder, 'server.key')];
-      return { certificateFile, keyFile, clientCaFile };
-    }
-    case 'on':
-      return { certificateFile: tls.certificateFile, keyFile: tls.keyFile, clientCaFile };
-  }
-}
 
 export interface EnsuredCertificate {
   /** `made`: newly made or renewed. `restored`: an earlier certificate is used again. */
@@ -114,7 +91,8 @@ async function renew(
   const { privateKey } = await readTlsMaterial({ certificateFile, keyFile, clientCaFile: undefined });
   const text = await readIfThere(keptFile);
   const kept = text === undefined ? undefined : parsePem(text, keptFile);
-  if (kept === undefined || new Date(kept.validTo) < new Date(present.validTo))
+  if (kept === undefined) await writeNew(keptFile, present.toString(), 0o644);
+  else if (new Date(kept.validTo) < new Date(present.validTo))
     await replaceFile(keptFile, present.toString());
   const isGoodAgain =
     kept?.checkPrivateKey(createPrivateKey(privateKey)) === true &&
@@ -153,17 +131,14 @@ export async function readTlsMaterial({
   keyFile,
   clientCaFile,
 }: TlsFiles): Promise<TlsMaterial> {
-  const material = {
-    certificate: await readPem(certificateFile),
-    privateKey: await readPem(keyFile),
-    clientCa: clientCaFile === undefined ? undefined : await readPem(clientCaFile),
-  };
-  const chain = parseChain(material.certificate, certificateFile);
-  if (clientCaFile !== undefined && material.clientCa !== undefined)
-    parsePem(material.clientCa, clientCaFile);
+  const certificate = await readPem(certificateFile);
+  const privateKey = await readPem(keyFile);
+  const clientCa = clientCaFile === undefined ? undefined : await readPem(clientCaFile);
+  const chain = parseChain(certificate, certificateFile);
+  const clientAuthorities = clientCa === undefined ? [] : parseChain(clientCa, clientCaFile ?? '');
   try {
-    const key = createPrivateKey(material.privateKey);
-    const place = chain.findIndex((certificate) => certificate.checkPrivateKey(key));
+    const key = createPrivateKey(privateKey);
+    const place = chain.findIndex((one) => one.checkPrivateKey(key));
     if (place > 0) {
       throw new CacheError(
         'config',
@@ -172,7 +147,7 @@ export async function readTlsMaterial({
     }
     // OpenSSL compares only keys of the same kind: an RSA key with an EC certificate passes.
     if (place === -1) throw new Error('they do not match');
-    createSecureContext({ cert: material.certificate, key: material.privateKey, ca: material.clientCa });
+    createSecureContext({ cert: certificate, key: privateKey, ca: clientCa });
   } catch (error) {
     throwProgrammingError(error);
     if (error instanceof CacheError) throw error;
@@ -182,7 +157,7 @@ export async function readTlsMaterial({
       : `${keyFile} is not the unencrypted private key of ${certificateFile} (${reason})`;
     throw new CacheError('config', what, { cause: error });
   }
-  return material;
+  return { certificate, privateKey, clientCa, chain, clientAuthorities };
 }
 
 /**

@@ -113,6 +113,8 @@ export async function* transferEntries(
     }
     if (!hadBlob) await target.copyBlob(entry);
     const isNew = await target.add(verified, index);
+    // Until now no entry named it, and gc may have taken it.
+    if (isNew && hadBlob && !(await target.hasBlob(entry))) await target.copyBlob(entry);
     target.hasNow(entry);
     if (!isNew && hadBlob) return 'unchanged';
     await target.record(entry);

@@ -36,6 +36,14 @@ export function tooDense(limit: number): CacheError {
   );
 }
 
+export function tooMuchMemory(cause: unknown): CacheError {
+  return new CacheError(
+    'unsupported-archive',
+    'its xz data needs more than 256 MiB of memory; compress it again with xz -9 or lower',
+    { cause },
+  );
+}
+
 /** The error of calls that were pending at `abort()`. */
 export function inspectionStopped(): CacheError {
   return new CacheError('incomplete', 'the inspection was stopped');

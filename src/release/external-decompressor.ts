@@ -5,23 +5,27 @@ import {
   cutOffCompression,
   garbageAfterCompression,
   inspectionStopped,
+  tooMuchMemory,
 } from './compression-fault.ts';
 import type { Decompressor, Sink } from './decompressor.ts';
 
 /** The Debian package of each program. */
 const PACKAGES = { bzip2: 'bzip2', xz: 'xz-utils' } as const;
 
+/** xz -9 needs 65 MiB, but a header of a few bytes can claim 4 GiB. */
+const OPTIONS = { bzip2: ['-dc'], xz: ['-dc', '--memlimit-decompress=256MiB'] } as const;
+
 /** Characters of a program's standard error to keep. */
 const COMPLAINT_LENGTH_LIMIT = 4096;
 
 /**
- * Decompresses with a child process, `bzip2 -dc` or `xz -dc`, because node has neither. The child has ended when `end()`
+ * Decompresses with a child process, bzip2 or xz, because node has neither. The child has ended when `end()`
  * settles or `write()` rejects, and ends soon after `abort()`.
  */
 export function createExternalDecompressor(program: keyof typeof PACKAGES, sink: Sink): Decompressor {
   // The user's settings could limit memory or silence errors.
   const settings = { LC_ALL: 'C', XZ_OPT: '', XZ_DEFAULTS: '', BZIP: '', BZIP2: '' };
-  const child = spawn(program, ['-dc'], { stdio: 'pipe', env: { ...process.env, ...settings } });
+  const child = spawn(program, OPTIONS[program], { stdio: 'pipe', env: { ...process.env, ...settings } });
   let complaint = '';
   let ending = false;
   let fault: CacheError | undefined;
@@ -106,6 +110,7 @@ function exitFault(
   // bzip2 ignores garbage and only warns.
   if (/trailing garbage/.test(complaint)) return garbageAfterCompression(program, cause);
   if (code === 0) return undefined;
+  if (/Memory usage limit/.test(complaint)) return tooMuchMemory(cause);
   // The magic bytes were right, so a format that xz doesn't recognize is half a header.
   if (/Unexpected end of input|ends unexpectedly|format not recognized/.test(complaint))
     return cutOffCompression(program, cause);

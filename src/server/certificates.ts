@@ -1,14 +1,9 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { CacheError } from '../cache/errors.ts';
 import type { Config } from '../config/config.ts';
-import { warnOfFault } from '../operations/certificate-state.ts';
-import {
-  ensureTlsCertificate,
-  readTlsMaterial,
-  tlsFilesOf,
-  type TlsFiles,
-  type TlsMaterial,
-} from '../operations/tls-certificate.ts';
+import { certificateState, faultOfAuthorities } from '../operations/certificate-state.ts';
+import { tlsFilesOf, type TlsFiles } from '../operations/site-paths.ts';
+import { ensureTlsCertificate, readTlsMaterial, type TlsMaterial } from '../operations/tls-certificate.ts';
 import type { Messages } from '../operations/site.ts';
 
 /** Milliseconds between checks of the files. */
@@ -32,8 +27,22 @@ export async function prepareTls(
   const { tls } = config.server;
   if (tls.mode === 'auto') await ensureCertificate(files, tls.names, messages);
   const material = await readTlsMaterial(files);
-  warnOfFault(files.certificateFile, material.certificate, messages);
+  warnOfFaults(files, material, messages);
   return material;
+}
+
+/** Warns and continues, because plain HTTP and nodes with a correct clock still work. */
+export function warnOfFaults(
+  { certificateFile, clientCaFile = '' }: TlsFiles,
+  { chain, clientAuthorities }: TlsMaterial,
+  messages: Pick<Messages, 'warn'>,
+): void {
+  const now = new Date();
+  for (const [path, fault] of [
+    [certificateFile, certificateState(chain, now).fault],
+    [clientCaFile, faultOfAuthorities(clientAuthorities, now)],
+  ] as const)
+    if (fault !== undefined) messages.warn(`cache: ${path}: ${fault}`);
 }
 
 async function ensureCertificate(

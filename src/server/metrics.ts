@@ -192,7 +192,7 @@ export function createMetrics(sources: MetricSources, role: Metrics['role']): Me
   });
   gaugeBy(
     'certificate_not_after_timestamp_seconds',
-    'First end of the certificates of a use, since 1970: tls, own, signature or upstream',
+    'First end of the certificates of a use, since 1970: tls, client-ca, own, signature or upstream',
     'use',
     () => Array.from(sources.certificateEnds(), ([use, end]) => [use, end / 1000] as const),
   );

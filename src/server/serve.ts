@@ -4,14 +4,15 @@ import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/listen-address.ts';
 import { createApp } from '../http/app.ts';
-import { certificateState, parseChain, warnOfFault } from '../operations/certificate-state.ts';
+import { WAITING_LIMIT } from '../http/open-connections.ts';
 import { createStoreIndex } from '../operations/catalog/store-index.ts';
 import { checkNamedFiles } from '../operations/check-paths.ts';
 import { createSite, type Site } from '../operations/site.ts';
 import { formatNetworkcacheSection, networkcacheSection } from '../operations/slapos-cfg.ts';
-import { tlsFilesOf, type TlsMaterial } from '../operations/tls-certificate.ts';
+import { tlsFilesOf } from '../operations/site-paths.ts';
+import type { TlsMaterial } from '../operations/tls-certificate.ts';
 import { createAccess } from './access.ts';
-import { prepareTls, watchTls, type TlsWatch } from './certificates.ts';
+import { prepareTls, warnOfFaults, watchTls, type TlsWatch } from './certificates.ts';
 import { closeAll, listenOnAll, type OpenListener } from './listeners.ts';
 import type { PassedSocket } from './passed-sockets.ts';
 import { createCertificateWatch } from './certificate-watch.ts';
@@ -97,7 +98,7 @@ export async function serve(
     nodeSection: (base) => sectionFor(urlForNodes(base), config),
     lastScrub: () => scrub?.last(),
     page: await createPageParts(served, { store, catalog, urlForNodes, roomLeft: readiness.room }),
-    tls: () => shown.tls && certificateState(parseChain(shown.tls.certificate, 'TLS'), new Date()),
+    tls: certificates.tls,
   });
   const stopped = untilStopped();
   // Listens before the long preparation, so that a port in use is reported at once.
@@ -106,6 +107,11 @@ export async function serve(
     onRefused: (count) => {
       log.warn(
         `${config.server.maxConnections} connections are open; ${count} more closed at once. To allow more, set [server] max-connections`,
+      );
+    },
+    onCut: (count) => {
+      log.warn(
+        `${count} ${count === 1 ? 'connection was' : 'connections were'} cut: ${WAITING_LIMIT / 1024 ** 2} MiB of answers waited for slow clients`,
       );
     },
   });
@@ -227,7 +233,7 @@ function watchCertificates(
       shown.tls = material;
       for (const listener of listeners) listener.renew(material);
       messages.tell(`using the certificate ${files.certificateFile} as it is now`);
-      warnOfFault(files.certificateFile, material.certificate, messages);
+      warnOfFaults(files, material, messages);
     },
     onFault,
     // The watch notices a renewed certificate.

@@ -4,7 +4,7 @@ import { CacheError, systemCode } from '../cache/errors.ts';
 import type { ObjectStorage } from '../cache/object-storage.ts';
 import { createDurableNames, makeDurable } from './durable-names.ts';
 import { createFileWriter } from './file-writer.ts';
-import { openFile } from './open-file.ts';
+import { notAFile, openFile } from './open-file.ts';
 import { readError, storageError, throwUnlessAbsent } from './storage-error.ts';
 import { checkIsStillThere } from './store-folder.ts';
 import { syncFolder } from './sync-folder.ts';
@@ -42,7 +42,7 @@ export function createFilesystemStorage(
         await checkMiss(name);
         return undefined;
       }
-      throw new CacheError('storage', `${path} is not a file; move it out of the store`);
+      throw notAFile(path);
     },
 
     async open(name) {
@@ -125,16 +125,26 @@ async function namesInSmallFolder(path: string): Promise<readonly string[]> {
   }
 }
 
-/** The folder of all blobs or keys may hold a million names, too many to keep in memory. */
+/**
+ * The folder of all blobs or keys may hold a million names, too many to keep in memory. A folder in it that can't be listed
+ * hides no other: its fault comes at the end.
+ */
 async function* namesInLargeFolder(path: string, prefix: string): AsyncGenerator<string> {
+  let fault: CacheError | undefined;
+  const keepFault = (error: unknown): readonly string[] => {
+    if (!(error instanceof CacheError)) throw error;
+    fault ??= error;
+    return [];
+  };
   try {
     for await (const item of await opendir(path, { bufferSize: 512 })) {
       if (item.isDirectory()) {
-        for (const name of await namesInSmallFolder(join(path, item.name)))
-          yield `${prefix}${item.name}/${name}`;
+        const names = await namesInSmallFolder(join(path, item.name)).catch(keepFault);
+        for (const name of names) yield `${prefix}${item.name}/${name}`;
       } else yield prefix + item.name;
     }
   } catch (error) {
     throwUnlessAbsent(error, `can't list ${path}`, readError);
   }
+  if (fault !== undefined) throw fault;
 }

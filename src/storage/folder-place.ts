@@ -17,6 +17,7 @@ export function createFolderPlace(root: string, options: FilesystemOptions, isTh
   return {
     name: root,
     storage: createFilesystemStorage(root, options),
+    records: createFilesystemStorage(root, { ...options, minFreeSpace: 0 }),
     upkeep: createStoreUpkeep(root),
     readFormat: () => readFormat(root),
     checkIsStore: () => checkIsStore(root),

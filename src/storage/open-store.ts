@@ -78,8 +78,10 @@ export async function openStore(
 
   function open(storage: SplitStorage, counts?: LocalCacheCounts): Store {
     const upkeep = createSplitUpkeep(place.upkeep, storage);
+    // A store that is missing has no records either.
+    const records = mode === 'read' ? storage : place.records;
     return createStore(
-      { ...place, storage, upkeep, markFault, localCache: counts },
+      { ...place, storage, records, upkeep, markFault, localCache: counts },
       { ...options, who, threads },
     );
   }

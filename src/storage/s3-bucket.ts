@@ -2,6 +2,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createSecureContext } from 'node:tls';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -19,11 +20,12 @@ import {
   UploadPartCopyCommand,
   type ListMultipartUploadsCommandOutput,
 } from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { formatBucketUrl, type BucketPlace } from '../cache/bucket-url.ts';
+import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import type { ObjectStat } from '../cache/object-storage.ts';
 import { hasCode, isNoSuchKey, s3Error } from './s3-error.ts';
+import { LimitingHandler } from './s3-handler.ts';
 
 /** How to reach an object store. */
 export interface S3Access {
@@ -34,6 +36,8 @@ export interface S3Access {
   readonly pathStyle?: boolean | undefined;
   /** undefined: environment, files and services, as other programs find it. */
   readonly key?: { readonly id: string; readonly secret: string } | undefined;
+  /** All CA certificates of the service that count, in PEM; default: Node's. */
+  readonly authorities?: readonly string[] | undefined;
   /** Milliseconds without an answer, or without bytes, after which a request is tried again. Default: 30 s */
   readonly patience?: number | undefined;
 }
@@ -129,7 +133,10 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
     url: formatBucketUrl(place),
     bucket,
     server: endpoint ?? `Amazon S3 in ${region}`,
+    proxyVariable: proxyVariableOf(endpoint),
   };
+  // One for all connections: to parse the certificates takes longer than a handshake.
+  const secureContext = access.authorities && createSecureContext({ ca: [...access.authorities] });
   /** @param idle milliseconds without a byte after which an answer counts as broken */
   const clientOf = (maxSockets: number, idle: number, requestTimeout = patience): S3Client =>
     new S3Client({
@@ -145,13 +152,13 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
       expectContinueHeader: false,
-      requestHandler: new NodeHttpHandler({
+      requestHandler: new LimitingHandler({
         connectionTimeout: Math.min(CONNECT_MS, patience),
         requestTimeout,
         socketTimeout: idle,
         throwOnRequestTimeout: true,
         httpAgent: new HttpAgent({ keepAlive: true, maxSockets }),
-        httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets }),
+        httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets, ...(secureContext && { secureContext }) }),
       }),
     });
   // Its warning about the version of Node would be on every command's screen; package.json says which the program needs.
@@ -239,6 +246,18 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
       throw error;
     }
   };
+
+  /** The listed name without the prefix. @throws CacheError `storage`: it does not begin with `start` */
+  function nameOf(doing: string, start: string, key = ''): string {
+    if (key.startsWith(prefix + start)) return key.slice(prefix.length);
+    throw unexpected(doing, `a name of another place: ${quoteBriefly(key)}`);
+  }
+
+  /** The mark of the next page; undefined after the last one. @throws CacheError `storage`: the list does not go on */
+  function nextOf(doing: string, last: string | undefined, next: string | undefined): string | undefined {
+    if (next !== undefined && next === last) throw unexpected(doing, 'the same page again');
+    return next;
+  }
 
   function unexpected(doing: string, what: string): CacheError {
     return new CacheError('storage', `${doing} of ${where.url}: ${where.server} answered with ${what}`);
@@ -329,7 +348,8 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
     async *list(start, isFlat = false) {
       let token: string | undefined;
       do {
-        const page = await attempt(`can't list ${start}`, () =>
+        const doing = `can't list ${start}`;
+        const page = await attempt(doing, () =>
           client.send(
             new ListObjectsV2Command({
               ...{ Bucket: bucket, Prefix: prefix + start, ContinuationToken: token },
@@ -337,9 +357,10 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
             }),
           ),
         );
-        for (const { Key = '' } of page.Contents ?? []) yield Key.slice(prefix.length);
-        for (const { Prefix = '' } of page.CommonPrefixes ?? []) yield Prefix.slice(prefix.length);
-        token = page.IsTruncated ? page.NextContinuationToken : undefined;
+        const { Contents = [], CommonPrefixes = [] } = page;
+        const found = [...Contents.map(({ Key }) => Key), ...CommonPrefixes.map(({ Prefix }) => Prefix)];
+        for (const name of found) yield nameOf(doing, start, name);
+        token = nextOf(doing, token, page.IsTruncated ? page.NextContinuationToken : undefined);
       } while (token !== undefined);
     },
 
@@ -354,22 +375,26 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
       }),
 
     async *uploads(start) {
+      const doing = `can't list the uploads`;
       let key: string | undefined;
       let id: string | undefined;
+      let mark: string | undefined;
       do {
         const from = { KeyMarker: key, UploadIdMarker: id };
-        const page: ListMultipartUploadsCommandOutput = await attempt(`can't list the uploads`, () =>
+        const page: ListMultipartUploadsCommandOutput = await attempt(doing, () =>
           client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix + start, ...from })),
         );
-        for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? [])
-          yield { name: Key.slice(prefix.length), id: UploadId, begun: Initiated?.getTime() ?? 0 };
-        key = page.IsTruncated ? page.NextKeyMarker : undefined;
+        for (const { Key, UploadId = '', Initiated } of page.Uploads ?? [])
+          yield { name: nameOf(doing, start, Key), id: UploadId, begun: Initiated?.getTime() ?? 0 };
+        key = page.NextKeyMarker;
         id = page.NextUploadIdMarker;
-      } while (key !== undefined);
+        mark = nextOf(doing, mark, page.IsTruncated ? JSON.stringify([key, id]) : undefined);
+      } while (mark !== undefined);
     },
 
-    lastPart: (upload) =>
-      attempt(`can't look at the upload of ${upload.name}`, async () => {
+    lastPart: (upload) => {
+      const doing = `can't look at the upload of ${upload.name}`;
+      return attempt(doing, async () => {
         let last: number | undefined;
         let marker: string | undefined;
         do {
@@ -378,16 +403,23 @@ export function createS3Bucket(place: BucketPlace, access: S3Access, copying = C
           );
           for (const { LastModified } of page.Parts ?? [])
             last = Math.max(last ?? 0, LastModified?.getTime() ?? 0);
-          marker = page.IsTruncated ? page.NextPartNumberMarker : undefined;
+          marker = nextOf(doing, marker, page.IsTruncated ? page.NextPartNumberMarker : undefined);
         } while (marker !== undefined);
         return last;
-      }),
+      });
+    },
   };
 
   /** Milliseconds for a request that sends so many bytes. */
   function timeFor(bytes: number): number {
     return patience + (bytes / SLOWEST) * 1000;
   }
+}
+
+/** The client knows no proxies. */
+function proxyVariableOf(endpoint = ''): string | undefined {
+  const name = endpoint.startsWith('http:') ? 'http_proxy' : 'https_proxy';
+  return [name, name.toUpperCase()].find((variable) => (process.env[variable] ?? '') !== '');
 }
 
 function statOf(size: number, modified: Date | undefined, etag: string | undefined): S3Stat {

@@ -5,6 +5,7 @@ import {
   systemCode,
   throwProgrammingError,
 } from '../cache/errors.ts';
+import { formatTime } from '../cache/time.ts';
 
 /** The place of a fault, for messages. */
 export interface S3Place {
@@ -13,6 +14,8 @@ export interface S3Place {
   readonly bucket: string;
   /** URL of the object store, or its region. */
   readonly server: string;
+  /** The environment variable of a proxy that other programs would use. */
+  readonly proxyVariable: string | undefined;
 }
 
 /** The parts of an error of the client that tell what happened. */
@@ -20,6 +23,14 @@ interface Answer {
   /** `NoSuchKey`, `SlowDown`; of a HEAD, which has no body, only the client's own name. */
   readonly code: string;
   readonly status: number | undefined;
+}
+
+/** Bytes of an answer other than an object; a page of a list has 1000 names of 1 KiB. */
+export const ANSWER_LIMIT = 16 * 1024 ** 2;
+
+/** No S3 service gives such an answer, which the client would keep in memory. */
+export class AnswerTooLarge extends Error {
+  override readonly name = 'AnswerTooLarge';
 }
 
 /** Whether the object store says that it has no object of the name; a missing bucket is no miss. */
@@ -54,7 +65,8 @@ interface Fault {
 const CHECK_KEY =
   'check access-key-id and secret-access-key in [store], or AWS_ACCESS_KEY_ID and the profile';
 
-function faultOf(error: unknown, { bucket, server }: S3Place): Fault {
+function faultOf(error: unknown, place: S3Place): Fault {
+  const { bucket, server } = place;
   const { code, status } = answerOf(error);
   const answered = `${server} answered ${status ?? ''} (${code})`.replace(' (UnknownError)', '');
   switch (code) {
@@ -82,12 +94,19 @@ function faultOf(error: unknown, { bucket, server }: S3Place): Fault {
       return { kind: 'no-space', what: `${answered}; free some and try again` };
     case 'EntityTooLarge':
       return { kind: 'too-large', what: answered };
+    case 'AnswerTooLarge':
+      return storage(
+        `${server} answered with more than ${ANSWER_LIMIT / 1024 ** 2} MiB; is [store] endpoint right?`,
+      );
     case 'TimeoutError':
     case 'RequestTimeout':
-      return { kind: 'unavailable', what: `${server} does not answer in time; try again later` };
+      return {
+        kind: 'unavailable',
+        what: `${server} does not answer in time; try again later${withoutProxy(place)}`,
+      };
   }
   if (status !== undefined) return faultOfStatus(status, answered, bucket);
-  return faultOfConnection(error, server);
+  return faultOfConnection(error, place);
 }
 
 function faultOfStatus(status: number, answered: string, bucket: string): Fault {
@@ -105,25 +124,43 @@ function faultOfStatus(status: number, answered: string, bucket: string): Fault 
 /** Codes of a server that speaks another protocol, or whose certificate is not trusted. */
 const OF_TLS = /^(?:EPROTO|HPE_|ERR_SSL|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/;
 
-function faultOfConnection(error: unknown, server: string): Fault {
+function faultOfConnection(error: unknown, place: S3Place): Fault {
+  throwProgrammingError(error);
+  const { server } = place;
   const code = systemCode(error);
-  if (code === undefined) throwProgrammingError(error);
   const reason = messageOf(error);
+  switch (code ?? '') {
+    case 'CERT_HAS_EXPIRED':
+    case 'CERT_NOT_YET_VALID':
+      return storage(
+        `the certificate of ${server}, or of a CA above it, is out of date (${code}); this machine's clock says ${formatTime(new Date())}: set the clock that is wrong, or renew the certificate`,
+      );
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return storage(`the certificate of ${server} is for another name; correct [store] endpoint`);
+  }
   if (code !== undefined && OF_TLS.test(code))
     return storage(
-      `${server} is no S3 service with a trusted certificate (${code}); correct [store] endpoint, or name its CA in NODE_EXTRA_CA_CERTS`,
+      `${server} is no S3 service with a trusted certificate (${code}); correct [store] endpoint, or name its CA in NODE_EXTRA_CA_CERTS or SSL_CERT_FILE`,
     );
   if (code !== undefined)
     return {
       kind: 'unavailable',
-      what: `can't reach ${server} (${code}); is it running, and is [store] endpoint right?`,
+      what: `can't reach ${server} (${code}); is it running, and is [store] endpoint right?${withoutProxy(place)}`,
     };
   return storage(reason);
+}
+
+/** Why the service may seem to be away: other programs reach it another way. */
+function withoutProxy({ proxyVariable }: S3Place): string {
+  return proxyVariable === undefined ? '' : `; ${proxyVariable} is not used for a bucket`;
 }
 
 function storage(what: string): Fault {
   return { kind: 'storage', what };
 }
+
+/** Characters; a foreign service may call its errors anything. */
+const CODE_LENGTH = 80;
 
 function answerOf(error: unknown): Answer {
   if (!(error instanceof Error)) return { code: '', status: undefined };
@@ -132,5 +169,5 @@ function answerOf(error: unknown): Answer {
     typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata
       ? Number(metadata.httpStatusCode)
       : undefined;
-  return { code: error.name, status: Number.isNaN(status) ? undefined : status };
+  return { code: error.name.slice(0, CODE_LENGTH), status: Number.isNaN(status) ? undefined : status };
 }

@@ -153,7 +153,8 @@ async function checkMark(root: string): Promise<void> {
   }
 }
 
-async function checkFolder(path: string): Promise<void> {
+/** Refuses a link that leads nowhere: its disk is not mounted. */
+export async function checkFolder(path: string): Promise<void> {
   try {
     await stat(path);
   } catch (error) {

@@ -4,7 +4,7 @@ import type { SplitLimits } from './split-storage.ts';
 /** The kind of a store's location: a folder, or a bucket. */
 export interface StorePlace extends Pick<
   StoreLocation,
-  'name' | 'storage' | 'upkeep' | 'checkRoom' | 'room'
+  'name' | 'storage' | 'records' | 'upkeep' | 'checkRoom' | 'room'
 > {
   /** The format in its mark `store.json`; undefined if there is none. @throws DamagedMark; CacheError `storage` */
   readFormat(): Promise<unknown>;

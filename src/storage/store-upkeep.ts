@@ -6,7 +6,14 @@ import { unlinkIfThere } from './if-there.ts';
 import { ownerFault, ownershipOf } from './ownership.ts';
 import { createQuarantine } from './quarantine.ts';
 import { readError, throwUnlessAbsent } from './storage-error.ts';
-import { checkIsStillThere, leftoversIn, removeLeftover, TEMPORARY } from './store-folder.ts';
+import {
+  checkFolder,
+  checkIsStillThere,
+  leftoversIn,
+  OWN_NAMES,
+  removeLeftover,
+  TEMPORARY,
+} from './store-folder.ts';
 import { putBack, takenName } from './taken-object.ts';
 
 /** Upkeep of the store in the folder `root`. */
@@ -63,8 +70,15 @@ async function typeOf(item: Dirent, parent: string | undefined): Promise<FolderI
   if (item.isFile()) return 'file';
   if (item.isDirectory()) return 'folder';
   if (parent === undefined || !item.isSymbolicLink()) return 'other';
-  const target = await stat(join(parent, item.name)).catch(() => undefined);
-  return target?.isDirectory() ? 'folder' : 'other';
+  const path = join(parent, item.name);
+  try {
+    return (await stat(path)).isDirectory() ? 'folder' : 'other';
+  } catch (error) {
+    throwUnlessAbsent(error, `can't look at ${path}`, readError);
+    // A folder of the store on a disk that is not mounted is no stray: a repair would put it away.
+    if (OWN_NAMES.has(item.name)) await checkFolder(path);
+    return 'other';
+  }
 }
 
 async function hide(root: string, name: string): Promise<HiddenObject | undefined> {

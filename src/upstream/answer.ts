@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { quoteBriefly } from '../cache/digest.ts';
 import { CacheError, throwProgrammingError } from '../cache/errors.ts';
-import { PassingFault } from './attempts.ts';
+import { LEAST_PROGRESS, PassingFault } from './attempts.ts';
 import { faultOfConnection } from './connection-fault.ts';
 import type { Endpoint } from './endpoint.ts';
 import { throughProxy, wantedByProxy } from './proxy.ts';
@@ -11,11 +11,6 @@ const REASON_SIZE_LIMIT = 4096;
 const REASON_LENGTH = 300;
 /** Characters to show of the name of a server. */
 const SERVER_LENGTH = 80;
-
-/**
- * Bytes that an answer must bring within the idle limit (a minute), so that a dripping server can't block a command forever.
- */
-export const LEAST_PROGRESS = 128 * 1024;
 /** Milliseconds to read the rest of a dropped answer. */
 const DROP_LIMIT_MS = 1000;
 

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Digest } from '../cache/digest.ts';
 import { CacheError } from '../cache/errors.ts';
 import type { SourceBlob } from '../cache/source.ts';
-import { bytesOf, dropAnswer, faultOfAnswer, LEAST_PROGRESS } from './answer.ts';
-import { createAttempts, PassingFault, persist, type Patience } from './attempts.ts';
+import { bytesOf, dropAnswer, faultOfAnswer } from './answer.ts';
+import { createAttempts, LEAST_PROGRESS, PassingFault, persist, type Patience } from './attempts.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /**

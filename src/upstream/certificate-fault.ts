@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { quoteBriefly } from '../cache/digest.ts';
+import { formatTime } from '../cache/time.ts';
 
 /** The server's certificate, then its issuers as far as they were sent or are known. */
 export type Chain = readonly X509Certificate[];
@@ -100,11 +101,6 @@ function takenBack({ host }: Refused): string {
 
 function otherKey({ host, chain }: Refused): string {
   return `the certificate of ${host} is signed by another CA ${quoteName(chain.at(-1)?.issuer)} than the known one of that name; ${GIVE}`;
-}
-
-/** `2010-01-01 00:00 UTC` */
-function formatTime(time: Date): string {
-  return `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 /** A distinguished name on one line: Node puts each part on its own line. */

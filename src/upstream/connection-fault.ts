@@ -1,5 +1,5 @@
 import { quoteBriefly } from '../cache/digest.ts';
-import { CacheError, systemCode } from '../cache/errors.ts';
+import { CacheError, isProgrammingError, systemCode } from '../cache/errors.ts';
 import { PassingFault } from './attempts.ts';
 import { explainCertificate, type Chain } from './certificate-fault.ts';
 import { throughProxy, type Proxy } from './proxy.ts';
@@ -47,6 +47,7 @@ export function faultOfConnection(
   url: string,
   { hasAnswered, proxy, chain = [] }: Connection,
 ): Error {
+  if (isProgrammingError(error)) return error;
   const code = systemCode(error);
   if (code === undefined) return error instanceof Error ? error : new Error(String(error));
   const reach = `${url}: can't be reached (${code})`;

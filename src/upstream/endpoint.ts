@@ -81,16 +81,15 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
       const chain = watchChain(request);
       let answer: IncomingMessage | undefined;
       let head: NodeJS.Timeout | undefined;
+      const tooSlow = (what: string, limit: number): Error =>
+        new PassingFault(`${url}${path}: ${what} within ${limit / 1000} s${throughProxy(proxy)}`);
       const giveUp = (): void => {
-        const what = answer === undefined ? 'no answer' : 'nothing more';
-        const fault = new PassingFault(
-          `${url}${path}: ${what} came within ${idleLimit / 1000} s${throughProxy(proxy)}`,
-        );
-        (answer ?? request).destroy(fault);
+        const what = answer === undefined ? 'no answer came' : 'nothing more came';
+        (answer ?? request).destroy(tooSlow(what, idleLimit));
       };
       request
         .once('socket', () => {
-          // Limits a head that drips. Sending a body may take longer.
+          // Limits a head that drips; `sendBody` has limits of its own.
           if (!isPieces(body)) head = setTimeout(giveUp, idleLimit);
         })
         .once('close', () => {
@@ -109,7 +108,7 @@ export function createEndpoint(base: string, options: EndpointOptions): Endpoint
           if (isStale && !isPieces(body)) resolve(send(method, path, { headers, ...(body && { body }) }));
           else reject(faultOfConnection(error, url + path, { hasAnswered, proxy, chain: chain() }));
         });
-      if (isPieces(body)) sendBody(request, body);
+      if (isPieces(body)) sendBody(request, body, { idleLimit, tooSlow });
       else request.end(body);
     });
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createLdapPeople } from '../../src/access/ldap.ts';
+import { createAuthority } from '../fixtures/certificate-authority.ts';
 import { type CertificateFiles, makeCertificates } from './certificates.ts';
 import { faultOf } from './fault.ts';
 
@@ -46,7 +47,7 @@ function openConnections(): Promise<number> {
 /** @param serve what a server does with a connection */
 async function openPeople(
   serve: (socket: Socket) => void,
-  { scheme = 'ldap', startTls = false, limit = 150, hasGroup = true } = {},
+  { scheme = 'ldap', startTls = false, limit = 150, hasGroup = true, ca = certificates.ca } = {},
 ) {
   server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -59,7 +60,7 @@ async function openPeople(
       ...{
         url: `${scheme}://localhost:${port}`,
         startTls,
-        caFile: scheme === 'ldaps' || startTls ? certificates.ca : undefined,
+        caFile: scheme === 'ldaps' || startTls ? ca : undefined,
       },
       bindDn: 'uid={user},dc=example,dc=org',
       readGroup: undefined,
@@ -105,6 +106,21 @@ describe('an LDAP server that is in trouble is unavailable, and never a wrong pa
     const { code, message } = await faultOf(() => people.verify('alice', 'secret'));
     expect(code).toBe('unavailable');
     expect(message).toMatch(/^ldaps?:\/\/localhost:\d+: no answer within 0.15 s$/);
+  });
+
+  it('and says the time of this machine if its certificate has expired', async () => {
+    const ca = await createAuthority(folder, 'site-ca');
+    const expired = await ca.issue('expired', { alternativeNames: 'DNS:localhost', isExpired: true });
+    const serve = (socket: Socket): void => {
+      const context = createSecureContext({ key: expired.privateKey, cert: expired.certificate });
+      new TLSSocket(socket, { isServer: true, secureContext: context }).on('error', () => undefined);
+    };
+    const people = await openPeople(serve, { scheme: 'ldaps', ca: ca.certificateFile, limit: 20_000 });
+    const { code, message } = await faultOf(() => people.verify('alice', 'secret'));
+    expect(code).toBe('unavailable');
+    expect(message).toMatch(
+      /: certificate has expired; this machine's clock says 20\S+ \S+ UTC: set the clock that is wrong, or renew the certificate or its CA$/,
+    );
   });
 
   it.each([

@@ -1,10 +1,10 @@
-import { rm, stat, utimes } from 'node:fs/promises';
+import { appendFile, mkdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { digestOf, type Digest } from '../../src/cache/digest.ts';
 import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
-import { addBlob, keyOf, signRelease } from '../operations/test-store.ts';
+import { addBlob, addRelease, keyOf, makeStore, signRelease } from '../operations/test-store.ts';
 import { flipBit } from '../operations/upkeep/upkeep-store.ts';
 import { runCache } from './command.ts';
 import { addReleases, makeSite, urlOf, type Site } from './upkeep-site.ts';
@@ -175,5 +175,40 @@ describe('cache remove and cache gc', () => {
       expect(result.stderr).toMatch(message);
     }
     expect(await contentsOf(site.folder)).toEqual(before);
+  });
+});
+
+describe('a store with less room than its reserve', () => {
+  const fill = (): Promise<void> =>
+    appendFile(join(site.folder, 'config.ini'), '[upload]\nmin-free-space = 1000000 GiB\n');
+
+  it('is looked after: remove and gc are recorded, verify --repair restores the mark', async () => {
+    await addReleases(site, 1);
+    await addBlob(site.blobs, 'unnamed');
+    await age(digestOf('unnamed'));
+    await fill();
+    expect(await cache('gc', '--unnamed')).toMatchObject({ code: 0 });
+    const removal = await cache('remove', urlOf(0));
+    expect(removal).toMatchObject({ code: 0, stderr: '1 entry, 1 blob (58.6 KiB) removed\n' });
+    expect((await cache('log')).stdout).toMatch(/ gc .*\n.* remove .*\n.* remove /);
+    await writeFile(join(site.root, 'store.json'), '{');
+    expect((await cache('verify', '--repair')).code).toBe(0);
+    expect((await cache('verify')).code).toBe(0);
+  });
+
+  it('is exported', async () => {
+    await addReleases(site, 2);
+    await fill();
+    await mkdir(join(site.folder, 'medium'));
+    expect((await cache('export', 'medium')).stderr).toMatch(/^2 exported/m);
+  });
+
+  it('takes no release', async () => {
+    await mkdir(join(site.folder, 'other'));
+    await addRelease(await makeStore(join(site.folder, 'other')), site.signer, { content: 'one' });
+    await fill();
+    const { code, stdout, stderr } = await cache('sync', 'other', 'store');
+    expect(stdout + stderr).toMatch(/must keep 1024000000\.0 MiB in reserve/);
+    expect(code).toBe(3);
   });
 });

@@ -43,6 +43,14 @@ describe('cache health', () => {
     expect(stdout).toContain(`${protocol}//127.0.0.1:${own} answers`);
   });
 
+  it('shows what another server says in one line', async () => {
+    const port = await otherServer('{"status":"ok","version":"1\\u001b[2J\\ncache: forged"}');
+    expect(await cache('health', '--server', `http://127.0.0.1:${port}`)).toEqual({
+      ...{ code: 0, stderr: '' },
+      stdout: `http://127.0.0.1:${port} answers: shacache 1\\u001b[2J\\u000acache: forged\n`,
+    });
+  });
+
   it('ends with 3 if nobody listens, or something else answers', async () => {
     const port = await otherServer('{"status":"fine"}');
     expect(await cache('health', '--server', `http://127.0.0.1:${port}`)).toEqual({

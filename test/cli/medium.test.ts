@@ -640,6 +640,92 @@ describe('archives that somebody put on a medium whose manifest was taken away',
   });
 });
 
+describe('the configuration of a medium, found in the current folder', () => {
+  const machine = (path: string): string => join(folder, 'machine', path);
+
+  /** A medium of a stranger, whose configuration trusts him, and folders of the machine. */
+  async function makeStrange(...lines: readonly string[]): Promise<void> {
+    await mkdir(machine('cron.d'), { recursive: true });
+    await writeFile(machine('cron.d/job'), 'precious');
+    await init('stranger', '--common-name', 'Stranger');
+    await mkdir(join(device, 'packages', 'deep'), { recursive: true });
+    for (const name of ['evil', 'deep/evil'])
+      await writeFile(join(device, 'packages', name), '* * * * * root id');
+    await packRelease(
+      await makeSoftwareRelease(join(folder, 'root'), CDN),
+      join(folder, 'a-ubuntu-22.04.tar.gz'),
+    );
+    await expectEnd(0, cache('import', ...on('stranger'), 'a-ubuntu-22.04.tar.gz'));
+    await expectEnd(0, cache('export', ...on('stranger'), device));
+    const config = [`[signature]`, 'private-key-file = none', 'certificate-file = miscellaneous/sign.crt'];
+    await writeFile(join(device, 'config.ini'), [...config, ...lines, ''].join('\n'));
+    await mkdir(join(device, 'own', 'store', 'bcache'), { recursive: true });
+  }
+
+  const STORE = ['[store]', 'path = own/store'];
+  const BUCKET = ['[store]', 'url = s3://bucket/store', 'local-cache = own/store'];
+
+  it.each([
+    ['packages', STORE, 'own/packages', 'cron.d', /\[store\] path = \S+cron\.d /],
+    ['blobs', STORE, 'own/store/bcache', 'cron.d', /\[store\] path = \S+cron\.d /],
+    ['temporary files', STORE, 'own/store/tmp', 'cron.d', /\[store\] path = \S+cron\.d /],
+    [
+      'certificate',
+      [...STORE, '[server]', 'tls = auto'],
+      'own/server.crt.replaced',
+      'cron.d/job',
+      /\[server\] tls = \S+cron\.d\/job /,
+    ],
+    ['copies', BUCKET, 'own/store/bcache', 'cron.d', /\[store\] local-cache = \S+cron\.d /],
+  ])('writes no %s through a link out of the folder', async (_what, config, name, target, message) => {
+    await makeStrange(...config);
+    await rm(join(device, name), { recursive: true, force: true });
+    await symlink(machine(target), join(device, name));
+    const before = await contentsOf(machine(''));
+    for (const command of [['import', '.'], ['serve', '--listen', '127.0.0.1:0'], ['gc']]) {
+      const { stdout, stderr } = await expectEnd(2, runCache(device, ...command));
+      expect(stdout).toBe('');
+      expect(stderr).toMatch(message);
+      expect(stderr).toContain(`to use it anyway: -c ${join(device, 'config.ini')}`);
+    }
+    expect(await contentsOf(machine(''))).toEqual(before);
+  });
+
+  it('copies no packages through a link in their folder', async () => {
+    await makeStrange(...STORE);
+    await mkdir(join(device, 'own', 'packages'));
+    await symlink(machine('cron.d'), join(device, 'own', 'packages', 'deep'));
+    const before = await contentsOf(machine(''));
+    const { stderr } = await expectEnd(3, runCache(device, 'import', '.'));
+    expect(stderr).toContain(
+      `${join(device, 'own', 'packages', 'deep')} leads out of ${join(device, 'own', 'packages')}; remove the link`,
+    );
+    expect(await contentsOf(machine(''))).toEqual(before);
+  });
+
+  it('writes to no store of this machine, and reads from one', async () => {
+    await init('site');
+    await makeStrange('[store]', `path = ${join(folder, 'site', 'store')}`);
+    const before = await contentsOf(join(folder, 'site'));
+    const { stderr } = await expectEnd(2, runCache(device, 'import', '.'));
+    expect(stderr).toMatch(/\[store\] path = \S+site\/store is outside the current folder/);
+    await expectEnd(0, runCache(device, 'list'));
+    expect(await contentsOf(join(folder, 'site'))).toEqual(before);
+    await expectEnd(0, runCache(device, 'import', '-c', 'config.ini', '.'));
+  });
+
+  it('is not missing so that the default store may be a link', async () => {
+    await makeStrange();
+    await rm(join(device, 'config.ini'));
+    await symlink(machine('cron.d'), join(device, 'cache-store'));
+    await packRelease(join(folder, 'root', keyOfSoftwareUrl(CDN)), join(folder, 'b-ubuntu-22.04.tar.gz'));
+    const before = await contentsOf(machine(''));
+    const { stderr } = await expectEnd(2, runCache(device, 'import', join(folder, 'b-ubuntu-22.04.tar.gz')));
+    expect(stderr).toMatch(/cache-store leads to \S+cron\.d, which is outside the current folder/);
+    expect(await contentsOf(machine(''))).toEqual(before);
+  });
+});
+
 describe('cache inventory', () => {
   it('makes no key for a site that has none', async () => {
     await mkdir(join(folder, 'cache-store', 'bcache'), { recursive: true });

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
@@ -15,14 +15,15 @@ async function needStrace(context: TestContext): Promise<void> {
   });
 }
 
-/** The command, for which reading `file` fails. */
+/** The command, for which reading the file or folder `path` fails. */
 function runFailing(
   error: string,
-  file: string,
+  path: string,
   cwd: string,
   ...args: readonly string[]
 ): Promise<CommandResult> {
-  const strace = ['-f', '-qq', '-o', '/dev/null', '-P', file, '-e', `inject=pread64:error=${error}`];
+  const calls = `inject=pread64,getdents64:error=${error}`;
+  const strace = ['-f', '-qq', '-o', '/dev/null', '-P', path, '-e', calls];
   const program = [...strace, ...PROGRAM, ...args];
   return resultOf(spawn('strace', program, { cwd, env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] }));
 }
@@ -85,6 +86,30 @@ describe.each(['EUCLEAN', 'EBADMSG', 'EIO'])('a blob whose reading fails with %s
     expect(keys).toHaveLength(2);
   });
 });
+
+it(
+  'a key whose folder fails with EUCLEAN hides no other from sync',
+  { timeout: 120_000 },
+  async (context) => {
+    await needStrace(context);
+    const site = await makeSite();
+    await addReleases(site, 3);
+    // Wherever it is in the order of the folder.
+    for (const key of await readdir(join(site.root, 'bdir'))) {
+      const target = await makeSite();
+      const args = ['sync', site.root, target.root];
+      const { code, stderr } = await runFailing(
+        'EUCLEAN',
+        join(site.root, 'bdir', key),
+        site.folder,
+        ...args,
+      );
+      expect(stderr).toMatch(/^2 copied\ncache: can't list \S+: the file system is damaged \(EUCLEAN\)/);
+      expect(code).toBe(3);
+      expect(await readdir(join(target.root, 'bdir'))).toHaveLength(2);
+    }
+  },
+);
 
 it.for(['EDQUOT', 'ENOSPC'])(
   'an upload whose writing ends with %s is answered with 507',

@@ -1,7 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chmod, chown, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, chown, cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { clock } from '../fixtures/clock.ts';
 import { placeKeyPair } from '../fixtures/key-pairs.ts';
 import { membersOf } from '../fixtures/entries.ts';
 import { makeSoftwareRelease, packRelease } from '../fixtures/software-release.ts';
@@ -30,11 +31,18 @@ function cacheAs(
   return resultOf(start(user, umask, cwd, args));
 }
 
-function start(user: number, umask: string, cwd: string, args: readonly string[]) {
+/** @param variables beside those of the environment */
+function start(
+  user: number,
+  umask: string,
+  cwd: string,
+  args: readonly string[],
+  variables: NodeJS.ProcessEnv = {},
+) {
   const command = `umask ${umask}; exec setpriv --reuid=${user} --regid=${user} --clear-groups "$@"`;
   const child = spawn('sh', ['-c', command, 'sh', ...PROGRAM, ...args], {
     cwd,
-    env: ENVIRONMENT,
+    env: { ...ENVIRONMENT, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
@@ -158,6 +166,55 @@ describe.skipIf(!isRoot || lacks('setpriv'))('what root writes into the store of
     const second = join(site, 'second');
     await expectEnd(0, cacheAs(0, '077', site, 'init', second));
     expect((await stat(join(second, 'store', 'store.json'))).uid).toBe(SERVICE);
+  });
+
+  it('is theirs when root removes, repairs, heals, and imports what a slapos proxy has', async () => {
+    const { site, archives } = await makeServiceSite();
+    await expectEnd(0, cacheAs(0, '077', site, 'keygen'));
+    await expectEnd(0, cacheAs(0, '077', site, 'init', '-c', 'config.ini'));
+    await expectEnd(0, cacheAs(0, '077', site, 'import', archives));
+    await expectEnd(0, cacheAs(0, '077', site, 'sync', 'store', 'copy'));
+    // As `slapos proxy` keeps them.
+    const [content, metadata] = [join(site, '..', 'content'), join(site, '..', 'metadata')];
+    await mkdir(metadata);
+    await cp(join(site, 'store', 'bcache'), content, { recursive: true });
+    for (const key of await readdir(join(site, 'store', 'bdir'))) {
+      const [entry = ''] = await readdir(join(site, 'store', 'bdir', key));
+      const text = await readFile(join(site, 'store', 'bdir', key, entry), 'utf8');
+      await writeFile(join(metadata, key), JSON.stringify([(JSON.parse(text) as { entry: unknown }).entry]));
+    }
+    await expectEnd(0, cacheAs(0, '077', site, 'remove', URLS[1] ?? ''));
+    await expectEnd(0, cacheAs(0, '077', site, 'import', '--from-proxy', content, metadata));
+    const damage = async (): Promise<void> => {
+      const [blob = ''] = await readdir(join(site, 'store', 'bcache'));
+      await chmod(join(site, 'store', 'bcache', blob), 0o644);
+      await appendFile(join(site, 'store', 'bcache', blob), 'more');
+    };
+    await damage();
+    await expectEnd(0, cacheAs(0, '077', site, 'verify', '--deep', '--heal-from', 'copy'));
+    await damage();
+    await expectEnd(1, cacheAs(0, '077', site, 'verify', '--deep', '--repair'));
+    for (const name of await readdir(join(site, 'store'), { recursive: true }))
+      expect({ name, uid: (await stat(join(site, 'store', name))).uid }).toEqual({ name, uid: SERVICE });
+  });
+
+  it.skipIf(lacks('faketime'))('is theirs when root serves, also while the clock is wrong', async () => {
+    const { site } = await makeServiceSite();
+    await makeStore(site);
+    await writeFile(join(site, 'config.ini'), '[store]\npath = store\n[server]\ntls = auto\n');
+    const serveOnce = async (user: number, variables: NodeJS.ProcessEnv = {}): Promise<void> => {
+      const child = start(user, '077', site, ['serve', '--listen', 'https://127.0.0.1:0'], variables);
+      const ended = resultOf(child);
+      child.stdout.on('data', (text) => {
+        if (String(text).includes('https://127.0.0.1:')) child.kill('SIGTERM');
+      });
+      await expectEnd(0, ended);
+    };
+    await serveOnce(0);
+    await serveOnce(0, clock('2060-01-01 00:00:00'));
+    await serveOnce(SERVICE);
+    for (const name of ['server.crt', 'server.crt.replaced', 'server.key'])
+      expect({ name, uid: (await stat(join(site, name))).uid }).toEqual({ name, uid: SERVICE });
   });
 
   it('is named by verify and check where an earlier version wrote it', async () => {

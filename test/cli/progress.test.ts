@@ -95,6 +95,12 @@ describe('the progress of an import', () => {
     for (const line of drawn) expect(line.replaceAll('\r\n', '\n')).not.toMatch(FOREIGN);
     expect(drawn[1]).toContain('\\u202eimported\\u000a-ubuntu-22.04.tar.gz');
     expect(drawn.at(-1)).toMatch(/^ARCHIVE +RESULT[^\n]*\n\\u001b]0;owned[^\n]*imported/m);
+    // Nor begins a reason with a name a line of its own.
+    const unknown = 'a\ncache: forged.tar.gz';
+    await rename(join(medium, name), join(medium, unknown));
+    const { stderr } = await runCache(folder, 'import', join(medium, unknown));
+    expect(stderr).toContain('name the file a\\u000acache: forged-ubuntu-22.04.tar.gz');
+    expect(stderr).not.toMatch(/^cache: forged/m);
   });
 
   it('is not drawn with -q', async () => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
@@ -78,7 +79,9 @@ const writing = (): Promise<readonly string[]> => readdir(join(folder, 'to', 'tm
 async function breakOff(url: string, signal: NodeJS.Signals): Promise<string> {
   const child = startCache(folder, ['sync', url, 'to']);
   const ended = resultOf(child);
-  while ((await writing()).length === 0 && child.exitCode === null)
+  // Before its mark is there, the store may only be writing that.
+  const isCopying = async () => existsSync(join(folder, 'to/store.json')) && (await writing()).length > 0;
+  while (!(await isCopying()) && child.exitCode === null)
     await new Promise((resolve) => setTimeout(resolve, 20));
   child.kill(signal);
   const { stderr } = await ended;
@@ -212,6 +215,35 @@ describe('sync', () => {
     expect(changed.stderr).toMatch(/not in the manifest/);
     expect(changed.code).toBe(1);
     expect(await readdir(folder)).not.toContain('elsewhere');
+  });
+
+  it('reads a medium whose store is named as that medium, so that it remembers it, and never writes to it', async () => {
+    const keys = join(folder, 'site/miscellaneous');
+    await initSite(folder, 'site', '-q');
+    const [privateKeyFile, certificateFile] = [join(keys, 'sign.key'), join(keys, 'sign.crt')];
+    const site = await readSigner({ privateKeyFile, certificateFile });
+    if (site === undefined) throw new Error('init made no key');
+    for (const medium of ['older', 'newer']) {
+      await addRelease(await makeStore(join(folder, 'site/store')), site, { content: medium });
+      await mkdir(join(folder, medium));
+      expect((await cache('export', '-c', 'site/config.ini', medium)).code).toBe(0);
+    }
+    await symlink(join(folder, 'newer/store'), join(folder, 'link'));
+    expect((await cache('sync', '-c', 'site/config.ini', 'link', 'to')).stderr).toMatch(/^2 copied$/m);
+    for (const from of ['older', 'older/store']) {
+      const { code, stderr } = await cache('sync', '-c', 'site/config.ini', from, 'to');
+      expect(stderr).toMatch(/older is older than an imported medium: export 1 of .*; export 2 was imported/);
+      expect(code).toBe(1);
+    }
+    const before = await contentsOf(join(folder, 'newer'));
+    const { code, stderr } = await cache('sync', '-c', 'site/config.ini', 'from', 'newer/store');
+    expect(stderr).toMatch(/newer\/store is in a medium with a manifest.* export -c \S+ \S+\/newer$/m);
+    expect(code).toBe(2);
+    expect(await contentsOf(join(folder, 'newer'))).toEqual(before);
+    // A site may export to the disk that its own store is on.
+    expect((await cache('export', '-c', 'site/config.ini', 'site')).code).toBe(0);
+    await addRelease(await makeStore(join(folder, 'site/store')), site, { content: 'newest' });
+    expect((await cache('sync', '-c', 'site/config.ini', 'site/store', 'to')).stderr).toMatch(/^1 copied/m);
   });
 
   it('from a running cache to a store, and from a store to a running cache', async () => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
@@ -295,6 +295,21 @@ describe('verify', () => {
     expect(await cache('verify', '--repair')).toMatchObject({ code: 3, stdout: '' });
     await rm(site.root, { recursive: true });
     expect(await cache('verify')).toMatchObject({ code: 3, stdout: '' });
+  });
+});
+
+describe.each(['bcache', 'bdir', 'log'])('a store whose %s links to a disk that is not mounted', (name) => {
+  it('is not looked at, and never repaired', async () => {
+    await addReleases(site, 2);
+    await rm(join(site.root, name), { recursive: true, force: true });
+    await symlink(join(site.folder, 'unplugged', name), join(site.root, name));
+    const before = await readdir(site.root, { recursive: true });
+    for (const args of [[], ['--repair'], ['--deep', '--repair', '--json']]) {
+      const { code, stderr } = await cache('verify', ...args);
+      expect(stderr).toMatch(/ is a link to \S+unplugged\/\w+, which is not there; is its disk mounted\?/);
+      expect(code).toBe(3);
+    }
+    expect(await readdir(site.root, { recursive: true })).toEqual(before);
   });
 });
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { readdir, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, writeFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { parseKey } from '../../src/cache/key.ts';
@@ -17,7 +17,10 @@ import { makePairByOpenssl, signerOf } from '../fixtures/signing-keys.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { runCache } from '../cli/command.ts';
 import { serveFrom } from '../cli/served.ts';
+import { ask, headerOf, RawConnection } from './raw-connection.ts';
 
+/** Of apr1, "pässwörd". */
+const USERS = 'builder:$apr1$eB6.gAwN$9y/GkscnK3tH8JFLzhGSJ1\n';
 const place = useBucket();
 let proxy: FaultyProxy;
 let folder: string;
@@ -155,6 +158,37 @@ describe.skipIf(!hasEngine)(`servers on one bucket${ON_ENGINE}`, () => {
     expect(proxy.bytes - before).toBeLessThan(5 * 0.5 * bytes.length);
   });
 
+  it('take 64 uploads at a time, and half of them from one client', async () => {
+    await writeFile(join(folder, 'htpasswd'), USERS);
+    await configure('users.ini', proxy.endpoint);
+    await appendFile(join(folder, 'users.ini'), 'htpasswd-file = htpasswd\n');
+    const { hostname, port } = new URL(await serve('users.ini'));
+    const place = { host: hostname, port: Number(port) };
+    const begin = async (number: number): Promise<RawConnection> => {
+      const connection = await RawConnection.open(place);
+      connection.request('/bcache', {
+        method: 'POST',
+        headers: { 'Content-Length': '9' },
+        body: `${number}`,
+      });
+      return connection;
+    };
+    const unfinished = await Promise.all(Array.from({ length: 32 }, (_, number) => begin(number)));
+    const post = (headers = {}) =>
+      ask(place, '/bcache', { method: 'POST', headers: { 'Content-Length': '1', ...headers }, body: 'x' });
+    await expect.poll(async () => (await post()).status).toBe(429);
+    const refused = await post();
+    expect(refused.body.toString()).toMatch(/^32 uploads of this client are not finished; try again later$/m);
+    expect(headerOf(refused, 'Retry-After')).toBe('16');
+    const authorization = `Basic ${Buffer.from('builder:pässwörd').toString('base64')}`;
+    expect((await post({ Authorization: authorization })).status).toBe(201);
+    unfinished[0]?.send('12345678');
+    expect((await unfinished[0]?.response())?.status).toBe(201);
+    await expect.poll(async () => (await post()).status).toBe(201);
+    for (const connection of unfinished) connection.destroy();
+    await expect.poll(async () => (await post()).status).toBe(201);
+  });
+
   it('keep their connections, and open a bounded number of them', async () => {
     const server = await serve();
     const lookUp = (number: number): Promise<Response> => fetch(`${server}/bdir/key-${number}`);
@@ -200,6 +234,22 @@ describe.skipIf(!hasEngine)(`servers on one bucket${ON_ENGINE}`, () => {
     );
     await place.raw.remove(path);
     await expect.poll(async () => (await fetch(`${one}/${path}`)).status).toBe(404);
+  });
+
+  it.each(['', 'local-cache = copies'])('answer HEAD as GET if a blob cannot be read (%s)', async (keys) => {
+    await configure('config.ini', proxy.endpoint, keys);
+    const server = await serve();
+    const bytes = randomBytes(2_000_000);
+    const path = `${server}/bcache/${digestOf(bytes)}`;
+    expect(await put(path, bytes)).toBe(201);
+    expect((await fetch(path, { method: 'HEAD' })).status).toBe(200);
+    // The engine still says that it has the blob.
+    proxy.faultOf = (request) =>
+      /^GET .*\/bcache\//.test(request) ? { answer: { status: 403, code: 'AccessDenied' } } : undefined;
+    for (const method of ['GET', 'HEAD'])
+      await expect
+        .poll(async () => `${method} ${(await fetch(path, { method })).status}`)
+        .toBe(`${method} 500`);
   });
 
   it('answer 503 while the object store is away, and go on when it is back', async () => {

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
+import { startPageServer } from '../fixtures/page-server.ts';
 import { addRelease, keyOf } from '../operations/test-store.ts';
 import { PROXIES, startCachingProxy } from './caching-proxy.ts';
 import { lacks } from './outside-programs.ts';
@@ -43,6 +44,20 @@ describe.each(PROXIES)('behind %s', (program) => {
         timeout: 10_000,
       })
       .toEqual([second.pair, first.pair]);
+  });
+
+  it.skipIf(lacks(program))('a browser gets the page, also after another client asked at /', async () => {
+    const server = await startPageServer();
+    onTestFinished(async () => {
+      await server.stop();
+    });
+    const proxy = await startCachingProxy(program, server);
+    for (const [accept, type] of [
+      ['*/*', 'text/plain; charset=UTF-8'],
+      ['text/html', 'text/html; charset=UTF-8'],
+      ['*/*', 'text/plain; charset=UTF-8'],
+    ] as const)
+      expect(headerOf(await ask(proxy, '/', { headers: { Accept: accept } }), 'Content-Type')).toBe(type);
   });
 
   it.skipIf(lacks(program))('health is that of now, and a blob comes from the proxy', async () => {

@@ -135,6 +135,7 @@ describe('GET /v1/_catalog', () => {
     ['?since=yesterday', 'since: not a time; write 2026-11-20 or 2026-11-20T21:34:00Z'],
     ['?cursor=x', 'cursor: not made by this server; take it from the page before'],
     ['?kind=x', 'kind: write releases or sources'],
+    ['?q=a+b+c+d+e+f+g+h+i', 'q: more than 8 words; search for fewer'],
     ['?q=a&q=b', 'q: given twice'],
     ['?query=a', 'unknown parameter "query"; known are '],
     ['?os=x', 'not an operating system: "x"'],

@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Digest } from '../../src/cache/digest.ts';
 import { CacheError } from '../../src/cache/errors.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import type { AccessControl } from '../../src/http/access-control.ts';
+import type { Metrics } from '../../src/http/health.ts';
+import { STYLE_PATH } from '../../src/http/page/assets.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
+import { startPageServer } from '../fixtures/page-server.ts';
 import { addRelease, keyOf, signRelease } from '../operations/test-store.ts';
 import { ask, askRaw, headerOf, type RawRequest, type RawResponse } from './raw-connection.ts';
 import { createTestSigner } from './test-signer.ts';
@@ -119,6 +122,40 @@ describe('no cache in between keeps', () => {
     const statuses = [blob, entry, health].map((each) => [each.status, headerOf(each, 'Cache-Control')]);
     expect(statuses).toEqual([201, 201, 200].map((status) => [status, 'no-store']));
   });
+});
+
+it('every route says whether its answer may be kept, and for which clients', async () => {
+  const metrics: Metrics = {
+    observer: { begin: () => undefined, end: () => undefined },
+    ...{ contentType: 'text/plain', role: 'none', text: () => Promise.resolve('') },
+  };
+  const readiness = () => ({ reasons: [], warnings: [] });
+  const pages = await startPageServer({
+    ...{ signers: [signer], isLogPublic: true, parts: { metrics, readiness } },
+  });
+  onTestFinished(async () => {
+    await pages.stop();
+  });
+  const { sha512 } = await addRelease(pages, signer, RELEASE);
+  await expect.poll(() => pages.catalog.state.releases).toBe(1);
+  const routes = ['bdir/', `bdir/${keyOf()}`, `bcache/${sha512}`, 'slapos.cfg', 'health', 'ready', 'metrics'];
+  const ofCatalog = ['v1/_catalog', `v1/releases/${keyOf()}`, 'v1/openapi.json'];
+  const ofPages = ['', 'sources', 'check', `release/${keyOf()}`, 'log', STYLE_PATH];
+  for (const path of [...routes, ...ofCatalog, ...ofPages]) {
+    const answers = await Promise.all(
+      ['*/*', 'text/html'].map((Accept) => ask(pages, `/${path}`, { headers: { Accept } })),
+    );
+    const [plain, html] = answers;
+    for (const answer of answers) {
+      const told = answer.headers.filter(([name]) => /^cache-control$/i.test(name));
+      expect({ path, status: answer.status, told: told.length }).toEqual({ path, status: 200, told: 1 });
+    }
+    if (plain?.body.equals(html?.body ?? Buffer.alloc(0)) === true) continue;
+    for (const answer of answers)
+      expect(`${headerOf(answer, 'Cache-Control') ?? ''} ${headerOf(answer, 'Vary') ?? ''}`, path).toMatch(
+        /no-store|Accept/,
+      );
+  }
 });
 
 describe('caches in between', () => {

@@ -1,8 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { digestOf } from '../../src/cache/digest.ts';
 import { CacheError } from '../../src/cache/errors.ts';
+import { blobName } from '../../src/cache/layout.ts';
 import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import { createLocalCache } from '../../src/storage/local-cache.ts';
 import { startHttpServer, type HttpServer } from '../fixtures/http-server.ts';
@@ -10,7 +11,7 @@ import { startNginx } from '../fixtures/nginx.ts';
 import { openStorage } from '../fixtures/open-storage.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { lacks, PLAIN_CURL, run } from './outside-programs.ts';
-import { ask, headerOf, type Place } from './raw-connection.ts';
+import { ask, headerOf, type Place, type RawResponse } from './raw-connection.ts';
 
 /** The configurations of docs/scaling.md: with `accel-redirect`, with a cache, and before several servers. */
 let configurations: readonly string[];
@@ -61,7 +62,8 @@ describe.skipIf(lacks('nginx', 'curl'))('nginx that sends the blobs', () => {
     expect([whole.status, whole.body.toString()]).toEqual([200, CONTENT]);
     expect(headerOf(whole, 'Cache-Control')).toMatch(/public.*immutable/);
     expect(headerOf(whole, 'Content-Type')).toBe('application/octet-stream');
-    expect(headerOf(whole, 'X-Accel-Redirect')).toBeUndefined();
+    for (const name of ['X-Accel-Redirect', 'X-Accel-Cache-Control'])
+      expect(headerOf(whole, name)).toBeUndefined();
     // The server sent no byte of it.
     expect(server.lines.at(-1)?.bytes).toBeLessThan(1000);
 
@@ -78,6 +80,34 @@ describe.skipIf(lacks('nginx', 'curl'))('nginx that sends the blobs', () => {
     expect(await curl('-r', '500000-', ...status)).toMatch(/^416 /);
     const missing = await ask(nginx, `/bcache/${digestOf('nothing')}`);
     expect([missing.status, headerOf(missing, 'Cache-Control')]).toEqual([404, 'no-store']);
+  });
+
+  it('what it may not read, and what is gone, comes from the server, and only a blob may be kept', async () => {
+    const server = await start({ parts: (usual) => ({ ...usual, accelRedirect }) });
+    const digest = await server.addBlob(CONTENT);
+    const lifetimes = ({ headers }: RawResponse): readonly string[] =>
+      headers.filter(([name]) => /^cache-control$/i.test(name)).map(([, value]) => value);
+    const forEver = ['public, max-age=31536000, immutable'];
+    const open = configurations[0] ?? '';
+    // As for a file of another user.
+    const closed = open.replace('internal;', 'internal; deny all;');
+    for (const configuration of [open, closed]) {
+      const answer = await ask(await startInFront(configuration, server), `/bcache/${digest}`);
+      expect([answer.status, answer.body.length, lifetimes(answer)]).toEqual([200, CONTENT.length, forEver]);
+    }
+    const nginx = await startInFront(open, server);
+    await ask(nginx, `/bcache/${digest}`);
+    await rm(join(server.root, blobName(digest)));
+    const gone = await ask(nginx, `/bcache/${digest}`);
+    expect([gone.status, lifetimes(gone)]).toEqual([404, ['no-store']]);
+  });
+
+  it('its own refusals are not kept as long as a blob', async () => {
+    const server = await start({ parts: (usual) => ({ ...usual, accelRedirect }) });
+    const path = `/bcache/${await server.addBlob(CONTENT)}`;
+    const refusing = (configurations[0] ?? '').replace('internal;', 'internal; return 500;');
+    const answer = await ask(await startInFront(refusing, server), path);
+    expect([answer.status, headerOf(answer, 'Cache-Control') ?? 'none']).toEqual([500, 'none']);
   });
 
   it('a client of the server itself gets the bytes', async () => {

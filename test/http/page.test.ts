@@ -168,7 +168,7 @@ describe('a page', () => {
     expect(filtered).toContain('1 release');
   });
 
-  it.each(['cursor=nonsense', 'os=nonsense', 'multiarch=amd64'])(
+  it.each(['cursor=nonsense', 'os=nonsense', 'multiarch=amd64', 'q=a+b+c+d+e+f+g+h+i'])(
     'shows the whole list, and what is wrong, for a wrong link: %s',
     async (query) => {
       const response = await browse(server, `/?${query}`);

@@ -1,8 +1,13 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { digestOf } from '../../src/cache/digest.ts';
+import { parseEntryText } from '../../src/cache/entry.ts';
+import { parseKey } from '../../src/cache/key.ts';
+import { acceptUnsigned } from '../../src/cache/signature.ts';
+import { openStore } from '../../src/storage/open-store.ts';
 import { addSparseBlob } from '../fixtures/http-server.ts';
 import { say } from './outside-programs.ts';
-import { RawConnection } from './raw-connection.ts';
+import { ask, RawConnection } from './raw-connection.ts';
 import { ServeProcess } from './serve-process.ts';
 import { mostHeld } from './socket-buffers.ts';
 import { isHeavy } from '../fixtures/heavy.ts';
@@ -87,3 +92,31 @@ describe.skipIf(!hasProc)('a 1 GiB blob for 20 slow clients at once', () => {
 function toMib(bytes: number): string {
   return (bytes / MIB).toFixed(1);
 }
+
+describe('long lists for clients that take nothing', () => {
+  it('take a bounded memory: connections are cut, which the log says, and others are answered', async () => {
+    const key = parseKey('some-key');
+    const serve = await ServeProcess.start({
+      async prepare(root) {
+        const { directory } = await openStore(root, { mode: 'write' });
+        for (let number = 0; number < 160; number++) {
+          const text = JSON.stringify({ sha512: digestOf(''), number, more: 'x'.repeat(50_000) });
+          await directory.add(key, acceptUnsigned(parseEntryText(JSON.stringify([text, '']))));
+        }
+      },
+    });
+    const place = { host: '127.0.0.1', port: await serve.port() };
+    const { body } = await ask(place, `/bdir/${key}`);
+    expect(body.length).toBeGreaterThan(8_000_000);
+    const idle = await Promise.all(Array.from({ length: 50 }, () => RawConnection.open(place)));
+    for (const connection of idle) connection.request(`/bdir/${key}`);
+    await expect
+      .poll(() => serve.stderr, { timeout: 20_000 })
+      .toMatch(
+        /"level":"warn".*\d+ connections? (?:was|were) cut: 128 MiB of answers waited for slow clients/,
+      );
+    expect((await ask(place, `/bdir/${key}`)).body.equals(body)).toBe(true);
+    expect(serve.stderr.match(/of answers waited/g)).toHaveLength(1);
+    for (const connection of idle) connection.destroy();
+  });
+});

@@ -91,7 +91,6 @@ describe('a blob', () => {
     const server = await start({ wrapStorage: observer.wrap });
     const digest = await server.addBlob('content');
     observer.beforeRead = () => Promise.reject(new CacheError('storage', `can't read ${server.root}: EIO`));
-    // HEAD reads nothing, and so finds nothing.
     const response = await ask(server, `/bcache/${digest}`);
     expect(response.status).toBeGreaterThanOrEqual(500);
     expect(response.body.toString()).not.toContain(server.root);

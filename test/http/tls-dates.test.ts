@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAuthority, type IssuedCertificate } from '../fixtures/certificate-authority.ts';
+import { clock } from '../fixtures/clock.ts';
 import { temporaryFolder } from '../fixtures/temporary-folder.ts';
 import { lacks, PLAIN_CURL, run } from './outside-programs.ts';
 import { MAIN, ServeProcess, type ServeOptions } from './serve-process.ts';
@@ -12,12 +12,6 @@ import { certificateShown, placeOf } from './tls-connection.ts';
 
 const PATIENCE = { timeout: 30_000 };
 const AUTO = '[server]\ntls = auto\n';
-
-/** A clock for one process, as faketime(1) sets it: a date, or `+0 x1000` for one that runs faster. */
-function clock(setting: string): NodeJS.ProcessEnv {
-  const preload = execFileSync('faketime', ['-m', 'now', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' });
-  return { LD_PRELOAD: preload.trim(), FAKETIME: setting };
-}
 
 function start(folder: string, config: string, more: ServeOptions = {}): Promise<ServeProcess> {
   return ServeProcess.start({ folder, listen: 'https://127.0.0.1:0', config, ...more });
@@ -145,6 +139,34 @@ describe.skipIf(lacks('openssl', 'curl'))('a certificate that is given', () => {
     await expect.poll(() => serve.stderr, PATIENCE).toContain('"serving ');
     serve.signal('SIGHUP');
     await expect.poll(() => serve.stderr.match(warning)?.length, PATIENCE).toBe(2);
+  });
+
+  it('for clients, and has expired, is named at the start, when it is read again, in /ready and /metrics', async () => {
+    const at = await temporaryFolder();
+    const clientCa = await siteCa.issue('client-ca', { isAuthority: true, isExpired: true });
+    const serve = await start(
+      at,
+      `${configOf(good)}[access]\nclient-ca-file = ${clientCa.certificateFile}\nupload-users = builder\n`,
+    );
+    const [url = ''] = await serve.urls();
+    const warning =
+      /client-ca\.crt: it expired on 20\d\d-\d\d-\d\d \d\d:\d\d UTC; this machine's clock says .* UTC: no certificate of a client that it issued counts; renew it, or set the clock/g;
+    expect(serve.stderr.match(warning)).toHaveLength(1);
+    await expect.poll(() => serve.stderr, PATIENCE).toContain('"serving ');
+    serve.signal('SIGHUP');
+    await expect.poll(() => serve.stderr.match(warning)?.length, PATIENCE).toBe(2);
+    const ready = async (): Promise<unknown> =>
+      JSON.parse((await run('curl', [...PLAIN_CURL, '-sk', `${url}/ready`])).stdout);
+    await expect.poll(ready, PATIENCE).toMatchObject({
+      ready: true,
+      warnings: [
+        { code: 'certificate', reason: expect.stringMatching(/^the client CA: it expired on 20/) as string },
+      ],
+    });
+    const metrics = await run('curl', [...PLAIN_CURL, '-sk', `${url}/metrics`]);
+    expect(metrics.stdout).toMatch(
+      /^shacache_certificate_not_after_timestamp_seconds\{use="client-ca"\} \d+$/m,
+    );
   });
 
   it.skipIf(lacks('faketime'))('and has expired is complained about every day', async () => {

@@ -34,7 +34,7 @@ describe('the archives that are meant', () => {
 
   it.each([
     ...['store/store.json', 'software/a.tar.gz', 'packages/b.deb', 'miscellaneous/sign.key', 'Packages/x'],
-    ...['config.ini', 'manifest.json', 'export-unfinished.json'],
+    ...['config.ini', 'manifest.json', 'export-unfinished.json', 'packages.sha512', 'packages.sha512.sig'],
   ])(
     'by a folder that has something of a medium, such as %s, are none: nobody has signed for them',
     async (name) => {

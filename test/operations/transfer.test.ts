@@ -5,11 +5,12 @@ import { digestOf } from '../../src/cache/digest.ts';
 import { CacheError } from '../../src/cache/errors.ts';
 import { parseEntry } from '../../src/cache/entry.ts';
 import { blobName, entriesPrefix } from '../../src/cache/layout.ts';
+import type { ObjectStorage } from '../../src/cache/object-storage.ts';
 import type { Signer } from '../../src/cache/signature.ts';
 import type { Source, SourceEntry } from '../../src/cache/source.ts';
 import { transferEntries, transferKey, type TransferOptions } from '../../src/operations/transfer.ts';
 import { createStoreDestination, ensureBlob } from '../../src/operations/store-destination.ts';
-import type { Store } from '../../src/cache/store.ts';
+import { createStore, type Store } from '../../src/cache/store.ts';
 import { collect } from '../fixtures/collect.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
@@ -75,6 +76,29 @@ function undated({ source }: TestStore): Source {
 const at = (seconds: number): Date => new Date(Date.UTC(2001, 0, 1, 0, 0, seconds));
 
 describe('what is copied', () => {
+  it('has its blob, also if gc takes that just before the entry shows', async () => {
+    const { sha512 } = await addRelease(from, signer, { content: 'one' });
+    await addBlob(to.blobs, 'one');
+    const storage: ObjectStorage = {
+      ...to.storage,
+      async create(...args) {
+        const writer = await to.storage.create(...args);
+        return {
+          ...writer,
+          async commitNew(name) {
+            await to.blobs.remove(sha512);
+            return writer.commitNew(name);
+          },
+        };
+      },
+    };
+    const store = createStore({ ...to, storage }, { who: { user: 'root', host: 'master' } });
+    const trusted = trusting(signer);
+    const results = await collect(transferKey(KEY, from.source, destination(store), { trusted }));
+    expect(results).toMatchObject([{ outcome: 'copied' }]);
+    expect(await order()).toEqual(['one']);
+  });
+
   it('is verbatim: pair, blob, and when it was received', async () => {
     const entry = await addRelease(from, signer, { content: 'one' }, at(1));
     expect(await transfer()).toEqual(['copied']);

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { gzipSync } from 'node:zlib';
+import { crc32, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { createMemberRules } from '../../src/release/member-rules.ts';
 import { craftTar, FOLDER, GOOD } from './crafted-tar.ts';
@@ -125,6 +125,20 @@ describe('compressed data', () => {
   it.each(['bzip2', 'xz', 'gzip'])('refuses a %s that stands for 2 GiB', async (program) => {
     const stream = execFileSync(program, ['-c'], { input: Buffer.alloc(64 * MIB) });
     await expectRefused(Buffer.alloc(32 * stream.length, stream), 'invalid-archive', dense);
+  });
+
+  it('refuses an xz whose dictionary takes 1.5 GiB, and takes the largest that xz makes', async () => {
+    const xz = execFileSync('xz', ['-9', '-c'], { input: craftTar(GOOD) });
+    expect((await inspect(xz)).members).toBe(2);
+    // The header of the first block: its size, flags, and the filter LZMA2 with one byte of properties.
+    expect([...xz.subarray(12, 16)]).toEqual([2, 0, 0x21, 1]);
+    xz[16] = 37;
+    xz.writeUInt32LE(crc32(xz.subarray(12, 20)), 20);
+    await expectRefused(
+      xz,
+      'unsupported-archive',
+      /^its xz data needs more than 256 MiB of memory; compress it again with xz -9 or lower$/,
+    );
   });
 
   it('refuses gzip members with zeros between them', async () => {

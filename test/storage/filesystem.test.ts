@@ -287,8 +287,8 @@ describe('something else in the place of an object', () => {
     await symlink('../../secret', join(root, 'bcache', 'link'));
     await symlink('nowhere', join(root, 'bcache', 'dangling'));
     for (const name of ['bcache/link', 'bcache/dangling']) {
-      await expectCacheError(storage.stat(name), 'storage', /is not a file/);
-      await expectCacheError(storage.open(name), 'storage');
+      await expectCacheError(storage.stat(name), 'damaged', /is not a file/);
+      await expectCacheError(storage.open(name), 'damaged', /is not a file/);
     }
   });
 
@@ -305,8 +305,8 @@ describe('something else in the place of an object', () => {
   it('is an error when it is a folder', async () => {
     const storage = await openToWrite();
     await mkdir(join(root, 'bcache', 'folder'), { recursive: true });
-    await expectCacheError(storage.stat('bcache/folder'), 'storage', /is not a file/);
-    await expectCacheError(storage.open('bcache/folder'), 'storage', /is not a file/);
+    await expectCacheError(storage.stat('bcache/folder'), 'damaged', /is not a file/);
+    await expectCacheError(storage.open('bcache/folder'), 'damaged', /is not a file/);
     await expectCacheError(put(storage, 'bcache/folder', 'x'), 'storage');
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
@@ -315,8 +315,8 @@ describe('something else in the place of an object', () => {
     const storage = await openToWrite();
     await put(storage, 'bcache/a', 'x');
     execFileSync('mkfifo', [join(root, 'bcache', 'pipe')]);
-    await expectCacheError(storage.stat('bcache/pipe'), 'storage', /is not a file/);
-    await expectCacheError(storage.open('bcache/pipe'), 'storage', /is not a file/);
+    await expectCacheError(storage.stat('bcache/pipe'), 'damaged', /is not a file/);
+    await expectCacheError(storage.open('bcache/pipe'), 'damaged', /is not a file/);
   });
 
   it('is an error when it is a file in the place of a folder', async () => {

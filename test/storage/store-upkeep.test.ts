@@ -73,16 +73,22 @@ describe('the list of a folder', () => {
   it("takes a link in the place of one of the store's own folders for the folder", async () => {
     await mkdir(join(root, '..', 'big disk'));
     await symlink('../big disk', join(root, 'bcache'));
-    await symlink('nowhere', join(root, 'bdir'));
+    await symlink('nowhere', join(root, 'link'));
     await put('bcache/a', 'x');
     expect(await collect(upkeep.list(''))).toEqual(
       expect.arrayContaining([
         { name: 'bcache', type: 'folder' },
-        { name: 'bdir', type: 'other' },
+        { name: 'link', type: 'other' },
         { name: 'store.json', type: 'file' },
       ]),
     );
     expect(await collect(upkeep.list('bcache'))).toEqual([{ name: 'a', type: 'file' }]);
+    await symlink('../unplugged', join(root, 'bdir'));
+    await expectCacheError(
+      collect(upkeep.list('')),
+      'storage',
+      /is a link to .*unplugged, which is not there/,
+    );
   });
 
   it('is an error, not empty, where the store is gone or may not be read', async () => {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -7,6 +9,7 @@ import { collect } from '../fixtures/collect.ts';
 import { RAPID_CDN } from '../fixtures/entries.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { startScriptedServer } from '../fixtures/scripted-server.ts';
+import { lacks } from '../http/outside-programs.ts';
 import { download, upstreamOf } from './upstream-of.ts';
 
 const KEY = keyOfSoftwareUrl(RAPID_CDN);
@@ -166,6 +169,66 @@ describe('a blob', () => {
     expect(await upstreamOf(upstream.url).openBlob(DIGEST)).toBeUndefined();
     await Promise.all(closed);
   });
+});
+
+/** Reads uploads at 20 KiB a second. Its segments are small, so that the system takes them from the sender in small steps, too. */
+const SLOW_READER = `
+import socket, threading, time
+def serve(connection):
+    connection.recv(65536)
+    connection.send(b'HTTP/1.1 100 Continue\\r\\n\\r\\n')
+    while connection.recv(1024): time.sleep(0.05)
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+listener.bind(('127.0.0.1', 0))
+listener.listen()
+print(listener.getsockname()[1], flush=True)
+while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+`;
+
+it.skipIf(lacks('python3'))(
+  'a server that reads an upload slowly is given up, although it never stops',
+  async () => {
+    const reader = spawn('python3', ['-c', SLOW_READER], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void reader.kill('SIGKILL'));
+    const [port] = (await once(reader.stdout, 'data')) as [Buffer];
+    const upload = upstreamOf(`http://127.0.0.1:${String(port).trim()}`, {
+      idleLimit: 2000,
+      patience: { attempts: 1, firstDelay: 0 },
+    }).putBlob(DIGEST, () =>
+      Promise.resolve({
+        size: 64 * MIB,
+        pieces: (async function* () {
+          for (let count = 0; count < 64; count++) yield Promise.resolve(Buffer.alloc(MIB));
+        })(),
+        close: () => Promise.resolve(),
+      }),
+    );
+    const fault = /\/bcache\/\w+: less than 128 KiB were taken within 2 s$/;
+    await expectCacheError(upload, 'unavailable', fault);
+  },
+);
+
+it('a server that takes an upload, and stops in the middle of its refusal, holds nobody up', async () => {
+  const upstream = await startScriptedServer((request, response) => {
+    request.resume().once('end', () => {
+      response.writeHead(400, { 'Content-Type': 'text/plain', 'Content-Length': '100' }).write('because');
+    });
+  });
+  await expectCacheError(
+    upstreamOf(upstream.url, IMPATIENCE).putBlob(DIGEST, () =>
+      Promise.resolve({
+        size: 8,
+        pieces: (async function* () {
+          yield Promise.resolve(Buffer.from('archive\n'));
+        })(),
+        close: () => Promise.resolve(),
+      }),
+    ),
+    'digest-mismatch',
+    /answered 400 Bad Request$/,
+  );
 });
 
 it('no more than a few connections are opened for many questions', async () => {

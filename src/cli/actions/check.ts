@@ -116,7 +116,7 @@ async function openAsked(options: CheckOptions, site: Site, terminal: Terminal):
   const { isHere, hasGcc } = nodeMachine;
   const node = await readNode(options, isHere);
   const urls = node?.urls ?? urlsOfOptions(options, site.config);
-  await checkCa(ca, Object.values(urls ?? {}), terminal);
+  await checkCa(ca, [urls], terminal);
   const isOwn = urls === undefined && node === undefined;
   if (isOwn) tellDefaultStore(site);
   const trusted = node?.trusted ?? (await site.trusted());

@@ -13,11 +13,12 @@ import {
 } from '../../config/config-file.ts';
 import { type ConfigValue, listConfigValues } from '../../config/config-values.ts';
 import { findConfigFaults } from '../../operations/check-config.ts';
+import { checkKeyIsInside } from '../../operations/check-paths.ts';
 import { listTrusted, type TrustedCertificate } from '../../operations/trust-certificates.ts';
 import type { ConfigOptions } from '../commands/config.ts';
 import { EXIT, endWith } from '../exit-code.ts';
 import { printJson } from '../json-output.ts';
-import { checkKeyIsInside, configSearch, folderOfSearch } from '../site.ts';
+import { configSearch } from '../site.ts';
 import { formatTable } from '../terminal/table.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 
@@ -61,7 +62,7 @@ export async function showConfig({ config: option, json, quiet = false }: Config
     terminal.print(`${formatValues(values)}\n\n${formatPlaces(places)}`);
     tellOfFolder(config, terminal);
   }
-  await checkKeyIsInside(config, folderOfSearch(config, search));
+  await checkKeyIsInside(config);
 }
 
 function formatPlaces(places: readonly ConfigPlace[]): string {
@@ -156,7 +157,7 @@ async function faultsOf(
       if (faults.length > 0) return faults;
     }
     const config = await loadConfig(search);
-    const refused = await checkKeyIsInside(config, search.cwd).catch(faultOf);
+    const refused = await checkKeyIsInside(config).catch(faultOf);
     return [...(refused === undefined ? [] : [refused]), ...(await findConfigFaults(config, messages))];
   } catch (error) {
     return [faultOf(error)];

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { asOneLine } from '../../cache/controls.ts';
 import { CacheError, throwProgrammingError } from '../../cache/errors.ts';
 import { localUrl } from '../../server/addresses.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
@@ -27,7 +28,7 @@ export async function health({ server, ca, ...options }: HealthOptions): Promise
     return;
   }
   const parts = [`shacache ${version}`, node && `Node ${node}`, commit && `commit ${commit}`];
-  terminal.say(`${url} answers: ${parts.filter((part) => part !== undefined).join(', ')}`);
+  terminal.say(asOneLine(`${url} answers: ${parts.filter((part) => part !== undefined).join(', ')}`));
 }
 
 /** @throws CacheError `unavailable` */

@@ -1,7 +1,7 @@
 import { CacheError } from '../../cache/errors.ts';
 import { createTrustedCertificates } from '../../cache/signature.ts';
 import type { SectionValues } from '../../config/replace-section.ts';
-import { warnOfFault } from '../../operations/certificate-state.ts';
+import { certificateState, parseChain } from '../../operations/certificate-state.ts';
 import { readIfThere } from '../../operations/files.ts';
 import {
   CERTIFICATE_LIST,
@@ -12,7 +12,7 @@ import {
   readSection,
 } from '../../operations/slapos-cfg.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
-import { tlsFilesOf } from '../../operations/tls-certificate.ts';
+import { tlsFilesOf } from '../../operations/site-paths.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import type { SlaposCfgOptions } from '../commands/slapos-cfg.ts';
@@ -136,7 +136,10 @@ async function sectionOfSite(
   }
   const certificateFile = tlsFilesOf(config)?.certificateFile;
   const certificate = certificateFile && (await readIfThere(certificateFile));
-  if (certificateFile && certificate) warnOfFault(certificateFile, certificate, terminal);
+  if (certificateFile && certificate) {
+    const { fault } = certificateState(parseChain(certificate, certificateFile), new Date());
+    if (fault !== undefined) terminal.warn(`cache: ${certificateFile}: ${fault}`);
+  }
   return section;
 }
 

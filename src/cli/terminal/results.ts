@@ -30,7 +30,7 @@ export function printResults({ headings, rows, note, summary }: Results, termina
       ),
     );
   for (const { name, reasons } of rows)
-    for (const reason of reasons) terminal.warn(`cache: ${asOneLine(name)}: ${reason}`);
+    for (const reason of reasons) terminal.warn(`cache: ${asOneLine(`${name}: ${reason}`)}`);
   if (note !== undefined) terminal.tell(note);
   terminal.tell(summary);
 }

@@ -26,7 +26,7 @@ function wrapLine(text: string, columns: number): string {
   const indent = /^ */.exec(text)?.[0] ?? '';
   const lines: string[] = [];
   let line = '';
-  for (const { gap, word } of partsOf(text.slice(indent.length))) {
+  for (const { gap, word } of partsOf(text.slice(indent.length).trimEnd())) {
     const [, first, second = ''] = FINGERPRINT.exec(word) ?? [];
     if (first !== undefined) {
       const inner = lines.length === 0 && line === '' ? indent : `${indent}  `;

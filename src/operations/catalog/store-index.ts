@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Catalog } from '../../cache/catalog.ts';
 import type { Digest } from '../../cache/digest.ts';
 import { newestFirst, type Directory } from '../../cache/directory.ts';
-import { isDamage, messageOf, throwProgrammingError } from '../../cache/errors.ts';
+import { CacheError, isDamage, messageOf, throwProgrammingError } from '../../cache/errors.ts';
 import { createGivingWay } from '../../cache/give-way.ts';
 import type { Key } from '../../cache/key.ts';
 import { signerNameOf, type TrustedCertificates } from '../../cache/signature.ts';
@@ -45,6 +45,8 @@ const LOOK_MS = 1000;
 const SHARE_MS = 20;
 /** Milliseconds between two looks, as a multiple of the time that a look takes. */
 const LOOK_FACTOR = 10;
+/** Milliseconds before the store is listed again after a fault. */
+const MOST_PAUSE_MS = 60_000;
 /** Keys that are read at the same time at first. More would delay lookups. */
 const READERS = 4;
 
@@ -62,6 +64,8 @@ export function createStoreIndex(
   let data = new CatalogData();
   let isComplete = false;
   let fault: string | undefined;
+  /** Milliseconds of `performance.now`. */
+  let listingSince = 0;
   /** Keys and blobs that were looked at since the running listing began: what it tells of them is older. */
   const looked = new Set<string>();
   const inTurn = createTurns();
@@ -219,9 +223,12 @@ export function createStoreIndex(
 
   /** Lists all names, and reads what is new. */
   const list = async (pace: () => Promise<void>, readers: number): Promise<void> => {
+    listingSince = performance.now();
     looked.clear();
     const there = new Column('whole');
     const running = new Set<Promise<void>>();
+    /** Of a key, which hides no other. */
+    let fault: CacheError | undefined;
     let failure: { readonly error: unknown } | undefined;
     const read = async (key: Key, digests: readonly Digest[]): Promise<void> => {
       const row = data.keyOf(key);
@@ -233,7 +240,8 @@ export function createStoreIndex(
       if (failure !== undefined) break;
       const reading = read(key, digests)
         .catch((error: unknown) => {
-          failure ??= { error };
+          if (error instanceof CacheError && error.code !== 'unavailable') fault ??= error;
+          else failure ??= { error };
         })
         .finally(() => running.delete(reading));
       running.add(reading);
@@ -242,6 +250,7 @@ export function createStoreIndex(
     }
     await Promise.all(running);
     if (failure !== undefined) throw failure.error;
+    if (fault !== undefined) throw fault;
     await readMissing(there);
     await listBlobs(pace);
   };
@@ -303,6 +312,7 @@ export function createStoreIndex(
   const run = async (): Promise<void> => {
     let told = '';
     for (;;) {
+      listingSince = performance.now();
       try {
         await follow();
       } catch (error) {
@@ -311,7 +321,10 @@ export function createStoreIndex(
         const message = messageOf(error);
         if (message !== told) onFault(`the index of the store can't be kept up: ${message}`);
         told = message;
-        await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+        // The first listing has no pauses: that of a large store is not repeated all the time.
+        const rest = isComplete ? 0 : (LOOK_FACTOR - 1) * (performance.now() - listingSince);
+        const pause = Math.min(Math.max(LOOK_MS, rest), MOST_PAUSE_MS);
+        await sleep(pause, undefined, { signal }).catch(() => undefined);
       }
     }
   };

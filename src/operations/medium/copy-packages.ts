@@ -9,6 +9,7 @@ import { openFile } from '../../storage/open-file.ts';
 import { adoptFile, makeFolders, ownershipOf } from '../../storage/ownership.ts';
 import { isLeftover, ownerTag, tellsOwner } from '../../storage/temporary-name.ts';
 import { keepDurable, writeError } from '../files.ts';
+import { isWithin, realPathOf } from '../is-within.ts';
 import { isOfProgram, PACKAGES_FOLDER, type MediumFile } from './manifest.ts';
 import type { MediumFault } from './medium-faults.ts';
 import { digestObject } from './object-digest.ts';
@@ -36,7 +37,7 @@ export interface PackageCopy {
  * @param files to copy, by path on the medium
  * @param folder undefined: they are only read
  * @param onProgress receives the bytes of a file read since the last call
- * @throws CacheError `no-space`, `storage`
+ * @throws CacheError `no-space`, `storage`, also for a link out of the folder
  */
 export async function createPackageCopy(
   medium: string,
@@ -48,6 +49,7 @@ export async function createPackageCopy(
   const there: string[] = [];
   for (const [name, file] of files) {
     const target = targetOf(name, folder);
+    if (folder !== undefined && target !== undefined) await checkIsInside(dirname(target), folder);
     if (target !== undefined && (await hasFile(target, file))) there.push(target);
     else wanted.set(name, file);
   }
@@ -102,6 +104,12 @@ function targetOf(path: string, folder: string | undefined): string | undefined 
   return folder === undefined || isOfProgram(path)
     ? undefined
     : join(folder, path.slice(PACKAGES_FOLDER.length + 1));
+}
+
+/** A link would lead to other folders of the machine, and the names come from a medium. @throws CacheError `storage` */
+async function checkIsInside(path: string, folder: string): Promise<void> {
+  if (isWithin(await realPathOf(path), await realPathOf(folder))) return;
+  throw new CacheError('storage', `${path} leads out of ${folder}; remove the link`);
 }
 
 /** Whether the site has the same file already. */

@@ -97,7 +97,7 @@ export async function importMedium(medium: Medium, options: MediumImportOptions)
     if (target !== undefined) {
       if (faults.length > 0) await recordDamage(medium, all, target);
       // Like entries, packages count as arrived: no older medium takes them back.
-      if (packages.count() > 0) await arriveIn(target.storage);
+      if (packages.count() > 0) await arriveIn(target.records);
       await packages.place();
     }
     return {

@@ -67,9 +67,9 @@ export async function signManifest(
   if (verify) await verifyPackages(folder, packages, options);
   await checkNothingCame(folder, all, packages);
 
-  const origin = await originOf(store.storage);
+  const origin = await originOf(store.records);
   const former = listing.manifest?.manifest;
-  const serial = await takeSerial(store.storage, former?.origin === origin ? former.serial : 0);
+  const serial = await takeSerial(store.records, former?.origin === origin ? former.serial : 0);
   const text = formatManifest({
     ...{ origin, serial, created: new Date().toISOString(), by: signatureOf(signer) },
     ...describeContents({ files: all, entries }, packages),

@@ -53,7 +53,7 @@ async function healBlob(
   const path = blobName(sha512);
   store.storage.condemn(path);
   await ensureBlob({ sha512, size: undefined }, source, store, (_blob, bytes) => onProgress?.(path, bytes));
-  await source.arriveIn?.(store.storage);
+  await source.arriveIn?.(store.records);
 }
 
 /** Also heals the entry's blob if it is missing. */

@@ -1,12 +1,13 @@
 import { withStorage, type Store } from '../../cache/store.ts';
 import type { LogEvent } from '../../cache/store-log.ts';
-import { CacheError, isUndecodable, StoreUnavailable, UNDECODABLE } from '../../cache/errors.ts';
+import { CacheError, isDamage, isUndecodable, StoreUnavailable, UNDECODABLE } from '../../cache/errors.ts';
 import { BLOBS, STORE_FILE, STORE_FORMAT } from '../../cache/layout.ts';
+import type { ObjectStorage } from '../../cache/object-storage.ts';
 import { writeSmallObject } from '../../cache/small-object.ts';
 import type { Source } from '../../cache/source.ts';
 import type { Finding } from './finding.ts';
 import { healFrom, type HealOptions } from './heal.ts';
-import { createHealingStorage } from './healing-storage.ts';
+import { createHealingStorage, type HealingStorage } from './healing-storage.ts';
 import { createPace } from './pace.ts';
 import { verifyBytes } from './verify-blobs.ts';
 
@@ -44,7 +45,10 @@ export function createResolver(
   const { quarantine } = upkeep;
   const { repair, sources } = options;
   const kept = new Map<string, string>();
-  const storage = createHealingStorage(store.storage, quarantine, (name, place) => kept.set(name, place));
+  const healing = (storage: ObjectStorage): HealingStorage =>
+    createHealingStorage(storage, quarantine, (name, place) => kept.set(name, place));
+  const storage = healing(store.storage);
+  const records = healing(store.records);
   const target = { ...withStorage(store, storage), storage };
   const unreachable = new Map<Source, string>();
 
@@ -81,8 +85,8 @@ export function createResolver(
   };
 
   const restoreMark = async (finding: Finding): Promise<Resolution> => {
-    storage.condemn(STORE_FILE);
-    await writeSmallObject(storage, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
+    records.condemn(STORE_FILE);
+    await writeSmallObject(records, STORE_FILE, JSON.stringify({ format: STORE_FORMAT }));
     const quarantined = kept.get(STORE_FILE);
     await log.record({ ...eventOf(finding), action: 'repair', target: quarantined });
     return { outcome: 'healed', quarantined };
@@ -146,7 +150,8 @@ async function isStillBad(
     }
     return key === undefined || entry === undefined || (await directory.entry(key, entry)) === undefined;
   } catch (error) {
-    if (!(error instanceof CacheError)) throw error;
+    // Any other fault says nothing about the object.
+    if (!isDamage(error)) throw error;
     return true;
   }
 }

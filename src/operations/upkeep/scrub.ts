@@ -121,7 +121,7 @@ async function scrubOnce(
     const result = { finished: new Date().toISOString(), findings };
     onEnd(result, step.value);
     // A read-only store is checked, too.
-    await writeSmallObject(store.storage, SCRUB_FILE, JSON.stringify(result)).catch(onFailure);
+    await writeSmallObject(store.records, SCRUB_FILE, JSON.stringify(result)).catch(onFailure);
     return result;
   }
 }

@@ -1,9 +1,9 @@
 import type { Store } from '../../cache/store.ts';
 import { isDigest, prefixOf, type Digest } from '../../cache/digest.ts';
 import type { StoredEntry } from '../../cache/directory.ts';
-import { CacheError, systemCode } from '../../cache/errors.ts';
+import { isDamage } from '../../cache/errors.ts';
 import type { Key } from '../../cache/key.ts';
-import { blobName, DIRECTORY, entriesPrefix, parseKeyFolder, STORE_FILE } from '../../cache/layout.ts';
+import { blobName, DIRECTORY, entriesPrefix, parseKeyFolder } from '../../cache/layout.ts';
 import type { ObjectStat } from '../../cache/object-storage.ts';
 import { DamagedObject } from '../../cache/small-object.ts';
 import { diskFinding, strayAt, type Finding } from './finding.ts';
@@ -106,7 +106,7 @@ function noteNamed(sha512: Digest, name: BlobName, { referenced, names }: Verify
 async function verifyNamedBlob(
   key: Key,
   { digest, sha512, size, softwareUrl }: StoredEntry,
-  { storage, blobs, directory }: Store,
+  { blobs, directory }: Store,
   { pace, since = -Infinity }: VerifyOptions,
   state: VerifyState,
 ): Promise<Finding | undefined> {
@@ -125,11 +125,8 @@ async function verifyNamedBlob(
       return finding && { ...finding, ...where };
     }
   } catch (error) {
-    if (error instanceof CacheError && systemCode(error.cause) === undefined) {
-      // Another kind of file is in its place, unless the store itself is gone; the pass over the blobs reports it.
-      await storage.stat(STORE_FILE);
-      return undefined;
-    }
+    // Another kind of file is in its place; the pass over the blobs reports it.
+    if (isDamage(error) && error.cause === undefined) return undefined;
     return diskFinding(error, where);
   }
   // The entry, and then its blob, may have been removed after the entry was read.

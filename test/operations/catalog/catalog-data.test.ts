@@ -184,6 +184,7 @@ describe('a query', () => {
   it.each([
     [{ text: 'RAPID cdn 1.0' }, ['Rapid-CDN']],
     [{ text: 'software nothing' }, []],
+    [{ text: 'rapid '.repeat(100) }, ['Rapid-CDN']],
     [{ text: kvm.slice(3, 20).toUpperCase() }, ['kvm']],
     [{ text: digestOf('cdn') }, ['Rapid-CDN']],
     [{ text: digestOf('cdn').slice(5, 16) }, ['Rapid-CDN']],

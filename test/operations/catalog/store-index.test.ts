@@ -1,8 +1,9 @@
-import { appendFile, cp, mkdir, rm, unlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { digestOf } from '../../../src/cache/digest.ts';
+import { CacheError } from '../../../src/cache/errors.ts';
 import { parseKey, type Key } from '../../../src/cache/key.ts';
 import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
 import type { ObjectStorage } from '../../../src/cache/object-storage.ts';
@@ -83,6 +84,40 @@ describe('the index', () => {
     await isComplete(indexed);
     expect(indexed.index.refused()).toEqual({ untrusted: 1, damaged: 1, 'blob-missing': 1 });
     expect(urlsIn(indexed)).toEqual([urlOf(1)]);
+  });
+
+  it('takes what is no file in the place of an entry for a damaged entry', async () => {
+    const store = await makeStore();
+    for (const number of [1, 2])
+      await addRelease(store, signer, { url: urlOf(number), content: `${number}` });
+    const [folder, link] = [join(store.root, entriesPrefix(PYPI)), entriesPrefix(parseKey('pypi:b=1'))];
+    await mkdir(join(folder, digestOf('a')), { recursive: true });
+    await mkdir(join(store.root, link));
+    await symlink('nowhere', join(store.root, link, digestOf('b')));
+    const indexed = await follow(store);
+    await isComplete(indexed);
+    expect(indexed.index.refused()).toMatchObject({ damaged: 2 });
+    expect(urlsIn(indexed)).toEqual([urlOf(1), urlOf(2)]);
+  });
+
+  it('has the other releases while a key cannot be read, says so once, and is not complete', async () => {
+    const store = await makeStore();
+    for (const number of [1, 2, 3, 4, 5])
+      await addRelease(store, signer, { url: urlOf(number), content: `${number}` });
+    const prefix = entriesPrefix(keyOf({ url: urlOf(3) }));
+    let isDenied = true;
+    const open: ObjectStorage['open'] = (name) =>
+      isDenied && name.startsWith(prefix)
+        ? Promise.reject(new CacheError('storage', `can't open ${name}: permission denied (EACCES)`))
+        : store.storage.open(name);
+    const indexed = begin(createStore({ ...store, storage: { ...store.storage, open } }, { who: WHO }));
+    await expect.poll(() => urlsIn(indexed)).toEqual([1, 2, 4, 5].map(urlOf));
+    await expect.poll(() => indexed.faults).toEqual([expect.stringContaining('permission denied (EACCES)')]);
+    expect(indexed.index.catalog.state.isComplete).toBe(false);
+    isDenied = false;
+    await isComplete(indexed);
+    expect(urlsIn(indexed)).toHaveLength(5);
+    expect(indexed.faults).toHaveLength(1);
   });
 
   it('gives up above its limit, and says why', async () => {

@@ -600,16 +600,16 @@ describe('the folder of a medium', () => {
     const { connected } = trip;
     const { site } = connected;
     let isGone = false;
-    const storage: ObjectStorage = {
-      ...site.storage,
+    const records: ObjectStorage = {
+      ...site.records,
       // The number of the export is the last thing that is asked for.
       create: async (size) => {
         if (!isGone) execFileSync('umount', ['-l', medium]);
         isGone = true;
-        return site.storage.create(size);
+        return site.records.create(size);
       },
     };
-    const error = await cacheErrorOf(exportTo(medium, connected, { store: { ...site, storage } }));
+    const error = await cacheErrorOf(exportTo(medium, connected, { store: { ...site, records } }));
     expect(isGone).toBe(true);
     expect(error.code).toBe('storage');
     expect(error.message).toContain('is gone; plug the medium in');

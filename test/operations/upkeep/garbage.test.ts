@@ -273,16 +273,10 @@ describe('blobs', () => {
         await rm(join(store.root, path));
         await mkdir(join(store.root, path));
       }
-      const attempt = collect();
-      if (how === 'damaged') {
-        expect(await attempt).toMatchObject({
-          blobs: [],
-          entries: [],
-        });
-        expect((await find()).damaged).toEqual([
-          { key: keyOf({ url: 'https://example.com/other' }), entry: entry.digest },
-        ]);
-      } else await expect(attempt).rejects.toThrow(/is not a file/);
+      expect(await collect()).toMatchObject({ blobs: [], entries: [] });
+      expect((await find()).damaged).toEqual([
+        { key: keyOf({ url: 'https://example.com/other' }), entry: entry.digest },
+      ]);
       expect(await store.blobs.stat(digestOf('needed'))).toBeDefined();
       expect(await store.blobs.stat(digestOf('build 1'))).toBeDefined();
     },

@@ -5,8 +5,10 @@ import { digestOf, type Digest } from '../../../src/cache/digest.ts';
 import type { VerifiedEntry } from '../../../src/cache/entry.ts';
 import { CacheError } from '../../../src/cache/errors.ts';
 import { blobName, entriesPrefix } from '../../../src/cache/layout.ts';
+import type { ObjectStorage } from '../../../src/cache/object-storage.ts';
 import type { Signer, TrustedCertificates } from '../../../src/cache/signature.ts';
 import type { Source } from '../../../src/cache/source.ts';
+import { createStore } from '../../../src/cache/store.ts';
 import type { Finding } from '../../../src/operations/upkeep/finding.ts';
 import {
   createResolver,
@@ -14,6 +16,7 @@ import {
   type Resolution,
 } from '../../../src/operations/upkeep/resolve-findings.ts';
 import { createUpstream } from '../../../src/upstream/client.ts';
+import { expectCacheError } from '../../fixtures/expected-error.ts';
 import { recordsIn } from '../../fixtures/store-log.ts';
 import { contentsOf } from '../../fixtures/folder-contents.ts';
 import { startHttpServer } from '../../fixtures/http-server.ts';
@@ -346,3 +349,30 @@ describe('repair', () => {
     await expectWhole();
   });
 });
+
+it.each(['unavailable', 'storage'] as const)(
+  'nothing goes to quarantine while the second look at it ends with %s: that says nothing of the object',
+  async (code) => {
+    const [blob, entry] = await addReleases(2);
+    for (const name of [blobName(blob?.sha512 ?? digestOf('')), entry === undefined ? '' : nameOf(entry)])
+      await flipBit(store.root, name);
+    const opened = await openToVerify(store.root);
+    let isAway = false;
+    const open: ObjectStorage['open'] = (name) =>
+      isAway
+        ? Promise.reject(new CacheError(code, 'answered 503', { cause: new Error('SlowDown') }))
+        : opened.storage.open(name);
+    const flaky = createStore(
+      { ...opened, storage: { ...opened.storage, open } },
+      { who: { user: 'root', host: 'master' } },
+    );
+    const { findings } = await verifyAll(flaky, trusted);
+    expect(findings).toHaveLength(2);
+    const resolver = createResolver(flaky, { repair: true, sources: [], trusted });
+    isAway = true;
+    for (const finding of findings) await expectCacheError(resolver(finding), code, 'answered 503');
+    expect(await quarantined()).toEqual([]);
+    isAway = false;
+    for (const finding of findings) expect(await resolver(finding)).toMatchObject({ outcome: 'quarantined' });
+  },
+);
