@@ -93,24 +93,27 @@ export function checkCertificateIsInside(config: Config): Promise<void> {
 
 /**
  * Nor must it have this machine write outside of the folder, such as packages into a folder of the system.
+ * @param isServer whether also what only a server writes is checked
  * @throws CacheError `config`
  */
-export function checkWrittenIsInside(config: Config): Promise<void> {
+export function checkWrittenIsInside(config: Config, isServer: boolean): Promise<void> {
   const { store, server } = config;
-  const { certificateFile, keyFile } = (server.tls.mode === 'auto' && tlsFilesOf(config)) || {};
   const written = new Map<string, string>();
   const add = (key: string, paths: readonly (string | undefined)[]): void => {
     for (const path of paths) if (path !== undefined) written.set(path, key);
   };
   if (store.bucket === undefined) add('[store] path', withFoldersOf(store.path));
-  add('[store] path', [packagesFolderOf(config)]);
-  const { folder } = store.bucket?.localCache ?? {};
-  if (folder !== undefined) add('[store] local-cache', withFoldersOf(folder));
-  add('[server] tls', [keyFile, certificateFile, certificateFile && `${certificateFile}.replaced`]);
+  add(store.bucket === undefined ? '[store] path' : '[store] url', [packagesFolderOf(config)]);
+  if (isServer) {
+    const { folder } = store.bucket?.localCache ?? {};
+    if (folder !== undefined) add('[store] local-cache', withFoldersOf(folder));
+    const { certificateFile, keyFile } = (server.tls.mode === 'auto' && tlsFilesOf(config)) || {};
+    add('[server] tls', [keyFile, certificateFile, certificateFile && `${certificateFile}.replaced`]);
+  }
   return checkAreInside(config, written);
 }
 
-/** A store's folder with those in it, of which a link may join another. */
+/** The folder of a store or local cache with those in it, of which a link may join another. */
 function withFoldersOf(store: string): readonly string[] {
   return [store, ...Array.from(OWN_NAMES, (name) => join(store, name))];
 }
@@ -125,11 +128,16 @@ async function checkAreInside(
   for (const [path, key] of keys) {
     const real = await realPathOf(path);
     if (isWithin(real, own)) continue;
+    if (file === undefined) {
+      throw new CacheError(
+        'config',
+        `${path} leads to ${real}, outside the current folder; to use it anyway, make an empty config.ini and add: -c config.ini`,
+      );
+    }
+    const what = path === real ? `${key} = ${path} is` : `${key}: ${path} leads to ${real},`;
     throw new CacheError(
       'config',
-      file === undefined
-        ? `${path} leads to ${real}, which is outside the current folder; name a configuration with -c`
-        : `${file}: ${key} = ${real} is outside the current folder, where this configuration was found; to use it anyway: -c ${quoteForShell(file)}`,
+      `${file}: ${what} outside the current folder, where this configuration was found; to use it anyway: -c ${quoteForShell(file)}`,
     );
   }
 }

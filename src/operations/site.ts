@@ -1,3 +1,4 @@
+import { isBucketUrl } from '../cache/bucket-url.ts';
 import { CacheError } from '../cache/errors.ts';
 import { createTrustedCertificates, type Signer, type TrustedCertificates } from '../cache/signature.ts';
 import { quoteForShell } from '../cache/shell.ts';
@@ -21,10 +22,19 @@ export interface Messages {
 }
 
 /**
- * Purpose of opening a store. `upkeep` opens it unchanged; `dry-run` writes nothing and treats a missing store as
- * empty. `serve` writes, and reads blobs through the local cache.
+ * Purpose of opening a store. `upkeep` opens it unchanged, and `inspect` looks at it as upkeep does, but writes nothing; `dry-run`
+ * writes nothing and treats a missing store as empty. `serve` writes, and reads blobs through the local cache.
  */
-export type StoreUse = 'read' | 'write' | 'upkeep' | 'dry-run' | 'serve';
+export type StoreUse = 'read' | 'write' | 'upkeep' | 'inspect' | 'dry-run' | 'serve';
+
+const MODES = {
+  read: 'read',
+  'dry-run': 'read',
+  inspect: 'upkeep',
+  upkeep: 'upkeep',
+  write: 'write',
+  serve: 'write',
+} as const satisfies Record<StoreUse, OpenStoreOptions['mode']>;
 
 /** The site of a configuration. Opens and reads everything on first use, once. */
 export interface Site {
@@ -61,17 +71,18 @@ export function createSite(config: Config, messages: Messages): Site {
 
   const storeAt: Site['storeAt'] = async (at, use, make = false) =>
     openStore(at, {
-      mode: use === 'dry-run' ? 'read' : use === 'serve' ? 'write' : use,
+      mode: MODES[use],
       make: make && (use === 'write' || use === 'serve' || use === 'dry-run'),
       minFreeSpace: config.upload.minFreeSpace,
-      access: await bucketAccessOf(config),
+      access: await accessOf(at, config),
       ...(use === 'serve' && { localCache: localCacheOf(config, messages) }),
       ...eventsOf(at, use, messages),
     });
 
   const openOwn = async (use: StoreUse): Promise<Store> => {
     await checkStorePath(config);
-    if (use !== 'read' && use !== 'dry-run') await checkWrittenIsInside(config);
+    if (use === 'write' || use === 'upkeep' || use === 'serve')
+      await checkWrittenIsInside(config, use === 'serve');
     try {
       return await storeAt(location, use, config.file === undefined);
     } catch (error) {
@@ -108,11 +119,14 @@ export function locationOf({ store }: Pick<Config, 'store'>): string {
   return store.bucket?.url ?? store.path;
 }
 
-/** How to reach the bucket of a configuration. @throws CacheError `config` */
-export async function bucketAccessOf({ store: { bucket } }: Config): Promise<OpenStoreOptions['access']> {
-  if (bucket === undefined) return undefined;
-  const isPlain = bucket.access.endpoint?.startsWith('http:') === true;
-  return { ...bucket.access, ...(!isPlain && { authorities: await readKnownAuthorities(process.env) }) };
+/** How to reach a store, if it is a bucket, with the access of a configuration. @throws CacheError `config` */
+export async function accessOf(
+  location: string,
+  { store: { bucket } }: Config,
+): Promise<OpenStoreOptions['access']> {
+  if (!isBucketUrl(location)) return undefined;
+  const isPlain = bucket?.access.endpoint?.startsWith('http:') === true;
+  return { ...bucket?.access, ...(!isPlain && { authorities: await readKnownAuthorities(process.env) }) };
 }
 
 function localCacheOf({ store: { bucket } }: Config, messages: Messages): OpenStoreOptions['localCache'] {
@@ -139,7 +153,7 @@ function eventsOf(location: string, use: StoreUse, messages: Messages): StoreEve
       );
     },
     // Upkeep looks for damage itself.
-    ...(use !== 'upkeep' && {
+    ...(MODES[use] !== 'upkeep' && {
       onDamage: (_key, _digest, { message }) => {
         messages.fail(`cache: ${message}`, 'incomplete');
       },

@@ -618,7 +618,7 @@ describe('archives that somebody put on a medium whose manifest was taken away',
     const key = site('miscellaneous/sign.key');
     const certificate = `certificate-file = ${site('miscellaneous/sign.crt')}\n`;
     await writeFile(join(device, 'config.ini'), `${config}private-key-file = ${key}\n${certificate}`);
-    const refused = /device\/config\.ini: .*sign\.key.* is outside the current folder.* -c /s;
+    const refused = /device\/config\.ini: .*sign\.key,? .*outside the current folder.* -c /s;
     for (const path of ['.', 'software', join('software', EVIL)]) {
       const before = await contentsOf(site(''));
       const { stdout, stderr } = await expectEnd(2, runCache(device, 'import', path));
@@ -633,7 +633,7 @@ describe('archives that somebody put on a medium whose manifest was taken away',
     expect(linked.stderr).toMatch(refused);
     await rm(join(device, 'config.ini'));
     const bare = await expectEnd(2, runCache(device, 'import', 'software'));
-    expect(bare.stderr).toMatch(/sign\.key .*is outside/);
+    expect(bare.stderr).toMatch(/sign\.key leads to .*, outside/);
     // Who names the configuration vouches for it.
     await writeFile(join(device, 'config.ini'), `${config}private-key-file = ${key}\n${certificate}`);
     await expectEnd(0, runCache(device, 'import', '-c', 'config.ini', 'software'));
@@ -664,31 +664,48 @@ describe('the configuration of a medium, found in the current folder', () => {
 
   const STORE = ['[store]', 'path = own/store'];
   const BUCKET = ['[store]', 'url = s3://bucket/store', 'local-cache = own/store'];
+  const SERVE = ['serve', '--listen', '127.0.0.1:0'];
+  const WRITERS = [['import', '.'], SERVE, ['gc']];
 
   it.each([
-    ['packages', STORE, 'own/packages', 'cron.d', /\[store\] path = \S+cron\.d /],
-    ['blobs', STORE, 'own/store/bcache', 'cron.d', /\[store\] path = \S+cron\.d /],
-    ['temporary files', STORE, 'own/store/tmp', 'cron.d', /\[store\] path = \S+cron\.d /],
+    ['packages', STORE, 'own/packages', 'cron.d', '[store] path', WRITERS],
+    ['blobs', STORE, 'own/store/bcache', 'cron.d', '[store] path', WRITERS],
+    ['temporary files', STORE, 'own/store/tmp', 'cron.d', '[store] path', WRITERS],
     [
       'certificate',
       [...STORE, '[server]', 'tls = auto'],
       'own/server.crt.replaced',
       'cron.d/job',
-      /\[server\] tls = \S+cron\.d\/job /,
+      '[server] tls',
+      [SERVE],
     ],
-    ['copies', BUCKET, 'own/store/bcache', 'cron.d', /\[store\] local-cache = \S+cron\.d /],
-  ])('writes no %s through a link out of the folder', async (_what, config, name, target, message) => {
+    ['copies', BUCKET, 'own/store/bcache', 'cron.d', '[store] local-cache', [SERVE]],
+  ])('writes no %s through a link out of the folder', async (_what, config, name, target, key, commands) => {
     await makeStrange(...config);
     await rm(join(device, name), { recursive: true, force: true });
     await symlink(machine(target), join(device, name));
     const before = await contentsOf(machine(''));
-    for (const command of [['import', '.'], ['serve', '--listen', '127.0.0.1:0'], ['gc']]) {
+    const message = `${key}: ${join(device, name)} leads to ${machine(target)}, outside the current folder`;
+    for (const command of commands) {
       const { stdout, stderr } = await expectEnd(2, runCache(device, ...command));
       expect(stdout).toBe('');
-      expect(stderr).toMatch(message);
+      expect(stderr).toContain(message);
       expect(stderr).toContain(`to use it anyway: -c ${join(device, 'config.ini')}`);
     }
+    expect((await expectEnd(2, runCache(device, 'config', 'check'))).stdout).toContain(message);
     expect(await contentsOf(machine(''))).toEqual(before);
+  });
+
+  it('may name a store elsewhere, for what only looks at it', async () => {
+    await init('site');
+    await makeStrange('[store]', `path = ${join(folder, 'site', 'store')}`);
+    const before = await contentsOf(join(folder, 'site'));
+    for (const command of [['verify'], ['gc', '--dry-run'], ['list']])
+      await expectEnd(0, runCache(device, ...command));
+    await expectEnd(1, runCache(device, 'remove', '--dry-run', CDN));
+    for (const command of [['verify', '--repair'], ['gc'], ['remove', CDN]])
+      await expectEnd(2, runCache(device, ...command));
+    expect(await contentsOf(join(folder, 'site'))).toEqual(before);
   });
 
   it('copies no packages through a link in their folder', async () => {
@@ -731,7 +748,9 @@ describe('the configuration of a medium, found in the current folder', () => {
     await packRelease(join(folder, 'root', keyOfSoftwareUrl(CDN)), join(folder, 'b-ubuntu-22.04.tar.gz'));
     const before = await contentsOf(machine(''));
     const { stderr } = await expectEnd(2, runCache(device, 'import', join(folder, 'b-ubuntu-22.04.tar.gz')));
-    expect(stderr).toMatch(/cache-store leads to \S+cron\.d, which is outside the current folder/);
+    expect(stderr).toMatch(
+      /cache-store leads to \S+cron\.d, outside the current folder; .*, make an empty config\.ini and add: -c config\.ini/,
+    );
     expect(await contentsOf(machine(''))).toEqual(before);
   });
 });

@@ -13,7 +13,7 @@ import {
 } from '../../config/config-file.ts';
 import { type ConfigValue, listConfigValues } from '../../config/config-values.ts';
 import { findConfigFaults } from '../../operations/check-config.ts';
-import { checkKeyIsInside } from '../../operations/check-paths.ts';
+import { checkKeyIsInside, checkWrittenIsInside } from '../../operations/check-paths.ts';
 import { listTrusted, type TrustedCertificate } from '../../operations/trust-certificates.ts';
 import type { ConfigOptions } from '../commands/config.ts';
 import { EXIT, endWith } from '../exit-code.ts';
@@ -157,8 +157,11 @@ async function faultsOf(
       if (faults.length > 0) return faults;
     }
     const config = await loadConfig(search);
-    const refused = await checkKeyIsInside(config).catch(faultOf);
-    return [...(refused === undefined ? [] : [refused]), ...(await findConfigFaults(config, messages))];
+    const refused = await Promise.all([
+      checkKeyIsInside(config).catch(faultOf),
+      checkWrittenIsInside(config, true).catch(faultOf),
+    ]);
+    return [...refused.filter((fault) => fault !== undefined), ...(await findConfigFaults(config, messages))];
   } catch (error) {
     return [faultOf(error)];
   }

@@ -20,7 +20,7 @@ export async function gc(options: GcOptions): Promise<void> {
   const grace = parseOption('--grace', () => parseDuration(options.grace));
   const site = await openStoreSite(options);
   const { terminal } = site;
-  const store = await site.store('upkeep');
+  const store = await site.store(dryRun ? 'inspect' : 'upkeep');
   if (store.markFault !== undefined) throw store.markFault;
   const trusted = await site.trusted();
   const pinned = new Set(pinnedKeys(site.config).keys());

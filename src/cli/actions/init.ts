@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { CacheError } from '../../cache/errors.ts';
 import { readCertificateFiles } from '../../operations/certificate-files.ts';
 import { commandOf } from '../../operations/command-line.ts';
-import { bucketAccessOf } from '../../operations/site.ts';
+import { accessOf } from '../../operations/site.ts';
 import { hasSigningKey } from '../../operations/signing-key.ts';
 import { makeSiteFolder } from '../../operations/site-folder.ts';
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
@@ -86,7 +86,7 @@ async function initStore(options: InitOptions): Promise<void> {
       'name the folder of the site: cache init DIR; or, to make only the store of a configuration: cache init -c FILE',
     );
   const { location, config, terminal } = await openSite(options);
-  const isNew = await makeStore(location, { access: await bucketAccessOf(config) });
+  const isNew = await makeStore(location, { access: await accessOf(location, config) });
   if (json)
     printJson(
       'init',

@@ -35,7 +35,7 @@ export async function remove(targets: readonly string[], options: RemoveOptions)
   const { config, terminal } = site;
   const matches = matcherOf(options);
   const pins = pinnedKeys(config);
-  const store = await site.store('upkeep');
+  const store = await site.store(dryRun ? 'inspect' : 'upkeep');
   const known = createKnownReleases(site, inStore(store));
   // Parses all before it removes anything: one may be wrong.
   const keys = new Map<string, Key>();

@@ -32,14 +32,14 @@ export async function verify(options: VerifyOptions): Promise<void> {
     healFrom.map((place) => urlsOfPlace('--heal-from', place, site)),
     terminal,
   );
-  const store = await site.store('upkeep');
+  const isResolving = repair || healFrom.length > 0;
+  const store = await site.store(isResolving ? 'upkeep' : 'inspect');
   const progress = createProgress(undefined, { quiet });
   try {
     const report = await run(store, site, options, progress);
     progress.clear();
     if (json) printJson('verify', toJson(report), terminal);
     else {
-      const isResolving = repair || healFrom.length > 0;
       printSummary(report, { deep, isResolving, isPartial: options.since !== undefined }, site);
     }
     if (!report.findings.every(isResolved)) endWith(EXIT.incomplete);
