@@ -47,7 +47,7 @@ export function limitConnections(
     tellRefused(1);
   });
   const tellCut = tellAtTimes(onCut);
-  const checking = setInterval(() => {
+  const check = (): void => {
     const answers = connections.waiting();
     let bytes = answers.reduce((sum, { writableLength }) => sum + writableLength, 0);
     let cut = 0;
@@ -58,9 +58,12 @@ export function limitConnections(
       cut++;
     }
     if (cut > 0) tellCut(cut);
-  }, WAITING_CHECK_MS).unref();
-  server.once('close', () => {
-    clearInterval(checking);
+  };
+  server.once('listening', () => {
+    const checking = setInterval(check, WAITING_CHECK_MS).unref();
+    server.once('close', () => {
+      clearInterval(checking);
+    });
   });
 }
 

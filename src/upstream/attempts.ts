@@ -18,8 +18,8 @@ export const IMPATIENT: Patience = { attempts: 1, firstDelay: 0 };
 const LONGEST_DELAY_MS = 60_000;
 
 /**
- * Bytes that an answer must bring, and an upload must get rid of, within the idle limit (a minute), so that a dripping server can't block
- * a command forever.
+ * Bytes that an answer must bring, or that a server must take of an upload, within the idle limit (a minute), so that a slow
+ * server can't block a command forever.
  */
 export const LEAST_PROGRESS = 128 * 1024;
 

@@ -9,7 +9,7 @@ const ANSWER_LIMIT_MS = 3_600_000;
 export interface SendLimit {
   /** Milliseconds in which the server must take `LEAST_PROGRESS` bytes, as an answer must bring them. */
   readonly idleLimit: number;
-  /** The error for a server that takes too long. @param what has not come */
+  /** The error for a server that takes too long. @param what was too little, or has not come */
   readonly tooSlow: (what: string, limit: number) => Error;
 }
 
