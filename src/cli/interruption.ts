@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import { removeOpenTemporaries } from '../storage/open-temporaries.ts';
 import { wrapFor } from './terminal/wrap.ts';
 
@@ -30,24 +29,17 @@ export function tellWhenInterrupted(command: string): void {
 }
 
 /** Ends the process in the middle of an import. */
-export function interruptImport(signal: Signal): never {
+export function interruptImport(signal: 'SIGINT' | 'SIGTERM'): never {
   return interrupt(GOES_ON, signal);
 }
 
-function interrupt(meaning: string | undefined, signal: Signal): never {
+function interrupt(meaning: string | undefined, signal: 'SIGINT' | 'SIGTERM'): never {
   // Overwrites a progress line and ^C.
   const { stderr } = process;
   const text = `cache: interrupted${meaning === undefined ? '' : `; ${meaning}`}`;
   stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}${wrapFor(stderr, text)}\n`);
   removeOpenTemporaries();
-  endBy(signal);
-}
-
-/** Ends the process as the signal would. */
-export function endBy(signal: Signal): never {
   process.kill(process.pid, signal);
   // The first process of a container can't kill itself.
-  process.exit(128 + constants.signals[signal]);
+  process.exit(signal === 'SIGINT' ? 130 : 143);
 }
-
-type Signal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';

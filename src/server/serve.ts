@@ -1,4 +1,3 @@
-import { isatty } from 'node:tty';
 import { CacheError, messageOf, systemCode } from '../cache/errors.ts';
 import type { Store } from '../cache/store.ts';
 import type { Config } from '../config/config.ts';
@@ -40,14 +39,13 @@ export interface ServeOptions {
 
 /** How serving ended. */
 export interface ServeEnd {
-  /** SIGHUP: the terminal was closed. */
-  readonly signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP';
+  readonly signal: 'SIGTERM' | 'SIGINT';
   /** Whether `prepare` was still running. */
   readonly isPreparing: boolean;
 }
 
 /**
- * Serves the store of a site until SIGTERM or SIGINT, or until its terminal is closed.
+ * Serves the store of a site until SIGTERM or SIGINT.
  * @param site sends its messages to the person who starts the server
  * @throws CacheError `config`, `storage`, `usage`; any error of `prepare`
  */
@@ -117,7 +115,7 @@ export async function serve(
   });
   const watch = watchCertificates(served, listeners, shown);
   const manager = createServiceManager(process.env, warn);
-  // Without certificates, too: SIGHUP must not end a server whose terminal is there, or that has none.
+  // Without certificates, too: SIGHUP must never end the server.
   const reload = (): void => void manager.reloading(() => watch.renew());
   process.on('SIGHUP', reload);
   const serving = `serving ${location} on ${listeners.map(({ url }) => url).join(' ')}`;
@@ -244,16 +242,8 @@ function watchCertificates(
   });
 }
 
-/** Resolves at SIGTERM and SIGINT, and at the SIGHUP of a terminal that was closed. */
 function untilStopped(): Promise<ServeEnd['signal']> {
-  const terminals = [1, 2].filter((output) => isatty(output));
   return new Promise((resolve) => {
-    const hangUp = (): void => {
-      if (terminals.every((output) => isatty(output))) return;
-      process.off('SIGHUP', hangUp);
-      resolve('SIGHUP');
-    };
-    process.on('SIGHUP', hangUp);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {
         resolve(signal);

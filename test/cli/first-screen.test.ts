@@ -44,7 +44,7 @@ async function screenAfter(command: string, last: RegExp): Promise<string> {
   const read = async (): Promise<string> => (await tmux('capture-pane', '-p')).stdout.trimEnd();
   const { stdout: pid } = await tmux('display-message', '-p', '#{pane_pid}');
   onTestFinished(async () => {
-    // To the group of the shell: the server ends with it.
+    // The server survives the loss of its terminal, but not this signal to the group of the shell.
     process.kill(-Number(pid), 'SIGTERM');
     await expect.poll(() => tmux('has-session').catch(() => 'ended'), { timeout: 50_000 }).toBe('ended');
   });

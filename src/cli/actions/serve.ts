@@ -25,7 +25,7 @@ import {
   type Imported,
   type ImportSources,
 } from '../import-run.ts';
-import { endBy, interruptImport } from '../interruption.ts';
+import { interruptImport } from '../interruption.ts';
 import { printJson } from '../json-output.ts';
 import { parseOption } from '../parse-option.ts';
 import { openSite, type CommandSite } from '../site.ts';
@@ -64,8 +64,6 @@ export async function serveStore(options: ServeOptions, build: BuildInfo): Promi
   });
   // An import may be interrupted at any moment.
   if (isPreparing) interruptImport(signal);
-  // Node aborts in `exit` if its terminal is gone.
-  if (signal === 'SIGHUP') endBy(signal);
   process.exit(EXIT.done);
 }
 
