@@ -1,6 +1,6 @@
 import { checkedObject, type CheckedObject } from './checked-object.ts';
 import type { Digest } from './digest.ts';
-import { CacheError } from './errors.ts';
+import { CacheError, isDamage } from './errors.ts';
 import { openHasher, type HashThreads } from './hash-threads.ts';
 import { BLOBS, blobName, digestOfBlobName } from './layout.ts';
 import type { ObjectStat, ObjectStorage, OpenObject } from './object-storage.ts';
@@ -8,6 +8,8 @@ import type { ObjectStat, ObjectStorage, OpenObject } from './object-storage.ts'
 /** ShaCache: immutable bytes, named by their sha512. */
 export interface Blobs {
   stat(digest: Digest): Promise<ObjectStat | undefined>;
+  /** Bytes; undefined if the blob is missing, or damaged so that it can't be looked at: it needs to be copied again. */
+  size(digest: Digest): Promise<number | undefined>;
   open(digest: Digest): Promise<OpenObject | undefined>;
   /** Compares the bytes of an open blob with its digest while they are read: see `checkedObject`. */
   checked(digest: Digest, object: OpenObject): CheckedObject;
@@ -43,6 +45,14 @@ export interface BlobWriter {
 export function createBlobs(storage: ObjectStorage, threads?: HashThreads): Blobs {
   return {
     stat: (digest) => storage.stat(blobName(digest)),
+    async size(digest) {
+      try {
+        return (await storage.stat(blobName(digest)))?.size;
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        return undefined;
+      }
+    },
     open: (digest) => storage.open(blobName(digest)),
     checked: (digest, object) => checkedObject(object, digest, threads),
     async create({ digest: announced, size: announcedSize, holder } = {}) {

@@ -184,7 +184,7 @@ export async function* fetchPlanned(
   }
 
   async function finish(entry: SourceEntry, isCopied: boolean): Promise<FetchResult> {
-    const size = (await target.blobs.stat(entry.sha512))?.size ?? 0;
+    const size = (await target.blobs.size(entry.sha512)) ?? 0;
     const isSigned = signer !== undefined && (await resign(entry, signer));
     if (isCopied) return { entry, outcome: 'fetched', size };
     return { entry, outcome: !isSigned ? 'unchanged' : options.dryRun ? 'to-resign' : 'resigned', size };
@@ -209,7 +209,7 @@ export async function* fetchPlanned(
 export async function bytesToFetch({ offers }: FetchPlan, source: Source, { blobs }: Store): Promise<number> {
   let sum = 0;
   for (const { entry, verdict } of offers) {
-    if (verdict !== 'wanted' || (await blobs.stat(entry.sha512)) !== undefined) continue;
+    if (verdict !== 'wanted' || (await blobs.size(entry.sha512)) !== undefined) continue;
     try {
       sum += (await source.blobSize(entry.sha512)) ?? 0;
     } catch (error) {

@@ -158,7 +158,7 @@ async function findImported(
   if (record === undefined) return undefined;
   const { entry, ...release } = record;
   const isThere =
-    (await blobs.stat(release.sha512))?.size === size &&
+    (await blobs.size(release.sha512)) === size &&
     // A damaged entry doesn't count: the import adds it anew.
     (await isIntact(directory.entry(release.key, entry))) &&
     (await directory.keep(release.key, { digest: entry, sha512: release.sha512 }));

@@ -58,7 +58,7 @@ export async function* importProxy(
       const { entry, outcome, reason } = await checkBytes(result, folders, options);
       const { softwareUrl, platform, sha512 } = entry;
       yield {
-        ...{ file, key, softwareUrl, platform, sha512, size: (await store.blobs.stat(sha512))?.size },
+        ...{ file, key, softwareUrl, platform, sha512, size: await store.blobs.size(sha512) },
         outcome: OUTCOMES[outcome],
         ...(reason !== undefined && { reason }),
       };
@@ -127,7 +127,7 @@ async function importBlob(
     const size = await folders.blobSize(sha512);
     const blob = { sha512, size };
     if (dryRun) {
-      if ((await store.blobs.stat(sha512))?.size === size) return { outcome: 'unchanged', size };
+      if ((await store.blobs.size(sha512)) === size) return { outcome: 'unchanged', size };
       await checkBlob(blob, folders, onProgress);
       return { outcome: 'checked', size };
     }

@@ -75,7 +75,7 @@ export async function listSources(
       if (!isSourceEntry(key, entry)) continue;
       const { url, basename, sha512, received } = entry;
       const certificate = trusted.signerOf(entry);
-      const size = (await blobs.stat(sha512))?.size;
+      const size = await blobs.size(sha512);
       listed.push({
         url,
         basename,
@@ -113,7 +113,7 @@ async function buildsOf(
     builds.set(
       id,
       newest === undefined
-        ? { platform, sha512, size: (await blobs.stat(sha512))?.size, received, signers }
+        ? { platform, sha512, size: await blobs.size(sha512), received, signers }
         : { ...newest, signers: withoutRepeats([...newest.signers, ...signers]) },
     );
   }

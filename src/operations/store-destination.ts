@@ -1,7 +1,7 @@
 import type { Digest } from '../cache/digest.ts';
 import { noneIfDamaged } from '../cache/directory.ts';
 import type { VerifiedEntry } from '../cache/entry.ts';
-import { CacheError, isDamage } from '../cache/errors.ts';
+import { CacheError } from '../cache/errors.ts';
 import type { Key } from '../cache/key.ts';
 import type { Source, SourceEntry } from '../cache/source.ts';
 import type { LogEvent } from '../cache/store-log.ts';
@@ -88,7 +88,7 @@ export async function recordCopy(
   { blobs, log }: Store,
   event: CopyEvent,
 ): Promise<void> {
-  const size = (await undefinedIfDamaged(blobs.stat(sha512)))?.size;
+  const size = await blobs.size(sha512);
   await log.record({ key, entry: digest, sha512, softwareUrl, size, source: source.name, ...event });
 }
 
@@ -140,22 +140,14 @@ async function hasWholeBlob(
   source: Source,
   { blobs }: Pick<Store, 'blobs'>,
 ): Promise<boolean> {
-  const there = await undefinedIfDamaged(blobs.stat(sha512));
+  const there = await blobs.size(sha512);
   if (there === undefined) return false;
-  if (there.size === size) return true;
+  if (there === size) return true;
   try {
-    return there.size === ((await source.blobSize(sha512)) ?? there.size);
+    return there === ((await source.blobSize(sha512)) ?? there);
   } catch (error) {
     // Some servers state no sizes; an unreachable server fails at the next request anyway.
     if (error instanceof CacheError && error.code === 'unavailable') return true;
     throw error;
   }
-}
-
-/** A damaged blob is copied again. */
-async function undefinedIfDamaged<T>(reading: Promise<T | undefined>): Promise<T | undefined> {
-  return reading.catch((error: unknown) => {
-    if (!isDamage(error)) throw error;
-    return undefined;
-  });
 }

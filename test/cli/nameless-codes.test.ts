@@ -7,7 +7,7 @@ import { describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { createDirectory } from '../../src/cache/directory.ts';
 import { contentsOf } from '../fixtures/folder-contents.ts';
 import { ENVIRONMENT, PROGRAM, resultOf, runCache, type CommandResult } from './command.ts';
-import { addReleases, makeSite, type Site } from './upkeep-site.ts';
+import { addReleases, makeSite, urlOf, type Site } from './upkeep-site.ts';
 
 async function needStrace(context: TestContext): Promise<void> {
   await promisify(execFile)('strace', ['-o', '/dev/null', 'true']).catch(() => {
@@ -95,6 +95,28 @@ describe.each(['EUCLEAN', 'EBADMSG', 'EIO'])('a blob whose reading fails with %s
     expect(keys).toHaveLength(2);
   });
 });
+
+it(
+  'a blob that cannot be looked at (EUCLEAN) hides no other from list, inventory and export',
+  { timeout: 120_000 },
+  async (context) => {
+    await needStrace(context);
+    const { site, blob, sha512 } = await makeDamagedSite();
+    const run = (...args: readonly string[]): Promise<CommandResult> =>
+      runWith('inject=lstat,newfstatat,statx:error=EUCLEAN', blob, site.folder, ...args);
+    const list = await run('list');
+    expect(list.stdout.match(/^ubuntu .*$/gm), list.stderr).toHaveLength(3);
+    expect(list.stdout.match(/^ubuntu .* MISSING .*$/gm)).toEqual([expect.stringContaining(urlOf(1))]);
+    expect((await run('inventory')).stdout.match(/\bsize\b/g)).toHaveLength(2);
+    await mkdir(join(site.folder, 'medium'));
+    const { code, stdout, stderr } = await run('export', 'medium');
+    expect(stderr).toContain(
+      `left out: ${urlOf(1)}: the store has no blob ${sha512}, or it is damaged; see: cache verify`,
+    );
+    expect([code, stdout.match(/^exported /gm)]).toEqual([1, ['exported ', 'exported ']]);
+    expect(await readdir(join(site.folder, 'medium', 'store', 'bdir'))).toHaveLength(2);
+  },
+);
 
 it(
   'a key whose folder fails with EUCLEAN hides no other from sync',

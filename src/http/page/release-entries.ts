@@ -48,7 +48,7 @@ export async function showEntries(
     const supersededBy = nodes === undefined ? undefined : first.get(nodes);
     if (nodes !== undefined && certificate !== undefined && supersededBy === undefined)
       first.set(nodes, number);
-    if (!sizes.has(sha512)) sizes.set(sha512, (await blobs.stat(sha512))?.size);
+    if (!sizes.has(sha512)) sizes.set(sha512, await blobs.size(sha512));
     shown.push({
       ...{ entry, number, supersededBy, size: sizes.get(sha512) },
       signer: certificate && signerNameOf(certificate),

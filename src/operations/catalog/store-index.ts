@@ -100,15 +100,6 @@ export function createStoreIndex(
     }
   };
 
-  const sizeOf = async (digest: Digest): Promise<number | undefined> => {
-    try {
-      return (await blobs.stat(digest))?.size;
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      return undefined;
-    }
-  };
-
   /** Reads a key. @param listed its entries, if a listing has just told them */
   const readKey = (key: Key, listed?: readonly Digest[]): Promise<void> => {
     if (listed === undefined) looked.add(key);
@@ -121,7 +112,7 @@ export function createStoreIndex(
         if (entry === undefined) continue;
         entries.push(entry);
         const { stored } = entry;
-        if (stored !== undefined) sizes.set(stored.sha512, await sizeOf(stored.sha512));
+        if (stored !== undefined) sizes.set(stored.sha512, await blobs.size(stored.sha512));
       }
       // Given up meanwhile.
       if (fault !== undefined) return;
@@ -133,7 +124,7 @@ export function createStoreIndex(
   const readBlob = (digest: Digest, { isListed = false } = {}): Promise<void> => {
     if (!isListed) looked.add(digest);
     return inTurn(digest, async () => {
-      const size = await sizeOf(digest);
+      const size = await blobs.size(digest);
       if (fault !== undefined) return;
       data.setBlob(digest, size);
       checkLimits();
@@ -278,7 +269,7 @@ export function createStoreIndex(
     for (const { blob, digest } of data.blobsExcept(there)) {
       await pace();
       // Listed before it came.
-      if (!looked.has(digest) && (await sizeOf(digest)) === undefined) gone.push(blob);
+      if (!looked.has(digest) && (await blobs.size(digest)) === undefined) gone.push(blob);
     }
     data.removeBlobs(gone);
   };

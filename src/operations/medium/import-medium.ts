@@ -75,7 +75,7 @@ export async function importMedium(medium: Medium, options: MediumImportOptions)
   for (const { entry, reason } of judged) {
     const size = medium.blobs.get(entry.sha512)?.size;
     if (reason !== undefined || size === undefined) continue;
-    if ((await present?.blobs.stat(entry.sha512))?.size !== size) missing.set(entry.sha512, size);
+    if ((await present?.blobs.size(entry.sha512)) !== size) missing.set(entry.sha512, size);
   }
   const packages = await copyOfPackages(medium, options);
   try {
@@ -217,7 +217,7 @@ async function judge(
 ): Promise<JudgedEntry> {
   try {
     trusted.verify(one.entry);
-    if (blobs.has(one.entry.sha512) || (await present?.blobs.stat(one.entry.sha512)) !== undefined)
+    if (blobs.has(one.entry.sha512) || (await present?.blobs.size(one.entry.sha512)) !== undefined)
       return one;
     return {
       ...one,

@@ -57,7 +57,7 @@ export async function takeInventory(
   const entries: z.infer<typeof inventory>['entries'] = [];
   for (const key of [...keys].sort()) {
     for (const entry of await directory.entries(key).catch(noneIfDamaged)) {
-      const size = (await blobs.stat(entry.sha512))?.size;
+      const size = await blobs.size(entry.sha512);
       const { digest: name, sha512 } = entry;
       entries.push({ key, entry: name, sha512, ...(size === undefined ? {} : { size }) });
     }

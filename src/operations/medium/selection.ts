@@ -38,7 +38,7 @@ export async function selectEntries(options: SelectionOptions): Promise<readonly
   for (const key of options.keys ?? (await allKeys(options.directory))) {
     const entries = await options.directory.entries(key).catch(noneIfDamaged);
     for (const entry of entries) {
-      const size = (await options.blobs.stat(entry.sha512))?.size;
+      const size = await options.blobs.size(entry.sha512);
       const verdict = verdictOn(key, entry, size, options);
       const isOfNoUse =
         verdict.carry === 'entry' &&
@@ -81,7 +81,10 @@ function verdictOn(
   if (trusted.signerOf(entry) === undefined)
     return { carry: 'nothing', fault: 'no certificate that is trusted here verifies its signature' };
   if (size === undefined)
-    return { carry: 'nothing', fault: `the store has no blob ${entry.sha512}; see: cache verify` };
+    return {
+      carry: 'nothing',
+      fault: `the store has no blob ${entry.sha512}, or it is damaged; see: cache verify`,
+    };
   if (!isThere(entry.sha512, size, inventory)) return { carry: 'all' };
   return { carry: inventory?.hasEntry(key, entry.digest) ? 'nothing' : 'entry' };
 }
