@@ -14,7 +14,8 @@ import { ServeProcess } from '../http/serve-process.ts';
 import { BLOB_THERE, bytesOf, isWhole, uploadRequest, type UploadRequest } from './upload-requests.ts';
 import { everythingBelow, temporaryFiles } from '../http/upload-client.ts';
 
-const CASES = process.env['SHACACHE_HEAVY'] === undefined ? 100 : 10_000;
+/** So many that each of the expected answers comes: 409 to one of a hundred. */
+const CASES = process.env['SHACACHE_HEAVY'] === undefined ? 1000 : 10_000;
 const CONFIG =
   '[access]\nanonymous = upload\n[upload]\nallow-unsigned = true\nmin-free-space = 0\nmax-blob-size = 100 KB\n';
 
