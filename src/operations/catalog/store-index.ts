@@ -64,8 +64,6 @@ export function createStoreIndex(
   let data = new CatalogData();
   let isComplete = false;
   let fault: string | undefined;
-  /** Milliseconds of `performance.now`. */
-  let listingSince = 0;
   /** Keys and blobs that were looked at since the running listing began: what it tells of them is older. */
   const looked = new Set<string>();
   const inTurn = createTurns();
@@ -217,7 +215,6 @@ export function createStoreIndex(
 
   /** Lists all names, and reads what is new. */
   const list = async (pace: () => Promise<void>, readers: number): Promise<void> => {
-    listingSince = performance.now();
     looked.clear();
     const there = new Column('whole');
     const running = new Set<Promise<void>>();
@@ -313,7 +310,7 @@ export function createStoreIndex(
   const run = async (): Promise<void> => {
     let told = '';
     for (;;) {
-      listingSince = performance.now();
+      const since = performance.now();
       try {
         await follow();
       } catch (error) {
@@ -323,7 +320,7 @@ export function createStoreIndex(
         if (message !== told) onFault(`the index of the store can't be kept up: ${message}`);
         told = message;
         // The first listing has no pauses: that of a large store is not repeated all the time.
-        const rest = isComplete ? 0 : (LOOK_FACTOR - 1) * (performance.now() - listingSince);
+        const rest = isComplete ? 0 : (LOOK_FACTOR - 1) * (performance.now() - since);
         const pause = Math.min(Math.max(LOOK_MS, rest), MOST_PAUSE_MS);
         await sleep(pause, undefined, { signal }).catch(() => undefined);
       }
