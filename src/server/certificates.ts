@@ -34,7 +34,7 @@ export async function prepareTls(
 /** Warns and continues, because plain HTTP and nodes with a correct clock still work. */
 export function warnOfFaults(
   { certificateFile, clientCaFile = '' }: TlsFiles,
-  { chain, clientAuthorities }: TlsMaterial,
+  { chain, clientAuthorities }: Pick<TlsMaterial, 'chain' | 'clientAuthorities'>,
   messages: Pick<Messages, 'warn'>,
 ): void {
   const now = new Date();

@@ -1,7 +1,7 @@
 import { CacheError } from '../../cache/errors.ts';
 import { createTrustedCertificates } from '../../cache/signature.ts';
 import type { SectionValues } from '../../config/replace-section.ts';
-import { certificateState, parseChain } from '../../operations/certificate-state.ts';
+import { parseChain } from '../../operations/certificate-state.ts';
 import { readIfThere } from '../../operations/files.ts';
 import {
   CERTIFICATE_LIST,
@@ -14,6 +14,7 @@ import {
 import { describeCertificate } from '../../operations/medium/signed-document.ts';
 import { tlsFilesOf } from '../../operations/site-paths.ts';
 import { bestUrl, urlsOf } from '../../server/addresses.ts';
+import { warnOfFaults } from '../../server/certificates.ts';
 import { IMPATIENT } from '../../upstream/attempts.ts';
 import type { SlaposCfgOptions } from '../commands/slapos-cfg.ts';
 import { printJson } from '../json-output.ts';
@@ -134,11 +135,12 @@ async function sectionOfSite(
       `cache: nodes are told ${base}, an address of this machine; give another with --url or [server] public-url`,
     );
   }
-  const certificateFile = tlsFilesOf(config)?.certificateFile;
-  const certificate = certificateFile && (await readIfThere(certificateFile));
-  if (certificateFile && certificate) {
-    const { fault } = certificateState(parseChain(certificate, certificateFile), new Date());
-    if (fault !== undefined) terminal.warn(`cache: ${certificateFile}: ${fault}`);
+  const files = tlsFilesOf(config);
+  const certificate = files && (await readIfThere(files.certificateFile));
+  if (files && certificate) {
+    const chain = parseChain(certificate, files.certificateFile);
+    // Nodes meet no CA of clients.
+    warnOfFaults(files, { chain, clientAuthorities: [] }, terminal);
   }
   return section;
 }
