@@ -82,6 +82,16 @@ async function makeServiceSite(): Promise<{ readonly site: string; readonly arch
   return { site, archives };
 }
 
+/** Root has made its key and store, imported the archives, and copied the store to `copy`. */
+async function makeCopiedSite(): Promise<string> {
+  const { site, archives } = await makeServiceSite();
+  await expectEnd(0, cacheAs(0, '077', site, 'keygen'));
+  await expectEnd(0, cacheAs(0, '077', site, 'init', '-c', 'config.ini'));
+  await expectEnd(0, cacheAs(0, '077', site, 'import', archives));
+  await expectEnd(0, cacheAs(0, '077', site, 'sync', 'store', 'copy'));
+  return site;
+}
+
 async function makeStore(site: string, mode = 0o755): Promise<string> {
   const store = join(site, 'store');
   await mkdir(join(store, 'bcache'), { recursive: true });
@@ -150,11 +160,7 @@ describe.skipIf(!isRoot || lacks('setpriv'))('what root writes into the store of
   });
 
   it('is theirs when root makes the store in their folder, and by other commands', async () => {
-    const { site, archives } = await makeServiceSite();
-    await expectEnd(0, cacheAs(0, '077', site, 'keygen'));
-    await expectEnd(0, cacheAs(0, '077', site, 'init', '-c', 'config.ini'));
-    await expectEnd(0, cacheAs(0, '077', site, 'import', archives));
-    await expectEnd(0, cacheAs(0, '077', site, 'sync', 'store', 'copy'));
+    const site = await makeCopiedSite();
     await expectEnd(0, cacheAs(0, '077', site, 'gc'));
     const medium = join(site, '..', 'medium');
     await mkdir(medium);
@@ -169,11 +175,7 @@ describe.skipIf(!isRoot || lacks('setpriv'))('what root writes into the store of
   });
 
   it('is theirs when root removes, repairs, heals, and imports what a slapos proxy has', async () => {
-    const { site, archives } = await makeServiceSite();
-    await expectEnd(0, cacheAs(0, '077', site, 'keygen'));
-    await expectEnd(0, cacheAs(0, '077', site, 'init', '-c', 'config.ini'));
-    await expectEnd(0, cacheAs(0, '077', site, 'import', archives));
-    await expectEnd(0, cacheAs(0, '077', site, 'sync', 'store', 'copy'));
+    const site = await makeCopiedSite();
     // As `slapos proxy` keeps them.
     const [content, metadata] = [join(site, '..', 'content'), join(site, '..', 'metadata')];
     await mkdir(metadata);
