@@ -215,28 +215,41 @@ it('npm install --global . in a clone makes the command cache', async () => {
 
 describe('a build that is killed', () => {
   it.each([
-    ['while it writes', 'dist.new/cli'],
-    ['when it has written', 'dist.new/cli/main.js'],
-  ])('%s leaves the program as it was, and the next one makes it anew', async (_when, path) => {
+    ['while it writes', 'writeFile', 1],
+    ['when it has written', 'rename', 1],
+    ['when the program has been put aside', 'rename', 2],
+  ])('%s leaves a program or none, and the next one makes it anew', async (_when, call, count) => {
     const clone = await cloneProgram();
     await symlink(join(REPOSITORY, 'node_modules'), join(clone, 'node_modules'));
     await cp(join(REPOSITORY, 'dist'), join(clone, 'dist'), { recursive: true });
     const before = await contentsOf(join(clone, 'dist'));
-    const killed = spawn(process.execPath, ['--import', 'tsx', 'scripts/build.ts'], {
-      cwd: clone,
-      stdio: 'ignore',
-    });
-    const ended = new Promise((resolve) => killed.once('close', resolve));
-    const seen = setInterval(() => {
-      if (existsSync(join(clone, path))) killed.kill('SIGKILL');
-    }, 1);
-    await ended;
-    clearInterval(seen);
-    const main = join(clone, 'bin/cache.js');
-    expect(await resultOf(spawn(process.execPath, [main, 'export', '--help']))).toMatchObject({ code: 0 });
-    if (killed.signalCode === 'SIGKILL') expect(await contentsOf(join(clone, 'dist'))).toEqual(before);
-    await promisify(execFile)(process.execPath, ['--import', 'tsx', 'scripts/build.ts'], { cwd: clone });
-    expect(await resultOf(spawn(process.execPath, [main, 'export', '--help']))).toMatchObject({ code: 0 });
+    const build = (...args: readonly string[]): Promise<CommandResult> =>
+      resultOf(spawn(process.execPath, [...args, '--import', 'tsx', 'scripts/build.ts'], { cwd: clone }));
+    const help = (): Promise<CommandResult> =>
+      resultOf(spawn(process.execPath, [join(clone, 'bin/cache.js'), 'export', '--help']));
+
+    expect(await build('--import', killAt(call, count))).toMatchObject({ code: null });
+    expect(existsSync(join(clone, 'dist.new'))).toBe(true);
+    if (count === 1) {
+      expect(await contentsOf(join(clone, 'dist'))).toEqual(before);
+      expect(await help()).toMatchObject({ code: 0 });
+    } else
+      expect(await help()).toMatchObject({
+        code: 2,
+        stderr: 'cache: not built yet; run this where its package.json is: npm ci\n',
+      });
+
+    expect(await build()).toMatchObject({ code: 0 });
+    expect(await help()).toMatchObject({ code: 0 });
     expect((await readdir(clone)).filter((name) => name.startsWith('dist'))).toEqual(['dist']);
   });
 });
+
+/** A module for --import, with which a program kills itself at its nth call of a function of fs/promises. */
+function killAt(call: string, count: number): string {
+  const code = `import fs from 'node:fs/promises'; import { syncBuiltinESMExports } from 'node:module';
+    const original = fs.${call}; let calls = 0;
+    fs.${call} = (...args) => { if (++calls === ${count}) process.kill(process.pid, 'SIGKILL'); return original(...args); };
+    syncBuiltinESMExports();`;
+  return `data:text/javascript,${encodeURIComponent(code)}`;
+}
