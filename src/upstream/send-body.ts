@@ -23,16 +23,17 @@ export function sendBody(
 ): void {
   let isAnswered = false;
   let hasBegun = false;
+  /** An answer before the end is a refusal. */
+  const isRefused = (): boolean => isAnswered || request.destroyed;
   const begin = (): void => {
-    if (hasBegun || isAnswered || request.destroyed) return;
+    if (hasBegun || isRefused()) return;
     hasBegun = true;
     send().catch((error: unknown) => request.destroy(error instanceof Error ? error : undefined));
   };
   const send = async (): Promise<void> => {
     for await (const piece of body) {
       for (let start = 0; start < piece.byteLength; start += LEAST_PROGRESS) {
-        // An answer before the end is a refusal.
-        if (isAnswered || request.destroyed) return;
+        if (isRefused()) return;
         const late = setTimeout(() => {
           request.destroy(tooSlow(`less than ${LEAST_PROGRESS / 1024} KiB were taken`, idleLimit));
         }, idleLimit);
@@ -40,6 +41,7 @@ export function sendBody(
         clearTimeout(late);
       }
     }
+    if (isRefused()) return;
     request.end();
     request.setTimeout(0);
     // A limit for its whole head, which may drip.

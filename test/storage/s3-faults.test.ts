@@ -13,8 +13,8 @@ import { collect } from '../fixtures/collect.ts';
 import { expectCacheError } from '../fixtures/expected-error.ts';
 import { type Fault, type FaultyProxy, startFaultyProxy } from '../fixtures/faulty-proxy.ts';
 
-/** Milliseconds; half a minute outside tests. */
-const PATIENCE = 1000;
+/** Milliseconds, where nothing but patience ends a fault; half a minute elsewhere, as outside tests. */
+const IMPATIENT = 2000;
 const MIB = 1024 ** 2;
 const UNAVAILABLE = { answer: { status: 503, code: 'ServiceUnavailable' } };
 const SLOW_DOWN = { answer: { status: 503, code: 'SlowDown' } };
@@ -31,12 +31,14 @@ beforeEach(async () => {
 });
 
 /** The store behind the proxy. */
-function openStorage(): ObjectStorage {
-  return createS3Place(place.url, { ...place.engine, endpoint: proxy.endpoint, patience: PATIENCE }).storage;
+function openStorage(patience?: number): ObjectStorage {
+  return createS3Place(place.url, { ...place.engine, endpoint: proxy.endpoint, patience }).storage;
 }
 
 /** The faults, one for each matching request in their order; then none. */
 function plan(match: RegExp, ...faults: readonly Fault[]): void {
+  if (faults.some((fault) => 'stall' in fault || 'loseAnswer' in fault))
+    blobs = createBlobs(openStorage(IMPATIENT));
   const left = [...faults];
   proxy.faultOf = (request) => (match.test(request) ? left.shift() : undefined);
 }
@@ -137,7 +139,7 @@ describe.skipIf(!hasEngine)(`an upload through a bad network${ON_ENGINE}`, () =>
   });
 
   it('of a new name knows its own object when only the answer was lost', async () => {
-    const [storage, text] = [openStorage(), Buffer.from('an entry')];
+    const [storage, text] = [openStorage(IMPATIENT), Buffer.from('an entry')];
     const add = async (bytes: Buffer): Promise<boolean> => {
       const writer = await storage.create(bytes.length);
       await writer.write([bytes]);
