@@ -7,7 +7,7 @@ export default defineConfig({
     // Real sockets, real archives and child processes: two cores are easily kept busy.
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    expect: { poll: { timeout: 15_000 } },
+    expect: { poll: { timeout: 30_000 } },
     globalSetup: ['test/fixtures/run-folder.ts'],
     setupFiles: [
       'test/fixtures/umask.ts',

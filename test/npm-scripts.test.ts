@@ -118,6 +118,7 @@ it('what a script runs for long takes the place of its shell, and so gets the si
 
 it.each(['SIGTERM', 'SIGKILL'] as const)(
   'tests whose runner gets %s leave nothing running',
+  { timeout: 120_000 },
   async (signal) => {
     const folder = await temporaryFolder();
     const [started, hanging] = [join(folder, 'started'), join(folder, 'hanging.test.ts')];
@@ -145,7 +146,7 @@ export default { ...config, test: { ...config.test, include: [${JSON.stringify(h
     const runner = spawn(process.execPath, args, { stdio: 'ignore' });
     const ended = new Promise((resolve) => runner.once('close', resolve));
     const read = (): Promise<string> => readFile(started, 'utf8').catch(() => '');
-    await expect.poll(read, { timeout: 50_000 }).toMatch(/^\d+$/);
+    await expect.poll(read, { timeout: 80_000 }).toMatch(/^\d+$/);
     runner.kill(signal);
     await ended;
     const pid = Number(await read());

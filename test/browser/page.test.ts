@@ -65,7 +65,10 @@ describe.skipIf(lacks(CHROMIUM))('in Chromium', () => {
     return watched;
   }
 
-  const namesIn = (page: Page): Promise<readonly string[]> => page.locator('.name').allInnerTexts();
+  const namesIn = async (page: Page): Promise<readonly string[]> => {
+    await page.waitForLoadState();
+    return page.locator('.name').allInnerTexts();
+  };
 
   it('searches while a person types, and keeps the search in the address', async () => {
     const { page } = await open('/');

@@ -16,7 +16,7 @@ function lacksPidNamespaces(): boolean {
 
 /** The processes of which `pid` is the parent. */
 async function childOf(pid: number | undefined): Promise<number> {
-  const { stdout } = await run('pgrep', ['--parent', String(pid)]).catch(() => ({ stdout: '0' }));
+  const { stdout } = await run('pgrep', ['--parent', String(pid)]);
   return Number(stdout.trim());
 }
 

@@ -103,7 +103,8 @@ it(
         return () => performance.now() >= end;
       },
       () => {
-        const wanted = random() * size;
+        // The rest of the write is time enough to be seen and killed.
+        const wanted = (random() * size) / 2;
         return (pid) => temporaryBytes(store, pid) > wanted;
       },
       (blobBefore) => () => inodeOfBlob(store) !== blobBefore,

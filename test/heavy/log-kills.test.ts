@@ -104,7 +104,7 @@ function expectAllIn(sources: readonly unknown[], expected: readonly string[]): 
   expect(expected.filter((source) => !present.has(source))).toEqual([]);
 }
 
-it('has each record of many processes that write at once', async () => {
+it('has each record of many processes that write at once', { timeout: 180_000 }, async () => {
   const root = await makeStore();
   const writers = Array.from({ length: 6 }, (_item, number) => startWriter(root, `w${number}`, 100));
   expect(await Promise.all(writers.map(({ end }) => end))).toEqual([0, 0, 0, 0, 0, 0]);

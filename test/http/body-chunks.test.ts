@@ -59,7 +59,7 @@ it('a body of a byte a minute is given up, and one of 1 KiB a second is not', as
     connection.request('/bcache', { method: 'POST', headers: { 'Content-Length': String(length) } });
     await vi.waitFor(async () => {
       expect(await temporaryFiles(server.root)).not.toEqual([]);
-    });
+    }, 20_000);
   }
   const written = async (): Promise<readonly number[]> => {
     const names = await temporaryFiles(server.root);
@@ -75,7 +75,7 @@ it('a body of a byte a minute is given up, and one of 1 KiB a second is not', as
     if (piece < pieces) {
       await vi.waitFor(async () => {
         expect(await written()).toContain(piece * 10 * 1024);
-      });
+      }, 20_000);
       if (piece % 6 === 0 && answer === undefined) slow.send('x');
       vi.advanceTimersByTime(10_000);
     }
@@ -83,6 +83,6 @@ it('a body of a byte a minute is given up, and one of 1 KiB a second is not', as
   expect((await steady.response()).status).toBe(201);
   await vi.waitFor(() => {
     expect(answer).toBe(400);
-  });
+  }, 20_000);
   expect(await temporaryFiles(server.root)).toEqual([]);
 });

