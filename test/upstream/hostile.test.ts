@@ -225,7 +225,9 @@ it.each([
       request.resume().once(isEarly ? 'data' : 'end', refuse);
     });
     const answered = new Promise<void>((resolve) => {
-      const seen = (): void => { resolve(); };
+      const seen = (): void => {
+        resolve();
+      };
       subscribe('http.client.response.finish', seen);
       onTestFinished(() => void unsubscribe('http.client.response.finish', seen));
     });
