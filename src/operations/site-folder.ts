@@ -68,7 +68,7 @@ export function configOf({
   trusted,
   hasKey,
 }: Required<Pick<SiteFolderOptions, 'trusted' | 'hasKey'>>): string {
-  return `# Configuration of the cache on this medium; config.example.ini of the program documents every key.
+  return `# Configuration of this cache; config.example.ini of the program documents every key.
 # Relative paths are relative to this file: the medium can be mounted anywhere.
 
 [server]

@@ -64,7 +64,7 @@ export function detectCompression(head: Uint8Array): Compression {
   }
   throw new CacheError(
     'invalid-archive',
-    `no archive: ${describe(head)}; expected a tar, plain or compressed with gzip, bzip2 or xz`,
+    `not an archive: ${describe(head)}; expected a tar, plain or compressed with gzip, bzip2 or xz`,
   );
 }
 

@@ -50,7 +50,7 @@ describe('slapos-cfg --into', () => {
     const was = pythonReads();
     const { code, stdout, stderr } = await into();
     expect(stderr).toBe(
-      `cache: replaced the [networkcache] section of ${file}; previous file: ${file}.bak\n`,
+      `cache: replaced the [networkcache] section of ${file}; previous file: ${file}.bak. The next "slapos node software" reads it\n`,
     );
     expect([code, stdout]).toEqual([0, '']);
     const { networkcache, ...others } = pythonReads();
