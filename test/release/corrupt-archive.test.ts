@@ -63,7 +63,7 @@ async function flipBits(
       expect(fault).toMatchObject({ code: expect.stringMatching(/^(in|un)/) as unknown });
       expect(fault).toMatchObject({
         message: expect.stringMatching(
-          /corrupt: its|cut off: its|garbage follows the end of its|no archive/,
+          /corrupt: its|cut off: its|garbage follows the end of its|not an archive/,
         ) as unknown,
       });
       refused += 1;
@@ -124,7 +124,7 @@ describe('one flipped bit', () => {
         expect(fault.code).toBe('invalid-archive');
         expect(fault.message).toMatch(
           header === 0
-            ? /^(corrupt: no valid tar header at byte 0 |no archive)/
+            ? /^(corrupt: no valid tar header at byte 0 |not an archive)/
             : /^corrupt: no valid tar header at byte 512 /,
         );
       }

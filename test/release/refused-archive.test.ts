@@ -21,7 +21,7 @@ describe('what is no archive', () => {
       Buffer.from(Array.from({ length: 4000 }, (_, index) => (index * 7919) % 251)),
       /unknown bytes/,
     ],
-    ['one byte', Buffer.from([0x1f]), /no archive/],
+    ['one byte', Buffer.from([0x1f]), /not an archive/],
     [
       'a web page',
       Buffer.from('<!DOCTYPE html><html><body>404</body></html>'),

@@ -43,7 +43,7 @@ describe.each(COMPRESSED)('%s', (compression) => {
       // The magic bytes of xz are 6, the longest.
       else if (length >= 6)
         expect(fault.message).toBe(`cut off: its ${compression} data ends too early; copy it again`);
-      else expect(fault.message).toMatch(/^(cut off|no archive)/);
+      else expect(fault.message).toMatch(/^(cut off|not an archive)/);
     }
   });
 

@@ -53,7 +53,10 @@ export async function slaposCfg(options: SlaposCfgOptions): Promise<void> {
   });
   if (!isChanged) terminal.tell(`cache: ${into} has this section already; nothing to change`);
   else if (backup === undefined) terminal.print(withoutPasswords(formatDiff(lines, into, into)).trimEnd());
-  else terminal.tell(`cache: replaced the [networkcache] section of ${into}; previous file: ${backup}. The next "slapos node software" reads it`);
+  else
+    terminal.tell(
+      `cache: replaced the [networkcache] section of ${into}; previous file: ${backup}. The next "slapos node software" reads it`,
+    );
 }
 
 function printSection(text: string, { values }: SectionValues, terminal: Terminal): void {
