@@ -266,7 +266,7 @@ describe.skipIf(!hasEngine)(`the commands on a bucket${ON_ENGINE}`, () => {
     // The release may go before, while or after it is exported and copied.
     for (const [{ code, stderr }, reason] of [
       [exported, `left out: ${urlOf(1)}: `],
-      [copied, 'has no blob'],
+      [copied, `cache: ${urlOf(1)}: ${url} has no blob `],
     ] as const)
       if (code !== 0) expect([code, stderr]).toEqual([1, expect.stringContaining(reason)]);
     await expectDone(cache('verify', '--deep'));

