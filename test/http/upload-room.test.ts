@@ -192,7 +192,7 @@ describe('a small disk', () => {
     const announced = await free();
     for (let count = 1; count <= 4; count++) {
       await begin(server, announced - MIB, Buffer.from('x'));
-      await expect.poll(() => temporaryFiles(server.root), { timeout: 30_000 }).toHaveLength(count);
+      await expect.poll(() => temporaryFiles(server.root)).toHaveLength(count);
     }
     expect((await upload(server, Buffer.alloc(40 * MIB, 'content'))).status).toBe(201);
   });
@@ -204,7 +204,7 @@ describe('a small disk', () => {
     const connections: RawConnection[] = [];
     for (let count = 0; count < 4; count++)
       connections.push(await begin(greedy, 15 * MIB, Buffer.alloc(14 * MIB, 'greedy')));
-    await expect.poll(free, { timeout: 30_000 }).toBeLessThan(9 * MIB);
+    await expect.poll(free).toBeLessThan(9 * MIB);
     const content = Buffer.alloc(20 * MIB, 'content');
     expect((await upload(server, content)).status).toBe(507);
     // The next byte ends them: not one is let through for as long as others need the room.
@@ -212,7 +212,7 @@ describe('a small disk', () => {
       connection.send('x');
       expect((await connection.response()).status).toBe(507);
     }
-    await expect.poll(() => temporaryFiles(server.root), { timeout: 30_000 }).toEqual([]);
+    await expect.poll(() => temporaryFiles(server.root)).toEqual([]);
     expect((await upload(server, content)).status).toBe(201);
     expect((await upload(greedy, Buffer.alloc(30 * MIB, 'modest'))).status).toBe(201);
   });
@@ -226,7 +226,7 @@ describe('a small disk', () => {
       large.length,
       large.subarray(0, 40 * MIB),
     );
-    await expect.poll(free, { timeout: 30_000 }).toBeLessThan(24 * MIB);
+    await expect.poll(free).toBeLessThan(24 * MIB);
     // More than anybody's share: no reason to end the other.
     expect((await upload(server, Buffer.alloc(50 * MIB))).status).toBe(507);
     connection.send(large.subarray(40 * MIB));

@@ -212,9 +212,7 @@ async function bringMedium(root: string): Promise<void> {
 
 async function waitForState(debian: BootedDebian, state: string): Promise<void> {
   await expect
-    .poll(async () => (await debian.attempt('systemctl is-active shacache.service')).stdout, {
-      timeout: 30_000,
-    })
+    .poll(async () => (await debian.attempt('systemctl is-active shacache.service')).stdout)
     .toBe(`${state}\n`);
 }
 
@@ -343,7 +341,7 @@ describe.skipIf(!(await isBuilt()))('the package in a Debian with systemd', () =
         ),
       ).toBe(' 201');
       const journal = (): Promise<string> => debian.run('journalctl -u shacache.service -o cat');
-      await expect.poll(journal, { timeout: 30_000 }).toMatch(/checked the store: .*: nothing wrong/);
+      await expect.poll(journal).toMatch(/checked the store: .*: nothing wrong/);
       expect(await journal()).not.toMatch(/EPERM|EACCES|hears nothing/);
       expect(await debian.run('stat -c "%U %a" /var/lib/shacache/server.key')).toBe('shacache 600\n');
     },
